@@ -1,0 +1,31 @@
+// Who: nodes and writes.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ringlet {
+
+// A member of the cluster or a client; 0 is nobody. Derived from the node's name, so that every
+// process computes the same id from the same configuration.
+struct NodeId {
+  std::uint64_t value = 0;
+  friend constexpr auto operator<=>(NodeId, NodeId) = default;
+  explicit constexpr operator bool() const { return value != 0; }
+};
+NodeId node_id_of(std::string_view name);  // first 64 bits of MD5(name), never 0
+
+// The identity of one write, drawn by the client and repeated by every retry (architecture,
+// decision 5). Zero: none.
+struct WriteId {
+  std::uint64_t high = 0, low = 0;
+  friend constexpr auto operator<=>(const WriteId&, const WriteId&) = default;
+  explicit constexpr operator bool() const { return high != 0 || low != 0; }
+};
+
+std::string to_string(NodeId id);   // 16 hex digits
+std::string to_string(WriteId id);  // 32 hex digits
+
+}  // namespace ringlet

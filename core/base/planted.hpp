@@ -1,0 +1,31 @@
+// Bugs on purpose. A checker that never fails proves nothing, so test builds carry named bugs that
+// the simulator switches on one at a time and must find. Without RINGLET_PLANTED_BUGS every
+// question is the constant false and no code remains.
+#pragma once
+
+namespace ringlet {
+
+enum class PlantedBug {
+  none = 0,
+  refusal_not_counted,      // coordination: a refusal never moves the vote
+  answered_twice,           // coordination
+  no_fallback,              // coordination: a silent owner is never replaced
+  no_hint_at_quorum,        // coordination: late replicas are forgotten at W
+  context_covers_too_much,  // node: a read's context claims one more than was read
+  hint_dropped_on_send,     // repair: a hint leaves before its owner confirmed
+  epoch_reused,             // node: an actor mints again after losing its copy
+  write_id_ignored,         // versioning: siblings fold by dot only
+  sync_keeps_ancestors,     // versioning
+  ack_before_flush,         // node: durability promised too early
+  count,
+};
+
+#ifdef RINGLET_PLANTED_BUGS
+bool planted(PlantedBug bug);       // is this bug on, on this thread?
+void plant(PlantedBug bug);         // one at a time; none removes it. Per thread.
+#else
+constexpr bool planted(PlantedBug) { return false; }
+#endif
+const char* name_of(PlantedBug bug);
+
+}  // namespace ringlet
