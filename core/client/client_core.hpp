@@ -1,0 +1,88 @@
+// The client library without I/O: finds the nodes, chooses who coordinates, retries with the same
+// write id, keeps deadlines. runtime/client.hpp drives it on sockets, sim/ on virtual time.
+//
+// Single-threaded: every call on the thread that owns it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "coordination/coordinator.hpp"
+#include "membership/fault_detector.hpp"
+
+namespace ringlet {
+
+enum class Coordination : std::uint8_t { server = 0, client = 1 };
+
+struct ClientOptions {
+  std::string cluster = "ringlet";           // its name; a node of another cluster is refused
+  std::vector<std::string> seeds;            // "host:port", at least one
+  Coordination coordination = Coordination::server;
+  Duration timeout = Duration::millis(1000); // a whole call, retries included
+  Duration refresh = Duration::seconds(10);  // routing table pull, jittered (R6.4-b, O-21)
+  std::size_t max_in_flight = 10'000;        // calls at once; more is overloaded
+  FaultDetector::Options fault_detector;
+  LogSink log;
+};
+
+class ClientCore {
+ public:
+  enum class Kind { get, put, erase };
+  struct Request {
+    Kind kind = Kind::get;
+    Key key;
+    Bytes context;       // put, erase: from an earlier reply; empty: blind
+    Bytes value;
+    Bytes content_type;
+    WriteId write_id;    // zero: drawn here
+    RequestOptions options;
+  };
+  struct Outcome {
+    ClientReply reply;   // with status
+    Bytes context;       // get: what to hand to the next put; put: what the minter holds now
+    WriteId write_id;    // the write's, for a later retry
+    std::uint32_t attempts = 0;
+    NodeId coordinator;  // who coordinated; nobody: this client
+    std::string node;    // its name or address, for people
+  };
+  using OnDone = std::function<void(Outcome outcome)>;
+
+  // A message for a node; connect to `address` when there is no connection to `to`. A seed that has
+  // not said who it is has an id of its own.
+  struct Outgoing {
+    NodeId to;
+    std::string address;
+    std::uint64_t number;
+    Message message;
+  };
+
+  ClientCore(ClientOptions options, std::uint64_t seed);
+  ~ClientCore();
+
+  void start(Now now);  // pulls the routing table
+  // `on_done` is called exactly once, from inside this or a later call. Returns the number for cancel().
+  std::uint64_t submit(Request request, Now now, OnDone on_done);
+  void cancel(std::uint64_t request, Now now);  // CANCELLED, maybe applied once a write left; late: no effect
+  void close(const Status& why, Now now);       // everything unanswered ends with it
+
+  void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
+  void on_unreachable(NodeId node, Now now);
+  void on_wake(Now now);
+  std::vector<Outgoing> take_outgoing();
+  Instant next_wake() const;
+
+  std::shared_ptr<const Ring> ring() const;  // nullptr: none pulled yet
+  std::size_t unanswered() const;
+  Reconcile reconcile() const;
+  const ClientOptions& options() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringlet

@@ -1,0 +1,75 @@
+// Hosts the request machines of one member or client: plans them from the ring and the local
+// opinion of who is gone, numbers their messages, routes the answers back, keeps their clocks.
+// The same class coordinates inside a node (self is a member: messages to self are handed to the
+// node's own replica by its driver) and inside a client (self is nobody; O-1, R6.4-b).
+//
+// Single-threaded: every call on the thread (or lane) that owns it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "protocol/effects.hpp"
+#include "protocol/health.hpp"
+#include "ring/ring.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet {
+
+struct CoordinationOptions {
+  std::uint8_t r = 2, w = 2;
+  Reconcile reconcile = Reconcile::siblings;
+  Duration timeout = Duration::millis(1000);      // a request that names none
+  Duration max_timeout = Duration::seconds(3600);
+  Duration linger = Duration::millis(1000);       // after the answer, for late replies (R5-e)
+  WriteDurability durability = WriteDurability::log;
+};
+
+class Coordinator {
+ public:
+  // A message to send; its reply must come back through on_reply with the same number.
+  struct Outgoing {
+    NodeId to;
+    std::uint64_t number;
+    Message message;
+  };
+  // The finished request; called exactly once a request, from within a call below.
+  using OnAnswer = std::function<void(ClientReply reply)>;
+
+  // `health` outlives the coordinator. `self` is nobody for a client.
+  Coordinator(NodeId self, CoordinationOptions options, Health& health);
+  ~Coordinator();
+
+  void set_ring(std::shared_ptr<const Ring> ring);
+  const std::shared_ptr<const Ring>& ring() const;
+
+  void get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer);
+  // Put and delete. `context` is decoded; last-write-wins is the coordinator's own option.
+  // `preferred`: who mints first if it is an owner and healthy (nobody: self if an owner, else the
+  // first healthy owner).
+  void put(const Key& key, const ClientContext& context, Write write, const RequestOptions& options,
+           NodeId preferred, Now now, OnAnswer on_answer);
+
+  void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
+  void on_unreachable(NodeId node, Now now);  // every message under way to it is refused
+  void on_wake(Now now);
+  // Fails every request not yet answered with `status` (maybe_applied set where it must be), and
+  // forgets them all. For close().
+  void abandon(const Status& status, Now now);
+
+  // Effects since the last call.
+  std::vector<Outgoing> take_outgoing();
+  Instant next_wake() const;            // Instant::never() when idle
+  std::size_t in_flight() const;        // machines alive, lingering ones included
+  std::size_t unanswered() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringlet

@@ -1,0 +1,52 @@
+// Who seems gone, in the eyes of this member alone (paper 4.8.3; R4.8.3-a). Fed by ordinary
+// traffic; a node that is down is asked again every retry period with a Ping, and is up with
+// its first answer. Never gossiped (R4.8.3-b), never a reason to move data (R4.8.1-a).
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "base/random.hpp"
+#include "protocol/health.hpp"
+
+namespace ringlet {
+
+class FaultDetector final : public Health {
+ public:
+  struct Options {
+    int silences_to_suspect = 2;                      // in a row
+    Duration retry = Duration::millis(500);           // Ping a node that is down
+    Duration min_patience = Duration::millis(20);     // adaptive: 4 x the smoothed answer time, clamped
+    Duration max_patience = Duration::millis(250);
+    Duration first_patience = Duration::millis(100);  // before anything was measured
+  };
+  FaultDetector(Options options, std::uint64_t seed);
+
+  bool is_down(NodeId node) const override;
+  void heard_from(NodeId node, Instant now) override;
+  void was_silent(NodeId node, Instant now) override;
+  void unreachable(NodeId node, Instant now) override;
+  Duration patience(NodeId node) const override;
+  void answer_took(NodeId node, Duration took);  // a sample for patience
+
+  // Whom to ping now (each at most once a retry period, jittered), and when to ask again.
+  std::vector<NodeId> due_pings(Instant now);
+  Instant next_wake() const;
+  // Nodes that came back since the last call: hints for them may go out.
+  std::vector<NodeId> take_recovered();
+  std::vector<NodeId> down() const;
+
+ private:
+  struct State {
+    int silences = 0;
+    bool down = false;
+    Instant next_ping;
+    std::int64_t smoothed_us = -1;
+  };
+  Options options_;
+  Random random_;
+  std::map<NodeId, State> nodes_;
+  std::vector<NodeId> recovered_;
+};
+
+}  // namespace ringlet

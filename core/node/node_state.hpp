@@ -1,0 +1,76 @@
+// What the lanes (I/O threads) of one node share: its engine, its ring, its epochs, its counters.
+// Everything here may be called from any lane.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/log.hpp"
+#include "coordination/coordinator.hpp"
+#include "membership/fault_detector.hpp"
+#include "repair/hint_delivery.hpp"
+#include "ring/ring.hpp"
+#include "storage/storage_engine.hpp"
+#include "versioning/object.hpp"
+
+namespace ringlet {
+
+struct NodeOptions {
+  std::string name;                      // a member of the ring
+  CoordinationOptions coordination;
+  FaultDetector::Options fault_detector;
+  HintDelivery::Options hints;
+  Truncation truncation;
+  std::size_t max_key_bytes = 64 * 1024;       // bucket and key together
+  std::size_t max_value_bytes = 8 * 1024 * 1024;
+  std::size_t max_siblings = 1000;             // a blind write beyond this is refused, never a sibling dropped
+  std::size_t max_requests = 10'000;           // at once on a lane; more is overloaded
+  std::uint64_t epoch_lease = 10'000;          // epochs reserved on the disk at a time (O-4)
+  std::int64_t max_stamp_ahead_ms = 60'000;    // last-write-wins stamps further ahead are refused (O-19)
+  LogSink log;
+};
+
+// Counters a person asks for; totals since start.
+struct NodeCounters {
+  std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, minted{0}, merged{0},
+      hints_stored{0}, fresh_epochs{0}, forwarded{0};
+  std::atomic<std::uint64_t> versions_per_get[5] = {};  // 0, 1, 2, 3, 4 and more (R6.3-a)
+};
+
+class NodeState {
+ public:
+  // Reads or creates the node's epoch records; refuses an engine that belongs to another node name.
+  static Result<std::shared_ptr<NodeState>> open(NodeOptions options, std::shared_ptr<StorageEngine> engine,
+                                                 std::shared_ptr<const Ring> ring);
+  const NodeOptions& options() const { return options_; }
+  NodeId self() const { return self_; }
+  StorageEngine& engine() { return *engine_; }
+  std::shared_ptr<const Ring> ring() const;   // an immutable snapshot
+  void set_ring(std::shared_ptr<const Ring> ring);
+  NodeCounters& counters() { return counters_; }
+
+  // An epoch never used before by this node, from a lease that is on the disk (O-4).
+  Result<std::uint64_t> fresh_epoch();
+  // Actors of this node with a lower epoch belong to an earlier incarnation and mint no more.
+  std::uint64_t incarnation() const { return incarnation_.load(); }
+  // A peer showed a dot of ours that we do not have: our disk went back in time. Starts a new
+  // incarnation at once.
+  Status forget_incarnation();
+
+ private:
+  NodeState() = default;
+  Status lease(std::uint64_t at_least);
+  NodeOptions options_;
+  NodeId self_;
+  std::shared_ptr<StorageEngine> engine_;
+  mutable std::mutex mutex_;  // guards ring_ and the two epochs below
+  std::shared_ptr<const Ring> ring_;
+  std::uint64_t next_epoch_ = 1, leased_to_ = 1;
+  std::atomic<std::uint64_t> incarnation_{1};
+  NodeCounters counters_;
+};
+
+}  // namespace ringlet

@@ -1,0 +1,42 @@
+// The local store as one replica: the other end of ReplicaGet, MintPut and ReplicaPut. Each change
+// is one storage transaction around one pure function of versioning/.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/instant.hpp"
+#include "node/node_state.hpp"
+#include "protocol/messages.hpp"
+#include "repair/hint_delivery.hpp"
+
+namespace ringlet {
+
+class Replica final : public HintStore {
+ public:
+  explicit Replica(std::shared_ptr<NodeState> state) : state_(std::move(state)) {}
+
+  // A reply, and the ticket it must wait for (0: send at once).
+  struct Outcome {
+    Message reply;
+    StorageEngine::Ticket ticket = 0;
+  };
+  // What is here of the key, hints for others included (O-6: reads search the hint store).
+  Message get(const ReplicaGet& request);
+  Outcome mint(const MintPut& request, Now now);
+  Outcome merge(const ReplicaPut& request, Now now);
+
+  Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override;
+  Result<std::vector<NodeId>> targets() override;
+  Status drop_if_same(const Hint& hint) override;
+  Result<std::uint64_t> count_hints();
+
+ private:
+  Result<Object> read(Transaction& transaction, const Key& key, NodeId hint_for);
+  Status write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object);
+  Result<Actor> actor_for(const Object& local);
+  Durability durability_of(WriteDurability wanted) const;
+  std::shared_ptr<NodeState> state_;
+};
+
+}  // namespace ringlet

@@ -1,0 +1,66 @@
+// Gives hinted copies to the owners they are for (paper 4.6; R4.6-b). One machine a node. It reads
+// the hint table in pages through `HintStore`, sends at most `window` objects at once to an owner that
+// is up, and drops a hint only after the owner confirmed *this* copy: a hint changed meanwhile is
+// sent again. A silent or refusing owner is left until the next scan. Redelivery is harmless, sync is idempotent.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "protocol/effects.hpp"
+#include "protocol/health.hpp"
+
+namespace ringlet {
+
+struct Hint {
+  NodeId target;
+  Key key;
+  Object object;
+};
+
+class HintStore {
+ public:
+  virtual ~HintStore() = default;
+  // Up to `limit` hints for `target` with keys after `after` (nullptr: from the start), in key order.
+  virtual Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) = 0;
+  virtual Result<std::vector<NodeId>> targets() = 0;  // who has hints waiting
+  // Removes the hint if it still is exactly this one; ok also when it changed or is gone.
+  virtual Status drop_if_same(const Hint& hint) = 0;
+};
+
+class HintDelivery {
+ public:
+  struct Options {
+    std::size_t window = 16;                       // objects under way to one owner
+    std::size_t page = 64;
+    Duration scan = Duration::millis(1000);        // look for waiting hints again
+    Duration patience = Duration::millis(1000);    // for one confirmation
+    std::uint32_t per_second = 2000;               // pace, all owners together
+  };
+  HintDelivery(NodeId self, Options options, HintStore& store, const Health& health);
+  ~HintDelivery();
+
+  void start(Now now);
+  void on_recovered(NodeId node, Now now);  // deliver to it now
+  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
+  void on_unreachable(NodeId node, Now now);
+  void on_wake(Now now);
+
+  struct Outgoing {
+    NodeId to;
+    std::uint64_t number;  // HintDelivery's own numbering
+    Message message;       // ReplicaPut
+  };
+  std::vector<Outgoing> take_outgoing();
+  Instant next_wake() const;
+  std::uint64_t delivered() const;
+  std::size_t under_way() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringlet

@@ -1,0 +1,54 @@
+// A node on Boost.Asio: a listener, and `threads` lanes, each one io_context on one thread with its
+// own Node, its own connections to the other members. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "node/node.hpp"
+
+namespace ringlet {
+
+struct ServerLimits {
+  std::size_t max_frame_bytes = 64 * 1024 * 1024;     // refused before memory is taken
+  std::size_t max_connections = 10'000;
+  std::size_t max_queued_bytes = 64 * 1024 * 1024;    // to one slow reader; more: reading from it stops, then it is dropped
+  Duration handshake_within = Duration::seconds(5);
+  Duration frame_within = Duration::seconds(30);      // slow-loris: from a frame's first byte to its last
+};
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:0";  // port 0: any free one
+  int threads = 1;
+  ServerLimits limits;
+  LogSink log;
+};
+
+// A listening socket taken before the ring is known, so that a cluster can be built on port 0.
+class Listener {
+ public:
+  static Result<std::unique_ptr<Listener>> open(const std::string& address);
+  ~Listener();
+  std::string address() const;  // "127.0.0.1:41873"
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+class Server {
+ public:
+  static Result<std::unique_ptr<Server>> start(std::shared_ptr<NodeState> state, ServerOptions options,
+                                               std::unique_ptr<Listener> listener = nullptr);
+  ~Server();  // stop(0)
+  std::string address() const;
+  // Stops listening, lets requests under way finish for up to `drain`, closes connections, joins.
+  Status stop(Duration drain);
+  std::string status_json() const;
+
+ private:
+  Server();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringlet

@@ -1,0 +1,35 @@
+// Objects and contexts as bytes.
+//
+//   object   ringlet.proto's Object message: what goes over the wire
+//   record   what a storage engine keeps:  format(1) | xxh3-64 of the rest(8, LE) | object
+//   context  what a client holds between get and put, opaque to it (R4.1-b, O-10):
+//            format(1) | body (ClientContext message) | xxh3-64 of all before, seeded with the
+//            key's token (8, LE).  At most 4096 bytes. Stored contexts are accepted for ever.
+#pragma once
+
+#include "base/bytes.hpp"
+#include "base/status.hpp"
+#include "base/token.hpp"
+#include "versioning/object.hpp"
+
+namespace ringlet {
+
+void encode_object(const Object& object, Bytes& out);   // appends
+Result<Object> decode_object(BytesView bytes);          // corrupt: says what was wrong
+Bytes encode_record(const Object& object);
+Result<Object> decode_record(BytesView bytes);
+void encode_causal_context(const CausalContext& context, Bytes& out);
+Result<CausalContext> decode_causal_context(BytesView bytes);
+
+inline constexpr std::size_t max_context_bytes = 4096;
+
+struct ClientContext {
+  CausalContext seen;
+  NodeId fastest_reader;  // who answered the read first: may coordinate the next write (R5-f)
+};
+Bytes encode_client_context(const ClientContext& context, const Key& key);
+// Empty bytes are the empty context. Truncated, bit-flipped and other keys' contexts are
+// invalid_context with a sentence that names the key.
+Result<ClientContext> decode_client_context(BytesView bytes, const Key& key);
+
+}  // namespace ringlet
