@@ -1,0 +1,387 @@
+#include "versioning/encoding.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
+#include <tuple>
+#include <utility>
+
+#include "versioning/hash.hpp"
+
+// The fields are core/wire/ringlet.proto's. As proto3 has it, a number that is zero and bytes that
+// are empty are not written: the bytes are the ones protobuf's own runtime writes.
+
+namespace ringlet {
+namespace {
+
+using protozero::pbf_reader;
+using protozero::pbf_writer;
+
+constexpr std::size_t max_items = 65536;
+// Far beyond any history, and still not so high that one more would overflow: a context comes from
+// outside, and the next counter is one more than its.
+constexpr std::uint64_t max_counter = std::uint64_t{1} << 62;
+constexpr char record_format = 1;
+constexpr char context_format = 1;
+constexpr std::size_t checksum_bytes = 8;
+
+namespace actor_field { enum : unsigned { node = 1, epoch = 2 }; }
+namespace dot_field { enum : unsigned { actor = 1, counter = 2 }; }
+namespace context_field { enum : unsigned { entries = 1 }; }
+namespace entry_field { enum : unsigned { actor = 1, counter = 2, last_ms = 3 }; }
+namespace version_field {
+enum : unsigned { dot = 1, write_id_high = 2, write_id_low = 3, written_us = 4, tombstone = 5,
+                  value = 6, content_type = 7 };
+}
+namespace object_field { enum : unsigned { mode = 1, context = 2, versions = 3 }; }
+namespace client_field { enum : unsigned { seen = 1, fastest_reader = 2 }; }
+
+// ---- writing ----
+
+void write_actor(pbf_writer& parent, unsigned field, const Actor& actor) {
+  pbf_writer out{parent, field};
+  if (actor.node) out.add_fixed64(actor_field::node, actor.node.value);
+  if (actor.epoch != 0) out.add_uint64(actor_field::epoch, actor.epoch);
+}
+
+void write_context(pbf_writer& out, const CausalContext& context) {
+  for (const CausalContext::Entry& entry : context.entries()) {
+    pbf_writer item{out, context_field::entries};
+    write_actor(item, entry_field::actor, entry.actor);
+    item.add_uint64(entry_field::counter, entry.counter);
+    if (entry.last_ms != 0) item.add_int64(entry_field::last_ms, entry.last_ms);
+  }
+}
+
+void write_version(pbf_writer& parent, const Version& version) {
+  pbf_writer out{parent, object_field::versions};
+  {
+    pbf_writer dot{out, version_field::dot};
+    write_actor(dot, dot_field::actor, version.dot.actor);
+    dot.add_uint64(dot_field::counter, version.dot.counter);
+  }
+  if (version.write_id.high != 0) out.add_fixed64(version_field::write_id_high, version.write_id.high);
+  if (version.write_id.low != 0) out.add_fixed64(version_field::write_id_low, version.write_id.low);
+  if (version.written_us != 0) out.add_int64(version_field::written_us, version.written_us);
+  if (version.tombstone) out.add_bool(version_field::tombstone, true);
+  if (!version.value.empty()) out.add_bytes(version_field::value, version.value);
+  if (!version.content_type.empty()) out.add_bytes(version_field::content_type, version.content_type);
+}
+
+void append_u64(Bytes& out, std::uint64_t value) {
+  for (int i = 0; i < 8; ++i) out += static_cast<char>(value >> (8 * i) & 0xff);
+}
+
+std::uint64_t read_u64(BytesView bytes) {
+  std::uint64_t value = 0;
+  for (int i = 7; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+// ---- reading ----
+
+// What is wrong with the bytes. Thrown and caught in this file only, like protozero's own.
+struct Malformed {
+  std::string why;
+};
+
+BytesView view(pbf_reader& in) {
+  auto v = in.get_view();
+  return {v.data(), v.size()};
+}
+
+pbf_reader reader_of(BytesView bytes) { return pbf_reader{bytes.data(), bytes.size()}; }
+
+constexpr std::uint32_t varint(unsigned field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::varint);
+}
+constexpr std::uint32_t fixed64(unsigned field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::fixed64);
+}
+constexpr std::uint32_t bytes(unsigned field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::length_delimited);
+}
+
+Actor read_actor(pbf_reader in) {
+  Actor actor;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case fixed64(actor_field::node): actor.node.value = in.get_fixed64(); break;
+      case varint(actor_field::epoch): actor.epoch = in.get_uint64(); break;
+      default: in.skip();
+    }
+  }
+  return actor;
+}
+
+std::uint64_t read_counter(pbf_reader& in) {
+  std::uint64_t counter = in.get_uint64();
+  if (counter > max_counter) {
+    throw Malformed{"a counter is " + std::to_string(counter) + ", at most 2^62 is possible"};
+  }
+  return counter;
+}
+
+Dot read_dot(pbf_reader in) {
+  Dot dot;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case bytes(dot_field::actor): dot.actor = read_actor(in.get_message()); break;
+      case varint(dot_field::counter): dot.counter = read_counter(in); break;
+      default: in.skip();
+    }
+  }
+  return dot;
+}
+
+CausalContext::Entry read_entry(pbf_reader in) {
+  CausalContext::Entry entry;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case bytes(entry_field::actor): entry.actor = read_actor(in.get_message()); break;
+      case varint(entry_field::counter): entry.counter = read_counter(in); break;
+      case varint(entry_field::last_ms): entry.last_ms = in.get_int64(); break;
+      default: in.skip();
+    }
+  }
+  return entry;
+}
+
+CausalContext read_context(pbf_reader in) {
+  std::vector<CausalContext::Entry> entries;
+  while (in.next()) {
+    if (in.tag_and_type() != bytes(context_field::entries)) {
+      in.skip();
+      continue;
+    }
+    CausalContext::Entry entry = read_entry(in.get_message());
+    std::string name = to_string(Dot{entry.actor, entry.counter});
+    if (entry.counter == 0) throw Malformed{"context entry " + name + " has no counter"};
+    if (!entries.empty() && !(entries.back().actor < entry.actor)) {
+      throw Malformed{"context entry " + name + " is out of order or twice"};
+    }
+    if (entries.size() == max_items) throw Malformed{"more than 65536 context entries"};
+    entries.push_back(entry);
+  }
+  CausalContext context;
+  context.set_entries(std::move(entries));
+  return context;
+}
+
+Version read_version(pbf_reader in) {
+  Version version;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case bytes(version_field::dot): version.dot = read_dot(in.get_message()); break;
+      case fixed64(version_field::write_id_high): version.write_id.high = in.get_fixed64(); break;
+      case fixed64(version_field::write_id_low): version.write_id.low = in.get_fixed64(); break;
+      case varint(version_field::written_us): version.written_us = in.get_int64(); break;
+      case varint(version_field::tombstone): version.tombstone = in.get_bool(); break;
+      case bytes(version_field::value): version.value = Bytes(view(in)); break;
+      case bytes(version_field::content_type): version.content_type = Bytes(view(in)); break;
+      default: in.skip();
+    }
+  }
+  return version;
+}
+
+void check(const Object& object) {
+  const Version* last = nullptr;
+  for (const Version& version : object.versions) {
+    auto fail = [&](const char* why) {
+      throw Malformed{"version " + to_string(version.dot) + " " + why};
+    };
+    if (version.dot.counter == 0) fail("has no counter");
+    if (last != nullptr && !(last->dot < version.dot)) fail("is out of order or twice");
+    if (version.tombstone && !version.value.empty()) fail("is a tombstone with a value");
+    if (object.mode == Reconcile::siblings && !object.context.contains(version.dot)) {
+      fail("is not covered by the object's context");
+    }
+    last = &version;
+  }
+  if (object.mode == Reconcile::lww && object.versions.size() > 1) {
+    throw Malformed{"a last-write-wins object has " + std::to_string(object.versions.size()) +
+                    " versions, at most 1 is possible"};
+  }
+  if (object.mode == Reconcile::lww && !object.context.empty()) {
+    throw Malformed{"a last-write-wins object has a context"};
+  }
+}
+
+Object read_object(pbf_reader in) {
+  Object object;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case varint(object_field::mode): {
+        std::uint64_t mode = in.get_uint64();
+        if (mode > 1) throw Malformed{"mode is " + std::to_string(mode) + ", 0 and 1 are known"};
+        object.mode = static_cast<Reconcile>(mode);
+        break;
+      }
+      case bytes(object_field::context): object.context = read_context(in.get_message()); break;
+      case bytes(object_field::versions):
+        if (object.versions.size() == max_items) throw Malformed{"more than 65536 versions"};
+        object.versions.push_back(read_version(in.get_message()));
+        break;
+      default: in.skip();
+    }
+  }
+  check(object);
+  return object;
+}
+
+ClientContext read_client_context(pbf_reader in) {
+  ClientContext context;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case bytes(client_field::seen): context.seen = read_context(in.get_message()); break;
+      case fixed64(client_field::fastest_reader):
+        context.fastest_reader.value = in.get_fixed64();
+        break;
+      default: in.skip();
+    }
+  }
+  return context;
+}
+
+// The one place where malformed bytes become a Status.
+template <typename Read>
+auto guarded(Code code, const std::string& what, const Read& read) -> Result<decltype(read())> {
+  try {
+    return read();
+  } catch (const Malformed& malformed) {
+    return Status(code, what + ": " + malformed.why);
+  } catch (const protozero::exception& e) {
+    return Status(code, what + ": not a protobuf message (" + e.what() + ")");
+  }
+}
+
+}  // namespace
+
+void encode_object(const Object& object, Bytes& out) {
+  pbf_writer writer{out};
+  if (object.mode != Reconcile::siblings) {
+    writer.add_uint64(object_field::mode, static_cast<std::uint64_t>(object.mode));
+  }
+  if (!object.context.empty()) {
+    pbf_writer context{writer, object_field::context};
+    write_context(context, object.context);
+  }
+  for (const Version& version : object.versions) write_version(writer, version);
+}
+
+Result<Object> decode_object(BytesView bytes) {
+  return guarded(Code::corrupt, "object", [&] { return read_object(reader_of(bytes)); });
+}
+
+Bytes encode_record(const Object& object) {
+  std::size_t estimate = 64 + 48 * object.context.size();
+  for (const Version& v : object.versions) estimate += 96 + v.value.size() + v.content_type.size();
+  Bytes out;
+  out.reserve(estimate);
+  out.assign(1 + checksum_bytes, '\0');
+  encode_object(object, out);
+  out[0] = record_format;
+  std::uint64_t checksum = xxh3(BytesView(out).substr(1 + checksum_bytes));
+  for (std::size_t i = 0; i < checksum_bytes; ++i) out[1 + i] = static_cast<char>(checksum >> (8 * i));
+  return out;
+}
+
+Result<Object> decode_record(BytesView bytes) {
+  if (bytes.size() < 1 + checksum_bytes) {
+    return Status(Code::corrupt, "record: wanted at least 9 bytes, got " + std::to_string(bytes.size()));
+  }
+  if (bytes[0] != record_format) {
+    return Status(Code::corrupt, "record: wanted format 1, got format " +
+                                     std::to_string(static_cast<unsigned char>(bytes[0])));
+  }
+  BytesView body = bytes.substr(1 + checksum_bytes);
+  if (read_u64(bytes.substr(1, checksum_bytes)) != xxh3(body)) {
+    return Status(Code::corrupt, "record: the checksum does not fit the " +
+                                     std::to_string(body.size()) + " bytes it was made for");
+  }
+  return guarded(Code::corrupt, "record", [&] { return read_object(reader_of(body)); });
+}
+
+void encode_causal_context(const CausalContext& context, Bytes& out) {
+  pbf_writer writer{out};
+  write_context(writer, context);
+}
+
+Result<CausalContext> decode_causal_context(BytesView bytes) {
+  return guarded(Code::corrupt, "context", [&] { return read_context(reader_of(bytes)); });
+}
+
+namespace {
+
+std::uint64_t seed_of(const Key& key) {
+  Token token = token_of(key);
+  return token.high ^ token.low;
+}
+
+Bytes encode_body(const ClientContext& context) {
+  Bytes out(1, context_format);
+  pbf_writer writer{out};
+  if (!context.seen.empty()) {
+    pbf_writer seen{writer, client_field::seen};
+    write_context(seen, context.seen);
+  }
+  if (context.fastest_reader) {
+    writer.add_fixed64(client_field::fastest_reader, context.fastest_reader.value);
+  }
+  return out;
+}
+
+// A context that has become too long forgets what changed longest ago. That is safe: a client that
+// claims to have seen less supersedes less, so the worst is a sibling that was none (a false
+// conflict, which its next write merges), never a lost write.
+void forget_oldest(CausalContext& seen, std::size_t count) {
+  std::vector<CausalContext::Entry> entries = seen.entries();
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.last_ms, a.actor) < std::tie(b.last_ms, b.actor);
+  });
+  entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(count));
+  seen.set_entries(std::move(entries));
+}
+
+}  // namespace
+
+Bytes encode_client_context(const ClientContext& context, const Key& key) {
+  constexpr std::size_t room = max_context_bytes - checksum_bytes;
+  constexpr std::size_t longest_entry = 64;  // 2 + actor (2 + 9 + 11) + counter 11 + last_ms 11 < 64
+  Bytes out = encode_body(context);
+  if (out.size() > room) {
+    ClientContext shorter = context;
+    while (out.size() > room) {
+      std::size_t too_many = (out.size() - room + longest_entry - 1) / longest_entry;
+      forget_oldest(shorter.seen, std::min(too_many, shorter.seen.size()));
+      out = encode_body(shorter);
+    }
+  }
+  append_u64(out, xxh3(out, seed_of(key)));
+  return out;
+}
+
+Result<ClientContext> decode_client_context(BytesView bytes, const Key& key) {
+  if (bytes.empty()) return ClientContext{};
+  const std::string what = "context for " + printable(key);
+  auto fail = [&](const std::string& why) { return Status(Code::invalid_context, what + ": " + why); };
+
+  if (bytes.size() < 1 + checksum_bytes || bytes.size() > max_context_bytes) {
+    return fail("wanted 9 to " + std::to_string(max_context_bytes) + " bytes, got " +
+                std::to_string(bytes.size()));
+  }
+  if (bytes[0] != context_format) {
+    return fail("wanted format 1, got format " +
+                std::to_string(static_cast<unsigned char>(bytes[0])));
+  }
+  BytesView signed_part = bytes.substr(0, bytes.size() - checksum_bytes);
+  if (read_u64(bytes.substr(signed_part.size())) != xxh3(signed_part, seed_of(key))) {
+    return fail("context is damaged or belongs to another key (its checksum does not fit)");
+  }
+  return guarded(Code::invalid_context, what,
+                 [&] { return read_client_context(reader_of(signed_part.substr(1))); });
+}
+
+}  // namespace ringlet
