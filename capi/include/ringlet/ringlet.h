@@ -1,0 +1,348 @@
+/* Ringlet in C: a replicated key-value store after Amazon's Dynamo, whose conflicts your own
+ * function merges. This header is the whole surface; Python and Java are built on it.
+ *
+ * Conventions
+ *
+ * Handles    are opaque and counted. *_release gives one up and accepts NULL; the order of releases
+ *            is free: a reply outlives its client, a client its options. Nothing is freed with free().
+ * Threads    beside each handle's type:
+ *              [A] any thread, at the same time
+ *              [1] one thread at a time; a second one at the same time gets RINGLET_BUSY, or, where
+ *                  a function has no status to give, no effect
+ *              [I] immutable, any thread
+ *            No thread of Ringlet ever runs your code: resolvers run on the thread that called in;
+ *            results, merge questions and log records wait in queues until they are fetched.
+ * Memory     Inputs are borrowed until the function returns; ringlet_submit copies them. Views that
+ *            come out (ringlet_bytes, const char *) live as long as the handle they came from.
+ *            A NULL handle given to an accessor gives its empty answer (0, NULL, no bytes).
+ * Text       const char * in is UTF-8, ends with NUL and is checked. Bytes may be anything;
+ *            with size 0, data may be NULL.
+ * Errors     Functions return a status, RINGLET_OK or another, and set an error object when there is
+ *            a place for it: every ringlet_error ** may be NULL; it is set on failure and to NULL on
+ *            success, and so is every other out-parameter to NULL or 0 on failure. There is no
+ *            "last error" of a thread. status / 100 is the category. Messages say what was wanted and
+ *            what was got; keys are escaped and cut at 64 bytes, values never appear.
+ *            No C++ exception crosses this border.
+ * Time       _ms and _us, monotonic, except written_ms. One deadline a call, retries and queueing
+ *            included; at most one hour, there is no "for ever".
+ * Structs    ringlet_call, ringlet_op and ringlet_event grow at their ends and carry or come with their
+ *            size. No function reads beyond the size given; bytes that this library does not
+ *            know must be zero, or the call is RINGLET_UNSUPPORTED.
+ * Versions   *_open and *_start take RINGLET_ABI as you were compiled with: another major, or a minor
+ *            above the library's, is RINGLET_ABI_MISMATCH. Within one major nothing here changes but by
+ *            additions, and contexts that were stored are accepted for ever.
+ * Fork       In the child of a fork() an inherited handle answers RINGLET_FORKED and may be released;
+ *            new handles work. The parent notices nothing.
+ * Exit       exit() with handles open and requests in flight ends at once.
+ *
+ * Not in this version; ringlet_has says 0: "lab" (the deterministic laboratory), "check" and its sink,
+ * "metrics", "tls", "engine.wiredtiger" inside this library (nodes started here keep their data in memory).
+ */
+#ifndef RINGLET_RINGLET_H
+#define RINGLET_RINGLET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define RINGLET_API __attribute__((visibility("default")))
+#else
+#define RINGLET_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- version ---- */
+
+#define RINGLET_ABI_MAJOR 1u /* soname libringlet.so.1 */
+#define RINGLET_ABI_MINOR 0u /* up with every added symbol, field or code */
+#define RINGLET_ABI ((RINGLET_ABI_MAJOR << 16) | RINGLET_ABI_MINOR)
+
+RINGLET_API uint32_t ringlet_abi_version(void);     /* the library's RINGLET_ABI */
+RINGLET_API const char *ringlet_version(void);      /* "0.1.0", static */
+/* 1 if this library can do it, else 0 (also for names nobody knows, and NULL): "client", "queue",
+   "node", "cluster", "engine.memory", "coordination.client"; "debug.live_handles" answers with the
+   number of handles not yet released, for leak tests. */
+RINGLET_API int ringlet_has(const char *feature);
+
+/* ---- plain data, frozen ---- */
+
+typedef int32_t ringlet_status; /* never an enum type: a newer library may know more codes */
+typedef struct {
+  const void *data;
+  size_t size;
+} ringlet_bytes;
+typedef struct {
+  ringlet_bytes bucket, key; /* any bytes; the key must not be empty, the bucket may be */
+} ringlet_key;
+
+/* ---- handles ---- */
+
+typedef struct ringlet_options ringlet_options; /* [1] */
+typedef struct ringlet_client ringlet_client;   /* [A] */
+typedef struct ringlet_node ringlet_node;       /* [A] */
+typedef struct ringlet_cluster ringlet_cluster; /* [A] */
+typedef struct ringlet_queue ringlet_queue;     /* [A] to submit, cancel and wake, [1] to drain */
+typedef struct ringlet_reply ringlet_reply;     /* [I] */
+typedef struct ringlet_error ringlet_error;     /* [I] */
+typedef struct ringlet_text ringlet_text;       /* [I] */
+typedef struct ringlet_merge ringlet_merge;     /* [1] answered once */
+
+/* ---- statuses ---- */
+
+enum {
+  RINGLET_OK = 0,
+  /* 1xx the caller's mistake, nothing sent */
+  RINGLET_INVALID_ARGUMENT = 101,
+  RINGLET_INVALID_CONTEXT = 102, /* cut, altered, or of another key; nothing was written */
+  RINGLET_TOO_LARGE = 103,
+  RINGLET_UNKNOWN_OPTION = 104,
+  RINGLET_BUSY = 105,
+  RINGLET_CLOSED = 106,
+  RINGLET_FORKED = 107,
+  RINGLET_ABI_MISMATCH = 108,
+  RINGLET_UNSUPPORTED = 109,
+  /* 2xx the cluster could not, now */
+  RINGLET_TIMEOUT = 201,
+  RINGLET_UNAVAILABLE = 202,
+  RINGLET_QUORUM_NOT_MET = 203,
+  RINGLET_OVERLOADED = 204,
+  RINGLET_CANCELLED = 205,
+  /* 3xx the data */
+  RINGLET_TOO_MANY_SIBLINGS = 301,
+  RINGLET_CORRUPT = 302,
+  /* 4xx the user's function */
+  RINGLET_MERGE_FAILED = 401,
+  RINGLET_UPDATE_EXHAUSTED = 402, /* every attempt of an update met new siblings */
+  /* 5xx ours */
+  RINGLET_INTERNAL = 501,
+  RINGLET_NO_MEMORY = 502,
+  RINGLET_IO = 503
+};
+
+RINGLET_API const char *ringlet_status_name(ringlet_status); /* "QUORUM_NOT_MET"; "UNKNOWN"; static */
+
+/* ---- errors and text ---- */
+
+RINGLET_API ringlet_status ringlet_error_status(const ringlet_error *); /* NULL: RINGLET_OK */
+RINGLET_API const char *ringlet_error_message(const ringlet_error *);   /* one sentence, never NULL */
+RINGLET_API int ringlet_error_retryable(const ringlet_error *); /* the same call may succeed later */
+/* This write may exist all the same. Repeating it with the same write id is always safe. */
+RINGLET_API int ringlet_error_maybe_applied(const ringlet_error *);
+/* A JSON object; of a request: status, wanted, got, asked, node, attempts, write_id, answered, silent,
+   refused (node ids). Yours to release. */
+RINGLET_API ringlet_text *ringlet_error_details(const ringlet_error *);
+RINGLET_API void ringlet_error_release(ringlet_error *);
+
+RINGLET_API ringlet_bytes ringlet_text_bytes(const ringlet_text *); /* UTF-8; a NUL follows */
+RINGLET_API void ringlet_text_release(ringlet_text *);
+
+/* ---- options: rare settings, as text ---- */
+
+/* Names and values are the configuration file's. Durations are in the unit that ends the name.
+     client.seeds         "host:port,host:port", where to find the cluster; needed by a client
+     client.cluster       the name of the cluster; a node of another one is refused
+     client.coordination  server | client: who runs the quorum, a node or this process
+     client.timeout_ms    client.refresh_ms    client.max_in_flight    client.update_attempts
+     cluster.n .r .w      copies, and how many must answer a read, a write
+     cluster.partitions   cluster.reconcile (siblings | lww)   cluster.name
+     node.name   node.listen   node.members ("a=host:port,b=host:port")   node.threads
+     limits.max_key_bytes   limits.max_value_bytes   limits.max_siblings   limits.max_requests
+     log.level            off | error | warn | info | debug | trace
+   ringlet_options_describe has them all with types and defaults. Options that a handle has no use for
+   are ignored by it, so that one set may serve a cluster and its clients. */
+RINGLET_API ringlet_options *ringlet_options_new(void); /* NULL: no memory */
+/* Checks name (UNKNOWN_OPTION, with the nearest one) and value (INVALID_ARGUMENT) at once. */
+RINGLET_API ringlet_status ringlet_options_set(ringlet_options *, const char *name, const char *value,
+                                               ringlet_error **);
+RINGLET_API ringlet_text *ringlet_options_describe(void); /* JSON: [{name, type, default, doc}] */
+RINGLET_API void ringlet_options_release(ringlet_options *);
+
+/* ---- client ---- */
+
+/* Copies the options. Does not wait for a connection: an unreachable cluster shows in the first call.
+   abi: RINGLET_ABI. */
+RINGLET_API ringlet_status ringlet_client_open(const ringlet_options *, uint32_t abi, ringlet_client **,
+                                               ringlet_error **);
+RINGLET_API void ringlet_client_retain(ringlet_client *);
+/* Refuses new calls (CLOSED), waits up to drain_ms for those under way, fails the rest, joins its
+   thread. Again: OK. From inside a resolver of its own: BUSY. */
+RINGLET_API ringlet_status ringlet_client_close(ringlet_client *, uint32_t drain_ms);
+RINGLET_API void ringlet_client_release(ringlet_client *); /* the last one closes, drain_ms 0 */
+
+/* What one call wants; 0 = the client's default, then the cluster's. Grows at its end. */
+typedef struct {
+  uint32_t struct_size; /* RINGLET_CALL_INIT sets it */
+  uint32_t timeout_ms;  /* the whole call, retries included; at most 3600000 */
+  uint8_t r, w;
+  uint8_t strict;       /* 1: only owners of the key count, no substitutes */
+  uint8_t durability;   /* 1 buffer, 2 log, 3 disk */
+  uint32_t flags;       /* RINGLET_RETURN_SIBLINGS */
+  uint64_t write_id[2]; /* 0: the library's own; set it to repeat a write, also after a crash */
+  ringlet_bytes content_type, traceparent; /* traceparent is accepted and not used yet */
+} ringlet_call;
+/* A put or delete also brings the versions there are after it; without this flag its reply has only
+   the context and count 0. An update always brings them. */
+#define RINGLET_RETURN_SIBLINGS 1u
+#define RINGLET_CALL_INIT \
+  {(uint32_t)sizeof(ringlet_call), 0, 0, 0, 0, 0, 0, {0, 0}, {NULL, 0}, {NULL, 0}}
+
+/* Blocking. call may be NULL. A missing key is OK with count 0. */
+RINGLET_API ringlet_status ringlet_get(ringlet_client *, ringlet_key, const ringlet_call *, ringlet_reply **,
+                                       ringlet_error **);
+/* context: of the reply that this write follows, and replaces; empty: a blind write, beside whatever
+   is there. reply may be NULL. */
+RINGLET_API ringlet_status ringlet_put(ringlet_client *, ringlet_key, ringlet_bytes context,
+                                       ringlet_bytes value, const ringlet_call *, ringlet_reply **,
+                                       ringlet_error **);
+RINGLET_API ringlet_status ringlet_delete(ringlet_client *, ringlet_key, ringlet_bytes context,
+                                          const ringlet_call *, ringlet_reply **, ringlet_error **);
+/* count independent gets at once. replies[i] or errors[i] is set for each i; the status is OK, or that of
+   the first failed one. errors may be NULL. */
+RINGLET_API ringlet_status ringlet_multi_get(ringlet_client *, const ringlet_key *, size_t count,
+                                             const ringlet_call *, ringlet_reply **replies,
+                                             ringlet_error **errors);
+
+/* ---- replies ---- */
+
+RINGLET_API size_t ringlet_reply_count(const ringlet_reply *); /* 0 missing, 1 a value, 2.. a conflict */
+/* The siblings, in one order on every node. An index out of range: the empty answer. */
+RINGLET_API ringlet_bytes ringlet_reply_value(const ringlet_reply *, size_t);
+RINGLET_API ringlet_bytes ringlet_reply_content_type(const ringlet_reply *, size_t);
+/* The version's identity: 24 bytes, big-endian: node, epoch, counter. */
+RINGLET_API ringlet_bytes ringlet_reply_dot(const ringlet_reply *, size_t);
+RINGLET_API uint64_t ringlet_reply_written_ms(const ringlet_reply *, size_t); /* minter's wall clock */
+/* 1: a delete that happened at the same time as the other siblings. Alone, a delete is count 0. */
+RINGLET_API int ringlet_reply_is_tombstone(const ringlet_reply *, size_t);
+/* Opaque, at most 4 KiB, checksummed, of this key only. May be stored and used later, anywhere. */
+RINGLET_API ringlet_bytes ringlet_reply_context(const ringlet_reply *);
+/* JSON: operation, node, attempts, write_id, wanted, got, asked, not_found, answered, silent, refused,
+   substitutes, and for each version dot, written_us, tombstone, bytes. Yours to release. */
+RINGLET_API ringlet_text *ringlet_reply_explain(const ringlet_reply *);
+RINGLET_API void ringlet_reply_retain(ringlet_reply *);
+RINGLET_API void ringlet_reply_release(ringlet_reply *);
+
+/* -1: the first has seen less; 0 the same; 1 more; 2 concurrent, as contexts of two keys are. Empty bytes
+   have seen nothing. INVALID_CONTEXT: cut or altered. */
+RINGLET_API ringlet_status ringlet_context_compare(ringlet_bytes, ringlet_bytes, int *order);
+
+/* ---- merging ---- */
+
+/* Asked what the siblings become. Called on the thread that called Ringlet, perhaps several times a
+   call, so its answer must be its only effect. Ends the merge with exactly one of answer, erase, keep,
+   fail, and returns 0; another number is a failure. May use any handle. Must not longjmp. */
+typedef int (*ringlet_resolve_fn)(void *user_data, ringlet_merge *);
+typedef struct {
+  ringlet_resolve_fn resolve;
+  void (*destroy)(void *user_data); /* may be NULL; once, before ringlet_update returns, also when it fails */
+  void *user_data;
+} ringlet_resolver;
+
+RINGLET_API const ringlet_reply *ringlet_merge_siblings(const ringlet_merge *); /* borrowed; count 0.. */
+RINGLET_API uint32_t ringlet_merge_attempt(const ringlet_merge *);              /* from 1 */
+/* One of these ends the merge. A second one is BUSY and changes nothing; one after the request has
+   ended (deadline, cancel, close) is CLOSED and harmless. */
+RINGLET_API ringlet_status ringlet_merge_answer(ringlet_merge *, ringlet_bytes value); /* copied */
+RINGLET_API ringlet_status ringlet_merge_erase(ringlet_merge *);
+RINGLET_API ringlet_status ringlet_merge_keep(ringlet_merge *); /* nothing to write: done, OK */
+RINGLET_API ringlet_status ringlet_merge_fail(ringlet_merge *, const char *message);
+/* Of a merge from an event. Unanswered: the request fails with MERGE_FAILED. Inside a resolver the
+   merge is borrowed and this has no effect. */
+RINGLET_API void ringlet_merge_release(ringlet_merge *);
+
+/* Read, resolve, write with the context read; again if that write met new siblings. */
+RINGLET_API ringlet_status ringlet_update(ringlet_client *, ringlet_key, const ringlet_resolver *,
+                                          const ringlet_call *, ringlet_reply **, ringlet_error **);
+
+/* ---- requests in the background ---- */
+
+enum { RINGLET_GET = 1, RINGLET_PUT = 2, RINGLET_DELETE = 3, RINGLET_UPDATE = 4 };
+typedef struct { /* grows at its end; op_size is an argument */
+  uint32_t kind, reserved; /* reserved: 0 */
+  uint64_t tag;            /* yours; comes back in every event of the request */
+  ringlet_key key;
+  ringlet_bytes context, value; /* PUT, DELETE: context. PUT: value. Otherwise ignored */
+  const ringlet_call *call;     /* may be NULL */
+} ringlet_op;
+
+enum { RINGLET_DONE = 1, RINGLET_MERGE = 2 };
+typedef struct { /* grows at its end; event_size is an argument */
+  /* DONE: the request's last event; each request has exactly one. MERGE (of UPDATE): answer me, on any
+     thread, now or later; left unanswered, the request ends at its deadline. */
+  uint32_t kind;
+  ringlet_status status;
+  uint64_t tag, request;
+  ringlet_reply *reply; /* these three are yours: ringlet_event_clear, or take them and set NULL */
+  ringlet_error *error;
+  ringlet_merge *merge;
+} ringlet_event;
+
+RINGLET_API ringlet_status ringlet_queue_new(ringlet_queue **, ringlet_error **);
+/* Readable while the queue is not empty or was woken; for poll(). Ringlet's to close. -1: none. */
+RINGLET_API int ringlet_queue_fd(ringlet_queue *);
+RINGLET_API void ringlet_queue_wake(ringlet_queue *); /* a drain that waits, or the next, returns at once */
+RINGLET_API void ringlet_queue_release(ringlet_queue *); /* cancels what is in flight */
+/* All or none; inputs are copied. requests may be NULL, else it gets count numbers, unique in the
+   queue. */
+RINGLET_API ringlet_status ringlet_submit(ringlet_client *, ringlet_queue *, const ringlet_op *,
+                                          size_t op_size, size_t count, uint64_t *requests,
+                                          ringlet_error **);
+/* Waits for at least one event: timeout_ms -1 for ever, 0 not at all. OK with *count 0: none in
+   time, or woken. */
+RINGLET_API ringlet_status ringlet_drain(ringlet_queue *, ringlet_event *, size_t event_size, size_t room,
+                                         int32_t timeout_ms, size_t *count);
+/* Stops waiting, not the replicas: its DONE says CANCELLED. Any time; too late is no error. */
+RINGLET_API void ringlet_cancel(ringlet_queue *, uint64_t request);
+RINGLET_API void ringlet_event_clear(ringlet_event *); /* releases what it holds and zeroes it */
+
+/* ---- a node in this process ---- */
+
+/* node.name and node.members say who it is among whom; without members it is a cluster of one. Its
+   data are in memory and end with it. */
+RINGLET_API ringlet_status ringlet_node_start(const ringlet_options *, uint32_t abi, ringlet_node **,
+                                              ringlet_error **);
+RINGLET_API const char *ringlet_node_address(const ringlet_node *); /* "127.0.0.1:41873", lives as the node */
+RINGLET_API ringlet_status ringlet_node_stop(ringlet_node *, uint32_t drain_ms, ringlet_error **);
+RINGLET_API void ringlet_node_release(ringlet_node *); /* running: stops without draining */
+
+/* ---- a whole cluster in this process, for development and tests ---- */
+
+/* Nodes n1, n2, … on 127.0.0.1, any free ports, memory engine. options may be NULL: N 3 (or nodes, if
+   fewer), R 2, W 2. nodes: 1 to 64. */
+RINGLET_API ringlet_status ringlet_cluster_start(const ringlet_options *, uint32_t nodes, uint32_t abi,
+                                                 ringlet_cluster **, ringlet_error **);
+RINGLET_API const char *ringlet_cluster_seeds(const ringlet_cluster *); /* for client.seeds; lives as it */
+RINGLET_API uint32_t ringlet_cluster_size(const ringlet_cluster *);
+/* The node is gone at once, its requests unanswered; its data are kept. Of one that is down: OK. */
+RINGLET_API ringlet_status ringlet_cluster_kill(ringlet_cluster *, uint32_t index, ringlet_error **);
+/* On the same address, with its data. Of one that is running: OK. */
+RINGLET_API ringlet_status ringlet_cluster_restart(ringlet_cluster *, uint32_t index, ringlet_error **);
+RINGLET_API ringlet_status ringlet_cluster_stop(ringlet_cluster *, uint32_t drain_ms, ringlet_error **);
+RINGLET_API void ringlet_cluster_release(ringlet_cluster *); /* running: stops without draining */
+
+/* ---- for operators ---- */
+
+/* "status" {"node": name or address, may be left out}: what the node says of itself
+   "ring" {}: members, partitions, owners as this client knows them
+   "key.inspect" {"key": text, "bucket": text; or "key_hex", "bucket_hex"}: the key's owners and what each holds
+   JSON in (NULL: {}) and out. Unknown commands and fields are INVALID_ARGUMENT. */
+RINGLET_API ringlet_status ringlet_admin(ringlet_client *, const char *command, const char *json,
+                                         const ringlet_call *, ringlet_text **, ringlet_error **);
+
+/* Log records wait, at most 1000 of them, until they are fetched; what does not fit is counted, and the
+   count is a record of its own. A record as JSON: {"level", "part", "text"}; NULL: none now. */
+RINGLET_API ringlet_text *ringlet_client_log_next(ringlet_client *);
+RINGLET_API ringlet_text *ringlet_node_log_next(ringlet_node *);
+/* Calls fn, on this thread, for each record waiting. Levels: 0 trace, 1 debug, 2 info, 3 warn, 4 error.
+   Returns how many. */
+typedef void (*ringlet_log_fn)(void *user_data, int level, const char *part, const char *text);
+RINGLET_API size_t ringlet_client_log_drain(ringlet_client *, ringlet_log_fn, void *user_data);
+RINGLET_API size_t ringlet_cluster_log_drain(ringlet_cluster *, ringlet_log_fn, void *user_data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RINGLET_RINGLET_H */
