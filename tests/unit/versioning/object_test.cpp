@@ -1,0 +1,424 @@
+#include "versioning/object.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "base/planted.hpp"
+#include "base/random.hpp"
+
+namespace ringlet {
+namespace {
+
+constexpr std::int64_t second = 1'000'000;
+
+Actor actor(std::uint64_t node, std::uint64_t epoch = 1) { return {NodeId{node}, epoch}; }
+const Actor sx = actor(1), sy = actor(2), sz = actor(3);
+
+std::uint64_t next_id = 0;
+Write value(Bytes text) { return {WriteId{9, ++next_id}, false, std::move(text), "text/plain"}; }
+
+CausalContext context(std::initializer_list<std::pair<Actor, std::uint64_t>> entries) {
+  CausalContext c;
+  for (auto& [who, counter] : entries) c.add({who, counter}, 0);
+  return c;
+}
+
+std::vector<Bytes> shown(const Object& object) {
+  std::vector<Bytes> values;
+  for (const Version* version : siblings(object)) values.push_back(version->value);
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+Object joined(Object a, const Object& b) {
+  sync(a, b);
+  return a;
+}
+
+using Values = std::vector<Bytes>;
+
+TEST_CASE("R4.4-f golden example D1..D5 with its exact contexts") {
+  Object x, y, z;  // the copies of Sx, Sy, Sz
+  Dot d1 = update(x, {}, sx, value("D1"), second);
+  CHECK(x.context == context({{sx, 1}}));
+  CHECK(d1 == Dot{sx, 1});
+  Object stale = x;  // D1 may linger on replicas
+
+  update(x, x.context, sx, value("D2"), second);
+  CHECK(x.context == context({{sx, 2}}));
+  CHECK(shown(x) == Values{"D2"});
+  CHECK(shown(joined(stale, x)) == Values{"D2"});
+  CHECK(shown(joined(x, stale)) == Values{"D2"});
+  Object d2 = x;
+
+  y = d2;
+  update(y, d2.context, sy, value("D3"), second);
+  CHECK(y.context == context({{sx, 2}, {sy, 1}}));
+  CHECK(shown(y) == Values{"D3"});
+
+  z = stale;  // Sz still holds D1; its client had read D2
+  update(z, d2.context, sz, value("D4"), second);
+  CHECK(z.context == context({{sx, 2}, {sz, 1}}));
+  CHECK(shown(z) == Values{"D4"});
+  CHECK(shown(joined(z, d2)) == Values{"D4"});  // D1 and D2 are collectable on arrival
+  CHECK(y.context.compare(z.context) == CausalOrder::concurrent);
+
+  Object read = joined(y, z);
+  CHECK(read.context == context({{sx, 2}, {sy, 1}, {sz, 1}}));
+  CHECK(shown(read) == Values{"D3", "D4"});
+
+  update(x, read.context, sx, value("D5"), second);
+  CHECK(x.context == context({{sx, 3}, {sy, 1}, {sz, 1}}));
+  CHECK(shown(x) == Values{"D5"});
+  CHECK(shown(joined(x, y)) == Values{"D5"});
+  CHECK(shown(joined(z, x)) == Values{"D5"});
+}
+
+TEST_CASE("R4.4-e a put with the context of all leaves collapses them on every replica") {
+  Object a, b;
+  update(a, {}, sx, value("1"), second);
+  update(b, {}, sy, value("2"), second);
+  sync(a, b);
+  sync(b, a);
+  REQUIRE(shown(b) == Values{"1", "2"});
+  update(a, a.context, sx, value("merged"), second);
+  CHECK(sync(b, a));
+  CHECK(shown(b) == Values{"merged"});
+  CHECK_FALSE(sync(b, a));
+  CHECK(a == b);
+}
+
+TEST_CASE("R4.4-c a partition into four gives four siblings after it heals") {
+  std::vector<Object> sides(4);
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    update(sides[i], {}, actor(i + 1), value(std::to_string(i)), second);
+  }
+  Object healed;
+  for (const Object& side : sides) CHECK(sync(healed, side));
+  CHECK(shown(healed) == Values{"0", "1", "2", "3"});
+}
+
+TEST_CASE("O-10 a put without a context is a sibling of what is there, a stale one of what it missed") {
+  Object x;
+  update(x, {}, sx, value("old"), second);
+  CausalContext stale = x.context;
+  update(x, stale, sx, value("new"), second);
+  update(x, {}, sx, value("blind"), second);
+  CHECK(shown(x) == Values{"blind", "new"});
+  update(x, stale, sx, value("stale"), second);
+  CHECK(shown(x) == Values{"blind", "new", "stale"});
+}
+
+TEST_CASE("O-2 interleaved blind writers do not explode: siblings are what was really concurrent") {
+  Object x;
+  CausalContext a, b;
+  for (int i = 0; i < 100; ++i) {
+    update(x, a, sx, value("a" + std::to_string(i)), second);
+    a = x.context;
+    update(x, b, sx, value("b" + std::to_string(i)), second);
+    b = x.context;
+    REQUIRE(x.versions.size() <= 2);
+  }
+  CHECK(x.context.size() == 1);
+}
+
+TEST_CASE("decision 4: the lost sibling, and that the fresh epoch is what saves it") {
+  // A, B, C are away. D mints "first"; A returns, the hint is delivered, D drops its copy. They go
+  // away again; a client that never saw "first" writes "second" through D; A returns.
+  auto play = [](Actor again) {
+    Object a, d;
+    update(d, {}, actor(4, 1), value("first"), second);
+    sync(a, d);
+    d = {};
+    update(d, {}, again, value("second"), 2 * second);
+    sync(a, d);
+    return a;
+  };
+  CHECK(shown(play(actor(4, 2))) == Values{"first", "second"});
+  CHECK(shown(play(actor(4, 1))).size() == 1);  // D's counter started again: one write is gone
+
+  // The same when A has a later version by the time "second" comes: its context covers the dot.
+  Object a, d;
+  update(d, {}, actor(4, 1), value("first"), second);
+  sync(a, d);
+  update(a, a.context, sx, value("later"), 2 * second);
+  Object reused, fresh;
+  update(reused, {}, actor(4, 1), value("second"), 3 * second);
+  update(fresh, {}, actor(4, 2), value("second"), 3 * second);
+  CHECK(shown(joined(a, reused)) == Values{"later"});
+  CHECK(shown(joined(a, fresh)) == Values{"later", "second"});
+}
+
+TEST_CASE("decision 5: a retry is not a second sibling") {
+  Write write = value("once");
+  Object x, y;
+  Dot first = update(x, {}, sx, write, second);
+  Object before = x;
+  CHECK(update(x, {}, sx, write, 2 * second) == first);  // at the same minter: nothing happens
+  CHECK(x == before);
+
+  update(y, {}, sy, write, 2 * second);  // at another one: a second dot
+  Object both = joined(x, y);
+  CHECK(both.versions.size() == 2);
+  CHECK(shown(both) == Values{"once"});
+  CHECK(siblings(both)[0]->dot == first);  // the smallest dot, on every replica
+  update(both, both.context, sx, value("next"), 3 * second);
+  CHECK(shown(joined(joined(x, y), both)) == Values{"next"});  // and both are superseded as one
+}
+
+TEST_CASE("decision 5: one write id for two payloads loses neither") {
+  Write one = value("one");
+  Write two = one;
+  two.value = "two";
+  Object x, y;
+  update(x, {}, sx, one, second);
+  update(y, {}, sy, two, second);
+  CHECK(shown(joined(x, y)) == Values{"one", "two"});
+  Object other_type;
+  Write typed = one;
+  typed.content_type = "image/png";
+  update(other_type, {}, sz, typed, second);
+  CHECK(shown(joined(x, other_type)) == Values{"one", "one"});
+}
+
+TEST_CASE("decision 5: writes without an id are never folded") {
+  Object x;
+  Write anonymous{{}, false, "same", ""};
+  update(x, {}, sx, anonymous, second);
+  update(x, {}, sx, anonymous, second);
+  CHECK(shown(x) == Values{"same", "same"});
+}
+
+TEST_CASE("O-5 a delete is a version: what it had seen goes, a concurrent put survives") {
+  Object x;
+  update(x, {}, sx, value("a"), second);
+  Object other = x;
+  Dot dot = remove(x, x.context, sx, WriteId{7, 7}, 2 * second);
+  CHECK(dot == Dot{sx, 2});
+  CHECK(siblings(x).empty());
+  CHECK_FALSE(x.missing());
+  CHECK(shown(joined(other, x)).empty());  // it does not come back
+
+  update(other, other.context, sy, value("b"), 2 * second);
+  auto both = joined(x, other);
+  auto seen = siblings(both);
+  REQUIRE(seen.size() == 2);  // the application is told of the delete and of the put
+  CHECK(std::count_if(seen.begin(), seen.end(), [](auto* v) { return v->tombstone; }) == 1);
+
+  Object twice = x;  // two concurrent deletes: still nothing to show
+  Object away = other;
+  remove(away, away.context, sz, WriteId{7, 8}, 3 * second);
+  sync(twice, away);
+  CHECK(siblings(twice).empty());
+}
+
+TEST_CASE("update: the client has seen more of the minter than this copy holds") {
+  Object x;
+  update(x, context({{sx, 5}, {sy, 2}}), sx, value("a"), second);
+  CHECK(x.versions[0].dot == Dot{sx, 6});  // not a dot that the client's context covers
+  CHECK(x.context == context({{sx, 6}, {sy, 2}}));
+}
+
+TEST_CASE("sync: with nothing, with itself, and of one dot minted twice") {
+  Object x, empty;
+  CHECK_FALSE(sync(x, empty));
+  CHECK(x.missing());
+  update(x, {}, sx, value("a"), second);
+  Object copy = x;
+  CHECK_FALSE(sync(x, empty));
+  CHECK_FALSE(sync(x, x));
+  CHECK(x == copy);
+  CHECK(sync(empty, x));
+  CHECK(empty == x);
+
+  Object twin;
+  update(twin, {}, sx, value("b"), second + 1);
+  REQUIRE(twin.versions[0].dot == x.versions[0].dot);
+  CHECK(joined(x, twin) == joined(twin, x));  // a loss, but replicas agree about it
+}
+
+// ---- last write wins ----
+
+TEST_CASE("O-19 the later stamp wins, on every replica") {
+  Object early = lww_object(NodeId{5}, value("early"), 10);
+  Object late = lww_object(NodeId{4}, value("late"), 11);
+  CHECK(shown(joined(early, late)) == Values{"late"});
+  CHECK(shown(joined(late, early)) == Values{"late"});
+  CHECK_FALSE(sync(late, early));
+  CHECK(sync(early, late));
+  CHECK(early == late);
+  CHECK(early.context.empty());
+}
+
+TEST_CASE("O-19 clock ties: actor, then hash, and always the same") {
+  Object low = lww_object(NodeId{4}, value("z"), 10), high = lww_object(NodeId{5}, value("a"), 10);
+  CHECK(shown(joined(low, high)) == Values{"a"});
+  CHECK(shown(joined(high, low)) == Values{"a"});
+
+  Object one = lww_object(NodeId{5}, value("one"), 10), two = lww_object(NodeId{5}, value("two"), 10);
+  CHECK(joined(one, two) == joined(two, one));
+  CHECK(joined(one, two).versions.size() == 1);
+
+  // Same stamp, actor and value: a delete against a put of nothing.
+  Object nothing = lww_object(NodeId{5}, {WriteId{1, 1}, false, "", ""}, 10);
+  Object gone = lww_object(NodeId{5}, {WriteId{1, 1}, true, "", ""}, 10);
+  CHECK(joined(nothing, gone) == joined(gone, nothing));
+  CHECK_FALSE(sync(gone, gone));
+}
+
+TEST_CASE("O-19 the order is total: any order of merges ends the same") {
+  Random random(19);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Object> stamped;
+    for (int i = 0; i < 5; ++i) {
+      stamped.push_back(lww_object(NodeId{1 + random.below(2)},
+                                   {WriteId{1, random.below(2)}, false, random.chance(.5) ? "p" : "q", ""},
+                                   random.between(1, 2)));
+    }
+    Object first, second;
+    first.mode = second.mode = Reconcile::lww;
+    for (const Object& o : stamped) sync(first, o);
+    random.shuffle(stamped);
+    for (const Object& o : stamped) sync(second, joined(o, first.missing() ? o : stamped[0]));
+    for (const Object& o : stamped) sync(second, o);
+    REQUIRE(first == second);
+    REQUIRE(first.versions.size() == 1);
+  }
+}
+
+TEST_CASE("O-19 two modes meet: last-write-wins it is, with the greatest version of all") {
+  Object dotted;
+  update(dotted, {}, sx, value("a"), 10);
+  update(dotted, {}, sy, value("b"), 30);
+  Object stamped = lww_object(NodeId{1}, value("c"), 20);
+  Object ab = joined(dotted, stamped), ba = joined(stamped, dotted);
+  CHECK(ab == ba);
+  CHECK(ab.mode == Reconcile::lww);
+  CHECK(shown(ab) == Values{"b"});
+  CHECK(ab.context.empty());
+}
+
+TEST_CASE("O-19 an update of a last-write-wins object keeps the later of the two") {
+  Object object = lww_object(NodeId{1}, value("a"), 20);
+  update(object, {}, sx, value("older"), 10);
+  CHECK(shown(object) == Values{"a"});
+  update(object, {}, sx, value("newer"), 30);
+  CHECK(shown(object) == Values{"newer"});
+  remove(object, {}, sx, WriteId{3, 3}, 40);
+  CHECK(siblings(object).empty());
+  CHECK(object.versions.size() == 1);
+}
+
+// ---- truncation ----
+
+constexpr Truncation ten{10, 0};
+
+// One serial client, a coordinator for each write.
+Object rotated(int coordinators, const Truncation& truncation, std::vector<Dot>* minted = nullptr) {
+  Object object;
+  for (int i = 0; i < coordinators; ++i) {
+    Actor who = actor(static_cast<std::uint64_t>(100 - i));  // oldest first is not lowest first
+    std::int64_t ms = 1000 * (i + 1);
+    Dot dot = update(object, object.context, who, value(std::to_string(i)), ms * 1000);
+    if (minted) minted->push_back(dot);
+    truncate(object, who, ms, truncation);
+  }
+  return object;
+}
+
+TEST_CASE("R4.4-g with 11 and more coordinators the context never exceeds the threshold") {
+  CHECK(rotated(10, ten).context.size() == 10);
+  for (int n : {11, 12, 30}) {
+    Object object = rotated(n, ten);
+    CHECK(object.context.size() == 10);
+    CHECK(shown(object).size() == 1);
+    for (int i = 0; i < n; ++i) {  // what is left are the youngest
+      CHECK((object.context.counter(actor(static_cast<std::uint64_t>(100 - i))) == 1) == (i >= n - 10));
+    }
+  }
+}
+
+TEST_CASE("R4.4-g the oldest stamp goes first, equal stamps in the order of actors") {
+  Object object;
+  object.context.add({actor(1), 1}, 500);
+  object.context.add({actor(2), 1}, 100);
+  object.context.add({actor(3), 1}, 100);
+  object.context.add({actor(4), 1}, 900);
+  CHECK(truncate(object, actor(9), 1000, {3, 0}) == 1);
+  CHECK(object.context == context({{actor(1), 1}, {actor(3), 1}, {actor(4), 1}}));
+  CHECK(truncate(object, actor(9), 1000, {1, 0}) == 2);
+  CHECK(object.context == context({{actor(4), 1}}));
+  CHECK(truncate(object, actor(9), 1000, {1, 0}) == 0);
+}
+
+TEST_CASE("O-3 guards: own entry, living versions and young entries stay") {
+  Object object;
+  update(object, {}, sx, value("alive"), 1 * second);   // oldest, but its version lives
+  object.context.add({sy, 4}, 2000);                    // old, and the minter's own
+  object.context.add({sz, 1}, 3000);                    // old, nobody needs it
+  object.context.add({actor(8), 1}, 95'000);            // young
+  Truncation strict{0, 20'000};
+  CHECK(truncate(object, sy, 100'000, strict) == 1);
+  CHECK(object.context == context({{sx, 1}, {sy, 4}, {actor(8), 1}}));
+  CHECK(shown(object) == Values{"alive"});
+  // A clock that was set back makes entries young, never old.
+  CHECK(truncate(object, sy, 0, strict) == 0);
+  CHECK(truncate(object, sy, 115'000, strict) == 1);
+  CHECK(object.context == context({{sx, 1}, {sy, 4}}));
+}
+
+TEST_CASE("O-3 a minter whose clock is far behind does not lose its new write") {
+  // With plain clocks the just-minted pair is the oldest, is dropped, and the write looks like an ancestor.
+  Object object = rotated(10, ten), replica = object;
+  Actor slow = actor(1);
+  update(object, object.context, slow, value("slow"), 1);
+  CHECK(truncate(object, slow, 1'000'000, ten) == 1);
+  CHECK(object.context.counter(slow) == 1);
+  CHECK(shown(joined(replica, object)) == Values{"slow"});
+}
+
+TEST_CASE("O-3 what truncation forgot comes back as a sibling, not as a loss, and merges away") {
+  std::vector<Dot> minted;
+  Object stale;
+  update(stale, {}, actor(100), value("0"), second);
+  Object object = rotated(11, ten, &minted);
+  REQUIRE(object.context.counter(minted[0].actor) == 0);
+  Object both = joined(object, stale);
+  CHECK(shown(both).size() == 2);
+  update(both, both.context, sx, value("merged"), 99 * second);
+  CHECK(shown(joined(joined(object, stale), both)) == Values{"merged"});
+}
+
+TEST_CASE("O-3 a coordinator whose entry was truncated elsewhere still counts on") {
+  Object mine;
+  update(mine, {}, sx, value("a"), second);
+  update(mine, mine.context, sx, value("b"), second);
+  Object other = mine;
+  update(other, other.context, sy, value("c"), 2 * second);
+  truncate(other, sy, 1'000'000, {1, 0});
+  REQUIRE(other.context.counter(sx) == 0);
+  sync(mine, other);
+  CHECK(update(mine, mine.context, sx, value("d"), 3 * second) == Dot{sx, 3});  // not 1 again
+}
+
+#ifdef RINGLET_PLANTED_BUGS
+TEST_CASE("planted: the two bugs of versioning show in the plainest histories") {
+  Object x;
+  Write write = value("once");
+  update(x, {}, sx, write, second);
+  Object newer = x;
+  update(newer, newer.context, sx, value("next"), second);
+
+  plant(PlantedBug::sync_keeps_ancestors);
+  Object kept = joined(x, newer);
+  plant(PlantedBug::write_id_ignored);
+  update(x, {}, sx, write, second);
+  std::size_t twice = siblings(x).size();
+  plant(PlantedBug::none);
+  CHECK(kept.versions.size() == 2);
+  CHECK(twice == 2);
+}
+#endif
+
+}  // namespace
+}  // namespace ringlet
