@@ -156,11 +156,11 @@ CausalContext read_context(pbf_reader in) {
       continue;
     }
     CausalContext::Entry entry = read_entry(in.get_message());
-    std::string name = to_string(Dot{entry.actor, entry.counter});
-    if (entry.counter == 0) throw Malformed{"context entry " + name + " has no counter"};
-    if (!entries.empty() && !(entries.back().actor < entry.actor)) {
-      throw Malformed{"context entry " + name + " is out of order or twice"};
-    }
+    auto fail = [&](const char* why) {
+      throw Malformed{"context entry " + to_string(Dot{entry.actor, entry.counter}) + " " + why};
+    };
+    if (entry.counter == 0) fail("has no counter");
+    if (!entries.empty() && !(entries.back().actor < entry.actor)) fail("is out of order or twice");
     if (entries.size() == max_items) throw Malformed{"more than 65536 context entries"};
     entries.push_back(entry);
   }
@@ -245,16 +245,21 @@ ClientContext read_client_context(pbf_reader in) {
   return context;
 }
 
-// The one place where malformed bytes become a Status.
-template <typename Read>
-auto guarded(Code code, const std::string& what, const Read& read) -> Result<decltype(read())> {
+// The one place where malformed bytes become a Status: fail(why) says of what.
+template <typename Read, typename Fail>
+auto guarded(const Read& read, const Fail& fail) -> Result<decltype(read())> {
   try {
     return read();
   } catch (const Malformed& malformed) {
-    return Status(code, what + ": " + malformed.why);
+    return fail(malformed.why);
   } catch (const protozero::exception& e) {
-    return Status(code, what + ": not a protobuf message (" + e.what() + ")");
+    return fail(std::string("not a protobuf message (") + e.what() + ")");
   }
+}
+
+// Sentences are put together only when something is wrong.
+auto corrupt(const char* what) {
+  return [what](const std::string& why) { return Status(Code::corrupt, what + (": " + why)); };
 }
 
 }  // namespace
@@ -272,7 +277,7 @@ void encode_object(const Object& object, Bytes& out) {
 }
 
 Result<Object> decode_object(BytesView bytes) {
-  return guarded(Code::corrupt, "object", [&] { return read_object(reader_of(bytes)); });
+  return guarded([&] { return read_object(reader_of(bytes)); }, corrupt("object"));
 }
 
 Bytes encode_record(const Object& object) {
@@ -301,7 +306,7 @@ Result<Object> decode_record(BytesView bytes) {
     return Status(Code::corrupt, "record: the checksum does not fit the " +
                                      std::to_string(body.size()) + " bytes it was made for");
   }
-  return guarded(Code::corrupt, "record", [&] { return read_object(reader_of(body)); });
+  return guarded([&] { return read_object(reader_of(body)); }, corrupt("record"));
 }
 
 void encode_causal_context(const CausalContext& context, Bytes& out) {
@@ -310,7 +315,7 @@ void encode_causal_context(const CausalContext& context, Bytes& out) {
 }
 
 Result<CausalContext> decode_causal_context(BytesView bytes) {
-  return guarded(Code::corrupt, "context", [&] { return read_context(reader_of(bytes)); });
+  return guarded([&] { return read_context(reader_of(bytes)); }, corrupt("context"));
 }
 
 namespace {
@@ -365,8 +370,9 @@ Bytes encode_client_context(const ClientContext& context, const Key& key) {
 
 Result<ClientContext> decode_client_context(BytesView bytes, const Key& key) {
   if (bytes.empty()) return ClientContext{};
-  const std::string what = "context for " + printable(key);
-  auto fail = [&](const std::string& why) { return Status(Code::invalid_context, what + ": " + why); };
+  auto fail = [&](const std::string& why) {
+    return Status(Code::invalid_context, "context for " + printable(key) + ": " + why);
+  };
 
   if (bytes.size() < 1 + checksum_bytes || bytes.size() > max_context_bytes) {
     return fail("wanted 9 to " + std::to_string(max_context_bytes) + " bytes, got " +
@@ -380,8 +386,7 @@ Result<ClientContext> decode_client_context(BytesView bytes, const Key& key) {
   if (read_u64(bytes.substr(signed_part.size())) != xxh3(signed_part, seed_of(key))) {
     return fail("context is damaged or belongs to another key (its checksum does not fit)");
   }
-  return guarded(Code::invalid_context, what,
-                 [&] { return read_client_context(reader_of(signed_part.substr(1))); });
+  return guarded([&] { return read_client_context(reader_of(signed_part.substr(1))); }, fail);
 }
 
 }  // namespace ringlet
