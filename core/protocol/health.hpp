@@ -15,6 +15,8 @@ class Health {
   virtual void unreachable(NodeId node, Instant now) = 0;   // its connection failed: gone at once
   // How long a replica may stay silent before somebody else is asked.
   virtual Duration patience(NodeId node) const = 0;
+  // An answer arrived this long after its request: what patience is measured from.
+  virtual void answer_took(NodeId, Duration) {}
 };
 
 }  // namespace ringlet
