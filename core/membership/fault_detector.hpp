@@ -27,7 +27,7 @@ class FaultDetector final : public Health {
   void was_silent(NodeId node, Instant now) override;
   void unreachable(NodeId node, Instant now) override;
   Duration patience(NodeId node) const override;
-  void answer_took(NodeId node, Duration took);  // a sample for patience
+  void answer_took(NodeId node, Duration took) override;  // a sample for patience
 
   // Whom to ping now (each at most once a retry period, jittered), and when to ask again.
   std::vector<NodeId> due_pings(Instant now);

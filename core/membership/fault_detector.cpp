@@ -1,0 +1,94 @@
+#include "membership/fault_detector.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace ringlet {
+
+FaultDetector::FaultDetector(Options options, std::uint64_t seed)
+    : options_(options), random_(seed) {
+  RINGLET_ASSERT(options_.silences_to_suspect >= 1);
+  RINGLET_ASSERT(options_.retry > Duration{});
+  RINGLET_ASSERT(options_.min_patience > Duration{});
+  RINGLET_ASSERT(options_.min_patience <= options_.max_patience);
+}
+
+bool FaultDetector::is_down(NodeId node) const {
+  auto found = nodes_.find(node);
+  return found != nodes_.end() && found->second.down;
+}
+
+void FaultDetector::heard_from(NodeId node, Instant) {
+  State& state = nodes_[node];
+  state.silences = 0;
+  if (!state.down) return;
+  state.down = false;
+  recovered_.push_back(node);
+}
+
+void FaultDetector::was_silent(NodeId node, Instant now) {
+  State& state = nodes_[node];
+  if (state.down || ++state.silences < options_.silences_to_suspect) return;
+  unreachable(node, now);
+}
+
+void FaultDetector::unreachable(NodeId node, Instant now) {
+  State& state = nodes_[node];
+  if (state.down) return;
+  state.down = true;
+  state.silences = 0;
+  state.next_ping = now + options_.retry;
+  // It may have come back and gone again before anybody asked: then it is not back.
+  std::erase(recovered_, node);
+}
+
+Duration FaultDetector::patience(NodeId node) const {
+  auto found = nodes_.find(node);
+  Duration wanted = found == nodes_.end() || found->second.smoothed_us < 0
+                        ? options_.first_patience
+                        : Duration::micros(found->second.smoothed_us * 4);
+  return std::clamp(wanted, options_.min_patience, options_.max_patience);
+}
+
+// TCP's smoothed round trip time (RFC 6298): an eighth of the way to each sample. One late answer
+// must not make everybody patient, so a sample counts no more than the longest patience.
+void FaultDetector::answer_took(NodeId node, Duration took) {
+  State& state = nodes_[node];
+  std::int64_t sample = std::clamp<std::int64_t>(took.us, 0, options_.max_patience.us);
+  state.smoothed_us =
+      state.smoothed_us < 0 ? sample : state.smoothed_us + (sample - state.smoothed_us) / 8;
+}
+
+std::vector<NodeId> FaultDetector::due_pings(Instant now) {
+  std::vector<NodeId> due;
+  for (auto& [node, state] : nodes_) {
+    if (!state.down || state.next_ping > now) continue;
+    due.push_back(node);
+    // Between three quarters of the period and the whole of it, so that members that lost a node
+    // together do not find it again together.
+    std::int64_t quarter = options_.retry.us / 4;
+    state.next_ping = now + (options_.retry - Duration{random_.between(0, quarter)});
+  }
+  return due;
+}
+
+Instant FaultDetector::next_wake() const {
+  Instant next = Instant::never();
+  for (auto& [node, state] : nodes_) {
+    if (state.down) next = std::min(next, state.next_ping);
+  }
+  return next;
+}
+
+std::vector<NodeId> FaultDetector::take_recovered() { return std::exchange(recovered_, {}); }
+
+std::vector<NodeId> FaultDetector::down() const {
+  std::vector<NodeId> nodes;
+  for (auto& [node, state] : nodes_) {
+    if (state.down) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+}  // namespace ringlet
