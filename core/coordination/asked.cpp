@@ -1,0 +1,60 @@
+#include "coordination/asked.hpp"
+
+#include <algorithm>
+
+namespace ringlet {
+
+bool Participants::is_owner(NodeId node) const {
+  auto end = members->begin() + static_cast<std::ptrdiff_t>(owners);
+  return std::find(members->begin(), end, node) != end;
+}
+
+std::string Participants::name(NodeId node) const {
+  const Member* member = ring ? ring->find(node) : nullptr;
+  return member != nullptr ? member->name : to_string(node);
+}
+
+bool was_asked(const std::vector<Asked>& asked, NodeId node) {
+  return std::any_of(asked.begin(), asked.end(), [&](const Asked& a) { return a.node == node; });
+}
+
+std::string sentence(const char* verb, const Key& key, const Participants& participants,
+                     const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
+                     bool strict) {
+  std::string text = verb;
+  text += ' ' + printable(key) + ": wanted " + std::to_string(tally.wanted);
+  if (strict) text += tally.wanted == 1 ? " owner" : " owners";
+  else text += tally.wanted == 1 ? " replica" : " replicas";
+  text += " within " + std::to_string(timeout.millis()) + " ms, got " + std::to_string(tally.got) +
+          " of " + std::to_string(tally.asked);
+  std::string reasons;
+  for (const Asked& a : asked) {
+    if (a.what == Asked::For::keep || a.reply == Reply::yes) continue;
+    reasons += (reasons.empty() ? "" : ", ") + participants.name(a.node);
+    if (a.open()) reasons += " silent";
+    if (a.reply == Reply::unreachable) reasons += " unreachable";
+    if (a.reply == Reply::refused) reasons += std::string(" refused: ") + name_of(a.why);
+  }
+  if (!reasons.empty()) text += " (" + reasons + ")";
+  return text;
+}
+
+Code failure_code(const std::vector<Asked>& asked) {
+  if (asked.empty()) return Code::unavailable;
+  bool waits = std::any_of(asked.begin(), asked.end(), [](const Asked& a) {
+    return a.open() && a.what != Asked::For::keep;
+  });
+  return waits ? Code::timeout : Code::quorum_not_met;
+}
+
+void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally) {
+  for (const Asked& a : asked) {
+    if (a.what == Asked::For::keep) continue;
+    ++tally.asked;
+    bool silent = went_well ? a.reply == Reply::silent : a.open();
+    if (silent) tally.silent.push_back(a.node);
+    if (a.reply == Reply::refused || a.reply == Reply::unreachable) tally.refused.push_back(a.node);
+  }
+}
+
+}  // namespace ringlet

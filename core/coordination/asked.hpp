@@ -1,0 +1,48 @@
+// Who was asked by one request, what became of it, and the words for it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "protocol/messages.hpp"
+#include "ring/ring.hpp"
+
+namespace ringlet {
+
+enum class Reply { waiting, silent, yes, refused, unreachable };
+
+// One question to one node. `silent` means that patience ran out; the answer is still welcome.
+struct Asked {
+  NodeId node;
+  Instant until;
+  Reply reply = Reply::waiting;
+  Code why = Code::ok;      // refused: the reason given
+  std::size_t slot = 0;     // put: the owner it stores for
+  enum class For { vote, mint, keep } what = For::vote;  // keep: a last-resort hint, no vote
+  bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
+};
+
+// What both kinds of request are planned with. `members` outlives the operation (the ring holds it).
+struct Participants {
+  std::shared_ptr<const Ring> ring;             // for the members' names
+  const std::vector<NodeId>* members = nullptr; // all S in the order to try them, owners first
+  std::size_t owners = 0;                       // N: the first of them
+
+  bool is_owner(NodeId node) const;
+  std::string name(NodeId node) const;
+};
+
+bool was_asked(const std::vector<Asked>& asked, NodeId node);
+
+// "put carts/alice: wanted 2 replicas within 300 ms, got 1 of 3 (n5 silent, n7 refused: overloaded)"
+std::string sentence(const char* verb, const Key& key, const Participants& participants,
+                     const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
+                     bool strict);
+// timeout: somebody may have answered a little later; unavailable: nobody could be asked;
+// quorum_not_met: enough said no.
+Code failure_code(const std::vector<Asked>& asked);
+// Fills in asked, silent and refused. A request that went well did not wait for everybody: then only
+// those whose patience ran out are silent.
+void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally);
+
+}  // namespace ringlet

@@ -1,0 +1,281 @@
+#include "coordination/coordinator.hpp"
+
+#include <algorithm>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+
+#include "base/assert.hpp"
+#include "coordination/coordinator_choice.hpp"
+#include "coordination/get_operation.hpp"
+#include "coordination/put_operation.hpp"
+
+namespace ringlet {
+namespace {
+
+using Operation = std::variant<GetOperation, PutOperation>;
+
+// A request and what its driver keeps for it.
+struct Machine {
+  Machine(Operation o, Coordinator::OnAnswer f) : operation(std::move(o)), on_answer(std::move(f)) {}
+  Operation operation;
+  Coordinator::OnAnswer on_answer;     // empty once called
+  std::vector<std::uint64_t> numbers;  // of its messages without a reply
+  std::vector<Instant> wakes;          // unordered; a handful
+  Instant next = Instant::never();     // the earliest of them, as entered in Impl::clock
+};
+
+struct UnderWay {
+  std::uint64_t machine;
+  NodeId to;
+  Instant sent;
+};
+
+ClientReply failed(Code code, std::string message, bool maybe_applied = false) {
+  ClientReply reply;
+  reply.status = Status(code, std::move(message), maybe_applied);
+  return reply;
+}
+
+// What r or w means here: 0 is the cluster's default, which shrinks with a cluster that is smaller
+// than N (R4.3-b); a number the caller named does not.
+Result<std::size_t> wanted(const char* what, std::uint8_t named, std::uint8_t usual,
+                           std::uint32_t owners) {
+  if (named > owners) {
+    return Status(Code::invalid_argument, std::string(what) + "=" + std::to_string(named) +
+                                              " was wanted, but a key has " +
+                                              std::to_string(owners) + " replicas");
+  }
+  std::uint32_t count = named != 0 ? named : usual;
+  return static_cast<std::size_t>(std::clamp<std::uint32_t>(count, 1, owners));
+}
+
+}  // namespace
+
+struct Coordinator::Impl {
+  NodeId self;
+  CoordinationOptions options;
+  Health& health;
+  std::shared_ptr<const Ring> ring;
+  std::uint64_t last_machine = 0, last_number = 0;
+  std::int64_t last_stamp_us = 0;
+  std::map<std::uint64_t, std::unique_ptr<Machine>> machines;  // in the order they came
+  std::unordered_map<std::uint64_t, UnderWay> under_way;       // never iterated
+  std::set<std::pair<Instant, std::uint64_t>> clock;           // one entry a machine
+  std::vector<Outgoing> outgoing;
+  std::size_t unanswered = 0;
+
+  Impl(NodeId me, CoordinationOptions o, Health& h) : self(me), options(o), health(h) {}
+
+  // What get and put have in common: checks the options and finds the members. Not ok: why not.
+  Status plan(const Key& key, const RequestOptions& request, Participants& participants,
+              Duration& timeout) const {
+    if (!ring || ring->members().empty()) {
+      return Status(Code::unavailable, printable(key) + ": wanted a member to ask, got none: no "
+                                                        "routing table yet");
+    }
+    participants.ring = ring;
+    participants.members = &ring->preference_list(token_of(key));
+    participants.owners = std::min<std::size_t>(ring->effective_replicas(),
+                                                participants.members->size());
+    timeout = request.timeout_ms != 0 ? Duration::millis(request.timeout_ms) : options.timeout;
+    if (timeout > options.max_timeout) {
+      return Status(Code::invalid_argument,
+                    "timeout of " + std::to_string(timeout.millis()) + " ms was wanted, at most " +
+                        std::to_string(options.max_timeout.millis()) + " ms is allowed");
+    }
+    return Status::ok();
+  }
+
+  // Strictly rising, or two writes of one millisecond would be ordered by chance and the later one
+  // of one client lost.
+  std::int64_t stamp(Now now) {
+    last_stamp_us = std::max(last_stamp_us + 1, now.wall_ms * 1000);
+    return last_stamp_us;
+  }
+
+  void begin(Operation operation, Now now, OnAnswer on_answer) {
+    std::uint64_t id = ++last_machine;
+    auto& machine = *(machines[id] = std::make_unique<Machine>(std::move(operation),
+                                                               std::move(on_answer)));
+    ++unanswered;
+    Effects effects;
+    std::visit([&](auto& o) { o.start(now, effects); }, machine.operation);
+    apply(id, machine, std::move(effects), now);
+  }
+
+  // Does what the operation said. The answer is given last: whoever hears it may call back.
+  void apply(std::uint64_t id, Machine& machine, Effects effects, Now now) {
+    std::optional<ClientReply> answer;
+    bool done = false;
+    for (Effect& effect : effects) {
+      if (auto* send = std::get_if<Send>(&effect)) {
+        std::uint64_t number = ++last_number;
+        under_way[number] = {id, send->to, now.instant};
+        machine.numbers.push_back(number);
+        outgoing.push_back({send->to, number, std::move(send->message)});
+      } else if (auto* wake = std::get_if<WakeAt>(&effect)) {
+        machine.wakes.push_back(wake->at);
+      } else if (auto* given = std::get_if<Answer>(&effect)) {
+        // A second answer (a bug, planted or not) must be seen, so it is passed on too.
+        if (answer && machine.on_answer) machine.on_answer(std::move(*answer));
+        answer = std::move(given->reply);
+      } else {
+        done = true;
+      }
+    }
+    OnAnswer on_answer;
+    if (answer && machine.on_answer) {
+      on_answer = std::exchange(machine.on_answer, nullptr);
+      --unanswered;
+    }
+    if (done) {
+      forget(id, machine);
+    } else {
+      set_clock(id, machine);
+    }
+    if (on_answer) {
+      answer->ring_epoch = ring ? ring->epoch() : 0;
+      on_answer(std::move(*answer));
+    }
+  }
+
+  void set_clock(std::uint64_t id, Machine& machine) {
+    Instant next = Instant::never();
+    for (Instant at : machine.wakes) next = std::min(next, at);
+    if (next == machine.next) return;
+    if (machine.next != Instant::never()) clock.erase({machine.next, id});
+    if (next != Instant::never()) clock.insert({next, id});
+    machine.next = next;
+  }
+
+  void forget(std::uint64_t id, Machine& machine) {
+    RINGLET_ASSERT(!machine.on_answer);
+    for (std::uint64_t number : machine.numbers) under_way.erase(number);
+    if (machine.next != Instant::never()) clock.erase({machine.next, id});
+    machines.erase(id);
+  }
+
+  template <typename Event>
+  void tell(std::uint64_t id, Now now, const Event& event) {
+    auto found = machines.find(id);
+    if (found == machines.end()) return;
+    Effects effects;
+    std::visit([&](auto& o) { event(o, effects); }, found->second->operation);
+    apply(id, *found->second, std::move(effects), now);
+  }
+};
+
+Coordinator::Coordinator(NodeId self, CoordinationOptions options, Health& health)
+    : impl_(std::make_unique<Impl>(self, options, health)) {}
+Coordinator::~Coordinator() = default;
+
+void Coordinator::set_ring(std::shared_ptr<const Ring> ring) { impl_->ring = std::move(ring); }
+const std::shared_ptr<const Ring>& Coordinator::ring() const { return impl_->ring; }
+
+void Coordinator::get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer) {
+  GetOperation::Plan plan;
+  Status status = impl_->plan(key, options, plan.participants, plan.timeout);
+  if (!status) return on_answer(failed(status.code(), "get " + status.message()));
+  auto r = wanted("r", options.r, impl_->options.r,
+                  static_cast<std::uint32_t>(plan.participants.owners));
+  if (!r) return on_answer(failed(r.status().code(), "get " + printable(key) + ": " + r.status().message()));
+  plan.key = key;
+  plan.wanted = *r;
+  plan.strict = options.strict;
+  plan.linger = impl_->options.linger;
+  plan.durability = impl_->options.durability;
+  impl_->begin(GetOperation(std::move(plan), impl_->health), now, std::move(on_answer));
+}
+
+void Coordinator::put(const Key& key, const ClientContext& context, Write write,
+                      const RequestOptions& options, NodeId preferred, Now now,
+                      OnAnswer on_answer) {
+  const char* verb = write.tombstone ? "delete " : "put ";
+  PutOperation::Plan plan;
+  Status status = impl_->plan(key, options, plan.participants, plan.timeout);
+  if (!status) return on_answer(failed(status.code(), verb + status.message()));
+  auto w = wanted("w", options.w, impl_->options.w,
+                  static_cast<std::uint32_t>(plan.participants.owners));
+  if (!w) return on_answer(failed(w.status().code(), verb + printable(key) + ": " + w.status().message()));
+  plan.key = key;
+  plan.wanted = *w;
+  plan.strict = options.strict;
+  plan.linger = impl_->options.linger;
+  plan.durability =
+      options.durability != WriteDurability::unset ? options.durability : impl_->options.durability;
+  if (impl_->options.reconcile == Reconcile::lww) {
+    // A client is nobody on the ring: its write's own random id stands for it.
+    NodeId stamper = impl_->self ? impl_->self : NodeId{write.write_id.high | 1};
+    plan.stamped = lww_object(stamper, write, impl_->stamp(now));
+    plan.write.tombstone = write.tombstone;
+  } else {
+    plan.seen = context.seen;
+    plan.write = std::move(write);
+    plan.preferred = choose_minter(*plan.participants.members, plan.participants.owners,
+                                   impl_->self, preferred, impl_->health);
+  }
+  impl_->begin(PutOperation(std::move(plan), impl_->health), now, std::move(on_answer));
+}
+
+void Coordinator::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+  impl_->health.heard_from(from, now.instant);
+  auto found = impl_->under_way.find(number);
+  if (found == impl_->under_way.end() || found->second.to != from) return;  // twice, or too late
+  UnderWay question = found->second;
+  impl_->under_way.erase(found);
+  impl_->health.answer_took(from, now.instant - question.sent);
+  std::erase(impl_->machines.at(question.machine)->numbers, number);
+  impl_->tell(question.machine, now,
+              [&](auto& o, Effects& out) { o.on_message(from, message, now, out); });
+}
+
+void Coordinator::on_unreachable(NodeId node, Now now) {
+  impl_->health.unreachable(node, now.instant);
+  // Only those who ask this node are told: the number of requests may be large, and a callback may
+  // start new ones meanwhile.
+  std::vector<std::uint64_t> concerned;
+  for (auto& [id, machine] : impl_->machines) {
+    std::size_t before = machine->numbers.size();
+    std::erase_if(machine->numbers, [&](std::uint64_t number) {
+      auto found = impl_->under_way.find(number);
+      if (found == impl_->under_way.end() || found->second.to != node) return false;
+      impl_->under_way.erase(found);
+      return true;
+    });
+    if (machine->numbers.size() != before) concerned.push_back(id);
+  }
+  for (std::uint64_t id : concerned) {
+    impl_->tell(id, now, [&](auto& o, Effects& out) { o.on_unreachable(node, now, out); });
+  }
+}
+
+void Coordinator::on_wake(Now now) {
+  while (!impl_->clock.empty() && impl_->clock.begin()->first <= now.instant) {
+    std::uint64_t id = impl_->clock.begin()->second;
+    std::erase_if(impl_->machines.at(id)->wakes, [&](Instant at) { return at <= now.instant; });
+    impl_->tell(id, now, [&](auto& o, Effects& out) { o.on_wake(now, out); });
+  }
+}
+
+void Coordinator::abandon(const Status& status, Now now) {
+  std::vector<std::uint64_t> all;
+  for (auto& [id, machine] : impl_->machines) all.push_back(id);
+  for (std::uint64_t id : all) {
+    impl_->tell(id, now, [&](auto& o, Effects& out) { o.abandon(status, now, out); });
+  }
+}
+
+std::vector<Coordinator::Outgoing> Coordinator::take_outgoing() {
+  return std::exchange(impl_->outgoing, {});
+}
+
+Instant Coordinator::next_wake() const {
+  return impl_->clock.empty() ? Instant::never() : impl_->clock.begin()->first;
+}
+
+std::size_t Coordinator::in_flight() const { return impl_->machines.size(); }
+std::size_t Coordinator::unanswered() const { return impl_->unanswered; }
+
+}  // namespace ringlet

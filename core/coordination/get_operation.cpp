@@ -1,0 +1,185 @@
+#include "coordination/get_operation.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace ringlet {
+
+GetOperation::GetOperation(Plan plan, Health& health)
+    : plan_(std::move(plan)),
+      health_(health),
+      quorum_(plan_.wanted,
+              plan_.strict ? plan_.participants.owners : plan_.participants.members->size()) {
+  RINGLET_ASSERT(plan_.wanted >= 1);
+  RINGLET_ASSERT(plan_.wanted <= plan_.participants.owners);
+}
+
+void GetOperation::start(Now now, Effects& out) {
+  deadline_ = now.instant + plan_.timeout;
+  out.push_back(WakeAt{deadline_});
+  const std::vector<NodeId>& members = *plan_.participants.members;
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < plan_.participants.owners; ++i) {
+    if (health_.is_down(members[i])) ++missing;
+    else ask(members[i], now, out);
+  }
+  for (; missing > 0; --missing) ask_a_fallback(now, out);
+  settle(now, out);
+}
+
+void GetOperation::on_message(NodeId from, const Message& message, Now now, Effects& out) {
+  Asked* asked = done_ ? nullptr : open_question(from);
+  if (asked == nullptr) return;  // twice, unasked, or too late
+  if (auto* refused = std::get_if<Refused>(&message)) {
+    asked->why = refused->status.code();
+    retry_after_ms_ = std::max(retry_after_ms_, refused->retry_after_ms);
+    return give_up_on(*asked, Reply::refused, now, out);
+  }
+  auto* found = std::get_if<ReplicaObject>(&message);
+  if (found == nullptr) return;  // no answer to what was asked
+
+  asked->reply = Reply::yes;
+  if (counts(from)) quorum_.yes();
+  if (!answered_) {
+    tally_.answered.push_back(from);
+    if (!plan_.participants.is_owner(from)) tally_.substitutes.push_back(from);
+    if (found->object.missing()) ++tally_.not_found;
+  }
+  sync(merged_, found->object);
+  heard_.push_back({from, found->object});
+  settle(now, out);
+}
+
+void GetOperation::on_unreachable(NodeId node, Now now, Effects& out) {
+  if (Asked* asked = done_ ? nullptr : open_question(node)) {
+    give_up_on(*asked, Reply::unreachable, now, out);
+  }
+}
+
+void GetOperation::on_wake(Now now, Effects& out) {
+  if (done_) return;
+  if (!answered_ && now.instant >= deadline_) fail(now, out);
+  // By index: asking a replacement makes the vector grow.
+  for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
+    if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
+    health_.was_silent(asked_[i].node, now.instant);
+    give_up_on(asked_[i], Reply::silent, now, out);
+  }
+  if (!done_) settle(now, out);
+}
+
+void GetOperation::abandon(const Status& status, Now now, Effects& out) {
+  if (done_) return;
+  answer(status, now, out);
+  finish(out);
+}
+
+void GetOperation::ask(NodeId node, Now now, Effects& out) {
+  Asked& asked = asked_.emplace_back();
+  asked.node = node;
+  asked.until = now.instant + health_.patience(node);
+  out.push_back(Send{node, ReplicaGet{plan_.key}});
+  out.push_back(WakeAt{asked.until});
+}
+
+void GetOperation::ask_a_fallback(Now now, Effects& out) {
+  if (plan_.strict || planted(PlantedBug::no_fallback)) return;
+  const std::vector<NodeId>& members = *plan_.participants.members;
+  for (std::size_t i = plan_.participants.owners; i < members.size(); ++i) {
+    if (health_.is_down(members[i]) || was_asked(asked_, members[i])) continue;
+    return ask(members[i], now, out);
+  }
+}
+
+// Nothing else is left: an opinion that somebody is gone is no reason to fail.
+void GetOperation::ask_the_down(Now now, Effects& out) {
+  if (planted(PlantedBug::no_fallback)) return;
+  std::size_t last = plan_.strict ? plan_.participants.owners : plan_.participants.members->size();
+  for (std::size_t i = 0; i < last && quorum_.count() + waiting() < plan_.wanted; ++i) {
+    NodeId node = (*plan_.participants.members)[i];
+    if (!was_asked(asked_, node)) ask(node, now, out);
+  }
+}
+
+void GetOperation::give_up_on(Asked& asked, Reply reply, Now now, Effects& out) {
+  bool was_waited_for = asked.reply == Reply::waiting;
+  asked.reply = reply;
+  if (reply != Reply::silent && counts(asked.node)) quorum_.no();
+  if (was_waited_for && !answered_) ask_a_fallback(now, out);
+  settle(now, out);
+}
+
+void GetOperation::settle(Now now, Effects& out) {
+  if (!answered_ && quorum_.verdict() == Verdict::pending) ask_the_down(now, out);
+  if (!answered_ && quorum_.verdict() == Verdict::reached) answer(Status::ok(), now, out);
+  if (!answered_ && quorum_.verdict() == Verdict::lost) fail(now, out);
+  if (!answered_ || done_) return;
+  bool nobody_left = std::none_of(asked_.begin(), asked_.end(), [](auto& a) { return a.open(); });
+  if (nobody_left || now.instant >= linger_until_) {
+    repair(out);
+    finish(out);
+  }
+}
+
+void GetOperation::fail(Now now, Effects& out) {
+  Tally tally = tally_;
+  tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
+  tally.got = static_cast<std::uint32_t>(quorum_.count());
+  count_missing(asked_, false, tally);
+  answer(Status(failure_code(asked_), sentence("get", plan_.key, plan_.participants, asked_, tally,
+                                               plan_.timeout, plan_.strict)),
+         now, out);
+}
+
+void GetOperation::answer(Status status, Now now, Effects& out) {
+  if (answered_) return;
+  answered_ = true;
+  // A read that failed has nothing worth waiting for.
+  linger_until_ = status.is_ok() ? now.instant + plan_.linger : now.instant;
+  ClientReply reply;
+  if (status.is_ok()) {
+    reply.object = merged_;
+  } else {
+    reply.retry_after_ms = retry_after_ms_;
+  }
+  reply.status = std::move(status);
+  auto first = std::find_if(heard_.begin(), heard_.end(), [&](auto& h) { return counts(h.from); });
+  if (first != heard_.end()) reply.fastest_reader = first->from;
+  reply.tally = tally_;
+  reply.tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
+  reply.tally.got = static_cast<std::uint32_t>(quorum_.count());
+  count_missing(asked_, reply.status.is_ok(), reply.tally);
+  if (planted(PlantedBug::answered_twice)) out.push_back(Answer{reply});
+  out.push_back(Answer{std::move(reply)});
+  out.push_back(WakeAt{linger_until_});
+}
+
+void GetOperation::repair(Effects& out) {
+  for (Heard& heard : heard_) {
+    if (!plan_.participants.is_owner(heard.from)) continue;
+    if (!sync(heard.object, merged_)) continue;
+    out.push_back(Send{heard.from, ReplicaPut{plan_.key, merged_, NodeId{}, plan_.durability}});
+  }
+}
+
+void GetOperation::finish(Effects& out) {
+  RINGLET_ASSERT(!done_);
+  RINGLET_ASSERT(answered_);
+  done_ = true;
+  out.push_back(Done{});
+}
+
+Asked* GetOperation::open_question(NodeId node) {
+  auto found = std::find_if(asked_.begin(), asked_.end(),
+                            [&](auto& a) { return a.node == node && a.open(); });
+  return found == asked_.end() ? nullptr : &*found;
+}
+
+std::size_t GetOperation::waiting() const {
+  return static_cast<std::size_t>(std::count_if(asked_.begin(), asked_.end(), [&](auto& a) {
+    return a.reply == Reply::waiting && counts(a.node);
+  }));
+}
+
+}  // namespace ringlet

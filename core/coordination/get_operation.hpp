@@ -1,0 +1,75 @@
+// One read, from the first replica asked to the last answer heard.
+//
+//   reading    ask the N owners, and the next fallback for each that is believed down; whoever
+//              refuses or stays silent is replaced by the next member, through all S of them
+//   lingering  the caller has its answer; answers that are still under way are waited for a little
+//   done       owners that answered with less than was found are given what was found (read
+//              repair, R5-e), without waiting for them
+//
+// The answer is the join of the first R distinct answers. Believed-down members are asked only when
+// without them R cannot be reached. With `strict` only owners are asked and only owners count.
+#pragma once
+
+#include <vector>
+
+#include "coordination/asked.hpp"
+#include "coordination/quorum.hpp"
+#include "protocol/effects.hpp"
+#include "protocol/health.hpp"
+
+namespace ringlet {
+
+class GetOperation {
+ public:
+  struct Plan {
+    Key key;
+    Participants participants;
+    std::size_t wanted = 1;  // R, at least 1 and at most the number of owners
+    bool strict = false;
+    Duration timeout;
+    Duration linger;
+    WriteDurability durability = WriteDurability::unset;  // of read repair
+  };
+
+  // `health` outlives the operation; it is told of silence, once a question.
+  GetOperation(Plan plan, Health& health);
+
+  void start(Now now, Effects& out);
+  void on_message(NodeId from, const Message& message, Now now, Effects& out);
+  void on_unreachable(NodeId node, Now now, Effects& out);
+  void on_wake(Now now, Effects& out);
+  // Nobody waits any more: the answer, if none was given, is `status`.
+  void abandon(const Status& status, Now now, Effects& out);
+
+ private:
+  struct Heard {
+    NodeId from;
+    Object object;
+  };
+
+  void ask(NodeId node, Now now, Effects& out);
+  void ask_a_fallback(Now now, Effects& out);
+  void ask_the_down(Now now, Effects& out);
+  void give_up_on(Asked& asked, Reply reply, Now now, Effects& out);
+  void settle(Now now, Effects& out);
+  void answer(Status status, Now now, Effects& out);
+  void fail(Now now, Effects& out);
+  void repair(Effects& out);
+  void finish(Effects& out);
+  Asked* open_question(NodeId node);
+  std::size_t waiting() const;
+  bool counts(NodeId node) const { return !plan_.strict || plan_.participants.is_owner(node); }
+
+  Plan plan_;
+  Health& health_;
+  Quorum quorum_;
+  Instant deadline_, linger_until_;
+  std::vector<Asked> asked_;
+  std::vector<Heard> heard_;
+  Object merged_;
+  Tally tally_;
+  std::uint32_t retry_after_ms_ = 0;
+  bool answered_ = false, done_ = false;
+};
+
+}  // namespace ringlet

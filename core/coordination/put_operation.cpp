@@ -1,0 +1,361 @@
+#include "coordination/put_operation.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace ringlet {
+
+PutOperation::PutOperation(Plan plan, Health& health)
+    : plan_(std::move(plan)),
+      health_(health),
+      quorum_(plan_.wanted,
+              plan_.strict ? plan_.participants.owners : plan_.participants.members->size()),
+      slots_(plan_.participants.owners) {
+  RINGLET_ASSERT(plan_.wanted >= 1);
+  RINGLET_ASSERT(plan_.wanted <= plan_.participants.owners);
+}
+
+void PutOperation::start(Now now, Effects& out) {
+  deadline_ = now.instant + plan_.timeout;
+  out.push_back(WakeAt{deadline_});
+  if (plan_.stamped) {
+    object_ = std::move(*plan_.stamped);
+    if (!object_->versions.empty()) dot_ = object_->versions[0].dot;
+    start_replicating(now, out);
+  } else {
+    ask_next_minter(now, out);
+  }
+  settle(now, out);
+}
+
+void PutOperation::on_message(NodeId from, const Message& message, Now now, Effects& out) {
+  Asked* asked = done_ ? nullptr : question_for(from, message);
+  if (asked == nullptr) return;  // twice, unasked, or too late
+  if (auto* refused = std::get_if<Refused>(&message)) {
+    asked->why = refused->status.code();
+    retry_after_ms_ = std::max(retry_after_ms_, refused->retry_after_ms);
+    if (ends_the_request(asked->why)) {
+      asked->reply = Reply::refused;
+      Status status = refused->status;
+      status.set_maybe_applied(may_be_applied());
+      answer(std::move(status), now, out);
+      return finish(out);
+    }
+    return give_up_on(static_cast<std::size_t>(asked - asked_.data()), Reply::refused, now, out);
+  }
+  count_stored(*asked);
+  if (auto* minted = std::get_if<Minted>(&message)) on_minted(*asked, *minted, now, out);
+  settle(now, out);
+}
+
+void PutOperation::on_unreachable(NodeId node, Now now, Effects& out) {
+  // By index: asking a replacement makes the vector grow.
+  for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
+    if (asked_[i].node == node && asked_[i].open()) {
+      give_up_on(i, Reply::unreachable, now, out);
+    }
+  }
+}
+
+void PutOperation::on_wake(Now now, Effects& out) {
+  if (done_) return;
+  if (!answered_ && now.instant >= deadline_) fail(now, out);
+  for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
+    if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
+    health_.was_silent(asked_[i].node, now.instant);
+    give_up_on(i, Reply::silent, now, out);
+  }
+  if (!done_) settle(now, out);
+}
+
+void PutOperation::abandon(const Status& status, Now now, Effects& out) {
+  if (done_) return;
+  Status told = status;
+  told.set_maybe_applied(may_be_applied());
+  answer(std::move(told), now, out);
+  leave_hints(out);
+  finish(out);
+}
+
+// ---- minting ----
+
+void PutOperation::ask_next_minter(Now now, Effects& out) {
+  NodeId minter = next_minter();
+  if (!minter) return;  // the vote tells: lost, or somebody silent may still answer
+  std::size_t slot = slot_to_mint_for(minter);
+  NodeId hint_for = is_owner_of(minter, slot) ? NodeId{} : members()[slot];
+  remember(minter, slot, Asked::For::mint, now, out);
+  out.push_back(Send{minter, MintPut{plan_.key, plan_.seen, plan_.write, hint_for,
+                                     plan_.durability}});
+}
+
+NodeId PutOperation::next_minter() const {
+  auto fresh = [&](NodeId node) { return !was_asked(asked_, node); };
+  if (plan_.preferred && fresh(plan_.preferred) && !health_.is_down(plan_.preferred)) {
+    return plan_.preferred;
+  }
+  // Owners come first in `members`, so one walk each for the healthy and for the others.
+  bool replace = !planted(PlantedBug::no_fallback);
+  std::size_t last = replace ? members().size() : plan_.participants.owners;
+  for (bool down : {false, true}) {
+    for (std::size_t i = 0; i < last; ++i) {
+      if (fresh(members()[i]) && health_.is_down(members()[i]) == down) return members()[i];
+    }
+  }
+  return {};
+}
+
+// A fallback mints in the place of an owner that nobody is asked for at the moment.
+std::size_t PutOperation::slot_to_mint_for(NodeId minter) const {
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (is_owner_of(minter, slot)) return slot;
+  }
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (!somebody_waited_for(slot)) return slot;
+  }
+  return 0;
+}
+
+void PutOperation::on_minted(Asked& asked, const Minted& minted, Now now, Effects& out) {
+  NodeId minter = asked.node;
+  if (!object_) {
+    object_ = minted.object;
+    dot_ = minted.dot;
+    return start_replicating(now, out);
+  }
+  // A minter that had been given up answers after all. Its version has a dot of its own: whoever
+  // knows only the other one must learn it, or it would outlive the next write on this node alone.
+  if (!sync(*object_, minted.object)) return;
+  for (const Asked& other : asked_) {
+    bool has_the_first = other.reply == Reply::yes || (other.open() && other.what == Asked::For::vote);
+    if (has_the_first && other.node != minter && other.what != Asked::For::keep) {
+      send_copy(other.node, other.slot, out);
+    }
+  }
+}
+
+// ---- replicating ----
+
+void PutOperation::start_replicating(Now now, Effects& out) {
+  std::size_t n = slots_.size();
+  for (std::size_t slot = 0; slot < n; ++slot) {
+    NodeId owner = members()[slot];
+    if (!slots_[slot].settled() && !was_asked(asked_, owner) && !health_.is_down(owner)) {
+      store_at(owner, slot, now, out);
+    }
+  }
+  for (std::size_t slot = 0; slot < n; ++slot) replace_owner(slot, now, out);
+}
+
+void PutOperation::store_at(NodeId node, std::size_t slot, Now now, Effects& out) {
+  remember(node, slot, Asked::For::vote, now, out);
+  send_copy(node, slot, out);
+}
+
+// Somebody else takes the owner's copy, unless somebody has it or is being asked already.
+void PutOperation::replace_owner(std::size_t slot, Now now, Effects& out) {
+  if (slots_[slot].settled() || somebody_waited_for(slot)) return;
+  if (planted(PlantedBug::no_fallback)) return;
+  if (NodeId fallback = next_fallback(false)) return store_at(fallback, slot, now, out);
+  if (may_fall_short() && !was_asked(asked_, members()[slot])) {
+    return store_at(members()[slot], slot, now, out);
+  }
+  keep_hint_beside_a_copy(slot, now, out);
+}
+
+// The last resort: every member was tried or is believed gone. Whoever has the write keeps a hint
+// as well. That is one copy on one disk, so it is no vote.
+void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& out) {
+  for (NodeId node : stored_by_) {
+    bool tried = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
+      return a.node == node && a.slot == slot && a.what == Asked::For::keep;
+    });
+    if (tried) continue;
+    remember(node, slot, Asked::For::keep, now, out);
+    return send_copy(node, slot, out);
+  }
+  // Whoever stores it later is asked then.
+  bool more = std::any_of(asked_.begin(), asked_.end(), [](const Asked& a) {
+    return a.open() && a.what != Asked::For::keep;
+  });
+  if (!more) slots_[slot].exhausted = true;
+}
+
+// Nothing else is left: an opinion that somebody is gone is no reason to fail.
+void PutOperation::ask_the_down(Now now, Effects& out) {
+  if (planted(PlantedBug::no_fallback)) return;
+  for (std::size_t slot = 0; slot < slots_.size() && may_fall_short(); ++slot) {
+    if (!was_asked(asked_, members()[slot])) store_at(members()[slot], slot, now, out);
+  }
+  if (plan_.strict) return;
+  while (may_fall_short()) {
+    NodeId fallback = next_fallback(true);
+    auto open = std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.stored; });
+    if (!fallback || open == slots_.end()) return;
+    store_at(fallback, static_cast<std::size_t>(open - slots_.begin()), now, out);
+  }
+}
+
+void PutOperation::count_stored(Asked& asked) {
+  asked.reply = Reply::yes;
+  Slot& slot = slots_[asked.slot];
+  bool owner = is_owner_of(asked.node, asked.slot);
+  (owner ? slot.stored : slot.hinted) = true;
+  if (asked.what == Asked::For::keep) return;
+  stored_by_.push_back(asked.node);
+  if (owner || !plan_.strict) quorum_.yes();
+}
+
+void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& out) {
+  Asked& asked = asked_[index];
+  bool was_waited_for = asked.reply == Reply::waiting;
+  asked.reply = reply;
+  bool votes = asked.what != Asked::For::keep && (!plan_.strict || is_owner_of(asked.node, asked.slot));
+  if (reply != Reply::silent && votes) quorum_.no();
+  if (was_waited_for) {
+    if (object_) replace_owner(asked.slot, now, out);
+    else if (!answered_) ask_next_minter(now, out);
+  }
+  settle(now, out);
+}
+
+// ---- the answer ----
+
+void PutOperation::settle(Now now, Effects& out) {
+  if (!answered_ && object_ && quorum_.verdict() == Verdict::pending) ask_the_down(now, out);
+  if (!answered_ && quorum_.verdict() == Verdict::reached) answer(Status::ok(), now, out);
+  if (!answered_ && quorum_.verdict() == Verdict::lost) fail(now, out);
+  if (!answered_ || done_) return;
+  if (planted(PlantedBug::no_hint_at_quorum)) return finish(out);
+
+  // Owners for whom nobody was left to ask before anybody had stored the write.
+  if (object_ && !stored_by_.empty()) {
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) replace_owner(slot, now, out);
+  }
+  bool settled = std::all_of(slots_.begin(), slots_.end(), [](auto& s) { return s.settled(); });
+  // A minter that is only slow has a version that nobody else knows of.
+  bool minting = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
+    return a.open() && (a.what == Asked::For::mint || stored_by_.empty());
+  });
+  if ((settled || stored_by_.empty()) && !minting) return finish(out);
+  if (now.instant >= linger_until_) {
+    leave_hints(out);
+    finish(out);
+  }
+}
+
+void PutOperation::fail(Now now, Effects& out) {
+  Tally tally;
+  tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
+  tally.got = static_cast<std::uint32_t>(quorum_.count());
+  count_missing(asked_, false, tally);
+  const char* verb = plan_.write.tombstone ? "delete" : "put";
+  Status status(failure_code(asked_), sentence(verb, plan_.key, plan_.participants, asked_, tally,
+                                               plan_.timeout, plan_.strict));
+  status.set_maybe_applied(may_be_applied());
+  answer(std::move(status), now, out);
+}
+
+void PutOperation::answer(Status status, Now now, Effects& out) {
+  if (answered_) return;
+  answered_ = true;
+  linger_until_ = now.instant + plan_.linger;
+  ClientReply reply;
+  if (!status.is_ok()) reply.retry_after_ms = retry_after_ms_;
+  reply.status = std::move(status);
+  if (object_) reply.object = *object_;
+  reply.dot = dot_;
+  reply.tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
+  reply.tally.got = static_cast<std::uint32_t>(quorum_.count());
+  reply.tally.answered = stored_by_;
+  for (NodeId node : stored_by_) {
+    if (!plan_.participants.is_owner(node)) reply.tally.substitutes.push_back(node);
+  }
+  count_missing(asked_, reply.status.is_ok(), reply.tally);
+  if (planted(PlantedBug::answered_twice)) out.push_back(Answer{reply});
+  out.push_back(Answer{std::move(reply)});
+  out.push_back(WakeAt{linger_until_});
+}
+
+// Nobody will hear the confirmations: the hints beside a copy are sent and not waited for.
+void PutOperation::leave_hints(Effects& out) {
+  if (stored_by_.empty() || planted(PlantedBug::no_fallback)) return;
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (!slots_[slot].settled()) send_copy(stored_by_.front(), slot, out);
+  }
+}
+
+void PutOperation::finish(Effects& out) {
+  RINGLET_ASSERT(!done_);
+  RINGLET_ASSERT(answered_);
+  done_ = true;
+  out.push_back(Done{});
+}
+
+// ---- small questions ----
+
+Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, Now now,
+                              Effects& out) {
+  Asked& asked = asked_.emplace_back();
+  asked.node = node;
+  asked.slot = slot;
+  asked.what = what;
+  asked.until = now.instant + health_.patience(node);
+  out.push_back(WakeAt{asked.until});
+  return asked;
+}
+
+void PutOperation::send_copy(NodeId node, std::size_t slot, Effects& out) {
+  NodeId hint_for = is_owner_of(node, slot) ? NodeId{} : members()[slot];
+  out.push_back(Send{node, ReplicaPut{plan_.key, *object_, hint_for, plan_.durability}});
+}
+
+// The open question this may answer: Minted only a MintPut, Stored only a ReplicaPut.
+Asked* PutOperation::question_for(NodeId node, const Message& message) {
+  bool minted = std::holds_alternative<Minted>(message);
+  bool refused = std::holds_alternative<Refused>(message);
+  if (!minted && !refused && !std::holds_alternative<Stored>(message)) return nullptr;
+  for (Asked& asked : asked_) {
+    if (asked.node != node || !asked.open()) continue;
+    if (refused || (asked.what == Asked::For::mint) == minted) return &asked;
+  }
+  return nullptr;
+}
+
+NodeId PutOperation::next_fallback(bool down) const {
+  for (std::size_t i = slots_.size(); i < members().size(); ++i) {
+    NodeId node = members()[i];
+    if (health_.is_down(node) == down && !was_asked(asked_, node)) return node;
+  }
+  return {};
+}
+
+bool PutOperation::somebody_waited_for(std::size_t slot) const {
+  return std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
+    return a.slot == slot && a.reply == Reply::waiting;
+  });
+}
+
+// Could those who stored it and those being waited for be too few?
+bool PutOperation::may_fall_short() const {
+  auto waiting = std::count_if(asked_.begin(), asked_.end(), [&](const Asked& a) {
+    return a.reply == Reply::waiting && a.what != Asked::For::keep &&
+           (!plan_.strict || is_owner_of(a.node, a.slot));
+  });
+  return quorum_.count() + static_cast<std::size_t>(waiting) < plan_.wanted;
+}
+
+// What every other minter would say as well, as long as nobody holds the write.
+bool PutOperation::ends_the_request(Code code) const {
+  bool same_everywhere = code == Code::invalid_context || code == Code::too_large ||
+                         code == Code::too_many_siblings;
+  return same_everywhere && stored_by_.empty() && !answered_;
+}
+
+bool PutOperation::may_be_applied() const {
+  return std::any_of(asked_.begin(), asked_.end(),
+                     [](const Asked& a) { return a.reply != Reply::refused; });
+}
+
+}  // namespace ringlet

@@ -1,0 +1,108 @@
+// One write (a delete is a write of a tombstone), from the first replica asked to the last owner
+// taken care of.
+//
+//   minting      ask one replica to give the write its dot: the preferred one, the other owners, the
+//                fallbacks (which keep it as a hint), at last those believed down. Whoever refuses
+//                or stays silent is followed by the next, with the same write id
+//   replicating  send the minted object to the other owners, or to the next fallback with a hint in
+//                place of one that is believed down, refuses or stays silent
+//   lingering    the caller has its answer; every owner that has no copy yet gets a hint somewhere,
+//                at the very last beside the copy of somebody who stored it
+//   done         every owner holds the write or has a hint waiting
+//
+// With last-write-wins there is nothing to mint: the coordinator stamps the object and starts with
+// replicating, to all N at once.
+//
+// The vote: W distinct members that stored the write, the minter and the fallbacks included
+// (`strict`: owners only). It is lost when too few are left that could, or at the deadline. The
+// answer goes out the moment it is settled. A reply after its node's patience still counts: that of
+// an owner beside its fallback's, that of a second minter too (its object is joined to the first's).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "coordination/asked.hpp"
+#include "coordination/quorum.hpp"
+#include "protocol/effects.hpp"
+#include "protocol/health.hpp"
+
+namespace ringlet {
+
+class PutOperation {
+ public:
+  struct Plan {
+    Key key;
+    CausalContext seen;
+    Write write;
+    Participants participants;
+    NodeId preferred;        // mints first; nobody: the order of the members
+    std::size_t wanted = 1;  // W, at least 1 and at most the number of owners
+    bool strict = false;
+    Duration timeout;
+    Duration linger;
+    WriteDurability durability = WriteDurability::unset;
+    std::optional<Object> stamped;  // last-write-wins: what to store, instead of minting
+  };
+
+  // `health` outlives the operation; it is told of silence, once a question.
+  PutOperation(Plan plan, Health& health);
+
+  void start(Now now, Effects& out);
+  void on_message(NodeId from, const Message& message, Now now, Effects& out);
+  void on_unreachable(NodeId node, Now now, Effects& out);
+  void on_wake(Now now, Effects& out);
+  // Nobody waits any more: the answer, if none was given, is `status`; hints are still left behind.
+  void abandon(const Status& status, Now now, Effects& out);
+
+ private:
+  // What is known of one owner: index in `members`.
+  struct Slot {
+    bool stored = false;     // it has the write
+    bool hinted = false;     // a fallback has it for it
+    bool exhausted = false;  // nobody is left who could keep a hint
+    bool settled() const { return stored || hinted || exhausted; }
+  };
+
+  void ask_next_minter(Now now, Effects& out);
+  NodeId next_minter() const;
+  void start_replicating(Now now, Effects& out);
+  void store_at(NodeId node, std::size_t slot, Now now, Effects& out);
+  void replace_owner(std::size_t slot, Now now, Effects& out);
+  void keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& out);
+  void ask_the_down(Now now, Effects& out);
+  void on_minted(Asked& asked, const Minted& minted, Now now, Effects& out);
+  void count_stored(Asked& asked);
+  void give_up_on(std::size_t index, Reply reply, Now now, Effects& out);
+  void settle(Now now, Effects& out);
+  void answer(Status status, Now now, Effects& out);
+  void fail(Now now, Effects& out);
+  void leave_hints(Effects& out);
+  void finish(Effects& out);
+
+  Asked& remember(NodeId node, std::size_t slot, Asked::For what, Now now, Effects& out);
+  void send_copy(NodeId node, std::size_t slot, Effects& out);
+  Asked* question_for(NodeId node, const Message& message);
+  NodeId next_fallback(bool down) const;
+  std::size_t slot_to_mint_for(NodeId minter) const;
+  bool somebody_waited_for(std::size_t slot) const;
+  bool may_fall_short() const;
+  bool ends_the_request(Code code) const;
+  bool may_be_applied() const;
+  bool is_owner_of(NodeId node, std::size_t slot) const { return members()[slot] == node; }
+  const std::vector<NodeId>& members() const { return *plan_.participants.members; }
+
+  Plan plan_;
+  Health& health_;
+  Quorum quorum_;
+  Instant deadline_, linger_until_;
+  std::vector<Asked> asked_;
+  std::vector<Slot> slots_;  // one an owner
+  std::optional<Object> object_;  // what to replicate; nothing: still minting
+  Dot dot_;
+  std::vector<NodeId> stored_by_;  // in the order heard
+  std::uint32_t retry_after_ms_ = 0;
+  bool answered_ = false, done_ = false;
+};
+
+}  // namespace ringlet
