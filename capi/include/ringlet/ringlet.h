@@ -224,8 +224,9 @@ RINGLET_API ringlet_text *ringlet_reply_explain(const ringlet_reply *);
 RINGLET_API void ringlet_reply_retain(ringlet_reply *);
 RINGLET_API void ringlet_reply_release(ringlet_reply *);
 
-/* -1: the first has seen less; 0 the same; 1 more; 2 concurrent, as contexts of two keys are. Empty bytes
-   have seen nothing. INVALID_CONTEXT: cut or altered. */
+/* Of two contexts of one key: -1 the first has seen less; 0 the same; 1 more; 2 concurrent. Empty bytes
+   have seen nothing. INVALID_CONTEXT: not a context. (Without the key its checksum cannot be
+   checked: put and delete do that.) */
 RINGLET_API ringlet_status ringlet_context_compare(ringlet_bytes, ringlet_bytes, int *order);
 
 /* ---- merging ---- */
