@@ -11,7 +11,9 @@ std::atomic<AssertHandler> current_handler{nullptr};
 
 }  // namespace
 
-AssertHandler set_assert_handler(AssertHandler handler) { return current_handler.exchange(handler); }
+AssertHandler set_assert_handler(AssertHandler handler) {
+  return current_handler.exchange(handler);
+}
 
 void assertion_failed(const char* file, int line, const char* expression) {
   if (AssertHandler handler = current_handler.load()) handler(file, line, expression);

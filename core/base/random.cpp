@@ -15,8 +15,8 @@ std::uint64_t splitmix64(std::uint64_t& state) {
   return z ^ (z >> 31);
 }
 
-// The natural logarithm from additions, multiplications and divisions alone, which IEEE 754 fixes to
-// the last bit. The C library's differs by version, and with it every event time of a seed.
+// The natural logarithm from additions, multiplications and divisions alone, which IEEE 754 fixes
+// to the last bit. The C library's differs by version, and with it every event time of a seed.
 double portable_log(double x) {
   int exponent = 0;
   double m = std::frexp(x, &exponent);  // x = m * 2^exponent, m in [0.5, 1): exact

@@ -17,7 +17,8 @@ auto find(Entries& entries, const Actor& actor) {
 }
 
 // Takes the later of two entries of one actor. An event has one time, so entries of equal counters
-// differ in it only after damage; the later is taken so that replicas agree on their bytes even then.
+// differ in it only after damage; the later one is taken so that replicas agree on their bytes all
+// the same.
 void raise(Entry& mine, const Entry& other) {
   if (std::pair(mine.counter, mine.last_ms) < std::pair(other.counter, other.last_ms)) mine = other;
 }
@@ -89,9 +90,9 @@ bool CausalContext::covers(const CausalContext& other) const {
 void CausalContext::set_entries(std::vector<Entry> entries) {
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.actor < b.actor; });
-  auto twice = std::adjacent_find(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return a.actor == b.actor;
-  });
+  auto twice =
+      std::adjacent_find(entries.begin(), entries.end(),
+                         [](const Entry& a, const Entry& b) { return a.actor == b.actor; });
   RINGLET_ASSERT(twice == entries.end());
   // A counter of 0 says "never seen", which an absent entry says already.
   std::erase_if(entries, [](const Entry& e) { return e.counter == 0; });

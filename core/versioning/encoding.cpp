@@ -61,12 +61,15 @@ void write_version(pbf_writer& parent, const Version& version) {
     write_actor(dot, dot_field::actor, version.dot.actor);
     dot.add_uint64(dot_field::counter, version.dot.counter);
   }
-  if (version.write_id.high != 0) out.add_fixed64(version_field::write_id_high, version.write_id.high);
-  if (version.write_id.low != 0) out.add_fixed64(version_field::write_id_low, version.write_id.low);
+  const WriteId& id = version.write_id;
+  if (id.high != 0) out.add_fixed64(version_field::write_id_high, id.high);
+  if (id.low != 0) out.add_fixed64(version_field::write_id_low, id.low);
   if (version.written_us != 0) out.add_int64(version_field::written_us, version.written_us);
   if (version.tombstone) out.add_bool(version_field::tombstone, true);
   if (!version.value.empty()) out.add_bytes(version_field::value, version.value);
-  if (!version.content_type.empty()) out.add_bytes(version_field::content_type, version.content_type);
+  if (!version.content_type.empty()) {
+    out.add_bytes(version_field::content_type, version.content_type);
+  }
 }
 
 void append_u64(Bytes& out, std::uint64_t value) {
@@ -289,13 +292,16 @@ Bytes encode_record(const Object& object) {
   encode_object(object, out);
   out[0] = record_format;
   std::uint64_t checksum = xxh3(BytesView(out).substr(1 + checksum_bytes));
-  for (std::size_t i = 0; i < checksum_bytes; ++i) out[1 + i] = static_cast<char>(checksum >> (8 * i));
+  for (std::size_t i = 0; i < checksum_bytes; ++i) {
+    out[1 + i] = static_cast<char>(checksum >> (8 * i));
+  }
   return out;
 }
 
 Result<Object> decode_record(BytesView bytes) {
   if (bytes.size() < 1 + checksum_bytes) {
-    return Status(Code::corrupt, "record: wanted at least 9 bytes, got " + std::to_string(bytes.size()));
+    return Status(Code::corrupt,
+                  "record: wanted at least 9 bytes, got " + std::to_string(bytes.size()));
   }
   if (bytes[0] != record_format) {
     return Status(Code::corrupt, "record: wanted format 1, got format " +
@@ -354,7 +360,8 @@ void forget_oldest(CausalContext& seen, std::size_t count) {
 
 Bytes encode_client_context(const ClientContext& context, const Key& key) {
   constexpr std::size_t room = max_context_bytes - checksum_bytes;
-  constexpr std::size_t longest_entry = 64;  // 2 + actor (2 + 9 + 11) + counter 11 + last_ms 11 < 64
+  // 2 + actor (2 + 9 + 11) + counter 11 + last_ms 11: never more, so no more is dropped than must be.
+  constexpr std::size_t longest_entry = 46;
   Bytes out = encode_body(context);
   if (out.size() > room) {
     ClientContext shorter = context;

@@ -77,7 +77,9 @@ bool adds_to(const CausalContext& context, const CausalContext& other) {
   for (const CausalContext::Entry& theirs : other.entries()) {
     while (mine != end && mine->actor < theirs.actor) ++mine;
     if (mine == end || mine->actor != theirs.actor) return true;
-    if (std::tie(mine->counter, mine->last_ms) < std::tie(theirs.counter, theirs.last_ms)) return true;
+    if (std::pair(mine->counter, mine->last_ms) < std::pair(theirs.counter, theirs.last_ms)) {
+      return true;
+    }
   }
   return false;
 }

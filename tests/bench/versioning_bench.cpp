@@ -27,7 +27,7 @@ void update_1_sibling(benchmark::State& state) {
   Object object = three_actors(100);
   std::uint64_t id = 10;
   for (auto _ : state) {
-    // The write is made outside of what is asked for, but cheap: its value is moved in and out again.
+    // The write takes the former one's value: no allocation but update's own is measured.
     Write write{WriteId{2, ++id}, false, std::move(object.versions[0].value),
                 std::move(object.versions[0].content_type)};
     benchmark::DoNotOptimize(update(object, object.context, actor(1), std::move(write), 1));

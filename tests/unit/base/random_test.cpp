@@ -65,7 +65,9 @@ TEST_CASE("random: between includes both ends, over the whole range too") {
   CHECK(high);
   CHECK(random.between(5, 5) == 5);
   bool negative = false, positive = false;
-  for (int i = 0; i < 64; ++i) (random.between(INT64_MIN, INT64_MAX) < 0 ? negative : positive) = true;
+  for (int i = 0; i < 64; ++i) {
+    (random.between(INT64_MIN, INT64_MAX) < 0 ? negative : positive) = true;
+  }
   CHECK(negative);
   CHECK(positive);
 }

@@ -202,6 +202,15 @@ TEST_CASE("encoding: counts are limited") {
   auto over = decode_causal_context(many(65537));
   REQUIRE_FALSE(over);
   CHECK(says(over.status(), "more than 65536 context entries"));
+
+  Object object;
+  object.context.add({{NodeId{1}, 0}, 65537}, 0);
+  for (std::uint64_t n = 1; n <= 65536; ++n) object.versions.push_back({{{NodeId{1}, 0}, n}});
+  CHECK(decode_object(object_bytes(object)));
+  object.versions.push_back({{{NodeId{1}, 0}, 65537}});
+  auto wide = decode_object(object_bytes(object));
+  REQUIRE_FALSE(wide);
+  CHECK(says(wide.status(), "more than 65536 versions"));
 }
 
 // ---- what a client holds ----

@@ -1,4 +1,4 @@
-// The laws of versioning over histories that rapidcheck invents, and proof that the checks can fail.
+// The laws of versioning over histories that rapidcheck invents, and proof that they can fail.
 #include <catch2/catch.hpp>
 #include <rapidcheck.h>
 
@@ -34,7 +34,9 @@ std::optional<std::string> broken_law(const std::vector<Step>& steps, bool fresh
 
   std::vector<Object> objects;
   for (const auto& replica : history.replicas()) objects.push_back(replica.object);
-  for (std::size_t i = 0; i < history.mail().size() && i < 3; ++i) objects.push_back(history.mail()[i]);
+  for (std::size_t i = 0; i < history.mail().size() && i < 3; ++i) {
+    objects.push_back(history.mail()[i]);
+  }
   for (const Object& a : objects) {
     Object same = a;
     if (sync(same, a) || !(same == a)) return "sync is not idempotent";
@@ -65,7 +67,7 @@ void hold(bool truncates) {
   }
 }
 
-TEST_CASE("O-2 laws: sync is a join, no write is lost, no sibling twice, no ancestor beside a descendant") {
+TEST_CASE("O-2 laws: sync is a join, no write lost, no sibling twice, no ancestor by a descendant") {
   hold(false);
 }
 

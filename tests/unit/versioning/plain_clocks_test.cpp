@@ -142,15 +142,16 @@ int lost_writes(Store store, int clients, bool always_first, int writes) {
   return lost;
 }
 
-TEST_CASE("O-2 plain (node, counter) clocks lose acknowledged writes without any failure, dots lose none") {
+TEST_CASE("O-2 plain (node, counter) clocks lose acknowledged writes without failures, dots none") {
   constexpr int writes = 1000;
   for (bool always_first : {true, false}) {
     for (int clients : {2, 4}) {
       int context = lost_writes(PlainStore(Counting::from_context), clients, always_first, writes);
       int node = lost_writes(PlainStore(Counting::per_node), clients, always_first, writes);
       int dotted = lost_writes(DottedStore(), clients, always_first, writes);
-      INFO((always_first ? "always first" : "any of three") << ", " << clients << " clients: lost of " << writes
-           << ": counter from context " << context << ", per node " << node << ", dotted " << dotted);
+      INFO((always_first ? "always first" : "any of three")
+           << ", " << clients << " clients: lost of " << writes << ": counter from context "
+           << context << ", per node " << node << ", dotted " << dotted);
       CHECK(context > writes / 20);
       CHECK(node > writes / 20);
       CHECK(dotted == 0);
