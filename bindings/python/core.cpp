@@ -1,0 +1,490 @@
+// ringlet._core: the C ABI as Python objects, and nothing more. What users see is python/ringlet.
+//
+// Three rules hold in this file:
+//   - Every C call that may lock or wait runs without the GIL (Unlocked), also releases.
+//   - No object of Python is owned by a native thread; user code runs only where Python called in.
+//   - A failure of the C ABI becomes CoreError(status, message, retryable, maybe_applied, details);
+//     python/ringlet/errors.py turns it into the exception users catch.
+#include <cxxabi.h>
+#include <pybind11/pybind11.h>
+#include <ringlet/ringlet.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace py = pybind11;
+
+namespace {
+
+// Gives up the GIL for a scope. py::gil_scoped_release would end the process when a daemon thread comes
+// back from a wait while the interpreter finalizes: CPython 3.11 then calls pthread_exit, whose unwinding
+// meets pybind11's noexcept destructor. Here such a thread sleeps until the process is gone, as
+// CPython itself does from 3.14 on.
+class Unlocked {
+ public:
+  Unlocked() : state_(PyEval_SaveThread()) {}
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+  ~Unlocked() noexcept(false) {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (abi::__forced_unwind&) {
+      for (;;) pause();
+    }
+  }
+
+ private:
+  PyThreadState* state_;
+};
+
+// The class of CoreError; made once by the module, never freed: errors may outlive it at exit.
+PyObject* core_error_class = nullptr;
+
+py::bytes to_bytes(ringlet_bytes bytes) {
+  return {static_cast<const char*>(bytes.data), bytes.size};
+}
+
+std::string take_text(ringlet_text* text) {
+  ringlet_bytes bytes = ringlet_text_bytes(text);
+  std::string out(bytes.size == 0 ? "" : static_cast<const char*>(bytes.data), bytes.size);
+  ringlet_text_release(text);
+  return out;
+}
+
+py::str to_str(const std::string& text) {
+  PyObject* decoded =
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace");
+  if (decoded == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(decoded);
+}
+
+// What errors.py needs to know of a failure. Takes the error; NULL: only the status is known.
+py::tuple failure_of(ringlet_status status, ringlet_error* error) {
+  std::unique_ptr<ringlet_error, decltype(&ringlet_error_release)> held(error, ringlet_error_release);
+  if (error == nullptr) {
+    return py::make_tuple(status, to_str(ringlet_status_name(status)), false, false, to_str("{}"));
+  }
+  return py::make_tuple(status, to_str(ringlet_error_message(error)),
+                        ringlet_error_retryable(error) != 0, ringlet_error_maybe_applied(error) != 0,
+                        to_str(take_text(ringlet_error_details(error))));
+}
+
+void check(ringlet_status status, ringlet_error* error) {
+  if (status == RINGLET_OK) {
+    ringlet_error_release(error);
+    return;
+  }
+  PyErr_SetObject(core_error_class, failure_of(status, error).ptr());
+  throw py::error_already_set();
+}
+
+ringlet_bytes view_of(const py::bytes& bytes) {
+  char* data = nullptr;
+  Py_ssize_t size = 0;
+  if (PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) throw py::error_already_set();
+  return {data, static_cast<std::size_t>(size)};
+}
+
+// Anything with a contiguous buffer, borrowed for one call; another object is Python's own TypeError or
+// BufferError.
+class Borrowed {
+ public:
+  explicit Borrowed(const py::object& object) {
+    if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
+  }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+  ~Borrowed() { PyBuffer_Release(&buffer_); }
+  ringlet_bytes bytes() const { return {buffer_.buf, static_cast<std::size_t>(buffer_.len)}; }
+
+ private:
+  Py_buffer buffer_{};
+};
+
+// Options as {name: value}, both text.
+class Options {
+ public:
+  explicit Options(const py::dict& settings) : options_(ringlet_options_new(), ringlet_options_release) {
+    if (!options_) throw std::bad_alloc();
+    for (auto [name, value] : settings) {
+      ringlet_error* error = nullptr;
+      std::string name_text = py::cast<std::string>(name), value_text = py::cast<std::string>(value);
+      check(ringlet_options_set(options_.get(), name_text.c_str(), value_text.c_str(), &error), error);
+    }
+  }
+  const ringlet_options* get() const { return options_.get(); }
+
+ private:
+  std::unique_ptr<ringlet_options, decltype(&ringlet_options_release)> options_;
+};
+
+struct LogRecord {
+  int level;
+  std::string part, text;
+};
+
+void keep_record(void* records, int level, const char* part, const char* text) {
+  static_cast<std::vector<LogRecord>*>(records)->push_back({level, part, text});
+}
+
+py::list to_list(const std::vector<LogRecord>& records) {
+  py::list out;
+  for (const LogRecord& record : records) {
+    out.append(py::make_tuple(record.level, to_str(record.part), to_str(record.text)));
+  }
+  return out;
+}
+
+class Reply;
+
+// Bytes inside a reply, for memoryview: read-only, alive as long as somebody looks.
+struct View {
+  std::shared_ptr<const void> owner;
+  ringlet_bytes bytes;
+};
+
+// A reply of its own, or the siblings inside a merge (which the owner then is).
+class Reply {
+ public:
+  explicit Reply(ringlet_reply* reply)
+      : owner_(reply, [](ringlet_reply* held) { ringlet_reply_release(held); }), reply_(reply) {}
+  Reply(std::shared_ptr<const void> owner, const ringlet_reply* reply)
+      : owner_(std::move(owner)), reply_(reply) {}
+
+  std::size_t count() const { return ringlet_reply_count(reply_); }
+  View value(std::size_t index) const { return {owner_, ringlet_reply_value(reply_, checked(index))}; }
+  py::bytes content_type(std::size_t index) const {
+    return to_bytes(ringlet_reply_content_type(reply_, checked(index)));
+  }
+  py::bytes dot(std::size_t index) const { return to_bytes(ringlet_reply_dot(reply_, checked(index))); }
+  std::uint64_t written_ms(std::size_t index) const {
+    return ringlet_reply_written_ms(reply_, checked(index));
+  }
+  bool is_tombstone(std::size_t index) const {
+    return ringlet_reply_is_tombstone(reply_, checked(index)) != 0;
+  }
+  py::bytes context() const { return to_bytes(ringlet_reply_context(reply_)); }
+  py::str explain() const { return to_str(take_text(ringlet_reply_explain(reply_))); }
+
+ private:
+  std::size_t checked(std::size_t index) const {
+    if (index >= count()) {
+      throw py::index_error("sibling " + std::to_string(index) + " of " + std::to_string(count()));
+    }
+    return index;
+  }
+
+  std::shared_ptr<const void> owner_;
+  const ringlet_reply* reply_;
+};
+
+// A merge question. Whoever holds it answers once; dropped unanswered, the update fails.
+class Merge {
+ public:
+  explicit Merge(ringlet_merge* merge)
+      : merge_(merge, [](ringlet_merge* held) {
+          Unlocked unlocked;
+          ringlet_merge_release(held);
+        }) {}
+  Reply siblings() const { return {merge_, ringlet_merge_siblings(merge_.get())}; }
+  std::uint32_t attempt() const { return ringlet_merge_attempt(merge_.get()); }
+  int answer(const py::object& value) {
+    Borrowed borrowed(value);
+    Unlocked unlocked;
+    return ringlet_merge_answer(merge_.get(), borrowed.bytes());
+  }
+  int erase() {
+    Unlocked unlocked;
+    return ringlet_merge_erase(merge_.get());
+  }
+  int keep() {
+    Unlocked unlocked;
+    return ringlet_merge_keep(merge_.get());
+  }
+  int fail(const std::string& message) {
+    Unlocked unlocked;
+    return ringlet_merge_fail(merge_.get(), message.c_str());
+  }
+
+ private:
+  std::shared_ptr<ringlet_merge> merge_;
+};
+
+class Client {
+ public:
+  explicit Client(const py::dict& settings) {
+    Options options(settings);
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_client_open(options.get(), RINGLET_ABI, &client_, &error);
+    }
+    check(status, error);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() noexcept(false) {
+    Unlocked unlocked;
+    ringlet_client_release(client_);
+  }
+
+  ringlet_client* get() const { return client_; }
+
+  void close(std::uint32_t drain_ms) {
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_client_close(client_, drain_ms);
+    }
+    check(status, nullptr);
+  }
+
+  py::str admin(const std::string& command, const std::string& json, std::uint32_t timeout_ms) {
+    ringlet_call call = RINGLET_CALL_INIT;
+    call.timeout_ms = timeout_ms;
+    ringlet_text* text = nullptr;
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_admin(client_, command.c_str(), json.c_str(), &call, &text, &error);
+    }
+    check(status, error);
+    return to_str(take_text(text));
+  }
+
+  py::list drain_logs() {
+    std::vector<LogRecord> records;
+    {
+      Unlocked unlocked;
+      ringlet_client_log_drain(client_, keep_record, &records);
+    }
+    return to_list(records);
+  }
+
+ private:
+  ringlet_client* client_ = nullptr;
+};
+
+// Where the results of one thread's calls arrive.
+class Queue {
+ public:
+  Queue() {
+    ringlet_error* error = nullptr;
+    check(ringlet_queue_new(&queue_, &error), error);
+  }
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+  ~Queue() noexcept(false) {
+    Unlocked unlocked;
+    ringlet_queue_release(queue_);
+  }
+
+  std::uint64_t submit(const Client& client, std::uint32_t kind, std::uint64_t tag,
+                       const py::bytes& bucket, const py::bytes& key, const py::bytes& context,
+                       const py::object& value, const py::bytes& content_type,
+                       std::uint32_t timeout_ms, std::uint8_t r, std::uint8_t w, bool strict,
+                       std::uint8_t durability) {
+    Borrowed borrowed(value);
+    ringlet_call call = RINGLET_CALL_INIT;
+    call.timeout_ms = timeout_ms;
+    call.r = r;
+    call.w = w;
+    call.strict = strict ? 1 : 0;
+    call.durability = durability;
+    call.flags = RINGLET_RETURN_SIBLINGS;
+    call.content_type = view_of(content_type);
+    ringlet_op op = {kind, 0, tag, {view_of(bucket), view_of(key)}, view_of(context),
+                     borrowed.bytes(), &call};
+    std::uint64_t request = 0;
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_submit(client.get(), queue_, &op, sizeof(op), 1, &request, &error);
+    }
+    check(status, error);
+    return request;
+  }
+
+  // The next event as (tag, reply, failure, merge); None: none within timeout_ms (-1: for ever). An
+  // event wakes it at once; the slice of 50 ms only bounds how long Ctrl-C waits.
+  py::object wait(std::int64_t timeout_ms) {
+    constexpr std::int64_t slice_ms = 50;
+    const auto start = std::chrono::steady_clock::now();
+    for (;;) {
+      std::int64_t left = slice_ms;
+      if (timeout_ms >= 0) {
+        auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - start);
+        left = std::min(slice_ms, std::max<std::int64_t>(0, timeout_ms - spent.count()));
+      }
+      ringlet_event event{};
+      std::size_t count = 0;
+      ringlet_status status = RINGLET_OK;
+      {
+        Unlocked unlocked;
+        status = ringlet_drain(queue_, &event, sizeof(event), 1, static_cast<std::int32_t>(left), &count);
+      }
+      if (count != 0) return take(event);
+      check(status, nullptr);
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (timeout_ms >= 0 && left < slice_ms) return py::none();
+    }
+  }
+
+  void cancel(std::uint64_t request) {
+    Unlocked unlocked;
+    ringlet_cancel(queue_, request);
+  }
+
+ private:
+  static py::object take(ringlet_event& event) {
+    py::object reply = py::none(), failure = py::none(), merge = py::none();
+    if (event.reply != nullptr) reply = py::cast(Reply(std::exchange(event.reply, nullptr)));
+    if (event.merge != nullptr) merge = py::cast(Merge(std::exchange(event.merge, nullptr)));
+    if (event.status != RINGLET_OK) failure = failure_of(event.status, std::exchange(event.error, nullptr));
+    const std::uint64_t tag = event.tag;
+    ringlet_event_clear(&event);
+    return py::make_tuple(tag, reply, failure, merge);
+  }
+
+  ringlet_queue* queue_ = nullptr;
+};
+
+class Cluster {
+ public:
+  Cluster(const py::dict& settings, std::uint32_t nodes) {
+    Options options(settings);
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_cluster_start(options.get(), nodes, RINGLET_ABI, &cluster_, &error);
+    }
+    check(status, error);
+  }
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+  ~Cluster() noexcept(false) {
+    Unlocked unlocked;
+    ringlet_cluster_release(cluster_);
+  }
+
+  py::str seeds() const { return to_str(ringlet_cluster_seeds(cluster_)); }
+  std::uint32_t size() const { return ringlet_cluster_size(cluster_); }
+  void kill(std::uint32_t index) {
+    run([&](ringlet_error** error) { return ringlet_cluster_kill(cluster_, index, error); });
+  }
+  void restart(std::uint32_t index) {
+    run([&](ringlet_error** error) { return ringlet_cluster_restart(cluster_, index, error); });
+  }
+  void stop(std::uint32_t drain_ms) {
+    run([&](ringlet_error** error) { return ringlet_cluster_stop(cluster_, drain_ms, error); });
+  }
+  py::list drain_logs() {
+    std::vector<LogRecord> records;
+    {
+      Unlocked unlocked;
+      ringlet_cluster_log_drain(cluster_, keep_record, &records);
+    }
+    return to_list(records);
+  }
+
+ private:
+  template <typename Call>
+  void run(Call call) {
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = call(&error);
+    }
+    check(status, error);
+  }
+
+  ringlet_cluster* cluster_ = nullptr;
+};
+
+int context_compare(const py::bytes& a, const py::bytes& b) {
+  int order = 0;
+  check(ringlet_context_compare(view_of(a), view_of(b), &order), nullptr);
+  return order;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The C ABI of Ringlet (capi/include/ringlet/ringlet.h). Use the package ringlet instead.";
+  core_error_class = PyErr_NewExceptionWithDoc(
+      "ringlet._core.CoreError", "(status, message, retryable, maybe_applied, details as JSON)",
+      nullptr, nullptr);
+  if (core_error_class == nullptr) throw py::error_already_set();
+  m.attr("CoreError") = py::handle(core_error_class);
+
+  m.def("version", [] { return ringlet_version(); });
+  m.def("abi_version", [] { return ringlet_abi_version(); });
+  m.def("has", [](const std::string& feature) { return ringlet_has(feature.c_str()); }, py::arg("feature"));
+  m.def("status_name", [](int status) { return ringlet_status_name(status); }, py::arg("status"));
+  m.def("describe_options", [] { return to_str(take_text(ringlet_options_describe())); });
+  m.def("context_compare", &context_compare, py::arg("a"), py::arg("b"));
+
+  m.attr("GET") = static_cast<int>(RINGLET_GET);
+  m.attr("PUT") = static_cast<int>(RINGLET_PUT);
+  m.attr("DELETE") = static_cast<int>(RINGLET_DELETE);
+  m.attr("UPDATE") = static_cast<int>(RINGLET_UPDATE);
+
+  py::class_<View>(m, "View", py::buffer_protocol()).def_buffer([](View& view) {
+    static const char nothing = 0;
+    const void* data = view.bytes.size == 0 ? &nothing : view.bytes.data;
+    return py::buffer_info(const_cast<std::uint8_t*>(static_cast<const std::uint8_t*>(data)),
+                           static_cast<py::ssize_t>(view.bytes.size), /*readonly=*/true);
+  });
+
+  py::class_<Reply>(m, "Reply")
+      .def_property_readonly("count", &Reply::count)
+      .def("value", &Reply::value, py::arg("index"))
+      .def("content_type", &Reply::content_type, py::arg("index"))
+      .def("dot", &Reply::dot, py::arg("index"))
+      .def("written_ms", &Reply::written_ms, py::arg("index"))
+      .def("is_tombstone", &Reply::is_tombstone, py::arg("index"))
+      .def("context", &Reply::context)
+      .def("explain", &Reply::explain);
+
+  py::class_<Merge>(m, "Merge")
+      .def("siblings", &Merge::siblings)
+      .def_property_readonly("attempt", &Merge::attempt)
+      .def("answer", &Merge::answer, py::arg("value"))
+      .def("erase", &Merge::erase)
+      .def("keep", &Merge::keep)
+      .def("fail", &Merge::fail, py::arg("message"));
+
+  py::class_<Client>(m, "Client")
+      .def(py::init<const py::dict&>(), py::arg("settings"))
+      .def("close", &Client::close, py::arg("drain_ms"))
+      .def("admin", &Client::admin, py::arg("command"), py::arg("json"), py::arg("timeout_ms"))
+      .def("drain_logs", &Client::drain_logs);
+
+  py::class_<Queue>(m, "Queue")
+      .def(py::init<>())
+      .def("submit", &Queue::submit, py::arg("client"), py::arg("kind"), py::arg("tag"), py::arg("bucket"),
+           py::arg("key"), py::arg("context"), py::arg("value"), py::arg("content_type"),
+           py::arg("timeout_ms"), py::arg("r"), py::arg("w"), py::arg("strict"), py::arg("durability"))
+      .def("wait", &Queue::wait, py::arg("timeout_ms"))
+      .def("cancel", &Queue::cancel, py::arg("request"));
+
+  py::class_<Cluster>(m, "Cluster")
+      .def(py::init<const py::dict&, std::uint32_t>(), py::arg("settings"), py::arg("nodes"))
+      .def_property_readonly("seeds", &Cluster::seeds)
+      .def_property_readonly("size", &Cluster::size)
+      .def("kill", &Cluster::kill, py::arg("index"))
+      .def("restart", &Cluster::restart, py::arg("index"))
+      .def("stop", &Cluster::stop, py::arg("drain_ms"))
+      .def("drain_logs", &Cluster::drain_logs);
+}
