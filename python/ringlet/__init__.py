@@ -1,0 +1,51 @@
+"""Ringlet: an always-writeable key-value store whose conflicts your own function merges.
+
+>>> import ringlet
+>>> with ringlet.local_cluster() as cluster:
+...     carts = cluster.connect().bucket("carts", codec=ringlet.Json, resolver=ringlet.resolvers.union())
+...     cart = carts.update("alice", lambda items: (items or []) + ["tea"])
+...     print(cart.value)
+['tea']
+"""
+
+from . import resolvers
+from ._core import version as _version
+from .client import Bucket, Client, Delete, Keep, connect
+from .cluster import LocalCluster, local_cluster
+from .codecs import RAW, Buffer, Codec, Dataclass, Json, Pickle, Text
+from .context import Context
+from .errors import (
+    ClientClosed,
+    ClientForked,
+    ConflictError,
+    DataError,
+    DecodeError,
+    InternalError,
+    InvalidContext,
+    Key,
+    KeyMissing,
+    OptionError,
+    Overloaded,
+    QuorumNotMet,
+    RingletError,
+    Status,
+    Timeout,
+    TooLarge,
+    TransientError,
+    Unavailable,
+    UpdateExhausted,
+    UsageError,
+)
+from .options import Option, options
+from .versioned import Dot, Explanation, Resolver, Sibling, Versioned
+
+__version__: str = _version()
+
+__all__ = [
+    "RAW", "Bucket", "Buffer", "Client", "ClientClosed", "ClientForked", "Codec", "ConflictError", "Context",
+    "DataError", "Dataclass", "DecodeError", "Delete", "Dot", "Explanation", "InternalError", "InvalidContext",
+    "Json", "Keep", "Key", "KeyMissing", "LocalCluster", "Option", "OptionError", "Overloaded", "Pickle",
+    "QuorumNotMet", "Resolver", "RingletError", "Sibling", "Status", "Text", "Timeout", "TooLarge",
+    "TransientError", "Unavailable", "UpdateExhausted", "UsageError", "Versioned", "connect", "local_cluster",
+    "options", "resolvers",
+]

@@ -1,0 +1,148 @@
+"""How a call waits: submitted to a queue of its thread, drained there without the GIL.
+
+A thread borrows a queue for each call and gives it back when the call ended well. A call inside a resolver
+takes another queue, so its events never meet the outer call's. After any exception, Ctrl-C included, the
+queue is dropped, which cancels what was in flight.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from . import _core
+from .errors import InternalError, Key, RingletError, from_core, from_core_error
+
+
+class Spec(NamedTuple):
+    """What one call wants; 0 is the client's or the cluster's default."""
+
+    timeout_ms: int = 0
+    r: int = 0
+    w: int = 0
+    strict: bool = False
+    durability: int = 0
+
+
+class Target(NamedTuple):
+    """Which key of which bucket, as bytes, and as the user gave it."""
+
+    bucket: bytes
+    key: bytes
+    given: Key
+
+
+class _Process:
+    """The process we are in: its number, and the queues of its threads."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.local = threading.local()
+
+    def forked(self) -> None:
+        """In the child the queues of the parent are dropped; dropping sends nothing."""
+        self.pid = os.getpid()
+        self.local = threading.local()
+
+
+process = _Process()
+os.register_at_fork(after_in_child=process.forked)
+
+
+@contextmanager
+def borrowed_queue() -> Iterator[_core.Queue]:
+    """A queue for one call of this thread."""
+    local = process.local
+    idle: list[_core.Queue] | None = getattr(local, "idle", None)
+    if idle is None:
+        idle = local.idle = []
+    try:
+        queue = idle.pop() if idle else _core.Queue()
+    except _core.CoreError as error:
+        raise from_core_error(error) from None
+    yield queue
+    idle.append(queue)  # not reached after an exception
+
+
+def submit(
+    queue: _core.Queue,
+    client: _core.Client,
+    kind: int,
+    target: Target,
+    spec: Spec,
+    *,
+    tag: int = 0,
+    context: bytes = b"",
+    value: object = b"",
+    content_type: bytes = b"",
+) -> None:
+    """Starts a request; its events come with ``tag``."""
+    try:
+        queue.submit(client, kind, tag, target.bucket, target.key, context, value, content_type, *spec)
+    except _core.CoreError as error:
+        raise from_core_error(error, target.given) from None
+
+
+def finish(
+    queue: _core.Queue,
+    key: Key,
+    answer: Callable[[_core.Merge], None] | None = None,
+) -> _core.Reply:
+    """Waits for the one request in ``queue``, answering merges with ``answer``."""
+    while True:
+        event = next_event(queue, key)
+        _, reply, failure, merge = event
+        if merge is not None:
+            if answer is None:
+                raise InternalError("the core asked for a merge that no update wanted", key=key)
+            answer(merge)
+            continue
+        return done(reply, failure, key)
+
+
+def next_event(queue: _core.Queue, key: Key | None) -> _core.Event:
+    """Waits for an event; Ctrl-C comes out within 50 ms."""
+    try:
+        event = queue.wait(-1)
+    except _core.CoreError as error:
+        raise from_core_error(error, key) from None
+    if event is None:
+        raise InternalError("a wait without end ended without an event", key=key)
+    return event
+
+
+def done(reply: _core.Reply | None, failure: _core.Failure | None, key: Key) -> _core.Reply:
+    """The reply, or the failure as an exception."""
+    if failure is not None:
+        raise from_core(failure, key)
+    if reply is None:
+        raise InternalError("a request ended well without a reply", key=key)
+    return reply
+
+
+def single(
+    client: _core.Client,
+    kind: int,
+    target: Target,
+    spec: Spec,
+    *,
+    context: bytes = b"",
+    value: object = b"",
+    content_type: bytes = b"",
+    answer: Callable[[_core.Merge], None] | None = None,
+) -> _core.Reply:
+    """One request from start to end."""
+    failed: RingletError | None = None
+    with borrowed_queue() as queue:
+        submit(queue, client, kind, target, spec, context=context, value=value, content_type=content_type)
+        if answer is not None:
+            return finish(queue, target.given, answer)
+        _, reply, failure, _ = next_event(queue, target.given)
+        try:
+            return done(reply, failure, target.given)
+        except RingletError as error:
+            failed = error  # an orderly end: the queue is empty and may be used again
+    raise failed

@@ -1,0 +1,427 @@
+"""Clients and buckets: everything that talks to a cluster."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar, final
+
+from . import _calls, _core
+from ._calls import Spec, Target
+from .codecs import RAW, Codec
+from .context import Context
+from .errors import ClientClosed, ClientForked, ConflictError, Key, RingletError, UsageError, from_core_error
+from .options import as_settings
+from .versioned import Resolver, Versioned, read_reply, read_siblings, resolve
+
+T = TypeVar("T")
+U = TypeVar("U")
+DEFAULT_SEEDS: Final = "127.0.0.1:7400"
+_MAX_TIMEOUT_S: Final = 3600.0
+_DURABILITY: Final = {None: 0, "buffer": 1, "log": 2, "disk": 3}
+_UNSET: Any = object()
+
+
+@final
+class Delete:
+    """What the function of ``update`` returns to delete the key: ``return ringlet.Delete()`` or the class."""
+
+
+@final
+class Keep:
+    """What the function of ``update`` returns to leave everything as it is: nothing is written."""
+
+
+def connect(
+    seeds: str | Sequence[str] | None = None,
+    *,
+    timeout: float = 1.0,
+    resolver: Resolver[Any] | None = None,
+    **options: Any,
+) -> Client:
+    """Opens a client.
+
+    Args:
+        seeds: where to find the cluster: ``"host:port"``, several separated by commas, or a sequence of them.
+            Default: the environment's ``RINGLET_SEEDS``, else ``127.0.0.1:7400``.
+        timeout: seconds a whole call may take, retries included.
+        resolver: merges conflicts in ``update`` where neither the call nor the bucket has one.
+        options: see ``ringlet.options()``, e.g. ``coordination="client"``.
+
+    Does not wait for a connection: an unreachable cluster shows in the first call.
+    """
+    if seeds is None:
+        seeds = os.environ.get("RINGLET_SEEDS", DEFAULT_SEEDS)
+    if not isinstance(seeds, str):
+        seeds = list(seeds)
+        for seed in seeds:
+            if not isinstance(seed, str):
+                raise TypeError(f"connect wanted seeds as text, got {type(seed).__name__}")
+        seeds = ",".join(seeds)
+    settings = as_settings(options, ("client", "log", "cluster", "node", "limits"))
+    settings["client.seeds"] = seeds
+    settings["client.timeout_ms"] = str(_milliseconds("timeout", timeout))
+    return Client(settings, resolver=resolver)
+
+
+class Client:
+    """A connection to a cluster. Thread-safe; a context manager. Made by ``connect``."""
+
+    def __init__(self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None) -> None:
+        self._closed = True  # until opened, for __del__
+        _check_resolver("client", resolver)
+        try:
+            self._core = _core.Client(settings)
+        except _core.CoreError as error:
+            raise from_core_error(error) from None
+        self._closed = False
+        self._pid = os.getpid()
+        self._resolver = resolver
+        self._seeds = settings.get("client.seeds", "")
+        self._logs = _Logs(self._core.drain_logs)
+        _open_clients.add(self)
+
+    def bucket(
+        self,
+        name: str | bytes,
+        *,
+        codec: Codec[T] = RAW,
+        resolver: Resolver[T] | None = None,
+        r: int | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+        strict: bool = False,
+        durability: str | None = None,
+    ) -> Bucket[T]:
+        """A bucket of keys, with how its values are read and merged. Costs nothing and sends nothing."""
+        return Bucket(self, _as_bytes("bucket name", name), codec=codec, resolver=resolver, r=r, w=w,
+                      timeout=timeout, strict=strict, durability=durability)
+
+    def admin(self, command: str, *, timeout: float | None = None, **args: Any) -> Any:
+        """For operators: ``"status"`` (node=…), ``"ring"``, ``"key.inspect"`` (bucket=…, key=…)."""
+        if not isinstance(command, str):
+            raise TypeError(f"admin wanted a command as text, got {type(command).__name__}")
+        sent = {f"{name}_hex" if isinstance(value, bytes) else name:
+                value.hex() if isinstance(value, bytes) else value for name, value in args.items()}
+        core = self._ready()
+        try:
+            text = core.admin(command, json.dumps(sent), 0 if timeout is None else _milliseconds("timeout", timeout))
+        except _core.CoreError as error:
+            raise from_core_error(error) from None
+        finally:
+            self._logs.pull()
+        return json.loads(text)
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
+
+    def close(self, drain: float = 1.0) -> None:
+        """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest. Again: no effect."""
+        drain_ms = _milliseconds("drain", drain, least=0.0)
+        if self._closed:
+            return
+        self._closed = True
+        _open_clients.discard(self)
+        if self._pid != _calls.process.pid:
+            return  # the parent's; releasing it is all there is to do
+        try:
+            self._core.close(drain_ms)
+        except _core.CoreError as error:
+            self._closed = False
+            raise from_core_error(error) from None
+        self._logs.pull(force=True)
+
+    def _ready(self) -> _core.Client:
+        if self._pid != _calls.process.pid:
+            raise ClientForked(f"opened in pid {self._pid}, used in pid {_calls.process.pid}: open it after fork")
+        if self._closed:
+            raise ClientClosed("the client is closed")
+        return self._core
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._closed and self._pid == _calls.process.pid:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Client cannot be pickled: open one in each process")
+
+    def __repr__(self) -> str:
+        return f"<ringlet.Client of {self._seeds}{', closed' if self._closed else ''}>"
+
+
+class Bucket(Generic[T]):
+    """A bucket as one part of a program sees it: immutable, cheap, thread-safe. Made by ``Client.bucket``.
+
+    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count) and
+    ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``); ``with_`` sets them for good in a new Bucket.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        name: bytes,
+        *,
+        codec: Codec[T],
+        resolver: Resolver[T] | None,
+        r: int | None,
+        w: int | None,
+        timeout: float | None,
+        strict: bool,
+        durability: str | None,
+    ) -> None:
+        for member in ("content_type", "encode", "decode"):
+            if not hasattr(codec, member):
+                raise TypeError(f"bucket wanted a codec, got {type(codec).__name__} without {member}")
+        _check_resolver("bucket", resolver)
+        self._client = client
+        self._name = name
+        self._codec = codec
+        self._content_type = codec.content_type.encode("utf-8")
+        self._resolver = resolver
+        self._options: dict[str, Any] = {"r": r, "w": w, "timeout": timeout, "strict": strict, "durability": durability}
+        self._spec = _spec(**self._options)
+
+    @property
+    def name(self) -> bytes:
+        """Its name."""
+        return self._name
+
+    def with_(
+        self,
+        *,
+        codec: Codec[U] = _UNSET,
+        resolver: Resolver[U] | None = _UNSET,
+        r: int | None = _UNSET,
+        w: int | None = _UNSET,
+        timeout: float | None = _UNSET,
+        strict: bool = _UNSET,
+        durability: str | None = _UNSET,
+    ) -> Bucket[U]:
+        """The same bucket with other settings; this one stays as it is."""
+        asked = {"r": r, "w": w, "timeout": timeout, "strict": strict, "durability": durability}
+        options = {**self._options, **{name: value for name, value in asked.items() if value is not _UNSET}}
+        mine: Any = self
+        return Bucket(self._client, self._name, codec=mine._codec if codec is _UNSET else codec,
+                      resolver=mine._resolver if resolver is _UNSET else resolver, **options)
+
+    def get(self, key: Key, **call: Any) -> Versioned[T]:
+        """All versions of a key. A missing key is no error: the answer is false and ``.value`` raises KeyMissing."""
+        reply = self._run(_core.GET, key, call)
+        return read_reply(reply, self._codec, key)
+
+    def put(self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Any) -> Versioned[T]:
+        """Writes a version that replaces what ``context`` has seen, and what is there after it.
+
+        Without context the write is blind: what is there stays, as a sibling.
+        """
+        reply = self._run(_core.PUT, key, call, context=_context_bytes("put", context), value=self._codec.encode(value),
+                          content_type=self._content_type)
+        return read_reply(reply, self._codec, key)
+
+    def delete(self, key: Key, context: Context | Versioned[Any], **call: Any) -> None:
+        """Deletes what ``context`` has seen; a version written at the same time survives."""
+        if context is None:
+            raise TypeError("delete wanted a Context or Versioned of an earlier read, got None")
+        self._run(_core.DELETE, key, call, context=_context_bytes("delete", context))
+
+    def update(
+        self,
+        key: Key,
+        fn: Callable[[T | None], T | Delete | Keep | type[Delete] | type[Keep]],
+        *,
+        resolver: Resolver[T] | None = None,
+        **call: Any,
+    ) -> Versioned[T]:
+        """Reads, merges, changes, writes; again if other writers came between.
+
+        ``fn`` gets the value (merged by the resolver if there were siblings; None if there is none) and
+        returns the new one, or ``Delete``, or ``Keep``. It runs on this thread, perhaps several times, so
+        what it returns must be its only effect. An exception in it, or in the resolver, comes out of
+        ``update`` as it is, with a note, and nothing is written. Siblings without any resolver are a
+        ConflictError.
+        """
+        if not callable(fn):
+            raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
+        _check_resolver("update", resolver)
+        chosen = resolver or self._resolver or self._client._resolver
+
+        def answer(merge: _core.Merge) -> None:
+            try:
+                self._answer(merge, key, fn, chosen)
+            except BaseException as error:
+                error.add_note(f"in ringlet update of {self._where(key)}, attempt {merge.attempt}")
+                merge.fail(f"{type(error).__name__} in the application's function")
+                raise
+
+        reply = self._run(_core.UPDATE, key, call, content_type=self._content_type, answer=answer)
+        return read_reply(reply, self._codec, key)
+
+    def get_many(self, keys: Iterable[Key], **call: Any) -> dict[Key, Versioned[T] | RingletError]:
+        """Independent gets at once: for each key what ``get`` would return, or the error it would raise."""
+        if isinstance(keys, str | bytes):
+            raise TypeError(f"get_many wanted several keys, got one {type(keys).__name__}")
+        targets = {key: self._target(key) for key in keys}
+        core = self._client._ready()
+        spec = self._call_spec(call)
+        found: dict[Key, Versioned[T] | RingletError] = {}
+        waiting = list(targets.items())
+        with _calls.borrowed_queue() as queue:
+            started: list[Key] = []
+            while len(found) < len(targets):
+                while len(started) < len(waiting) and len(started) - len(found) < 256:
+                    key, target = waiting[len(started)]
+                    _calls.submit(queue, core, _core.GET, target, spec, tag=len(started))
+                    started.append(key)
+                tag, reply, failure, _ = _calls.next_event(queue, None)
+                key = started[tag]
+                try:
+                    found[key] = read_reply(_calls.done(reply, failure, key), self._codec, key)
+                except RingletError as error:
+                    found[key] = error
+        self._client._logs.pull()
+        return {key: found[key] for key in targets}
+
+    def _answer(self, merge: _core.Merge, key: Key, fn: Callable[[T | None], Any], resolver: Resolver[T] | None) -> None:
+        reply = merge.siblings()
+        siblings = read_siblings(reply, self._codec, key)
+        living = [sibling for sibling in siblings if not sibling.deleted]
+
+        def conflict() -> ConflictError:
+            versioned = Versioned(siblings, Context._trusted(reply.context()), key=key)
+            return ConflictError(
+                f"{self._where(key)}: {len(living)} versions were written at the same time and neither the call, "
+                "the bucket nor the client has a resolver", versioned=versioned, key=key)
+
+        changed = fn(resolve(living, resolver, conflict) if living else None)
+        if changed is Delete or isinstance(changed, Delete):
+            merge.erase()
+        elif changed is Keep or isinstance(changed, Keep):
+            merge.keep()
+        else:
+            merge.answer(self._codec.encode(changed))
+
+    def _run(self, kind: int, key: Key, call: dict[str, Any], **more: Any) -> _core.Reply:
+        core = self._client._ready()
+        try:
+            return _calls.single(core, kind, self._target(key), self._call_spec(call), **more)
+        finally:
+            self._client._logs.pull()
+
+    def _call_spec(self, call: dict[str, Any]) -> Spec:
+        if not call:
+            return self._spec
+        unknown = sorted(set(call) - set(self._options))
+        if unknown:
+            raise TypeError(f"there is no call option {unknown[0]!r}; there are {', '.join(self._options)}")
+        return _spec(**{**self._options, **call})
+
+    def _target(self, key: Key) -> Target:
+        return Target(self._name, _as_bytes("key", key), key)
+
+    def _where(self, key: Key) -> str:
+        shown = key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+        return f"{self._name.decode('utf-8', 'backslashreplace')}/{shown[:64]}"
+
+    def __repr__(self) -> str:
+        return f"<ringlet.Bucket {self._name.decode('utf-8', 'backslashreplace')} with {self._codec!r}>"
+
+
+class _Logs:
+    """Fetches the core's log records into ``logging``, at most ten times a second beside calls."""
+
+    _LEVELS = (5, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+
+    def __init__(self, drain: Callable[[], list[tuple[int, str, str]]]) -> None:
+        self._drain = drain
+        self._next = 0.0
+
+    def pull(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if now < self._next and not force:
+            return
+        self._next = now + 0.1
+        for level, part, text in self._drain():
+            number = self._LEVELS[level] if 0 <= level < len(self._LEVELS) else logging.ERROR
+            logging.getLogger(f"ringlet.{part}" if part else "ringlet").log(number, "%s", text)
+
+
+def _spec(*, r: int | None, w: int | None, timeout: float | None, strict: bool, durability: str | None) -> Spec:
+    if durability not in _DURABILITY:
+        raise UsageError(f"durability: wanted 'buffer', 'log' or 'disk', got {durability!r}")
+    if not isinstance(strict, bool):
+        raise TypeError(f"strict: wanted True or False, got {type(strict).__name__}")
+    return Spec(0 if timeout is None else _milliseconds("timeout", timeout), _replicas("r", r), _replicas("w", w),
+                strict, _DURABILITY[durability])
+
+
+def _replicas(name: str, count: int | None) -> int:
+    if count is None:
+        return 0
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"{name}: wanted a number of replicas, got {type(count).__name__}")
+    if not 1 <= count <= 255:
+        raise UsageError(f"{name}: wanted 1 to 255 replicas, got {count}")
+    return count
+
+
+def _milliseconds(name: str, seconds: float, *, least: float = 0.001) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name}: wanted seconds as a number, got {type(seconds).__name__}")
+    if not least <= seconds <= _MAX_TIMEOUT_S:  # NaN fails too
+        raise UsageError(f"{name}: wanted {least:g} to {_MAX_TIMEOUT_S:g} seconds, got {seconds:g}")
+    return round(seconds * 1000)
+
+
+def _as_bytes(what: str, given: Key) -> bytes:
+    if isinstance(given, str):
+        try:
+            return given.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{what}: wanted text that UTF-8 can say, got a lone surrogate at {error.start}") from None
+    if isinstance(given, bytes):
+        return given
+    raise TypeError(f"{what}: wanted str or bytes, got {type(given).__name__}")
+
+
+def _context_bytes(call: str, context: Context | Versioned[Any] | None) -> bytes:
+    if context is None:
+        return b""
+    if isinstance(context, Versioned):
+        context = context.context
+    if not isinstance(context, Context):
+        raise TypeError(f"{call} wanted a Context or Versioned, got {type(context).__name__}")
+    return bytes(context)
+
+
+def _check_resolver(whose: str, resolver: object) -> None:
+    if resolver is not None and not callable(resolver):
+        raise TypeError(f"{whose}: wanted a resolver, a function of siblings, got {type(resolver).__name__}")
+
+
+# Only so that an interpreter that ends closes what was left open; nothing else is shared.
+_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open_clients() -> None:
+    for client in list(_open_clients):
+        try:
+            client.close(drain=0.0)
+        except RingletError:
+            pass  # the process ends; there is nobody to tell

@@ -1,0 +1,236 @@
+"""What a read brings: all concurrent versions of a value, and the context that replaces them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from . import _core
+from .codecs import OCTETS, RAW, Codec, media_type
+from .context import Context
+from .errors import ConflictError, DecodeError, Key, KeyMissing
+
+T = TypeVar("T")
+U = TypeVar("U")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_UNREAD: Any = object()
+
+
+class Dot(NamedTuple):
+    """A version's identity: the counter-th version that a node made of the key in one of its epochs."""
+
+    node: int
+    epoch: int
+    counter: int
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Dot:
+        """From the 24 big-endian bytes of the C ABI."""
+        if len(data) != 24:
+            raise ValueError(f"a dot has 24 bytes, got {len(data)}")
+        return cls(*(int.from_bytes(data[at : at + 8], "big") for at in (0, 8, 16)))
+
+
+class Sibling(Generic[T]):
+    """One version. ``value`` is decoded when it is first looked at; ``raw`` always works."""
+
+    __slots__ = ("_codec", "_key", "_value", "content_type", "deleted", "dot", "raw", "written_at")
+
+    raw: memoryview
+    written_at: datetime
+    content_type: str
+    dot: Dot
+    deleted: bool
+
+    def __init__(
+        self,
+        value: T = _UNREAD,
+        *,
+        raw: memoryview | bytes = b"",
+        written_at: datetime = _EPOCH,
+        content_type: str = "",
+        dot: Dot = Dot(0, 0, 0),
+        deleted: bool = False,
+        codec: Codec[T] = RAW,
+        key: Key | None = None,
+    ) -> None:
+        """Readers get siblings from Ringlet; make one yourself, with a value, to test a resolver."""
+        self._value = value
+        self.raw = memoryview(raw).toreadonly()
+        self.written_at = written_at
+        self.content_type = content_type
+        self.dot = dot
+        self.deleted = deleted
+        self._codec = codec
+        self._key = key
+
+    @property
+    def value(self) -> T:
+        """The decoded value. KeyMissing: this version is a delete. DecodeError: the codec cannot read it."""
+        if self._value is _UNREAD:
+            if self.deleted:
+                raise KeyMissing(f"{_shown(self._key)}: this version is a delete", key=self._key)
+            self._value = decode(self._codec, self.raw, self.content_type, self._key)
+        return self._value
+
+    def with_value(self, value: U) -> Sibling[U]:
+        """The same version with another value, for resolvers that look at a part of it."""
+        return Sibling(value, raw=self.raw, written_at=self.written_at, content_type=self.content_type,
+                       dot=self.dot, deleted=self.deleted, key=self._key)
+
+    def __repr__(self) -> str:
+        what = "deleted" if self.deleted else f"{len(self.raw)} bytes" if self._value is _UNREAD else repr(self._value)
+        return f"<Sibling {what} written {self.written_at:%Y-%m-%dT%H:%M:%S.%f}Z>"
+
+
+Resolver: TypeAlias = Callable[[Sequence[Sibling[T]]], T]
+
+
+def decode(codec: Codec[T], raw: memoryview, content_type: str, key: Key | None) -> T:
+    """Decodes with the type checked first; everything a codec may raise becomes DecodeError."""
+    wanted, got = media_type(codec.content_type), media_type(content_type)
+    if wanted != OCTETS and got not in ("", wanted):
+        raise DecodeError(f"{_shown(key)}: wanted {wanted} for {codec!r}, got {got} of {len(raw)} bytes",
+                          raw=raw, content_type=content_type, key=key)
+    try:
+        return codec.decode(raw)
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise DecodeError(f"{_shown(key)}: {codec!r} cannot read {len(raw)} bytes of "
+                          f"{content_type or 'no content type'}: {error}",
+                          raw=raw, content_type=content_type, key=key) from error
+
+
+def resolve(siblings: Sequence[Sibling[T]], resolver: Resolver[T] | None, conflict: Callable[[], ConflictError]) -> T:
+    """One value of living siblings, at least one: alone it is its own answer."""
+    if len(siblings) == 1:
+        return siblings[0].value
+    if resolver is None:
+        raise conflict()
+    return resolver(siblings)
+
+
+class Explanation:
+    """How a reply came about: who answered, which dots there are. ``print`` it, or look into ``data``."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+
+    def __getitem__(self, name: str) -> Any:
+        return self.data[name]
+
+    def __str__(self) -> str:
+        lines = []
+        for name, value in self.data.items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                lines.append(f"{name}:")
+                lines += ["  " + "  ".join(f"{k} {v}" for k, v in item.items()) for item in value]
+            else:
+                lines.append(f"{name}: {json.dumps(value)}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self}>"
+
+
+class Versioned(Generic[T]):
+    """A key's versions at one moment. Immutable; false when there is no value.
+
+    One value: ``v.value``. Several, made at the same time by writers that did not know of each other:
+    ``v.siblings``, and ``v.resolved(resolver)``. Writing with ``v`` as context replaces all of them.
+    """
+
+    __slots__ = ("_explain", "context", "key", "siblings")
+
+    siblings: tuple[Sibling[T], ...]
+    context: Context
+    key: Key | None
+    _explain: Callable[[], str]
+
+    def __init__(
+        self,
+        siblings: Sequence[Sibling[T]],
+        context: Context,
+        *,
+        key: Key | None = None,
+        explain: Callable[[], str] = lambda: "{}",
+    ) -> None:
+        set_ = object.__setattr__
+        set_(self, "siblings", tuple(siblings))
+        set_(self, "context", context)
+        set_(self, "key", key)
+        set_(self, "_explain", explain)
+
+    @property
+    def living(self) -> tuple[Sibling[T], ...]:
+        """The siblings that are not deletes. A delete beside a value is no conflict: the value wins."""
+        return tuple(sibling for sibling in self.siblings if not sibling.deleted)
+
+    @property
+    def value(self) -> T:
+        """The one value. KeyMissing: there is none. ConflictError: there are several."""
+        living = self.living
+        if not living:
+            raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
+        return resolve(living, None, self._conflict)
+
+    def resolved(self, resolver: Resolver[T]) -> T:
+        """The value, with a conflict merged by ``resolver``. Nothing is written. KeyMissing: none."""
+        if not callable(resolver):
+            raise TypeError(f"resolved wanted a function of siblings, got {type(resolver).__name__}")
+        living = self.living
+        if not living:
+            raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
+        return resolve(living, resolver, self._conflict)
+
+    def explain(self) -> Explanation:
+        """Who answered, dots, numbers."""
+        return Explanation(json.loads(self._explain()))
+
+    def _conflict(self) -> ConflictError:
+        return ConflictError(
+            f"{_shown(self.key)}: wanted one value, there are {len(self.living)} written at the same time; "
+            "look at .siblings, or merge them with .resolved(resolver) or Bucket.update", versioned=self, key=self.key)
+
+    def __bool__(self) -> bool:
+        return bool(self.living)
+
+    def __len__(self) -> int:
+        return len(self.siblings)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a Versioned is immutable")
+
+    def __repr__(self) -> str:
+        living = len(self.living)
+        what = "no value" if living == 0 else "one value" if living == 1 else f"{living} siblings"
+        return f"<Versioned {_shown(self.key)}: {what}>"
+
+
+def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple[Sibling[T], ...]:
+    """The versions in a reply, whose bytes they keep alive."""
+    out: list[Sibling[T]] = []
+    for index in range(reply.count):
+        out.append(Sibling(
+            raw=memoryview(reply.value(index)),
+            written_at=_EPOCH + timedelta(milliseconds=reply.written_ms(index)),
+            content_type=reply.content_type(index).decode("utf-8", "replace"),
+            dot=Dot.from_bytes(reply.dot(index)), deleted=reply.is_tombstone(index), codec=codec, key=key))
+    return tuple(out)
+
+
+def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versioned[T]:
+    """A reply as users see it."""
+    return Versioned(read_siblings(reply, codec, key), Context._trusted(reply.context()), key=key,
+                     explain=reply.explain)
+
+
+def _shown(key: Key | None) -> str:
+    if key is None:
+        return "a value"
+    text = key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+    text = text.encode("unicode_escape").decode("ascii")
+    return text if len(text) <= 64 else text[:61] + "…"
