@@ -31,7 +31,8 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
   for (const Asked& a : asked) {
     if (a.what == Asked::For::keep || a.reply == Reply::yes) continue;
     reasons += (reasons.empty() ? "" : ", ") + participants.name(a.node);
-    if (a.open()) reasons += " silent";
+    if (a.reply == Reply::silent) reasons += " silent";
+    if (a.reply == Reply::waiting) reasons += " not heard yet";
     if (a.reply == Reply::unreachable) reasons += " unreachable";
     if (a.reply == Reply::refused) reasons += std::string(" refused: ") + name_of(a.why);
   }
@@ -39,12 +40,12 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
   return text;
 }
 
-Code failure_code(const std::vector<Asked>& asked) {
+Code failure_code(const std::vector<Asked>& asked, bool lost) {
   if (asked.empty()) return Code::unavailable;
   bool waits = std::any_of(asked.begin(), asked.end(), [](const Asked& a) {
     return a.open() && a.what != Asked::For::keep;
   });
-  return waits ? Code::timeout : Code::quorum_not_met;
+  return waits && !lost ? Code::timeout : Code::quorum_not_met;
 }
 
 void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally) {

@@ -38,9 +38,9 @@ bool was_asked(const std::vector<Asked>& asked, NodeId node);
 std::string sentence(const char* verb, const Key& key, const Participants& participants,
                      const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
                      bool strict);
-// timeout: somebody may have answered a little later; unavailable: nobody could be asked;
-// quorum_not_met: enough said no.
-Code failure_code(const std::vector<Asked>& asked);
+// unavailable: nobody could be asked; quorum_not_met: enough said no; timeout: at the deadline
+// somebody might still have answered.
+Code failure_code(const std::vector<Asked>& asked, bool lost);
 // Fills in asked, silent and refused. A request that went well did not wait for everybody: then only
 // those whose patience ran out are silent.
 void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally);

@@ -59,13 +59,15 @@ void GetOperation::on_unreachable(NodeId node, Now now, Effects& out) {
 
 void GetOperation::on_wake(Now now, Effects& out) {
   if (done_) return;
-  if (!answered_ && now.instant >= deadline_) fail(now, out);
+  bool too_late = !answered_ && now.instant >= deadline_;  // to ask anybody else
   // By index: asking a replacement makes the vector grow.
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
     health_.was_silent(asked_[i].node, now.instant);
-    give_up_on(asked_[i], Reply::silent, now, out);
+    if (too_late) asked_[i].reply = Reply::silent;
+    else give_up_on(asked_[i], Reply::silent, now, out);
   }
+  if (too_late && !answered_) fail(now, out);
   if (!done_) settle(now, out);
 }
 
@@ -127,7 +129,8 @@ void GetOperation::fail(Now now, Effects& out) {
   tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
   tally.got = static_cast<std::uint32_t>(quorum_.count());
   count_missing(asked_, false, tally);
-  answer(Status(failure_code(asked_), sentence("get", plan_.key, plan_.participants, asked_, tally,
+  bool lost = quorum_.verdict() == Verdict::lost;
+  answer(Status(failure_code(asked_, lost), sentence("get", plan_.key, plan_.participants, asked_, tally,
                                                plan_.timeout, plan_.strict)),
          now, out);
 }

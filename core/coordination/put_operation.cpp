@@ -60,12 +60,14 @@ void PutOperation::on_unreachable(NodeId node, Now now, Effects& out) {
 
 void PutOperation::on_wake(Now now, Effects& out) {
   if (done_) return;
-  if (!answered_ && now.instant >= deadline_) fail(now, out);
+  bool too_late = !answered_ && now.instant >= deadline_;  // to ask anybody else
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
     health_.was_silent(asked_[i].node, now.instant);
-    give_up_on(i, Reply::silent, now, out);
+    if (too_late) asked_[i].reply = Reply::silent;
+    else give_up_on(i, Reply::silent, now, out);
   }
+  if (too_late && !answered_) fail(now, out);
   if (!done_) settle(now, out);
 }
 
@@ -215,7 +217,7 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
   if (reply != Reply::silent && votes) quorum_.no();
   if (was_waited_for) {
     if (object_) replace_owner(asked.slot, now, out);
-    else if (!answered_) ask_next_minter(now, out);
+    else if (!answered_ && quorum_.verdict() == Verdict::pending) ask_next_minter(now, out);
   }
   settle(now, out);
 }
@@ -251,7 +253,8 @@ void PutOperation::fail(Now now, Effects& out) {
   tally.got = static_cast<std::uint32_t>(quorum_.count());
   count_missing(asked_, false, tally);
   const char* verb = plan_.write.tombstone ? "delete" : "put";
-  Status status(failure_code(asked_), sentence(verb, plan_.key, plan_.participants, asked_, tally,
+  bool lost = quorum_.verdict() == Verdict::lost;
+  Status status(failure_code(asked_, lost), sentence(verb, plan_.key, plan_.participants, asked_, tally,
                                                plan_.timeout, plan_.strict));
   status.set_maybe_applied(may_be_applied());
   answer(std::move(status), now, out);
