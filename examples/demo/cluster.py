@@ -1,0 +1,151 @@
+"""The demo's cluster: real ringletd processes, each with a directory and a configuration file of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+N, R, W = 3, 2, 2
+
+
+class NodeFailed(Exception):
+    """A node that did not start or ended by itself."""
+
+
+@dataclass
+class Node:
+    """One process of ringletd, running or not."""
+
+    name: str
+    address: str
+    directory: Path
+    process: subprocess.Popen[bytes] | None = None
+
+
+def find_binary(directory: Path | None) -> Path:
+    """ringletd in ``directory``, or in one of this checkout's build directories."""
+    root = Path(__file__).resolve().parents[2]
+    places = [directory] if directory is not None else [root / "build" / "release", root / "build" / "dev", root / "build"]
+    for place in places:
+        for found in (place / "ringletd", place / "bin" / "ringletd", place / "core" / "daemon" / "ringletd"):
+            if found.is_file() and os.access(found, os.X_OK):
+                return found
+    raise NodeFailed(f"there is no ringletd in {', '.join(map(str, places))}; build it with ./dev build, or give --bin DIR")
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses nobody uses now. All are held until the last one is found, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for held in sockets:
+            held.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{held.getsockname()[1]}" for held in sockets]
+    finally:
+        for held in sockets:
+            held.close()
+
+
+class Cluster:
+    """N nodes that can be killed and started again. ``stop`` ends each by its pid, whatever happened."""
+
+    def __init__(self, binary: Path, directory: Path, nodes: int, reconcile: str, engine: str = "wiredtiger") -> None:
+        self._binary = binary
+        self.nodes = [Node(f"n{i + 1}", address, directory / f"n{i + 1}")
+                      for i, address in enumerate(free_addresses(nodes))]
+        for node in self.nodes:
+            node.directory.mkdir()
+            (node.directory / "node.toml").write_text(self._configuration(node, reconcile, engine), "utf-8")
+
+    def _configuration(self, node: Node, reconcile: str, engine: str) -> str:
+        lines = [
+            "[node]", f'name = "{node.name}"', f'listen = "{node.address}"', f'data_dir = "{node.directory / "data"}"',
+            f'engine = "{engine}"', "threads = 1", "",
+            "[cluster]", 'name = "demo"', f"n = {min(N, len(self.nodes))}", f"r = {min(R, len(self.nodes))}",
+            f"w = {min(W, len(self.nodes))}", "partitions = 64", f'reconcile = "{reconcile}"', 'durability = "log"', "",
+        ]
+        for member in self.nodes:
+            lines += ["[[members]]", f'name = "{member.name}"', f'address = "{member.address}"', ""]
+        lines += ["[log]", 'level = "info"', f'file = "{node.directory / "node.log"}"', ""]
+        return "\n".join(lines)
+
+    @property
+    def seeds(self) -> list[str]:
+        """Where clients find it."""
+        return [node.address for node in self.nodes]
+
+    def start(self, node: Node) -> None:
+        """Starts a node; does not wait for it."""
+        with open(node.directory / "output.txt", "ab") as output:
+            node.process = subprocess.Popen(
+                [str(self._binary), "--config", str(node.directory / "node.toml")],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True)  # Ctrl-C is for this program, which then ends the nodes
+
+    def wait_ready(self, node: Node, seconds: float = 20.0) -> None:
+        """Until the node takes connections."""
+        host, port = node.address.split(":")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if node.process is not None and node.process.poll() is not None:
+                raise NodeFailed(f"{node.name} ended with status {node.process.returncode}: {self.last_words(node)}")
+            try:
+                socket.create_connection((host, int(port)), 0.2).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise NodeFailed(f"{node.name} took no connection on {node.address} within {seconds:g} s: {self.last_words(node)}")
+
+    def last_words(self, node: Node) -> str:
+        """The end of what it printed and logged."""
+        said = ""
+        for name in ("output.txt", "node.log"):
+            path = node.directory / name
+            if path.is_file():
+                said += path.read_text("utf-8", "replace")[-400:]
+        return said.strip() or "it said nothing"
+
+    def kill(self, node: Node) -> None:
+        """kill -9."""
+        if node.process is not None:
+            node.process.send_signal(signal.SIGKILL)
+            node.process.wait()
+            node.process = None
+
+    def crashed(self) -> list[Node]:
+        """Nodes that ended although nobody killed them."""
+        return [node for node in self.nodes if node.process is not None and node.process.poll() is not None]
+
+    def resident_mib(self) -> float:
+        """Resident memory of all nodes."""
+        total = 0
+        for node in self.nodes:
+            if node.process is None:
+                continue
+            try:
+                status = Path(f"/proc/{node.process.pid}/statm").read_text("ascii")
+            except OSError:
+                continue
+            total += int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return total / (1 << 20)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL for those that are still there after five seconds."""
+        running = [node for node in self.nodes if node.process is not None and node.process.poll() is None]
+        for node in running:
+            assert node.process is not None
+            node.process.terminate()
+        end = time.monotonic() + 5.0
+        for node in running:
+            assert node.process is not None
+            try:
+                node.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                node.process.kill()
+                node.process.wait()
+        for node in self.nodes:
+            node.process = None
