@@ -47,21 +47,30 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-// Asked what the cart is, given the versions there are; perhaps again, with what others wrote
-// meanwhile. The content type of an update is the one of its first write.
+// Read, merge, write with the context of what was read; what the write met in its turn is merged again.
 ringlet::Outcome change(Client& client, const ringlet::Key& key, const std::string& verb,
                         const std::vector<std::string>& items) {
-  auto resolve = [&](const std::vector<const ringlet::Version*>& versions, std::uint32_t) {
+  ringlet::Outcome seen = client.get(key);
+  for (int attempt = 0; seen.reply.status.is_ok() && attempt < 16; ++attempt) {
+    std::vector<const ringlet::Version*> versions = ringlet::siblings(seen.reply.object);
     Cart cart = union_of(versions);
     for (const std::string& item : items) {
       if (verb == "add") cart.insert(item);
       if (verb == "remove") cart.erase(item);
     }
     std::string text = text_of(cart);
-    bool same = versions.size() == 1 && !text.empty() && versions[0]->value == text;
-    return Client::Merge{same ? Client::Merge::Kind::keep : Client::Merge::Kind::answer, text, {}};
-  };
-  return client.update(key, resolve);
+    if (versions.size() == 1 && !text.empty() && versions[0]->value == text) break;  // as it is already
+
+    Client::Request write;
+    write.kind = ringlet::ClientCore::Kind::put;
+    write.key = key;
+    write.context = seen.context;
+    write.value = text;
+    write.content_type = "text/plain";
+    seen = client.call(std::move(write));
+    if (ringlet::siblings(seen.reply.object).size() <= 1) break;
+  }
+  return seen;
 }
 
 }  // namespace
