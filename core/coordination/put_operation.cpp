@@ -181,7 +181,7 @@ void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& o
   bool more = std::any_of(asked_.begin(), asked_.end(), [](const Asked& a) {
     return a.open() && a.what != Asked::For::keep;
   });
-  if (!more) slots_[slot].exhausted = true;
+  if (!more && !stored_by_.empty()) slots_[slot].exhausted = true;
 }
 
 // Nothing else is left: an opinion that somebody is gone is no reason to fail.

@@ -1,0 +1,312 @@
+#include "coordination/coordinator.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "unit/coordination/world.hpp"
+
+using namespace ringlet;
+using namespace ringlet::test;
+
+namespace {
+
+const Key key{"carts", "alice"};
+
+}  // namespace
+
+TEST_CASE("a put is seen by a get, with what explains it") {
+  World world(5, 3);
+  world.coordinator.put(key, {}, a_write(1, "milk"), {}, {}, world.now, world.remember());
+  world.run();
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 2);
+  REQUIRE(siblings(world.replies[1].object).size() == 1);
+  CHECK(siblings(world.replies[1].object)[0]->value == "milk");
+  CHECK(siblings(world.replies[1].object)[0]->dot == world.replies[0].dot);
+  CHECK(world.replies[1].fastest_reader == world.members_for(key)[0]);
+  CHECK(world.replies[1].ring_epoch == world.ring->epoch());
+  CHECK(world.replies[1].tally.wanted == 2);
+  CHECK(world.replies[1].tally.asked == 3);
+}
+
+TEST_CASE("a delete is a put of a tombstone, and a get then shows nothing but a context") {
+  World world(3, 3);
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  world.run();
+  Write erase{WriteId{9, 2}, true, "", ""};
+  world.coordinator.put(key, ClientContext{world.replies[0].object.context, {}}, erase, {}, {}, world.now,
+                        world.remember());
+  world.run();
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 3);
+  REQUIRE(world.replies[2].object.versions.size() == 1);
+  CHECK(world.replies[2].object.versions[0].tombstone);
+}
+
+TEST_CASE("R5-f the preferred owner mints; one that is down or owns nothing does not") {
+  World world(5, 3);
+  const auto members = world.members_for(key);
+  auto minter = [&](NodeId preferred) {
+    world.asked.clear();
+    world.coordinator.put(key, {}, a_write(world.replies.size() + 1), {}, preferred, world.now,
+                          world.remember());
+    world.collect();
+    NodeId first = world.asked.at(0);
+    world.run();
+    return first;
+  };
+  CHECK(minter(members[2]) == members[2]);
+  CHECK(minter(members[4]) == members[0]);
+  world.down.insert(members[2]);
+  CHECK(minter(members[2]) == members[0]);
+}
+
+TEST_CASE("inside a node that owns the key the node itself mints first") {
+  World world(3, 3, {}, "n2");
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  world.collect();
+  CHECK(world.asked.at(0) == node_id_of("n2"));
+}
+
+TEST_CASE("R4.5-d r or w above the number of replicas is the caller's mistake and names both") {
+  World world(2, 3);
+  RequestOptions options;
+  options.w = 3;
+  world.coordinator.put(key, {}, a_write(1), options, {}, world.now, world.remember());
+  options.w = 0;
+  options.r = 200;
+  world.coordinator.get(key, options, world.now, world.remember());
+  REQUIRE(world.replies.size() == 2);
+  for (const ClientReply& reply : world.replies) CHECK(reply.status.code() == Code::invalid_argument);
+  CHECK(world.replies[0].status.message() ==
+        "put carts/alice: w=3 was wanted, but a key has 2 replicas");
+  CHECK(world.replies[1].status.message() ==
+        "get carts/alice: r=200 was wanted, but a key has 2 replicas");
+  CHECK(world.collect() == 0);
+  CHECK(world.coordinator.in_flight() == 0);
+}
+
+TEST_CASE("R4.3-b the default r and w shrink with a cluster smaller than N") {
+  World world(1, 3);
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  world.run();
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 2);
+  CHECK(world.replies[0].status.is_ok());
+  CHECK(world.replies[1].status.is_ok());
+  CHECK(world.replies[1].tally.wanted == 1);
+}
+
+TEST_CASE("a timeout above the limit is refused, one below is kept") {
+  CoordinationOptions options;
+  options.max_timeout = Duration::millis(500);
+  options.timeout = Duration::millis(400);
+  World world(3, 3, options);
+  for (NodeId node : world.members_for(key)) world.moods[node] = Mood::silent;
+  RequestOptions request;
+  request.timeout_ms = 501;
+  world.coordinator.get(key, request, world.now, world.remember());
+  REQUIRE(world.replies.size() == 1);
+  CHECK(world.replies[0].status.code() == Code::invalid_argument);
+  CHECK(world.replies[0].status.message().find("501 ms") != std::string::npos);
+
+  request.timeout_ms = 70;
+  Instant start = world.now.instant;
+  world.coordinator.get(key, request, world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 2);
+  CHECK(world.replies[1].status.code() == Code::timeout);
+  CHECK(world.now.instant - start == Duration::millis(70));
+}
+
+TEST_CASE("without a routing table nobody can be asked: unavailable, at once") {
+  World world(3, 3);
+  world.coordinator.set_ring(nullptr);
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  REQUIRE(world.replies.size() == 2);
+  CHECK(world.replies[0].status.code() == Code::unavailable);
+  CHECK(world.replies[1].status.code() == Code::unavailable);
+  CHECK(!world.replies[1].status.maybe_applied());
+}
+
+TEST_CASE("R4.8.3-a what is heard and not heard feeds the opinion, a silence once a question") {
+  World world(4, 3);
+  const auto members = world.members_for(key);
+  world.moods[members[1]] = Mood::silent;
+  world.moods[members[2]] = Mood::unreachable;
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.run();
+  CHECK(world.heard[members[0]] == 1);
+  CHECK(world.silences[members[1]] == 1);
+  CHECK(world.silences[members[0]] == 0);
+  CHECK(world.lost[members[2]] == 1);
+  CHECK(world.answer_times[members[0]].size() == 1);
+}
+
+TEST_CASE("a reply that is doubled, misnumbered, or late for a finished request changes nothing but the opinion") {
+  World world(3, 3);
+  world.coordinator.get(key, {}, world.now, world.remember());
+  auto sent = world.coordinator.take_outgoing();
+  REQUIRE(sent.size() == 3);
+  auto reply = [&](std::size_t i, NodeId from) {
+    world.coordinator.on_reply(from, sent[i].number, ReplicaObject{}, world.now);
+  };
+  reply(0, sent[0].to);
+  reply(0, sent[0].to);  // twice: it is one answer
+  CHECK(world.replies.empty());
+  reply(1, sent[0].to);  // somebody else's number
+  CHECK(world.replies.empty());
+  world.coordinator.on_reply(sent[1].to, 999, ReplicaObject{}, world.now);
+  CHECK(world.replies.empty());
+  reply(1, sent[1].to);
+  CHECK(world.replies.size() == 1);
+  reply(2, sent[2].to);
+  CHECK(world.coordinator.in_flight() == 0);
+  reply(2, sent[2].to);
+  CHECK(world.replies.size() == 1);
+  CHECK(world.heard[sent[0].to] == 3);
+}
+
+TEST_CASE("an answer of the wrong kind is no answer") {
+  World world(3, 3);
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  auto sent = world.coordinator.take_outgoing();
+  REQUIRE(sent.size() == 1);
+  world.coordinator.on_reply(sent[0].to, sent[0].number, Stored{}, world.now);
+  CHECK(world.coordinator.take_outgoing().empty());
+  CHECK(world.replies.empty());
+}
+
+TEST_CASE("nothing survives its request: ten thousand of all fates leave an idle coordinator") {
+  World world(5, 3);
+  const auto members = world.members_for(key);
+  world.moods[members[1]] = Mood::silent;
+  world.moods[members[2]] = Mood::refusing;
+  RequestOptions options;
+  options.timeout_ms = 3'000'000;  // the deadline must not keep anything alive
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    world.coordinator.put(key, {}, a_write(1), options, {}, world.now, world.remember());
+    world.coordinator.get(key, options, world.now, world.remember());
+    while (world.deliver_one()) {}
+    if (i % 1000 == 999) {
+      for (int wakes = 0; world.coordinator.next_wake() != Instant::never() && wakes < 50; ++wakes) {
+        world.now.instant = std::max(world.now.instant, world.coordinator.next_wake());
+        world.coordinator.on_wake(world.now);
+        while (world.deliver_one()) {}
+      }
+      REQUIRE(world.coordinator.in_flight() == 0);
+    }
+  }
+  CHECK(world.replies.size() == 20'000);
+  CHECK(world.coordinator.unanswered() == 0);
+  CHECK(world.coordinator.next_wake() == Instant::never());
+}
+
+TEST_CASE("abandon answers everybody once, says what may have been applied, and forgets") {
+  World world(3, 3);
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  CHECK(world.coordinator.unanswered() == 2);
+  world.collect();
+  world.coordinator.abandon(Status(Code::closed, "the client was closed"), world.now);
+  REQUIRE(world.replies.size() == 2);
+  CHECK(world.replies[0].status.code() == Code::closed);
+  CHECK(!world.replies[0].status.maybe_applied());
+  CHECK(world.replies[1].status.code() == Code::closed);
+  CHECK(world.replies[1].status.maybe_applied());
+  CHECK(world.coordinator.in_flight() == 0);
+  CHECK(world.coordinator.unanswered() == 0);
+  world.run();
+  CHECK(world.replies.size() == 2);
+}
+
+TEST_CASE("whoever hears an answer may ask again from within") {
+  World world(3, 3);
+  int answers = 0;
+  std::function<void(ClientReply)> again = [&](ClientReply reply) {
+    CHECK(reply.status.is_ok());
+    if (++answers < 5) world.coordinator.get(key, {}, world.now, again);
+  };
+  world.coordinator.get(key, {}, world.now, again);
+  world.run();
+  CHECK(answers == 5);
+
+  // From within on_unreachable and on_wake as well, where several requests are told in turn.
+  answers = 0;
+  for (NodeId node : world.members_for(key)) world.moods[node] = Mood::unreachable;
+  auto once_more = [&](ClientReply reply) {
+    CHECK(!reply.status.is_ok());
+    ++answers;
+    world.coordinator.get(key, {}, world.now, [&](ClientReply) { ++answers; });
+  };
+  for (int i = 0; i < 3; ++i) world.coordinator.get(key, {}, world.now, once_more);
+  world.run();
+  CHECK(answers == 6);
+}
+
+TEST_CASE("a refusal for overload passes on when to come back") {
+  World world(3, 3);
+  for (NodeId node : world.members_for(key)) world.moods[node] = Mood::refusing;
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 1);
+  CHECK(world.replies[0].status.code() == Code::quorum_not_met);
+  CHECK(world.replies[0].retry_after_ms == 7);
+  CHECK(!world.replies[0].status.maybe_applied());
+}
+
+TEST_CASE("O-19 last-write-wins: of two puts in one millisecond the later one stays") {
+  CoordinationOptions options;
+  options.reconcile = Reconcile::lww;
+  World world(3, 3, options, "n1");
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    world.coordinator.put(key, {}, a_write(i, std::to_string(i)), {}, {}, world.now, world.remember());
+    world.run();
+    world.coordinator.get(key, {}, world.now, world.remember());
+    world.run();
+    REQUIRE(world.replies.back().object.versions.size() == 1);
+    CHECK(world.replies.back().object.versions[0].value == std::to_string(i));
+  }
+}
+
+TEST_CASE("R5-e one stale replica, one get, and it is current") {
+  World world(3, 3);
+  const auto members = world.members_for(key);
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  world.run();
+  world.disks[members[2]].clear();
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.run();
+  CHECK(world.holds(members[2], key, {}, WriteId{9, 1}));
+}
+
+TEST_CASE("R4.4-f a minter that answers late makes no second sibling") {
+  World world(3, 3);
+  const auto members = world.members_for(key);
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  auto first = world.coordinator.take_outgoing();
+  REQUIRE(first.size() == 1);
+  Message late = world.answer(first[0].to, first[0].message);  // it did mint, its answer is slow
+  world.now.instant = world.now.instant + Duration::millis(50);
+  world.coordinator.on_wake(world.now);
+  REQUIRE(world.deliver_one());
+  world.coordinator.on_reply(first[0].to, first[0].number, late, world.now);
+  world.run();
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 2);
+  CHECK(world.replies[1].object.versions.size() == 2);  // two dots ...
+  CHECK(siblings(world.replies[1].object).size() == 1);  // ... one write
+  // Whoever read it and writes again supersedes both, everywhere.
+  world.coordinator.put(key, ClientContext{world.replies[1].object.context, {}}, a_write(2, "bread"), {},
+                        {}, world.now, world.remember());
+  world.run();
+  for (NodeId node : members) {
+    const Object& object = world.disks[node][{key, NodeId{}}];
+    REQUIRE(object.versions.size() == 1);
+    CHECK(object.versions[0].value == "bread");
+  }
+}

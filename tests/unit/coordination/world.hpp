@@ -1,0 +1,140 @@
+// A few members in memory, each as well as it is told to be, and one coordinator that asks them.
+// Messages arrive in the order they were sent; the clock moves only when nothing is under way.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "coordination/coordinator.hpp"
+
+namespace ringlet::test {
+
+enum class Mood { well, silent, refusing, unreachable };
+
+class World final : public Health {
+ public:
+  World(std::size_t members, std::uint32_t replicas, CoordinationOptions options = {},
+        std::string self_name = "")
+      : self(self_name.empty() ? NodeId{} : node_id_of(self_name)), coordinator(self, options, *this) {
+    Ring::Options ring;
+    ring.replicas = replicas;
+    for (std::size_t i = 0; i < members; ++i) {
+      std::string name = "n" + std::to_string(i + 1);
+      ring.members.push_back({node_id_of(name), name, name + ":1", "", 1});
+    }
+    this->ring = *Ring::build(ring);
+    coordinator.set_ring(this->ring);
+    now.instant = Instant{1'000'000};
+    now.wall_ms = 1'700'000'000'000;
+  }
+
+  const std::vector<NodeId>& members_for(const Key& key) const {
+    return ring->preference_list(token_of(key));
+  }
+
+  // ---- Health: told by the test, except for what it records ----
+  bool is_down(NodeId node) const override { return down.contains(node); }
+  void heard_from(NodeId node, Instant) override { ++heard[node]; }
+  void was_silent(NodeId node, Instant) override { ++silences[node]; }
+  void unreachable(NodeId node, Instant) override { ++lost[node]; }
+  Duration patience(NodeId) const override { return Duration::millis(50); }
+  void answer_took(NodeId node, Duration took) override { answer_times[node].push_back(took); }
+
+  // ---- the members ----
+  Message answer(NodeId node, const Message& message) {
+    auto& rows = disks[node];
+    if (auto* get = std::get_if<ReplicaGet>(&message)) {
+      ReplicaObject found;
+      for (auto& [row, object] : rows) {
+        if (row.first == get->key) sync(found.object, object);
+      }
+      return found;
+    }
+    if (auto* mint = std::get_if<MintPut>(&message)) {
+      Object& object = rows[{mint->key, mint->hint_for}];
+      Dot dot = update(object, mint->seen, Actor{node, 1}, mint->write, now.wall_ms * 1000);
+      return Minted{object, dot};
+    }
+    auto& put = std::get<ReplicaPut>(message);
+    sync(rows[{put.key, put.hint_for}], put.object);
+    return Stored{};
+  }
+
+  // Takes what the coordinator wants sent; says how many were.
+  std::size_t collect() {
+    std::size_t count = 0;
+    for (auto& out : coordinator.take_outgoing()) {
+      asked.push_back(out.to);
+      wire.push_back(std::move(out));
+      ++count;
+    }
+    return count;
+  }
+
+  // The oldest message arrives, or does not; false: there is none.
+  bool deliver_one() {
+    collect();
+    if (wire.empty()) return false;
+    Coordinator::Outgoing out = std::move(wire.front());
+    wire.pop_front();
+    switch (moods.contains(out.to) ? moods[out.to] : Mood::well) {
+      case Mood::well:
+        coordinator.on_reply(out.to, out.number, answer(out.to, out.message), now);
+        break;
+      case Mood::refusing:
+        coordinator.on_reply(out.to, out.number, Refused{Status(Code::overloaded, "busy"), 7}, now);
+        break;
+      case Mood::unreachable: coordinator.on_unreachable(out.to, now); break;
+      case Mood::silent: break;
+    }
+    collect();
+    return true;
+  }
+
+  // Until the coordinator has nothing left to do.
+  void run() {
+    for (int step = 0; step < 10'000; ++step) {
+      if (deliver_one()) continue;
+      Instant next = coordinator.next_wake();
+      if (next == Instant::never()) return;
+      now.instant = std::max(now.instant, next);
+      coordinator.on_wake(now);
+    }
+    throw std::runtime_error("the coordinator never comes to rest");
+  }
+
+  bool holds(NodeId node, const Key& key, NodeId hint_for, WriteId write) {
+    auto found = disks[node].find({key, hint_for});
+    if (found == disks[node].end()) return false;
+    for (const Version& v : found->second.versions) {
+      if (v.write_id == write) return true;
+    }
+    return false;
+  }
+
+  Coordinator::OnAnswer remember() {
+    return [this](ClientReply reply) { replies.push_back(std::move(reply)); };
+  }
+
+  NodeId self;
+  std::shared_ptr<const Ring> ring;
+  std::set<NodeId> down;
+  std::map<NodeId, Mood> moods;
+  std::map<NodeId, int> heard, silences, lost;
+  std::map<NodeId, std::vector<Duration>> answer_times;
+  std::map<NodeId, std::map<std::pair<Key, NodeId>, Object>> disks;
+  std::deque<Coordinator::Outgoing> wire;
+  std::vector<NodeId> asked;
+  std::vector<ClientReply> replies;
+  Now now;
+  Coordinator coordinator;
+};
+
+inline Write a_write(std::uint64_t id, std::string value = "milk") {
+  return Write{WriteId{9, id}, false, std::move(value), ""};
+}
+
+}  // namespace ringlet::test
