@@ -37,7 +37,7 @@ struct HintDelivery::Impl {
   std::vector<Outgoing> outgoing;
   std::uint64_t last_number = 0, delivered = 0;
   Instant scan_at = Instant::never();
-  Instant pace_at;        // the next copy may leave then
+  Instant pace_at{INT64_MIN / 2};  // the next copy may leave then
   bool held_back = false; // something waits for pace_at
   NodeId last_served;
 
@@ -162,7 +162,6 @@ HintDelivery::HintDelivery(NodeId self, Options options, HintStore& store, const
 HintDelivery::~HintDelivery() = default;
 
 void HintDelivery::start(Now now) {
-  impl_->pace_at = now.instant;
   impl_->scan(now);
   impl_->fill(now);
 }

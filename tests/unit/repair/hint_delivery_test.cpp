@@ -1,0 +1,290 @@
+#include "repair/hint_delivery.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "base/planted.hpp"
+
+using namespace ringlet;
+
+namespace {
+
+const NodeId A{1}, B{2}, D{4};
+
+class Shelf final : public HintStore {
+ public:
+  Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override {
+    ++reads;
+    if (broken) return Status(Code::io, "the shelf fell down");
+    std::vector<Hint> page;
+    for (auto& [row, object] : rows) {
+      if (row.first != target || (after != nullptr && row.second <= *after)) continue;
+      if (page.size() == limit) break;
+      page.push_back({target, row.second, object});
+    }
+    return page;
+  }
+  Result<std::vector<NodeId>> targets() override {
+    if (broken) return Status(Code::io, "the shelf fell down");
+    std::set<NodeId> all;
+    for (auto& [row, object] : rows) all.insert(row.first);
+    return std::vector<NodeId>(all.begin(), all.end());
+  }
+  Status drop_if_same(const Hint& hint) override {
+    auto found = rows.find({hint.target, hint.key});
+    if (found != rows.end() && found->second == hint.object) rows.erase(found);
+    return Status::ok();
+  }
+
+  std::map<std::pair<NodeId, Key>, Object> rows;
+  bool broken = false;
+  int reads = 0;
+};
+
+class Opinion final : public Health {
+ public:
+  bool is_down(NodeId node) const override { return down.contains(node); }
+  void heard_from(NodeId, Instant) override {}
+  void was_silent(NodeId, Instant) override {}
+  void unreachable(NodeId, Instant) override {}
+  Duration patience(NodeId) const override { return Duration::millis(50); }
+  std::set<NodeId> down;
+};
+
+Key key(int i) { return {"b", std::string(1, static_cast<char>('0' + i / 1000)) + std::to_string(1000 + i)}; }
+
+Object object(NodeId minter, std::uint64_t counter) {
+  Object o;
+  Dot dot{Actor{minter, 1}, counter};
+  o.context.add(dot, 0);
+  o.versions.push_back({dot, WriteId{1, counter}, 0, false, "v", ""});
+  return o;
+}
+
+// D holds hints; owners store what they are sent.
+struct Scene {
+  explicit Scene(HintDelivery::Options o = {}) : options(o) { restart(); }
+
+  void restart() { delivery = std::make_unique<HintDelivery>(D, options, shelf, health); }
+  void fill(int count, NodeId target = A) {
+    for (int i = 0; i < count; ++i) shelf.rows[{target, key(i)}] = object(D, 1);
+  }
+  std::vector<HintDelivery::Outgoing> take() {
+    auto out = delivery->take_outgoing();
+    for (auto& o : out) ++sent[o.to];
+    return out;
+  }
+  void confirm(const HintDelivery::Outgoing& out) {
+    auto& put = std::get<ReplicaPut>(out.message);
+    CHECK(!put.hint_for);  // for the owner it is its own copy
+    sync(owners[out.to][put.key], put.object);
+    delivery->on_reply(out.to, out.number, Stored{}, now);
+  }
+  // Confirms everything, moving the clock only when nothing is under way.
+  void run_until(Instant end) {
+    while (true) {
+      auto out = take();
+      for (auto& o : out) confirm(o);
+      if (!out.empty()) continue;
+      if (delivery->next_wake() > end) return;
+      now.instant = std::max(now.instant, delivery->next_wake());
+      delivery->on_wake(now);
+    }
+  }
+
+  HintDelivery::Options options;
+  Shelf shelf;
+  Opinion health;
+  std::unique_ptr<HintDelivery> delivery;
+  std::map<NodeId, std::map<Key, Object>> owners;
+  std::map<NodeId, int> sent;
+  Now now{Instant{1'000'000}, 0};
+};
+
+}  // namespace
+
+TEST_CASE("R4.6-b a thousand hints reach the owner that came back, then none is left") {
+  Scene scene;
+  scene.fill(1000);
+  scene.health.down.insert(A);
+  scene.delivery->start(scene.now);
+  scene.run_until(scene.now.instant + Duration::seconds(5));
+  CHECK(scene.sent[A] == 0);  // not while it is believed down
+  CHECK(scene.shelf.rows.size() == 1000);
+
+  scene.health.down.clear();
+  scene.delivery->on_recovered(A, scene.now);
+  CHECK(scene.delivery->under_way() > 0);  // at once, not with the next scan
+  scene.run_until(scene.now.instant + Duration::seconds(5));
+  CHECK(scene.owners[A].size() == 1000);
+  CHECK(scene.shelf.rows.empty());
+  CHECK(scene.sent[A] == 1000);
+  CHECK(scene.delivery->delivered() == 1000);
+  CHECK(scene.delivery->under_way() == 0);
+}
+
+TEST_CASE("R4.6-b a crash in the middle loses nothing, and redelivery changes nothing") {
+  Scene scene;
+  scene.fill(200);
+  scene.delivery->start(scene.now);
+  int confirmed = 0;
+  while (confirmed < 50) {
+    auto out = scene.take();
+    if (out.empty()) {
+      scene.now.instant = scene.delivery->next_wake();
+      scene.delivery->on_wake(scene.now);
+    }
+    for (auto& o : out) {
+      if (confirmed < 50) scene.confirm(o);
+      // The rest arrives at the owner, but its confirmation finds nobody.
+      else sync(scene.owners[A][std::get<ReplicaPut>(o.message).key], std::get<ReplicaPut>(o.message).object);
+      ++confirmed;
+    }
+  }
+  CHECK(scene.shelf.rows.size() == 150);
+  scene.restart();
+  scene.delivery->start(scene.now);
+  scene.run_until(scene.now.instant + Duration::seconds(5));
+  CHECK(scene.shelf.rows.empty());
+  CHECK(scene.owners[A].size() == 200);
+  for (auto& [k, o] : scene.owners[A]) CHECK(o == object(D, 1));
+}
+
+TEST_CASE("a hint stays until its owner confirmed it") {
+  Scene scene;
+  scene.fill(1);
+  scene.delivery->start(scene.now);
+  CHECK(scene.take().size() == 1);
+  CHECK(scene.shelf.rows.size() == 1);
+  // No confirmation: after its patience it is sent again with the next scan.
+  scene.now.instant = scene.now.instant + scene.options.patience;
+  scene.delivery->on_wake(scene.now);
+  CHECK(scene.delivery->under_way() <= 1);
+  scene.run_until(scene.now.instant + Duration::seconds(3));
+  CHECK(scene.shelf.rows.empty());
+  CHECK(scene.sent[A] == 2);
+}
+
+TEST_CASE("a hint that changed on the way stays and is sent again") {
+  Scene scene;
+  scene.fill(1);
+  scene.delivery->start(scene.now);
+  auto out = scene.take();
+  REQUIRE(out.size() == 1);
+  sync(scene.shelf.rows[{A, key(0)}], object(B, 5));
+  scene.confirm(out[0]);
+  CHECK(scene.shelf.rows.size() == 1);
+  scene.run_until(scene.now.instant + Duration::seconds(3));
+  CHECK(scene.shelf.rows.empty());
+  CHECK(scene.owners[A][key(0)].versions.size() == 2);
+}
+
+TEST_CASE("at most a window of copies is under way to one owner") {
+  HintDelivery::Options options;
+  options.window = 4;
+  options.page = 3;
+  options.per_second = 1'000'000;
+  Scene scene(options);
+  scene.fill(50, A);
+  scene.fill(50, B);
+  scene.delivery->start(scene.now);
+  auto out = scene.take();
+  CHECK(scene.sent[A] == 4);
+  CHECK(scene.sent[B] == 4);
+  CHECK(scene.delivery->under_way() == 8);
+  scene.confirm(out[0]);
+  CHECK(scene.take().size() == 1);
+}
+
+TEST_CASE("all owners together get no more than the pace") {
+  HintDelivery::Options options;
+  options.per_second = 100;
+  Scene scene(options);
+  scene.fill(500, A);
+  scene.fill(500, B);
+  Instant start = scene.now.instant;
+  scene.delivery->start(scene.now);
+  scene.run_until(start + Duration::seconds(5));
+  int sent = scene.sent[A] + scene.sent[B];
+  CHECK(sent >= 490);
+  CHECK(sent <= 520);  // five seconds and a tenth of arrears
+  CHECK(std::abs(scene.sent[A] - scene.sent[B]) <= 2);
+}
+
+TEST_CASE("an owner that refuses, breaks off or stays silent is left until the next scan; others go on") {
+  for (std::string how : {"refused", "unreachable", "silent"}) {
+    INFO(how);
+    HintDelivery::Options options;
+    options.window = 2;
+    options.patience = Duration::millis(100);
+    Scene scene(options);
+    scene.fill(20, A);
+    scene.fill(20, B);
+    scene.delivery->start(scene.now);
+    Instant scan = scene.now.instant + options.scan;
+    while (true) {
+      auto out = scene.take();
+      for (auto& o : out) {
+        if (o.to == B) scene.confirm(o);
+        else if (how == "refused") scene.delivery->on_reply(A, o.number, Refused{Status(Code::overloaded, ""), 0}, scene.now);
+        else if (how == "unreachable") scene.delivery->on_unreachable(A, scene.now);
+      }
+      if (!out.empty()) continue;
+      Instant next = scene.delivery->next_wake();
+      if (next >= scan) break;
+      scene.now.instant = next;
+      scene.delivery->on_wake(scene.now);
+    }
+    CHECK(scene.owners[B].size() == 20);
+    CHECK(scene.sent[A] <= 2);
+    CHECK(scene.delivery->under_way() == 0);
+    scene.run_until(scan + Duration::seconds(1));
+    CHECK(scene.owners[A].size() == 20);
+    CHECK(scene.shelf.rows.empty());
+  }
+}
+
+TEST_CASE("a store that fails is asked again with the next scan") {
+  Scene scene;
+  scene.fill(3);
+  scene.shelf.broken = true;
+  scene.delivery->start(scene.now);
+  scene.run_until(scene.now.instant + Duration::millis(500));
+  CHECK(scene.sent[A] == 0);
+  scene.shelf.broken = false;
+  scene.run_until(scene.now.instant + Duration::seconds(2));
+  CHECK(scene.shelf.rows.empty());
+}
+
+TEST_CASE("a confirmation by somebody else, or twice, drops nothing") {
+  Scene scene;
+  scene.fill(2);
+  scene.delivery->start(scene.now);
+  auto out = scene.take();
+  REQUIRE(out.size() == 2);
+  scene.delivery->on_reply(B, out[0].number, Stored{}, scene.now);
+  scene.delivery->on_reply(A, 999, Stored{}, scene.now);
+  CHECK(scene.shelf.rows.size() == 2);
+  scene.confirm(out[0]);
+  scene.confirm(out[0]);
+  CHECK(scene.shelf.rows.size() == 1);
+  CHECK(scene.delivery->delivered() == 1);
+}
+
+TEST_CASE("with nothing to deliver only the scan wakes it") {
+  Scene scene;
+  scene.delivery->start(scene.now);
+  CHECK(scene.take().empty());
+  CHECK(scene.delivery->next_wake() == scene.now.instant + scene.options.scan);
+}
+
+TEST_CASE("the test of confirmations finds the hint that is dropped when it is sent") {
+  Scene scene;
+  scene.fill(1);
+  plant(PlantedBug::hint_dropped_on_send);
+  scene.delivery->start(scene.now);
+  plant(PlantedBug::none);
+  CHECK(scene.take().size() == 1);
+  CHECK(scene.shelf.rows.empty());  // lost, if the owner never gets it
+}
