@@ -1,0 +1,132 @@
+#include "membership/fault_detector.hpp"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+using namespace ringlet;
+
+namespace {
+
+const NodeId A{1}, B{2}, C{3};
+Instant at(std::int64_t ms) { return Instant{} + Duration::millis(ms); }
+
+FaultDetector detector(FaultDetector::Options options = {}) { return FaultDetector(options, 1); }
+
+}  // namespace
+
+TEST_CASE("R4.8.3-a one silence is none, two in a row are suspicious") {
+  FaultDetector d = detector();
+  CHECK(!d.is_down(B));
+  d.was_silent(B, at(0));
+  CHECK(!d.is_down(B));
+  d.was_silent(B, at(10));
+  CHECK(d.is_down(B));
+  CHECK(!d.is_down(C));
+  CHECK(d.down() == std::vector<NodeId>{B});
+}
+
+TEST_CASE("R4.8.3-a an answer in between starts the count anew") {
+  FaultDetector d = detector();
+  for (int i = 0; i < 10; ++i) {
+    d.was_silent(B, at(i));
+    d.heard_from(B, at(i));
+  }
+  CHECK(!d.is_down(B));
+  CHECK(d.take_recovered().empty());  // it was never down
+}
+
+TEST_CASE("a broken connection is enough") {
+  FaultDetector d = detector();
+  d.unreachable(B, at(0));
+  CHECK(d.is_down(B));
+}
+
+TEST_CASE("R4.8.3-a one way broken: A routes around B, C still uses it; healed, A is back within a period") {
+  FaultDetector a = detector(), c = FaultDetector({}, 2);
+  for (int i = 0; i < 3; ++i) {
+    a.was_silent(B, at(i * 100));
+    c.heard_from(B, at(i * 100));
+  }
+  CHECK(a.is_down(B));
+  CHECK(!c.is_down(B));
+  Duration retry = FaultDetector::Options{}.retry;
+  Instant asks = a.next_wake();
+  CHECK(asks <= at(100) + retry);
+  CHECK(a.due_pings(asks) == std::vector<NodeId>{B});
+  a.heard_from(B, asks + Duration::millis(1));
+  CHECK(!a.is_down(B));
+  CHECK(a.take_recovered() == std::vector<NodeId>{B});
+  CHECK(a.take_recovered().empty());
+  CHECK(a.next_wake() == Instant::never());
+}
+
+TEST_CASE("R4.8.3-a with no traffic and nobody down nothing is sent") {
+  FaultDetector d = detector();
+  CHECK(d.next_wake() == Instant::never());
+  CHECK(d.due_pings(at(1'000'000)).empty());
+  d.heard_from(B, at(0));
+  d.was_silent(C, at(0));
+  CHECK(d.next_wake() == Instant::never());
+  CHECK(d.due_pings(at(1'000'000)).empty());
+}
+
+TEST_CASE("a node that is down is pinged once a period, jittered, however often one asks") {
+  FaultDetector::Options options;
+  options.retry = Duration::millis(500);
+  FaultDetector d = detector(options);
+  d.unreachable(B, at(0));
+  CHECK(d.due_pings(at(499)).empty());
+  int pings = 0;
+  std::set<std::int64_t> gaps;
+  std::int64_t last = 0;
+  for (std::int64_t ms = 0; ms <= 100'000; ++ms) {
+    if (d.due_pings(at(ms)).empty()) continue;
+    ++pings;
+    if (ms - last > 500 || (pings > 1 && ms - last < 375)) FAIL("a gap of " << ms - last << " ms");
+    gaps.insert(ms - last);
+    last = ms;
+  }
+  CHECK(pings >= 200);
+  CHECK(pings <= 267);
+  CHECK(gaps.size() > 20);
+  d.unreachable(B, at(100'000));  // more bad news does not put the next ping off
+  CHECK(d.next_wake() <= at(last) + options.retry);
+}
+
+TEST_CASE("who came back and is gone again has not come back") {
+  FaultDetector d = detector();
+  d.unreachable(B, at(0));
+  d.heard_from(B, at(1));
+  d.unreachable(B, at(2));
+  CHECK(d.take_recovered().empty());
+}
+
+TEST_CASE("patience is four times the smoothed answer time, within its limits") {
+  FaultDetector::Options options;
+  FaultDetector d = detector(options);
+  CHECK(d.patience(B) == options.first_patience);
+  for (int i = 0; i < 200; ++i) d.answer_took(B, Duration::millis(10));
+  CHECK(d.patience(B) == Duration::millis(40));
+  for (int i = 0; i < 200; ++i) d.answer_took(B, Duration::micros(50));
+  CHECK(d.patience(B) == options.min_patience);
+  for (int i = 0; i < 200; ++i) d.answer_took(B, Duration::seconds(9));
+  CHECK(d.patience(B) == options.max_patience);
+  CHECK(d.patience(C) == options.first_patience);
+}
+
+TEST_CASE("one very late answer does not make everybody wait") {
+  FaultDetector d = detector();
+  for (int i = 0; i < 50; ++i) d.answer_took(B, Duration::millis(1));
+  d.answer_took(B, Duration::seconds(60));
+  CHECK(d.patience(B) < Duration::millis(150));
+}
+
+TEST_CASE("the same seed gives the same pings") {
+  FaultDetector one = FaultDetector({}, 7), two = FaultDetector({}, 7);
+  for (FaultDetector* d : {&one, &two}) d->unreachable(A, at(0));
+  for (int i = 0; i < 50; ++i) {
+    REQUIRE(one.next_wake() == two.next_wake());
+    Instant next = one.next_wake();
+    REQUIRE(one.due_pings(next) == two.due_pings(next));
+  }
+}
