@@ -1,0 +1,552 @@
+#include "wire/codec.hpp"
+
+#include <utility>
+
+#include "versioning/encoding.hpp"
+#include "wire/fields.hpp"
+#include "wire/frame.hpp"
+
+namespace ringlet::wire {
+namespace {
+
+using protozero::pbf_writer;
+
+[[noreturn]] void fail(const Status& status) { throw Malformed{status.message()}; }
+
+// ---- parts that several messages have ----
+
+void write_key(pbf_writer& out, std::uint32_t tag, const Key& key) {
+  pbf_writer message(out, tag);
+  write_text(message, 1, key.bucket);
+  write_text(message, 2, key.key);
+}
+
+Key read_key(BytesView bytes) {
+  FieldReader fields("Key", bytes);
+  Key key;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: key.bucket = fields.bytes("bucket"); break;
+      case 2: key.key = fields.bytes("key"); break;
+      default: fields.skip();
+    }
+  }
+  return key;
+}
+
+// `bytes` is what `out` writes to: versioning appends its own encoding inside the open message.
+void write_object(pbf_writer& out, Bytes& bytes, std::uint32_t tag, const Object& object) {
+  pbf_writer message(out, tag);
+  encode_object(object, bytes);
+}
+
+Object read_object(BytesView bytes) {
+  auto object = decode_object(bytes);
+  if (!object) fail(object.status());
+  return std::move(*object);
+}
+
+void write_context(pbf_writer& out, Bytes& bytes, std::uint32_t tag, const CausalContext& context) {
+  if (context.empty()) return;
+  pbf_writer message(out, tag);
+  encode_causal_context(context, bytes);
+}
+
+CausalContext read_context(BytesView bytes) {
+  auto context = decode_causal_context(bytes);
+  if (!context) fail(context.status());
+  return std::move(*context);
+}
+
+void write_dot(pbf_writer& out, std::uint32_t tag, const Dot& dot) {
+  if (dot == Dot()) return;
+  pbf_writer message(out, tag);
+  {
+    pbf_writer actor(message, 1);
+    write_fixed64(actor, 1, dot.actor.node.value);
+    write_number(actor, 2, dot.actor.epoch);
+  }
+  write_number(message, 2, dot.counter);
+}
+
+Actor read_actor(BytesView bytes) {
+  FieldReader fields("Actor", bytes);
+  Actor actor;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: actor.node.value = fields.fixed64("node"); break;
+      case 2: actor.epoch = fields.number("epoch"); break;
+      default: fields.skip();
+    }
+  }
+  return actor;
+}
+
+Dot read_dot(BytesView bytes) {
+  FieldReader fields("Dot", bytes);
+  Dot dot;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: dot.actor = read_actor(fields.bytes("actor")); break;
+      case 2: dot.counter = fields.number("counter"); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "actor");
+  return dot;
+}
+
+void write_write(pbf_writer& out, std::uint32_t tag, const Write& write) {
+  pbf_writer message(out, tag);
+  write_fixed64(message, 1, write.write_id.high);
+  write_fixed64(message, 2, write.write_id.low);
+  write_number(message, 3, write.tombstone);
+  write_text(message, 4, write.value);
+  write_text(message, 5, write.content_type);
+}
+
+Write read_write(BytesView bytes) {
+  FieldReader fields("Write", bytes);
+  Write write;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: write.write_id.high = fields.fixed64("write_id_high"); break;
+      case 2: write.write_id.low = fields.fixed64("write_id_low"); break;
+      case 3: write.tombstone = fields.flag("tombstone"); break;
+      case 4: write.value = fields.bytes("value"); break;
+      case 5: write.content_type = fields.bytes("content_type"); break;
+      default: fields.skip();
+    }
+  }
+  if (!write.write_id) fields.fail("write_id", "is missing");
+  if (write.tombstone && !write.value.empty()) fields.fail("value", "a tombstone has none");
+  return write;
+}
+
+WriteDurability read_durability(FieldReader& fields) {
+  return static_cast<WriteDurability>(fields.number("durability", 3));
+}
+
+void write_options(pbf_writer& out, std::uint32_t tag, const RequestOptions& options) {
+  if (options == RequestOptions()) return;
+  pbf_writer message(out, tag);
+  write_number(message, 1, options.timeout_ms);
+  write_number(message, 2, options.r);
+  write_number(message, 3, options.w);
+  write_number(message, 4, options.strict);
+  write_number(message, 5, static_cast<std::uint64_t>(options.durability));
+}
+
+std::uint8_t read_quorum(FieldReader& fields, const char* field) {
+  return static_cast<std::uint8_t>(fields.number(field, 255));
+}
+std::uint32_t read_u32(FieldReader& fields, const char* field) {
+  return static_cast<std::uint32_t>(fields.number(field, UINT32_MAX));
+}
+
+RequestOptions read_options(BytesView bytes) {
+  FieldReader fields("RequestOptions", bytes);
+  RequestOptions options;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: options.timeout_ms = read_u32(fields, "timeout_ms"); break;
+      case 2: options.r = read_quorum(fields, "r"); break;
+      case 3: options.w = read_quorum(fields, "w"); break;
+      case 4: options.strict = fields.flag("strict"); break;
+      case 5: options.durability = read_durability(fields); break;
+      default: fields.skip();
+    }
+  }
+  return options;
+}
+
+void write_nodes(pbf_writer& out, std::uint32_t tag, const std::vector<NodeId>& nodes) {
+  if (nodes.empty()) return;
+  protozero::packed_field_fixed64 field(out, tag, nodes.size());
+  for (NodeId node : nodes) field.add_element(node.value);
+}
+
+std::vector<NodeId> read_nodes(FieldReader& fields, const char* field, std::size_t limit) {
+  std::vector<NodeId> nodes;
+  fields.fixed64s(field, limit, [&](std::uint64_t value) { nodes.push_back(NodeId{value}); });
+  return nodes;
+}
+
+void write_tally(pbf_writer& out, std::uint32_t tag, const Tally& tally) {
+  if (tally == Tally()) return;
+  pbf_writer message(out, tag);
+  write_number(message, 1, tally.wanted);
+  write_number(message, 2, tally.got);
+  write_number(message, 3, tally.asked);
+  write_number(message, 4, tally.not_found);
+  write_nodes(message, 5, tally.answered);
+  write_nodes(message, 6, tally.silent);
+  write_nodes(message, 7, tally.refused);
+  write_nodes(message, 8, tally.substitutes);
+}
+
+Tally read_tally(BytesView bytes) {
+  FieldReader fields("Tally", bytes);
+  Tally tally;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: tally.wanted = read_u32(fields, "wanted"); break;
+      case 2: tally.got = read_u32(fields, "got"); break;
+      case 3: tally.asked = read_u32(fields, "asked"); break;
+      case 4: tally.not_found = read_u32(fields, "not_found"); break;
+      case 5: tally.answered = read_nodes(fields, "answered", max_members); break;
+      case 6: tally.silent = read_nodes(fields, "silent", max_members); break;
+      case 7: tally.refused = read_nodes(fields, "refused", max_members); break;
+      case 8: tally.substitutes = read_nodes(fields, "substitutes", max_members); break;
+      default: fields.skip();
+    }
+  }
+  return tally;
+}
+
+void write_member(pbf_writer& out, std::uint32_t tag, const Member& member) {
+  pbf_writer message(out, tag);
+  write_fixed64(message, 1, member.id.value);
+  write_text(message, 2, member.name);
+  write_text(message, 3, member.address);
+  write_text(message, 4, member.zone);
+  write_number(message, 5, member.weight);
+}
+
+Member read_member(BytesView bytes) {
+  FieldReader fields("Member", bytes);
+  Member member;
+  member.weight = 0;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: member.id.value = fields.fixed64("id"); break;
+      case 2: member.name = fields.text("name", max_name_bytes); break;
+      case 3: member.address = fields.text("address", max_name_bytes); break;
+      case 4: member.zone = fields.text("zone", max_name_bytes); break;
+      case 5: member.weight = read_u32(fields, "weight"); break;
+      default: fields.skip();
+    }
+  }
+  return member;
+}
+
+// ---- each message: write(…) and read(…) in the order of the variant ----
+
+void write(const ReplicaGet& m, pbf_writer& out, Bytes&) { write_key(out, 1, m.key); }
+void read(BytesView bytes, ReplicaGet& m) {
+  FieldReader fields("ReplicaGet", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.key = read_key(fields.bytes("key")); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "key");
+}
+
+void write(const ReplicaObject& m, pbf_writer& out, Bytes& bytes) {
+  write_object(out, bytes, 1, m.object);
+}
+void read(BytesView bytes, ReplicaObject& m) {
+  FieldReader fields("ReplicaObject", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.object = read_object(fields.bytes("object")); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "object");
+}
+
+void write(const MintPut& m, pbf_writer& out, Bytes& bytes) {
+  write_key(out, 1, m.key);
+  write_context(out, bytes, 2, m.seen);
+  write_write(out, 3, m.write);
+  write_fixed64(out, 4, m.hint_for.value);
+  write_number(out, 5, static_cast<std::uint64_t>(m.durability));
+}
+void read(BytesView bytes, MintPut& m) {
+  FieldReader fields("MintPut", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.key = read_key(fields.bytes("key")); break;
+      case 2: m.seen = read_context(fields.bytes("seen")); break;
+      case 3: m.write = read_write(fields.bytes("write")); break;
+      case 4: m.hint_for.value = fields.fixed64("hint_for"); break;
+      case 5: m.durability = read_durability(fields); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "key");
+  fields.need(3, "write");
+}
+
+void write(const Minted& m, pbf_writer& out, Bytes& bytes) {
+  write_object(out, bytes, 1, m.object);
+  write_dot(out, 2, m.dot);
+}
+void read(BytesView bytes, Minted& m) {
+  FieldReader fields("Minted", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.object = read_object(fields.bytes("object")); break;
+      case 2: m.dot = read_dot(fields.bytes("dot")); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "object");
+}
+
+void write(const ReplicaPut& m, pbf_writer& out, Bytes& bytes) {
+  write_key(out, 1, m.key);
+  write_object(out, bytes, 2, m.object);
+  write_fixed64(out, 3, m.hint_for.value);
+  write_number(out, 4, static_cast<std::uint64_t>(m.durability));
+}
+void read(BytesView bytes, ReplicaPut& m) {
+  FieldReader fields("ReplicaPut", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.key = read_key(fields.bytes("key")); break;
+      case 2: m.object = read_object(fields.bytes("object")); break;
+      case 3: m.hint_for.value = fields.fixed64("hint_for"); break;
+      case 4: m.durability = read_durability(fields); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "key");
+  fields.need(2, "object");
+}
+
+void write(const Stored&, pbf_writer&, Bytes&) {}
+void write(const Ping&, pbf_writer&, Bytes&) {}
+void write(const Pong&, pbf_writer&, Bytes&) {}
+void read_nothing(const char* message, BytesView bytes) {
+  FieldReader fields(message, bytes);
+  while (fields.next()) fields.skip();
+}
+void read(BytesView bytes, Stored&) { read_nothing("Stored", bytes); }
+void read(BytesView bytes, Ping&) { read_nothing("Ping", bytes); }
+void read(BytesView bytes, Pong&) { read_nothing("Pong", bytes); }
+
+void write(const Refused& m, pbf_writer& out, Bytes&) {
+  write_status(out, 1, m.status);
+  write_number(out, 2, m.retry_after_ms);
+}
+void read(BytesView bytes, Refused& m) {
+  FieldReader fields("Refused", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.status = read_status(fields.bytes("status")); break;
+      case 2: m.retry_after_ms = read_u32(fields, "retry_after_ms"); break;
+      default: fields.skip();
+    }
+  }
+}
+
+void write(const ClientGet& m, pbf_writer& out, Bytes&) {
+  write_key(out, 1, m.key);
+  write_options(out, 2, m.options);
+}
+void read(BytesView bytes, ClientGet& m) {
+  FieldReader fields("ClientGet", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.key = read_key(fields.bytes("key")); break;
+      case 2: m.options = read_options(fields.bytes("options")); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "key");
+}
+
+void write(const ClientPut& m, pbf_writer& out, Bytes&) {
+  write_key(out, 1, m.key);
+  write_text(out, 2, m.context);
+  write_write(out, 3, m.write);
+  write_options(out, 4, m.options);
+  write_number(out, 5, m.forwarded);
+}
+void read(BytesView bytes, ClientPut& m) {
+  FieldReader fields("ClientPut", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.key = read_key(fields.bytes("key")); break;
+      case 2: m.context = fields.bytes("context"); break;
+      case 3: m.write = read_write(fields.bytes("write")); break;
+      case 4: m.options = read_options(fields.bytes("options")); break;
+      case 5: m.forwarded = fields.flag("forwarded"); break;
+      default: fields.skip();
+    }
+  }
+  fields.need(1, "key");
+  fields.need(3, "write");
+}
+
+void write(const ClientReply& m, pbf_writer& out, Bytes& bytes) {
+  write_status(out, 1, m.status);
+  if (m.object != Object()) write_object(out, bytes, 2, m.object);
+  write_dot(out, 3, m.dot);
+  write_fixed64(out, 4, m.fastest_reader.value);
+  write_tally(out, 5, m.tally);
+  write_number(out, 6, m.ring_epoch);
+  write_number(out, 7, m.retry_after_ms);
+}
+void read(BytesView bytes, ClientReply& m) {
+  FieldReader fields("ClientReply", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.status = read_status(fields.bytes("status")); break;
+      case 2: m.object = read_object(fields.bytes("object")); break;
+      case 3: m.dot = read_dot(fields.bytes("dot")); break;
+      case 4: m.fastest_reader.value = fields.fixed64("fastest_reader"); break;
+      case 5: m.tally = read_tally(fields.bytes("tally")); break;
+      case 6: m.ring_epoch = fields.number("ring_epoch"); break;
+      case 7: m.retry_after_ms = read_u32(fields, "retry_after_ms"); break;
+      default: fields.skip();
+    }
+  }
+}
+
+void write(const RingPull& m, pbf_writer& out, Bytes&) {
+  write_number(out, 1, m.have_epoch);
+  write_fixed64(out, 2, m.have_digest);
+}
+void read(BytesView bytes, RingPull& m) {
+  FieldReader fields("RingPull", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.have_epoch = fields.number("have_epoch"); break;
+      case 2: m.have_digest = fields.fixed64("have_digest"); break;
+      default: fields.skip();
+    }
+  }
+}
+
+void write(const RingTable& m, pbf_writer& out, Bytes&) {
+  write_number(out, 1, m.unchanged);
+  write_text(out, 2, m.options.cluster);
+  write_number(out, 3, m.options.partitions);
+  write_number(out, 4, m.options.replicas);
+  write_number(out, 5, m.options.epoch);
+  for (const Member& member : m.options.members) write_member(out, 6, member);
+  write_nodes(out, 7, m.owners);
+  write_number(out, 8, m.r);
+  write_number(out, 9, m.w);
+  write_number(out, 10, static_cast<std::uint64_t>(m.reconcile));
+}
+void read(BytesView bytes, RingTable& m) {
+  FieldReader fields("RingTable", bytes);
+  m.options.cluster.clear();
+  m.options.partitions = m.options.replicas = 0;
+  m.options.epoch = 0;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.unchanged = fields.flag("unchanged"); break;
+      case 2: m.options.cluster = fields.text("cluster", max_name_bytes); break;
+      case 3: m.options.partitions = read_u32(fields, "partitions"); break;
+      case 4: m.options.replicas = read_u32(fields, "replicas"); break;
+      case 5: m.options.epoch = fields.number("epoch"); break;
+      case 6: {
+        BytesView member = fields.repeated_bytes("members");
+        if (m.options.members.size() == max_members) {
+          fields.fail("members", "wanted at most " + std::to_string(max_members) + ", got more");
+        }
+        m.options.members.push_back(read_member(member));
+        break;
+      }
+      case 7: m.owners = read_nodes(fields, "owners", max_partitions); break;
+      case 8: m.r = read_quorum(fields, "r"); break;
+      case 9: m.w = read_quorum(fields, "w"); break;
+      case 10: m.reconcile = static_cast<Reconcile>(fields.number("reconcile", 1)); break;
+      default: fields.skip();
+    }
+  }
+}
+
+void write(const StatusQuery& m, pbf_writer& out, Bytes&) {
+  write_text(out, 1, m.what);
+  if (m.key != Key()) write_key(out, 2, m.key);
+}
+void read(BytesView bytes, StatusQuery& m) {
+  FieldReader fields("StatusQuery", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.what = fields.text("what", max_what_bytes); break;
+      case 2: m.key = read_key(fields.bytes("key")); break;
+      default: fields.skip();
+    }
+  }
+}
+
+void write(const StatusText& m, pbf_writer& out, Bytes&) {
+  write_status(out, 1, m.status);
+  write_text(out, 2, m.json);
+}
+void read(BytesView bytes, StatusText& m) {
+  FieldReader fields("StatusText", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: m.status = read_status(fields.bytes("status")); break;
+      case 2: m.json = fields.bytes("json"); break;
+      default: fields.skip();
+    }
+  }
+}
+
+template <typename M>
+Result<Message> decode_as(const char* name, BytesView body) {
+  return strictly<Message>(name, [&]() -> Result<Message> {
+    Message message(std::in_place_type<M>);
+    read(body, std::get<M>(message));
+    return message;
+  });
+}
+
+}  // namespace
+
+Type type_of(const Message& message) {
+  // The variant is in the order of the numbers; a new message goes to the end of both.
+  static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::status_text));
+  static_assert(std::is_same_v<std::variant_alternative_t<11, Message>, ClientReply>);
+  return static_cast<Type>(message.index() + 1);
+}
+
+void encode(const Message& message, Bytes& out) {
+  pbf_writer writer(out);
+  std::visit([&](const auto& m) { write(m, writer, out); }, message);
+}
+
+Result<Message> decode(std::uint8_t type, BytesView body) {
+  switch (static_cast<Type>(type)) {
+    case Type::replica_get: return decode_as<ReplicaGet>("ReplicaGet", body);
+    case Type::replica_object: return decode_as<ReplicaObject>("ReplicaObject", body);
+    case Type::mint_put: return decode_as<MintPut>("MintPut", body);
+    case Type::minted: return decode_as<Minted>("Minted", body);
+    case Type::replica_put: return decode_as<ReplicaPut>("ReplicaPut", body);
+    case Type::stored: return decode_as<Stored>("Stored", body);
+    case Type::refused: return decode_as<Refused>("Refused", body);
+    case Type::ping: return decode_as<Ping>("Ping", body);
+    case Type::pong: return decode_as<Pong>("Pong", body);
+    case Type::client_get: return decode_as<ClientGet>("ClientGet", body);
+    case Type::client_put: return decode_as<ClientPut>("ClientPut", body);
+    case Type::client_reply: return decode_as<ClientReply>("ClientReply", body);
+    case Type::ring_pull: return decode_as<RingPull>("RingPull", body);
+    case Type::ring_table: return decode_as<RingTable>("RingTable", body);
+    case Type::status_query: return decode_as<StatusQuery>("StatusQuery", body);
+    case Type::status_text: return decode_as<StatusText>("StatusText", body);
+    case Type::hello:
+    case Type::welcome:
+    case Type::goodbye: break;
+  }
+  return Status(Code::corrupt, "frame: wanted the type of a message, 1 to 16, got " +
+                                   std::to_string(static_cast<int>(type)));
+}
+
+void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out) {
+  std::size_t begun = begin_frame(version, static_cast<std::uint8_t>(type_of(message)), number, out);
+  encode(message, out);
+  end_frame(begun, out);
+}
+
+}  // namespace ringlet::wire

@@ -1,0 +1,32 @@
+// Messages as bytes: the messages of ringlet.proto, in its canonical form (fields in order, defaults
+// left out), written and read with protozero.
+//
+// decode is strict: a field twice, of the wrong wire type, out of its range, or missing where the
+// message makes no sense without it, is Code::corrupt and the sentence names message and field.
+// Fields it does not know are skipped: a newer peer may send them.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.hpp"
+#include "base/status.hpp"
+#include "protocol/messages.hpp"
+
+namespace ringlet::wire {
+
+// The type byte of a frame. Numbers are never reused.
+enum class Type : std::uint8_t {
+  replica_get = 1, replica_object = 2, mint_put = 3, minted = 4, replica_put = 5, stored = 6,
+  refused = 7, ping = 8, pong = 9, client_get = 10, client_put = 11, client_reply = 12,
+  ring_pull = 13, ring_table = 14, status_query = 15, status_text = 16,
+  hello = 100, welcome = 101, goodbye = 102,  // handshake.hpp
+};
+
+Type type_of(const Message& message);
+void encode(const Message& message, Bytes& out);  // appends the body
+Result<Message> decode(std::uint8_t type, BytesView body);
+
+// A whole frame, appended.
+void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out);
+
+}  // namespace ringlet::wire

@@ -1,0 +1,105 @@
+#include "wire/frame.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+
+namespace ringlet::wire {
+namespace {
+
+constexpr std::size_t usual_capacity = 16 * 1024;
+
+template <typename T>
+void store_le(T value, char* to) {
+  for (std::size_t i = 0; i < sizeof(T); ++i) to[i] = static_cast<char>(value >> (8 * i));
+}
+
+template <typename T>
+T load_le(const char* from) {
+  T value = 0;
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    value |= static_cast<T>(static_cast<unsigned char>(from[i])) << (8 * i);
+  }
+  return value;
+}
+
+}  // namespace
+
+std::size_t begin_frame(std::uint8_t version, std::uint8_t type, std::uint64_t number, Bytes& out) {
+  char header[frame_header_bytes] = {};
+  header[4] = static_cast<char>(version);
+  header[5] = static_cast<char>(type);
+  store_le(number, header + 6);
+  std::size_t begun = out.size();
+  out.append(header, sizeof header);
+  return begun;
+}
+
+void end_frame(std::size_t begun, Bytes& out) {
+  std::size_t length = out.size() - begun - length_bytes;
+  RINGLET_ASSERT(length <= UINT32_MAX);
+  store_le(static_cast<std::uint32_t>(length), out.data() + begun);
+}
+
+std::span<char> FrameReader::prepare() {
+  std::size_t held = end_ - begin_;
+  if (held == 0) {
+    begin_ = end_ = 0;
+    // One large frame does not keep its memory for the life of the connection.
+    if (capacity_ > 4 * usual_capacity) capacity_ = 0;
+    if (capacity_ == 0) reserve(usual_capacity);
+  } else if (end_ == capacity_) {
+    if (held * 2 > capacity_) {
+      reserve(capacity_ * 2);
+    } else {
+      std::memmove(buffer_.get(), buffer_.get() + begin_, held);
+      begin_ = 0;
+      end_ = held;
+    }
+  }
+  return {buffer_.get() + end_, capacity_ - end_};
+}
+
+void FrameReader::reserve(std::size_t capacity) {
+  auto larger = std::make_unique_for_overwrite<char[]>(capacity);
+  std::size_t held = end_ - begin_;
+  if (held != 0) std::memcpy(larger.get(), buffer_.get() + begin_, held);
+  buffer_ = std::move(larger);
+  capacity_ = capacity;
+  begin_ = 0;
+  end_ = held;
+}
+
+void FrameReader::commit(std::size_t bytes) {
+  RINGLET_ASSERT(bytes <= capacity_ - end_);
+  end_ += bytes;
+}
+
+Result<std::optional<Frame>> FrameReader::next() {
+  if (!broken_) return broken_;
+  std::size_t held = end_ - begin_;
+  if (held < length_bytes) return std::optional<Frame>();
+  const char* at = buffer_.get() + begin_;
+  std::size_t length = load_le<std::uint32_t>(at);
+  if (length < frame_header_bytes - length_bytes) {
+    broken_ = Status(Code::corrupt, "frame: wanted a length of at least 10, got " +
+                                        std::to_string(length));
+    return broken_;
+  }
+  if (length > max_frame_bytes_) {
+    broken_ = Status(Code::too_large, "frame: wanted at most " + std::to_string(max_frame_bytes_) +
+                                          " bytes, got a length of " + std::to_string(length));
+    return broken_;
+  }
+  if (held < length_bytes + length) return std::optional<Frame>();
+  Frame frame;
+  frame.version = static_cast<std::uint8_t>(at[4]);
+  frame.type = static_cast<std::uint8_t>(at[5]);
+  frame.number = load_le<std::uint64_t>(at + 6);
+  frame.body = BytesView(at + frame_header_bytes, length + length_bytes - frame_header_bytes);
+  begin_ += length_bytes + length;
+  return std::optional<Frame>(frame);
+}
+
+}  // namespace ringlet::wire

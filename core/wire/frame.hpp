@@ -1,0 +1,67 @@
+// Frames: how messages lie one after the other in a stream of bytes.
+//
+//   offset 0   length of everything after itself    u32, little endian, at least 10
+//          4   protocol version                     u8   0 in the handshake, whose form never changes
+//          5   type of the body                     u8   codec.hpp, handshake.hpp
+//          6   request number                       u64, little endian; a reply repeats its request's
+//         14   body                                 protobuf, length - 10 bytes
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "base/status.hpp"
+#include "wire/limits.hpp"
+
+namespace ringlet::wire {
+
+inline constexpr std::size_t frame_header_bytes = 14;
+inline constexpr std::size_t length_bytes = 4;
+
+struct Frame {
+  std::uint8_t version = 0;
+  std::uint8_t type = 0;
+  std::uint64_t number = 0;
+  BytesView body;  // into the reader's buffer: dead at its next prepare()
+};
+
+// Appends a frame's header; the body is then appended to `out` by the caller, and end_frame, given
+// what begin_frame returned, writes the length.
+std::size_t begin_frame(std::uint8_t version, std::uint8_t type, std::uint64_t number, Bytes& out);
+void end_frame(std::size_t begun, Bytes& out);
+
+// Finds frames in what a socket gave, many in one read, without copying their bodies.
+//
+//   read into prepare(); commit(how many came); next() until it has none; prepare() again
+//
+// The buffer grows with the bytes that came, not with the length that was announced: a frame of
+// 64 MiB that never comes costs what was sent of it, twice at most.
+class FrameReader {
+ public:
+  explicit FrameReader(std::size_t max_frame_bytes) : max_frame_bytes_(max_frame_bytes) {}
+
+  std::span<char> prepare();
+  void commit(std::size_t bytes);
+  // The next whole frame, none yet, or why the stream is of no use any more (too_large, corrupt;
+  // repeated by every later call).
+  Result<std::optional<Frame>> next();
+
+  void set_max_frame_bytes(std::size_t limit) { max_frame_bytes_ = limit; }
+  bool mid_frame() const { return begin_ != end_; }  // bytes of an unfinished frame are here
+  std::size_t capacity() const { return capacity_; }
+
+ private:
+  void reserve(std::size_t capacity);
+  std::size_t max_frame_bytes_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0, end_ = 0;  // what is in the buffer and not yet given out
+  Status broken_;
+};
+
+}  // namespace ringlet::wire
