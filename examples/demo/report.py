@@ -83,12 +83,12 @@ class Findings:
             f"replicas byte-equal {'yes' if self.replicas_equal else 'NO'}",
             "versions per read   " + "  ".join(f"{name}: {count / reads:.4%}" for name, count in data["versions_per_read"].items()),
             "",
-            f"{'milliseconds':20}{'mean':>9}{'p50':>9}{'p99':>9}{'p99.9':>9}{'count':>9}",
+            f"{'milliseconds':26}{'mean':>9}{'p50':>9}{'p99':>9}{'p99.9':>9}{'count':>9}",
         ]
         for name in ("get", "put"):
             for when, title in (("during_kills", "while nodes are down"), ("otherwise", "otherwise")):
                 row = data[f"{name}_ms"][when]
-                lines.append(f"{name + ', ' + title:20.29}"[:29].ljust(20) + "".join(
+                lines.append(f"{name + ', ' + title:26}" + "".join(
                     f"{row[column]:9.2f}" for column in ("mean", "p50", "p99", "p99.9")) + f"{row['count']:9}")
         lines.append("")
         lines += [f"note: {note}" for note in self.notes]

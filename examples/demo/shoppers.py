@@ -212,7 +212,7 @@ class Stopwatch:
     def wrote(self) -> None:
         """The function answered: the put begins."""
         self._written = time.monotonic()
-        self.siblings, self._seen = 0, self.siblings
+        self.siblings = 0
 
     def ended(self) -> None:
         """The put is acknowledged."""
@@ -234,11 +234,11 @@ def shop(plan: Plan, stop: Event, down: Synchronized[int], counters: dict[str, S
     failures: list[str] = []
     clients = []
     shoppers = []
-    for number, names in enumerate(plan.groups):
+    for names in plan.groups:
         client = ringlet.connect(plan.seeds, timeout=CALL_SECONDS, client_cluster="demo",
                                  client_coordination=plan.coordination)
         clients.append(client)
-        group = Group(f"{names[0]}{number}", client)
+        group = Group(names[0], client)
         shoppers += [Shopper(name, group, plan.baskets, plan.seed, down, counters) for name in names]
     threads = [threading.Thread(target=shopper.run, args=(stop,), name="shopper") for shopper in shoppers]
     for thread in threads:

@@ -1,0 +1,295 @@
+"""Gets, puts, deletes and updates as a program sees them."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+import ringlet
+from ringlet import resolvers
+
+
+def test_missing_key_is_false_and_has_no_value(client, name):
+    found = client.bucket(name).get("nobody")
+    assert not found
+    assert found.siblings == ()
+    with pytest.raises(ringlet.KeyMissing, match="nobody") as caught:
+        found.value
+    assert isinstance(caught.value, KeyError) and caught.value.key == "nobody"
+
+
+def test_put_then_get_gives_value_type_time_and_context(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=60)
+    bucket.put("k", "tea")
+    found = bucket.get("k")
+    assert found.value == "tea" and len(found) == 1
+    sibling = found.siblings[0]
+    assert sibling.content_type == "text/plain" and bytes(sibling.raw) == b"tea" and not sibling.deleted
+    assert before < sibling.written_at < before + datetime.timedelta(seconds=120)
+    assert sibling.dot.counter == 1 and found.context
+
+
+def test_raw_gives_a_readonly_view_that_outlives_reply_and_client(cluster, name):
+    with cluster.connect(timeout=5.0) as client:
+        client.bucket(name).put("k", b"\x00\xff" * 1000)
+        view = client.bucket(name).get("k").value
+    assert isinstance(view, memoryview) and view.readonly
+    assert bytes(view) == b"\x00\xff" * 1000
+    with pytest.raises(TypeError):
+        view[0] = 1
+
+
+@pytest.mark.parametrize("value", [b"", b"x", bytearray(b"x"), memoryview(b"xyz"), b"\x00" * 100_000])
+def test_any_contiguous_buffer_is_a_value(client, name, value):
+    bucket = client.bucket(name)
+    bucket.put("k", value)
+    assert bytes(bucket.get("k").value) == bytes(value)
+
+
+@pytest.mark.parametrize("key", ["k", b"\x00\xff", "тест", " ", "a" * 200])
+def test_any_bytes_are_a_key(client, name, key):
+    bucket = client.bucket(name)
+    bucket.put(key, b"v")
+    assert bytes(bucket.get(key).value) == b"v"
+
+
+def test_blind_puts_become_siblings_and_a_put_with_their_context_replaces_them(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "tea")
+    bucket.put("k", "milk")
+    found = bucket.get("k")
+    assert sorted(s.value for s in found.siblings) == ["milk", "tea"]
+    with pytest.raises(ringlet.ConflictError, match="there are 2") as caught:
+        found.value
+    assert caught.value.versioned is found
+    assert found.resolved(lambda siblings: "+".join(sorted(s.value for s in siblings))) == "milk+tea"
+    after = bucket.put("k", "both", found)
+    assert after.value == "both"
+    assert bucket.get("k").value == "both"
+
+
+def test_put_with_a_stale_context_does_not_replace_what_it_has_not_seen(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    first = bucket.put("k", "one")
+    bucket.put("k", "two", first)
+    bucket.put("k", "three", first.context)
+    assert sorted(s.value for s in bucket.get("k").siblings) == ["three", "two"]
+
+
+def test_delete_removes_what_it_has_seen(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "tea")
+    bucket.delete("k", bucket.get("k"))
+    assert not bucket.get("k")
+
+
+def test_delete_beside_a_concurrent_put_is_no_conflict(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    seen = bucket.put("k", "tea")
+    bucket.put("k", "milk", seen)
+    bucket.delete("k", seen)
+    found = bucket.get("k")
+    assert found.value == "milk"
+    assert all(s.deleted or s.value == "milk" for s in found.siblings)
+
+
+def test_update_creates_changes_keeps_and_deletes(client, name):
+    bucket = client.bucket(name, codec=ringlet.Json)
+    seen = []
+    assert bucket.update("k", lambda v: seen.append(v) or ["tea"]).value == ["tea"]
+    assert bucket.update("k", lambda v: seen.append(v) or v + ["milk"]).value == ["tea", "milk"]
+    before = bucket.get("k").siblings[0].dot
+    bucket.update("k", lambda v: ringlet.Keep)
+    assert bucket.get("k").siblings[0].dot == before
+    bucket.update("k", lambda v: ringlet.Delete())
+    assert not bucket.get("k")
+    assert seen == [None, ["tea"]]
+
+
+def test_update_merges_siblings_with_the_nearest_resolver(cluster, name):
+    calls = []
+
+    def tell(who):
+        return lambda siblings: calls.append(who) or "+".join(sorted(s.value for s in siblings))
+
+    with cluster.connect(timeout=5.0, resolver=tell("client")) as client:
+        plain = client.bucket(name, codec=ringlet.Text)
+        for bucket, own, wanted in ((plain, None, "client"), (plain.with_(resolver=tell("bucket")), None, "bucket"),
+                                    (plain.with_(resolver=tell("bucket")), tell("call"), "call")):
+            bucket.put(wanted, "a")
+            bucket.put(wanted, "b")
+            calls.clear()
+            assert bucket.update(wanted, lambda v: v + "!", resolver=own).value == "a+b!"
+            assert calls == [wanted]
+
+
+def test_update_of_siblings_without_resolver_is_a_conflict_and_writes_nothing(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "a")
+    bucket.put("k", "b")
+    with pytest.raises(ringlet.ConflictError, match="resolver") as caught:
+        bucket.update("k", lambda v: "gone")
+    assert sorted(s.value for s in caught.value.versioned.siblings) == ["a", "b"]
+    assert sorted(s.value for s in bucket.get("k").siblings) == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, StopIteration])
+def test_the_users_exception_leaves_update_as_itself_with_a_note(client, name, kind):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "tea")
+    mine = kind("mine")
+
+    def fail(value):
+        raise mine
+
+    with pytest.raises(kind) as caught:
+        bucket.update("k", fail)
+    assert caught.value is mine
+    assert any(f"{name}/k" in note and "attempt 1" in note for note in mine.__notes__)
+    frames = []
+    trace = mine.__traceback__
+    while trace is not None:
+        frames.append(trace.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    assert "fail" in frames
+    assert bucket.get("k").value == "tea"
+    assert bucket.update("k", lambda v: v + "!").value == "tea!"
+
+
+def test_an_exception_in_the_resolver_leaves_update_as_itself(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "a")
+    bucket.put("k", "b")
+    with pytest.raises(ZeroDivisionError):
+        bucket.update("k", lambda v: v, resolver=lambda siblings: 1 // 0)
+    assert len(bucket.get("k")) == 2
+
+
+def test_calls_inside_an_update_work_and_do_not_mix_up_events(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("other", "milk")
+
+    def change(value):
+        assert bucket.update("third", lambda v: "bread").value == "bread"
+        return bucket.get("other").value
+
+    assert bucket.update("k", change).value == "milk"
+
+
+def test_get_many_gives_a_result_for_every_key(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    for number in range(300):
+        bucket.put(f"k{number}", f"v{number}")
+    found = bucket.get_many([f"k{number}" for number in range(301)])
+    assert list(found) == [f"k{number}" for number in range(301)]
+    assert all(found[f"k{number}"].value == f"v{number}" for number in range(300))
+    assert not found["k300"]
+    assert bucket.get_many([]) == {}
+
+
+def test_get_many_returns_errors_beside_results(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "v")
+    found = bucket.get_many(["k"], r=200)
+    assert isinstance(found["k"], ringlet.RingletError) and found["k"].key == "k"
+
+
+def test_with_makes_a_new_bucket_and_leaves_the_old_one(client, name):
+    raw = client.bucket(name)
+    text = raw.with_(codec=ringlet.Text, timeout=2.0)
+    text.put("k", "tea")
+    assert text.get("k").value == "tea"
+    assert isinstance(raw.get("k").value, memoryview)
+    with pytest.raises(TypeError, match="nosuch"):
+        raw.with_(nosuch=1)
+
+
+def test_another_content_type_is_a_decode_error_that_keeps_the_bytes(client, name):
+    client.bucket(name, codec=ringlet.Text).put("k", "tea")
+    found = client.bucket(name, codec=ringlet.Json).get("k")
+    with pytest.raises(ringlet.DecodeError, match="wanted application/json .* got text/plain") as caught:
+        found.value
+    assert caught.value.raw == b"tea" and bytes(found.siblings[0].raw) == b"tea"
+
+
+def test_last_write_wins_keeps_one_value(name):
+    with ringlet.local_cluster(3, reconcile="lww") as cluster, cluster.connect(timeout=5.0) as client:
+        bucket = client.bucket(name, codec=ringlet.Text)
+        bucket.put("k", "a")
+        bucket.put("k", "b")
+        assert bucket.get("k").value == "b"
+
+
+@pytest.mark.parametrize("coordination", ["server", "client"])
+def test_either_coordination_gives_the_same(cluster, name, coordination):
+    with cluster.connect(timeout=5.0, coordination=coordination) as client:
+        bucket = client.bucket(name, codec=ringlet.Json, resolver=resolvers.union())
+        bucket.put("k", ["tea"])
+        bucket.put("k", ["milk"])
+        assert bucket.update("k", lambda v: v + ["rye"]).value == ["milk", "tea", "rye"]
+
+
+def test_admin_tells_status_ring_and_replicas(client, name):
+    client.bucket(name, codec=ringlet.Text).put("k", "tea", w=3)
+    assert isinstance(client.admin("status"), dict)
+    assert len(client.admin("ring")["members"]) == 3
+    replicas = client.admin("key.inspect", bucket=name, key="k")["replicas"]
+    assert len(replicas) == 3
+    assert client.admin("key.inspect", bucket=name, key=b"k")["replicas"] == replicas
+
+
+def test_writes_go_on_while_a_node_is_dead(name):
+    with ringlet.local_cluster(5) as cluster, cluster.connect(timeout=5.0) as client:
+        bucket = client.bucket(name, codec=ringlet.Json, resolver=resolvers.union())
+        cluster.kill(0)
+        cluster.kill(1)
+        for number in range(20):
+            bucket.update(f"k{number}", lambda v: (v or []) + ["tea"])
+        cluster.restart(0)
+        cluster.restart(1)
+        assert all(bucket.get(f"k{number}").value == ["tea"] for number in range(20))
+
+
+def test_quorum_not_met_says_the_numbers(name):
+    with ringlet.local_cluster(3) as cluster, cluster.connect(timeout=1.0) as client:
+        client.bucket(name).put("k", b"v")
+        cluster.kill(1)
+        cluster.kill(2)
+        with pytest.raises(ringlet.TransientError) as caught:
+            client.bucket(name).put("k", b"w", w=3, strict=True)
+        assert caught.value.key == "k" and caught.value.retryable
+        assert "3" in str(caught.value)
+
+
+def dots_of(found):
+    return {(sibling.dot.node, sibling.dot.epoch): sibling.dot.counter for sibling in found.siblings}
+
+
+def test_R4_4_f_golden_example_D1_to_D5(client, name):
+    """D1 and D2 at one coordinator, D3 and D4 from D2 at the same time, D5 replaces both.
+
+    Who mints is the cluster's choice; the relations are the paper's whoever it is. The exact contexts with
+    Sx, Sy, Sz are checked in the C++ unit test of the same name.
+    """
+    bucket = client.bucket(name, codec=ringlet.Text)
+    d1 = bucket.put("d", "D1")
+    d2 = bucket.put("d", "D2", d1)
+    assert d1.context < d2.context and not d2.context < d1.context
+    assert bucket.get("d").value == "D2"
+    d3 = bucket.put("d", "D3", d2)
+    d4 = bucket.put("d", "D4", d2)
+    both = bucket.get("d")
+    assert sorted(s.value for s in both.siblings) == ["D3", "D4"]
+    dots = [s.dot for s in both.siblings]
+    assert len(set(dots)) == 2
+    assert d2.context < both.context and d3.context <= both.context and d4.context <= both.context
+    d5 = bucket.put("d", "D5", both)
+    assert both.context < d5.context
+    assert bucket.get("d").value == "D5"
+    explained = bucket.get("d").explain()
+    assert len(explained["versions"]) == 1 and str(explained)
+    sibling = bucket.get("d").siblings[0]
+    assert all(dot.counter < sibling.dot.counter for dot in dots
+               if (dot.node, dot.epoch) == (sibling.dot.node, sibling.dot.epoch))
