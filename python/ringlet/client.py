@@ -281,15 +281,23 @@ class Bucket(Generic[T]):
         spec = self._call_spec(call)
         found: dict[Key, Versioned[T] | RingletError] = {}
         waiting = list(targets.items())
+        begun = in_flight = 0
         with _calls.borrowed_queue() as queue:
-            started: list[Key] = []
-            while len(found) < len(targets):
-                while len(started) < len(waiting) and len(started) - len(found) < 256:
-                    key, target = waiting[len(started)]
-                    _calls.submit(queue, core, _core.GET, target, spec, tag=len(started))
-                    started.append(key)
+            while begun < len(waiting) or in_flight:
+                if begun < len(waiting) and in_flight < 256:
+                    key, target = waiting[begun]
+                    try:
+                        _calls.submit(queue, core, _core.GET, target, spec, tag=begun)
+                        in_flight += 1
+                    except ClientClosed:
+                        raise
+                    except RingletError as error:  # of this key only: too large, empty, …
+                        found[key] = error
+                    begun += 1
+                    continue
                 tag, reply, failure, _ = _calls.next_event(queue, None)
-                key = started[tag]
+                in_flight -= 1
+                key = waiting[tag][0]
                 try:
                     found[key] = read_reply(_calls.done(reply, failure, key), self._codec, key)
                 except RingletError as error:
