@@ -18,6 +18,10 @@ bool was_asked(const std::vector<Asked>& asked, NodeId node) {
   return std::any_of(asked.begin(), asked.end(), [&](const Asked& a) { return a.node == node; });
 }
 
+Duration next_patience(Duration patience, int times_asked) {
+  return patience * (std::int64_t{1} << std::min(times_asked, 6));
+}
+
 std::string sentence(const char* verb, const Key& key, const Participants& participants,
                      const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
                      bool strict) {
@@ -31,8 +35,10 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
   for (const Asked& a : asked) {
     if (a.what == Asked::For::keep || a.reply == Reply::yes) continue;
     reasons += (reasons.empty() ? "" : ", ") + participants.name(a.node);
-    if (a.reply == Reply::silent) reasons += " silent";
-    if (a.reply == Reply::waiting) reasons += " not heard yet";
+    if (a.open()) {
+      bool was_silent = a.reply == Reply::silent || a.times > 1;
+      reasons += was_silent ? " silent" : " not heard yet";
+    }
     if (a.reply == Reply::unreachable) reasons += " unreachable";
     if (a.reply == Reply::refused) reasons += std::string(" refused: ") + name_of(a.why);
   }

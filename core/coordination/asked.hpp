@@ -11,7 +11,8 @@ namespace ringlet {
 
 enum class Reply { waiting, silent, yes, refused, unreachable };
 
-// One question to one node. `silent` means that patience ran out; the answer is still welcome.
+// What one node was asked. `silent` means that patience ran out; the answer is still welcome, and when
+// nobody else is left the node is asked again, with twice the patience: a message may have been lost.
 struct Asked {
   NodeId node;
   Instant until;
@@ -19,6 +20,8 @@ struct Asked {
   Code why = Code::ok;      // refused: the reason given
   std::size_t slot = 0;     // put: the owner it stores for
   enum class For { vote, mint, keep } what = For::vote;  // keep: a last-resort hint, no vote
+  bool may_mint = false;    // a MintPut is on its way or was answered by nobody
+  int times = 1;            // asked
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 
@@ -33,6 +36,9 @@ struct Participants {
 };
 
 bool was_asked(const std::vector<Asked>& asked, NodeId node);
+
+// How long to wait for the answer to the next question to this node.
+Duration next_patience(Duration patience, int times_asked);
 
 // "put carts/alice: wanted 2 replicas within 300 ms, got 1 of 3 (n5 silent, n7 refused: overloaded)"
 std::string sentence(const char* verb, const Key& key, const Participants& participants,

@@ -95,12 +95,20 @@ void GetOperation::ask_a_fallback(Now now, Effects& out) {
 }
 
 // Nothing else is left: an opinion that somebody is gone is no reason to fail.
-void GetOperation::ask_the_down(Now now, Effects& out) {
+void GetOperation::ask_whoever_is_left(Now now, Effects& out) {
   if (planted(PlantedBug::no_fallback)) return;
   std::size_t last = plan_.strict ? plan_.participants.owners : plan_.participants.members->size();
   for (std::size_t i = 0; i < last && quorum_.count() + waiting() < plan_.wanted; ++i) {
     NodeId node = (*plan_.participants.members)[i];
     if (!was_asked(asked_, node)) ask(node, now, out);
+  }
+  for (Asked& asked : asked_) {
+    if (quorum_.count() + waiting() >= plan_.wanted) return;
+    if (asked.reply != Reply::silent || !counts(asked.node)) continue;
+    asked.reply = Reply::waiting;
+    asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
+    out.push_back(Send{asked.node, ReplicaGet{plan_.key}});
+    out.push_back(WakeAt{asked.until});
   }
 }
 
@@ -113,7 +121,7 @@ void GetOperation::give_up_on(Asked& asked, Reply reply, Now now, Effects& out) 
 }
 
 void GetOperation::settle(Now now, Effects& out) {
-  if (!answered_ && quorum_.verdict() == Verdict::pending) ask_the_down(now, out);
+  if (!answered_ && quorum_.verdict() == Verdict::pending) ask_whoever_is_left(now, out);
   if (!answered_ && quorum_.verdict() == Verdict::reached) answer(Status::ok(), now, out);
   if (!answered_ && quorum_.verdict() == Verdict::lost) fail(now, out);
   if (!answered_ || done_) return;

@@ -7,7 +7,7 @@
 //              repair, R5-e), without waiting for them
 //
 // The answer is the join of the first R distinct answers. Believed-down members are asked only when
-// without them R cannot be reached. With `strict` only owners are asked and only owners count.
+// without them R cannot be reached, and then the silent ones once more. With `strict` only owners are asked and only owners count.
 #pragma once
 
 #include <vector>
@@ -49,7 +49,7 @@ class GetOperation {
 
   void ask(NodeId node, Now now, Effects& out);
   void ask_a_fallback(Now now, Effects& out);
-  void ask_the_down(Now now, Effects& out);
+  void ask_whoever_is_left(Now now, Effects& out);
   void give_up_on(Asked& asked, Reply reply, Now now, Effects& out);
   void settle(Now now, Effects& out);
   void answer(Status status, Now now, Effects& out);

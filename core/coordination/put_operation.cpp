@@ -44,8 +44,11 @@ void PutOperation::on_message(NodeId from, const Message& message, Now now, Effe
     }
     return give_up_on(static_cast<std::size_t>(asked - asked_.data()), Reply::refused, now, out);
   }
-  count_stored(*asked);
-  if (auto* minted = std::get_if<Minted>(&message)) on_minted(*asked, *minted, now, out);
+  if (asked->open()) count_stored(*asked);
+  if (auto* minted = std::get_if<Minted>(&message)) {
+    asked->may_mint = false;
+    on_minted(*asked, *minted, now, out);
+  }
   settle(now, out);
 }
 
@@ -83,13 +86,19 @@ void PutOperation::abandon(const Status& status, Now now, Effects& out) {
 // ---- minting ----
 
 void PutOperation::ask_next_minter(Now now, Effects& out) {
-  NodeId minter = next_minter();
-  if (!minter) return;  // the vote tells: lost, or somebody silent may still answer
-  std::size_t slot = slot_to_mint_for(minter);
-  NodeId hint_for = is_owner_of(minter, slot) ? NodeId{} : members()[slot];
-  remember(minter, slot, Asked::For::mint, now, out);
-  out.push_back(Send{minter, MintPut{plan_.key, plan_.seen, plan_.write, hint_for,
-                                     plan_.durability}});
+  if (NodeId minter = next_minter()) {
+    std::size_t slot = slot_to_mint_for(minter);
+    remember(minter, slot, Asked::For::mint, now, out).may_mint = true;
+    return send_mint(minter, slot, out);
+  }
+  if (planted(PlantedBug::no_fallback)) return;
+  // Everybody was asked. Of the silent ones, who was asked least; the write id makes it safe.
+  Asked* again = nullptr;
+  for (Asked& asked : asked_) {
+    if (asked.reply != Reply::silent) continue;
+    if (again == nullptr || asked.times < again->times) again = &asked;
+  }
+  if (again != nullptr) ask_again(*again, now, out);
 }
 
 NodeId PutOperation::next_minter() const {
@@ -185,18 +194,31 @@ void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& o
 }
 
 // Nothing else is left: an opinion that somebody is gone is no reason to fail.
-void PutOperation::ask_the_down(Now now, Effects& out) {
+void PutOperation::ask_whoever_is_left(Now now, Effects& out) {
   if (planted(PlantedBug::no_fallback)) return;
   for (std::size_t slot = 0; slot < slots_.size() && may_fall_short(); ++slot) {
     if (!was_asked(asked_, members()[slot])) store_at(members()[slot], slot, now, out);
   }
-  if (plan_.strict) return;
-  while (may_fall_short()) {
+  while (may_fall_short() && !plan_.strict) {
     NodeId fallback = next_fallback(true);
     auto open = std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.stored; });
-    if (!fallback || open == slots_.end()) return;
+    if (!fallback || open == slots_.end()) break;
     store_at(fallback, static_cast<std::size_t>(open - slots_.begin()), now, out);
   }
+  for (Asked& asked : asked_) {
+    if (!may_fall_short()) return;
+    bool votes = asked.what != Asked::For::keep && (!plan_.strict || is_owner_of(asked.node, asked.slot));
+    if (asked.reply == Reply::silent && votes) ask_again(asked, now, out);
+  }
+}
+
+void PutOperation::ask_again(Asked& asked, Now now, Effects& out) {
+  asked.reply = Reply::waiting;
+  asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
+  out.push_back(WakeAt{asked.until});
+  if (!object_) return send_mint(asked.node, asked.slot, out);
+  asked.what = Asked::For::vote;
+  send_copy(asked.node, asked.slot, out);
 }
 
 void PutOperation::count_stored(Asked& asked) {
@@ -225,7 +247,7 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
 // ---- the answer ----
 
 void PutOperation::settle(Now now, Effects& out) {
-  if (!answered_ && object_ && quorum_.verdict() == Verdict::pending) ask_the_down(now, out);
+  if (!answered_ && object_ && quorum_.verdict() == Verdict::pending) ask_whoever_is_left(now, out);
   if (!answered_ && quorum_.verdict() == Verdict::reached) answer(Status::ok(), now, out);
   if (!answered_ && quorum_.verdict() == Verdict::lost) fail(now, out);
   if (!answered_ || done_) return;
@@ -238,7 +260,7 @@ void PutOperation::settle(Now now, Effects& out) {
   bool settled = std::all_of(slots_.begin(), slots_.end(), [](auto& s) { return s.settled(); });
   // A minter that is only slow has a version that nobody else knows of.
   bool minting = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
-    return a.open() && (a.what == Asked::For::mint || stored_by_.empty());
+    return a.open() && (a.may_mint || stored_by_.empty());
   });
   if ((settled || stored_by_.empty()) && !minting) return finish(out);
   if (now.instant >= linger_until_) {
@@ -309,19 +331,26 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
   return asked;
 }
 
+void PutOperation::send_mint(NodeId node, std::size_t slot, Effects& out) {
+  NodeId hint_for = is_owner_of(node, slot) ? NodeId{} : members()[slot];
+  out.push_back(Send{node, MintPut{plan_.key, plan_.seen, plan_.write, hint_for, plan_.durability}});
+}
+
 void PutOperation::send_copy(NodeId node, std::size_t slot, Effects& out) {
   NodeId hint_for = is_owner_of(node, slot) ? NodeId{} : members()[slot];
   out.push_back(Send{node, ReplicaPut{plan_.key, *object_, hint_for, plan_.durability}});
 }
 
-// The open question this may answer: Minted only a MintPut, Stored only a ReplicaPut.
+// The question this may answer: Minted only a MintPut, Stored only a ReplicaPut.
 Asked* PutOperation::question_for(NodeId node, const Message& message) {
   bool minted = std::holds_alternative<Minted>(message);
   bool refused = std::holds_alternative<Refused>(message);
   if (!minted && !refused && !std::holds_alternative<Stored>(message)) return nullptr;
   for (Asked& asked : asked_) {
-    if (asked.node != node || !asked.open()) continue;
-    if (refused || (asked.what == Asked::For::mint) == minted) return &asked;
+    if (asked.node != node) continue;
+    bool welcome = asked.open() || asked.reply == Reply::yes;
+    if (minted && asked.may_mint && welcome) return &asked;
+    if (!minted && asked.open() && (refused || asked.what != Asked::For::mint)) return &asked;
   }
   return nullptr;
 }

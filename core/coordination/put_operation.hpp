@@ -15,7 +15,8 @@
 //
 // The vote: W distinct members that stored the write, the minter and the fallbacks included
 // (`strict`: owners only). It is lost when too few are left that could, or at the deadline. The
-// answer goes out the moment it is settled. A reply after its node's patience still counts: that of
+// answer goes out the moment it is settled. While it is not and nobody else is left, silent ones are
+// asked again. A reply after its node's patience still counts: that of
 // an owner beside its fallback's, that of a second minter too (its object is joined to the first's).
 #pragma once
 
@@ -70,7 +71,8 @@ class PutOperation {
   void store_at(NodeId node, std::size_t slot, Now now, Effects& out);
   void replace_owner(std::size_t slot, Now now, Effects& out);
   void keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& out);
-  void ask_the_down(Now now, Effects& out);
+  void ask_whoever_is_left(Now now, Effects& out);
+  void ask_again(Asked& asked, Now now, Effects& out);
   void on_minted(Asked& asked, const Minted& minted, Now now, Effects& out);
   void count_stored(Asked& asked);
   void give_up_on(std::size_t index, Reply reply, Now now, Effects& out);
@@ -81,6 +83,7 @@ class PutOperation {
   void finish(Effects& out);
 
   Asked& remember(NodeId node, std::size_t slot, Asked::For what, Now now, Effects& out);
+  void send_mint(NodeId node, std::size_t slot, Effects& out);
   void send_copy(NodeId node, std::size_t slot, Effects& out);
   Asked* question_for(NodeId node, const Message& message);
   NodeId next_fallback(bool down) const;

@@ -122,3 +122,27 @@ TEST_CASE("the checker above finds each planted bug of availability") {
   CHECK(!refused(PlantedBug::none));
   CHECK(refused(PlantedBug::no_fallback));
 }
+
+TEST_CASE("R4.6-a a network that loses three messages in ten refuses nothing: the silent are asked again") {
+  const Key key{"carts", "alice"};
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    for (std::size_t members : {3u, 5u}) {
+      INFO("seed " << seed << ", " << members << " members");
+      CoordinationOptions options;
+      options.timeout = Duration::seconds(60);
+      World world(members, 3, options);
+      world.loss = 0.3;
+      world.random = Random(seed);
+      world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+      world.run();
+      world.coordinator.get(key, {}, world.now, world.remember());
+      world.run();
+      REQUIRE(world.replies.size() == 2);
+      CHECK(world.replies[0].status.is_ok());
+      CHECK(world.replies[1].status.is_ok());
+      CHECK(siblings(world.replies[1].object).size() <= 1);  // however often it was minted
+      CHECK(world.replies[0].tally.answered.size() <= members);
+      CHECK(world.coordinator.in_flight() == 0);
+    }
+  }
+}

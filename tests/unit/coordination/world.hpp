@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.hpp"
 #include "coordination/coordinator.hpp"
 
 namespace ringlet::test {
@@ -80,6 +81,11 @@ class World final : public Health {
     if (wire.empty()) return false;
     Coordinator::Outgoing out = std::move(wire.front());
     wire.pop_front();
+    if (random.chance(loss)) return true;
+    if (random.chance(loss)) {  // the answer is lost, what was asked is done
+      if (!moods.contains(out.to)) answer(out.to, out.message);
+      return true;
+    }
     switch (moods.contains(out.to) ? moods[out.to] : Mood::well) {
       case Mood::well:
         coordinator.on_reply(out.to, out.number, answer(out.to, out.message), now);
@@ -129,6 +135,8 @@ class World final : public Health {
   std::deque<Coordinator::Outgoing> wire;
   std::vector<NodeId> asked;
   std::vector<ClientReply> replies;
+  double loss = 0;  // of each message
+  Random random{1};
   Now now;
   Coordinator coordinator;
 };
