@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +59,10 @@ class Cluster:
         self._binary = binary
         self.nodes = [Node(f"n{i + 1}", address, directory / f"n{i + 1}")
                       for i, address in enumerate(free_addresses(nodes))]
+        # Told of every node's start and end; it outlives this program and ends what this program could not.
+        self._guard = subprocess.Popen([sys.executable, str(Path(__file__).with_name("guard.py"))], stdin=subprocess.PIPE,
+                                       text=True, bufsize=1, start_new_session=True)
+        self._guard_lock = threading.Lock()
         for node in self.nodes:
             node.directory.mkdir()
             (node.directory / "node.toml").write_text(self._configuration(node, reconcile, engine), "utf-8")
@@ -85,6 +91,7 @@ class Cluster:
                 [str(self._binary), "--config", str(node.directory / "node.toml")],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True)  # Ctrl-C is for this program, which then ends the nodes
+        self._tell_guard("+", node.process.pid)
 
     def wait_ready(self, node: Node, seconds: float = 20.0) -> None:
         """Until the node takes connections."""
@@ -114,6 +121,7 @@ class Cluster:
         if node.process is not None:
             node.process.send_signal(signal.SIGKILL)
             node.process.wait()
+            self._tell_guard("-", node.process.pid)
             node.process = None
 
     def crashed(self) -> list[Node]:
@@ -148,4 +156,14 @@ class Cluster:
                 node.process.kill()
                 node.process.wait()
         for node in self.nodes:
+            if node.process is not None:
+                self._tell_guard("-", node.process.pid)
             node.process = None
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        self._guard.wait()
+
+    def _tell_guard(self, sign: str, pid: int) -> None:
+        assert self._guard.stdin is not None
+        with self._guard_lock:
+            self._guard.stdin.write(f"{sign}{pid}\n")

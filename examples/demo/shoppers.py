@@ -7,6 +7,7 @@ acknowledged can be told from every other one when the carts are read at the end
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import threading
 import time
@@ -243,13 +244,20 @@ def shop(plan: Plan, stop: Event, down: Synchronized[int], counters: dict[str, S
     threads = [threading.Thread(target=shopper.run, args=(stop,), name="shopper") for shopper in shoppers]
     for thread in threads:
         thread.start()
+    parent = multiprocessing.parent_process()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(0.5)
+            if parent is not None and not parent.is_alive():
+                stop.set()  # nobody is left to shop for
     for shopper in shoppers:
         ledger.add(shopper.ledger)
         if shopper.failure is not None:
             failures.append(f"{type(shopper.failure).__name__}: {shopper.failure}")
     for client in clients:
         client.close()
-    result.send((ledger, failures))
+    try:
+        result.send((ledger, failures))
+    except BrokenPipeError:
+        pass
     result.close()
