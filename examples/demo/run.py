@@ -158,7 +158,8 @@ def shop_and_kill(cluster: Cluster, arguments: argparse.Namespace, baskets: list
         stop.set()
         seconds = time.monotonic() - start
         chaos.end()
-        ledger, failures = Ledger(), []
+        ledger = Ledger()
+        failures: list[str] = []
         for receive, worker in zip(results, workers, strict=True):
             try:
                 theirs, failed = receive.recv() if receive.poll(30.0) else (Ledger(), ["a process of shoppers does not end"])

@@ -20,7 +20,8 @@ from ringlet import resolvers
 
 
 def run_python(code: str, seconds: float = 20.0, **more) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(ringlet.__file__).parents[1])}
+    environment = {**os.environ,
+                   "PYTHONPATH": os.pathsep.join([str(Path(ringlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
     return subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True,
                           timeout=seconds, env=environment, **more)
 

@@ -88,4 +88,4 @@ def test_mypy_strict():
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
