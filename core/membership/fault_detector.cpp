@@ -51,13 +51,15 @@ Duration FaultDetector::patience(NodeId node) const {
   return std::clamp(wanted, options_.min_patience, options_.max_patience);
 }
 
-// TCP's smoothed round trip time (RFC 6298): an eighth of the way to each sample. One late answer
-// must not make everybody patient, so a sample counts no more than the longest patience.
+// Up fast, down slowly: reads are answered from memory and writes after a flush, and a mean of the
+// two would find every write late. One very late answer must not make everybody patient, so a
+// sample counts no more than half the longest patience.
 void FaultDetector::answer_took(NodeId node, Duration took) {
   State& state = nodes_[node];
-  std::int64_t sample = std::clamp<std::int64_t>(took.us, 0, options_.max_patience.us);
-  state.smoothed_us =
-      state.smoothed_us < 0 ? sample : state.smoothed_us + (sample - state.smoothed_us) / 8;
+  std::int64_t sample = std::clamp<std::int64_t>(took.us, 0, options_.max_patience.us / 2);
+  if (state.smoothed_us < 0) state.smoothed_us = sample;
+  std::int64_t step = sample - state.smoothed_us;
+  state.smoothed_us += step > 0 ? step / 4 : step / 64;
 }
 
 std::vector<NodeId> FaultDetector::due_pings(Instant now) {

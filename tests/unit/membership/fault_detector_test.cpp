@@ -107,7 +107,7 @@ TEST_CASE("patience is four times the smoothed answer time, within its limits") 
   CHECK(d.patience(B) == options.first_patience);
   for (int i = 0; i < 200; ++i) d.answer_took(B, Duration::millis(10));
   CHECK(d.patience(B) == Duration::millis(40));
-  for (int i = 0; i < 200; ++i) d.answer_took(B, Duration::micros(50));
+  for (int i = 0; i < 400; ++i) d.answer_took(B, Duration::micros(50));
   CHECK(d.patience(B) == options.min_patience);
   for (int i = 0; i < 200; ++i) d.answer_took(B, Duration::seconds(9));
   CHECK(d.patience(B) == options.max_patience);
@@ -119,6 +119,14 @@ TEST_CASE("one very late answer does not make everybody wait") {
   for (int i = 0; i < 50; ++i) d.answer_took(B, Duration::millis(1));
   d.answer_took(B, Duration::seconds(60));
   CHECK(d.patience(B) < Duration::millis(150));
+}
+
+TEST_CASE("fast reads do not make slow writes look silent") {
+  FaultDetector d = detector();
+  for (int i = 0; i < 1000; ++i) {
+    d.answer_took(B, i % 10 == 0 ? Duration::millis(30) : Duration::micros(100));
+    if (i > 100) REQUIRE(d.patience(B) > Duration::millis(30));
+  }
 }
 
 TEST_CASE("the same seed gives the same pings") {
