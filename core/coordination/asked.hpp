@@ -11,8 +11,9 @@ namespace ringlet {
 
 enum class Reply { waiting, silent, yes, refused, unreachable };
 
-// What one node was asked. `silent` means that patience ran out; the answer is still welcome, and when
-// nobody else is left the node is asked again, with twice the patience: a message may have been lost.
+// What one node was asked. `silent` means that patience ran out; the answer is still welcome, and
+// when nobody else is left the node is asked again, with twice the patience: a message may have
+// been lost.
 struct Asked {
   NodeId node;
   Instant until;
@@ -25,7 +26,7 @@ struct Asked {
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 
-// What both kinds of request are planned with. `members` outlives the operation (the ring holds it).
+// What both kinds of request are planned with. The ring holds `members`.
 struct Participants {
   std::shared_ptr<const Ring> ring;             // for the members' names
   const std::vector<NodeId>* members = nullptr; // all S in the order to try them, owners first
@@ -40,15 +41,15 @@ bool was_asked(const std::vector<Asked>& asked, NodeId node);
 // How long to wait for the answer to the next question to this node.
 Duration next_patience(Duration patience, int times_asked);
 
-// "put carts/alice: wanted 2 replicas within 300 ms, got 1 of 3 (n5 silent, n7 refused: overloaded)"
+// "put carts/alice: wanted 2 replicas within 300 ms, got 1 of 3 (n5 silent, n7 refused: …)"
 std::string sentence(const char* verb, const Key& key, const Participants& participants,
                      const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
                      bool strict);
 // unavailable: nobody could be asked; quorum_not_met: enough said no; timeout: at the deadline
 // somebody might still have answered.
 Code failure_code(const std::vector<Asked>& asked, bool lost);
-// Fills in asked, silent and refused. A request that went well did not wait for everybody: then only
-// those whose patience ran out are silent.
+// Fills in asked, silent and refused. A request that went well did not wait for everybody: then
+// only those whose patience ran out are silent.
 void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally);
 
 }  // namespace ringlet

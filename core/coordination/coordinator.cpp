@@ -18,7 +18,8 @@ using Operation = std::variant<GetOperation, PutOperation>;
 
 // A request and what its driver keeps for it.
 struct Machine {
-  Machine(Operation o, Coordinator::OnAnswer f) : operation(std::move(o)), on_answer(std::move(f)) {}
+  Machine(Operation o, Coordinator::OnAnswer f)
+      : operation(std::move(o)), on_answer(std::move(f)) {}
   Operation operation;
   Coordinator::OnAnswer on_answer;     // empty once called
   std::vector<std::uint64_t> numbers;  // of its messages without a reply
@@ -32,6 +33,29 @@ struct UnderWay {
   Instant sent;
 };
 
+// What others seem like, with one exception: nobody believes itself gone. Its own disk may be slow,
+// but asking somebody else about oneself would not help.
+class Others final : public Health {
+ public:
+  Others(NodeId self, Health& all) : self_(self), all_(all) {}
+  bool is_down(NodeId node) const override { return node != self_ && all_.is_down(node); }
+  Duration patience(NodeId node) const override { return all_.patience(node); }
+  void heard_from(NodeId node, Instant now) override {
+    if (node != self_) all_.heard_from(node, now);
+  }
+  void was_silent(NodeId node, Instant now) override {
+    if (node != self_) all_.was_silent(node, now);
+  }
+  void unreachable(NodeId node, Instant now) override {
+    if (node != self_) all_.unreachable(node, now);
+  }
+  void answer_took(NodeId node, Duration took) override { all_.answer_took(node, took); }
+
+ private:
+  NodeId self_;
+  Health& all_;
+};
+
 ClientReply failed(Code code, std::string message, bool maybe_applied = false) {
   ClientReply reply;
   reply.status = Status(code, std::move(message), maybe_applied);
@@ -40,10 +64,11 @@ ClientReply failed(Code code, std::string message, bool maybe_applied = false) {
 
 // What r or w means here: 0 is the cluster's default, which shrinks with a cluster that is smaller
 // than N (R4.3-b); a number the caller named does not.
-Result<std::size_t> wanted(const char* what, std::uint8_t named, std::uint8_t usual,
-                           std::uint32_t owners) {
+Result<std::size_t> wanted(const Key& key, const char* what, std::uint8_t named,
+                           std::uint8_t usual, std::uint32_t owners) {
   if (named > owners) {
-    return Status(Code::invalid_argument, std::string(what) + "=" + std::to_string(named) +
+    return Status(Code::invalid_argument, printable(key) + ": " + what + "=" +
+                                              std::to_string(named) +
                                               " was wanted, but a key has " +
                                               std::to_string(owners) + " replicas");
   }
@@ -56,7 +81,7 @@ Result<std::size_t> wanted(const char* what, std::uint8_t named, std::uint8_t us
 struct Coordinator::Impl {
   NodeId self;
   CoordinationOptions options;
-  Health& health;
+  Others health;
   std::shared_ptr<const Ring> ring;
   std::uint64_t last_machine = 0, last_number = 0;
   std::int64_t last_stamp_us = 0;
@@ -66,7 +91,7 @@ struct Coordinator::Impl {
   std::vector<Outgoing> outgoing;
   std::size_t unanswered = 0;
 
-  Impl(NodeId me, CoordinationOptions o, Health& h) : self(me), options(o), health(h) {}
+  Impl(NodeId me, CoordinationOptions o, Health& h) : self(me), options(o), health(me, h) {}
 
   // What get and put have in common: checks the options and finds the members. Not ok: why not.
   Status plan(const Key& key, const RequestOptions& request, Participants& participants,
@@ -178,9 +203,9 @@ void Coordinator::get(const Key& key, const RequestOptions& options, Now now, On
   GetOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
   if (!status) return on_answer(failed(status.code(), "get " + status.message()));
-  auto r = wanted("r", options.r, impl_->options.r,
+  auto r = wanted(key, "r", options.r, impl_->options.r,
                   static_cast<std::uint32_t>(plan.participants.owners));
-  if (!r) return on_answer(failed(r.status().code(), "get " + printable(key) + ": " + r.status().message()));
+  if (!r) return on_answer(failed(r.status().code(), "get " + r.status().message()));
   plan.key = key;
   plan.wanted = *r;
   plan.strict = options.strict;
@@ -196,9 +221,9 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
   PutOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
   if (!status) return on_answer(failed(status.code(), verb + status.message()));
-  auto w = wanted("w", options.w, impl_->options.w,
+  auto w = wanted(key, "w", options.w, impl_->options.w,
                   static_cast<std::uint32_t>(plan.participants.owners));
-  if (!w) return on_answer(failed(w.status().code(), verb + printable(key) + ": " + w.status().message()));
+  if (!w) return on_answer(failed(w.status().code(), verb + w.status().message()));
   plan.key = key;
   plan.wanted = *w;
   plan.strict = options.strict;

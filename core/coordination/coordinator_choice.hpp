@@ -17,12 +17,13 @@
 namespace ringlet {
 
 // Who mints first. `preference` holds all members, its first `n` are the owners; `self` and
-// `fastest_reader` may be nobody. With everybody believed down: the first owner. Nobody: no members.
+// `fastest_reader` may be nobody. With everybody believed down: the first owner. The answer is
+// nobody only when there are no members.
 NodeId choose_minter(const std::vector<NodeId>& preference, std::size_t n, NodeId self,
                      NodeId fastest_reader, const Health& health);
 
-// Whom a node must hand a client's write to; nobody: coordinate it here. An owner never hands on (it
-// may still let another owner mint first), nothing is handed on twice.
+// Whom a node must hand a client's write to; nobody: coordinate it here. An owner never hands on
+// (it may still let another owner mint first), nothing is handed on twice.
 NodeId forward_to(const std::vector<NodeId>& preference, std::size_t n, NodeId self,
                   NodeId fastest_reader, bool already_forwarded, Reconcile reconcile,
                   const Health& health);

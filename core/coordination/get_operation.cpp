@@ -138,9 +138,9 @@ void GetOperation::fail(Now now, Effects& out) {
   tally.got = static_cast<std::uint32_t>(quorum_.count());
   count_missing(asked_, false, tally);
   bool lost = quorum_.verdict() == Verdict::lost;
-  answer(Status(failure_code(asked_, lost), sentence("get", plan_.key, plan_.participants, asked_, tally,
-                                               plan_.timeout, plan_.strict)),
-         now, out);
+  std::string text = sentence("get", plan_.key, plan_.participants, asked_, tally, plan_.timeout,
+                              plan_.strict);
+  answer(Status(failure_code(asked_, lost), std::move(text)), now, out);
 }
 
 void GetOperation::answer(Status status, Now now, Effects& out) {

@@ -7,7 +7,8 @@
 //              repair, R5-e), without waiting for them
 //
 // The answer is the join of the first R distinct answers. Believed-down members are asked only when
-// without them R cannot be reached, and then the silent ones once more. With `strict` only owners are asked and only owners count.
+// without them R cannot be reached, and then the silent ones once more. With `strict` only owners
+// are asked and only owners count.
 #pragma once
 
 #include <vector>

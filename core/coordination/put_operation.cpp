@@ -139,10 +139,9 @@ void PutOperation::on_minted(Asked& asked, const Minted& minted, Now now, Effect
   // knows only the other one must learn it, or it would outlive the next write on this node alone.
   if (!sync(*object_, minted.object)) return;
   for (const Asked& other : asked_) {
-    bool has_the_first = other.reply == Reply::yes || (other.open() && other.what == Asked::For::vote);
-    if (has_the_first && other.node != minter && other.what != Asked::For::keep) {
-      send_copy(other.node, other.slot, out);
-    }
+    if (other.node == minter || other.what == Asked::For::keep) continue;
+    bool was_sent_the_first = other.open() && other.what == Asked::For::vote;
+    if (other.reply == Reply::yes || was_sent_the_first) send_copy(other.node, other.slot, out);
   }
 }
 
@@ -207,8 +206,7 @@ void PutOperation::ask_whoever_is_left(Now now, Effects& out) {
   }
   for (Asked& asked : asked_) {
     if (!may_fall_short()) return;
-    bool votes = asked.what != Asked::For::keep && (!plan_.strict || is_owner_of(asked.node, asked.slot));
-    if (asked.reply == Reply::silent && votes) ask_again(asked, now, out);
+    if (asked.reply == Reply::silent && votes(asked)) ask_again(asked, now, out);
   }
 }
 
@@ -235,8 +233,7 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
   Asked& asked = asked_[index];
   bool was_waited_for = asked.reply == Reply::waiting;
   asked.reply = reply;
-  bool votes = asked.what != Asked::For::keep && (!plan_.strict || is_owner_of(asked.node, asked.slot));
-  if (reply != Reply::silent && votes) quorum_.no();
+  if (reply != Reply::silent && votes(asked)) quorum_.no();
   if (was_waited_for) {
     if (object_) replace_owner(asked.slot, now, out);
     else if (!answered_ && quorum_.verdict() == Verdict::pending) ask_next_minter(now, out);
@@ -276,8 +273,9 @@ void PutOperation::fail(Now now, Effects& out) {
   count_missing(asked_, false, tally);
   const char* verb = plan_.write.tombstone ? "delete" : "put";
   bool lost = quorum_.verdict() == Verdict::lost;
-  Status status(failure_code(asked_, lost), sentence(verb, plan_.key, plan_.participants, asked_, tally,
-                                               plan_.timeout, plan_.strict));
+  std::string text = sentence(verb, plan_.key, plan_.participants, asked_, tally, plan_.timeout,
+                              plan_.strict);
+  Status status(failure_code(asked_, lost), std::move(text));
   status.set_maybe_applied(may_be_applied());
   answer(std::move(status), now, out);
 }
@@ -333,7 +331,8 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
 
 void PutOperation::send_mint(NodeId node, std::size_t slot, Effects& out) {
   NodeId hint_for = is_owner_of(node, slot) ? NodeId{} : members()[slot];
-  out.push_back(Send{node, MintPut{plan_.key, plan_.seen, plan_.write, hint_for, plan_.durability}});
+  out.push_back(
+      Send{node, MintPut{plan_.key, plan_.seen, plan_.write, hint_for, plan_.durability}});
 }
 
 void PutOperation::send_copy(NodeId node, std::size_t slot, Effects& out) {
@@ -369,11 +368,15 @@ bool PutOperation::somebody_waited_for(std::size_t slot) const {
   });
 }
 
+bool PutOperation::votes(const Asked& asked) const {
+  if (asked.what == Asked::For::keep) return false;
+  return !plan_.strict || is_owner_of(asked.node, asked.slot);
+}
+
 // Could those who stored it and those being waited for be too few?
 bool PutOperation::may_fall_short() const {
   auto waiting = std::count_if(asked_.begin(), asked_.end(), [&](const Asked& a) {
-    return a.reply == Reply::waiting && a.what != Asked::For::keep &&
-           (!plan_.strict || is_owner_of(a.node, a.slot));
+    return a.reply == Reply::waiting && votes(a);
   });
   return quorum_.count() + static_cast<std::size_t>(waiting) < plan_.wanted;
 }

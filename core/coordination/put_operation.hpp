@@ -1,9 +1,9 @@
 // One write (a delete is a write of a tombstone), from the first replica asked to the last owner
 // taken care of.
 //
-//   minting      ask one replica to give the write its dot: the preferred one, the other owners, the
-//                fallbacks (which keep it as a hint), at last those believed down. Whoever refuses
-//                or stays silent is followed by the next, with the same write id
+//   minting      ask one replica to give the write its dot: the preferred one, the other owners,
+//                the fallbacks (which keep it as a hint), at last those believed down. Whoever
+//                refuses or stays silent is followed by the next, with the same write id
 //   replicating  send the minted object to the other owners, or to the next fallback with a hint in
 //                place of one that is believed down, refuses or stays silent
 //   lingering    the caller has its answer; every owner that has no copy yet gets a hint somewhere,
@@ -15,9 +15,9 @@
 //
 // The vote: W distinct members that stored the write, the minter and the fallbacks included
 // (`strict`: owners only). It is lost when too few are left that could, or at the deadline. The
-// answer goes out the moment it is settled. While it is not and nobody else is left, silent ones are
-// asked again. A reply after its node's patience still counts: that of
-// an owner beside its fallback's, that of a second minter too (its object is joined to the first's).
+// answer goes out the moment it is settled; while it is not and nobody else is left, silent ones
+// are asked again. A reply after its node's patience still counts: that of an owner beside its
+// fallback's, that of a second minter too (its object is joined to the first's).
 #pragma once
 
 #include <optional>
@@ -89,6 +89,7 @@ class PutOperation {
   NodeId next_fallback(bool down) const;
   std::size_t slot_to_mint_for(NodeId minter) const;
   bool somebody_waited_for(std::size_t slot) const;
+  bool votes(const Asked& asked) const;
   bool may_fall_short() const;
   bool ends_the_request(Code code) const;
   bool may_be_applied() const;

@@ -1,4 +1,5 @@
-// A local opinion of who is gone (paper 4.8.3): asked when a request is planned, told what was heard.
+// A local opinion of who is gone (paper 4.8.3): asked when a request is planned, told what was
+// heard.
 #pragma once
 
 #include "base/ids.hpp"

@@ -69,6 +69,18 @@ TEST_CASE("inside a node that owns the key the node itself mints first") {
   CHECK(world.asked.at(0) == node_id_of("n2"));
 }
 
+TEST_CASE("a node does not believe itself gone, however slow its disk is") {
+  World world(3, 3, {}, "n2");
+  world.down.insert(world.self);
+  world.moods[world.self] = Mood::silent;
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  world.collect();
+  CHECK(world.asked.at(0) == world.self);
+  world.run();
+  CHECK(world.silences[world.self] == 0);
+  CHECK(world.replies.at(0).status.is_ok());
+}
+
 TEST_CASE("R4.5-d r or w above the number of replicas is the caller's mistake and names both") {
   World world(2, 3);
   RequestOptions options;
