@@ -11,7 +11,9 @@ from cluster import Cluster, Node, NodeFailed
 
 
 class Chaos(threading.Thread):
-    """Runs until ``end``; then all nodes are up again. ``down`` tells the shoppers how many are away."""
+    """Runs until ``end``; then all nodes are up again. ``down`` tells the shoppers how many are
+    away.
+    """
 
     def __init__(self, cluster: Cluster, seed: int, down: Synchronized[int]) -> None:
         super().__init__(name="chaos", daemon=True)
@@ -46,7 +48,9 @@ class Chaos(threading.Thread):
                     self._restart(node)
             crashed = self._cluster.crashed()
             if crashed:
-                raise NodeFailed(f"{crashed[0].name} ended by itself: {self._cluster.last_words(crashed[0])}")
+                raise NodeFailed(
+                    f"{crashed[0].name} ended by itself: {self._cluster.last_words(crashed[0])}"
+                )
             if now >= pause:
                 # Two at once as often as one; with fewer than four nodes W would not be left.
                 most = min(2, len(self._cluster.nodes) - 2)

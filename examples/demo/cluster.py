@@ -1,4 +1,6 @@
-"""The demo's cluster: real ringletd processes, each with a directory and a configuration file of its own."""
+"""The demo's cluster: real ringletd processes, each with a directory and a configuration file of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,23 @@ class Node:
 def find_binary(directory: Path | None) -> Path:
     """ringletd in ``directory``, or in one of this checkout's build directories."""
     root = Path(__file__).resolve().parents[2]
-    places = [directory] if directory is not None else [root / "build" / "release", root / "build" / "dev", root / "build"]
+    places = (
+        [directory]
+        if directory is not None
+        else [root / "build" / "release", root / "build" / "dev", root / "build"]
+    )
     for place in places:
-        for found in (place / "ringletd", place / "bin" / "ringletd", place / "core" / "daemon" / "ringletd"):
+        for found in (
+            place / "ringletd",
+            place / "bin" / "ringletd",
+            place / "core" / "daemon" / "ringletd",
+        ):
             if found.is_file() and os.access(found, os.X_OK):
                 return found
-    raise NodeFailed(f"there is no ringletd in {', '.join(map(str, places))}; build it with ./dev build, or give --bin DIR")
+    raise NodeFailed(
+        f"there is no ringletd in {', '.join(map(str, places))}; "
+        "build it with ./dev build, or give --bin DIR"
+    )
 
 
 def free_addresses(count: int) -> list[str]:
@@ -53,26 +66,52 @@ def free_addresses(count: int) -> list[str]:
 
 
 class Cluster:
-    """N nodes that can be killed and started again. ``stop`` ends each by its pid, whatever happened."""
+    """N nodes that can be killed and started again. ``stop`` ends each by its pid, whatever
+    happened.
+    """
 
-    def __init__(self, binary: Path, directory: Path, nodes: int, reconcile: str, engine: str = "wiredtiger") -> None:
+    def __init__(
+        self, binary: Path, directory: Path, nodes: int, reconcile: str, engine: str = "wiredtiger"
+    ) -> None:
         self._binary = binary
-        self.nodes = [Node(f"n{i + 1}", address, directory / f"n{i + 1}")
-                      for i, address in enumerate(free_addresses(nodes))]
-        # Told of every node's start and end; it outlives this program and ends what this program could not.
-        self._guard = subprocess.Popen([sys.executable, str(Path(__file__).with_name("guard.py"))], stdin=subprocess.PIPE,
-                                       text=True, bufsize=1, start_new_session=True)
+        self.nodes = [
+            Node(f"n{i + 1}", address, directory / f"n{i + 1}")
+            for i, address in enumerate(free_addresses(nodes))
+        ]
+        # Told of every node's start and end; it outlives this program and ends what this program
+        # could not.
+        self._guard = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("guard.py"))],
+            stdin=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
         self._guard_lock = threading.Lock()
         for node in self.nodes:
             node.directory.mkdir()
-            (node.directory / "node.toml").write_text(self._configuration(node, reconcile, engine), "utf-8")
+            (node.directory / "node.toml").write_text(
+                self._configuration(node, reconcile, engine), "utf-8"
+            )
 
     def _configuration(self, node: Node, reconcile: str, engine: str) -> str:
         lines = [
-            "[node]", f'name = "{node.name}"', f'listen = "{node.address}"', f'data_dir = "{node.directory / "data"}"',
-            f'engine = "{engine}"', "threads = 1", "",
-            "[cluster]", 'name = "demo"', f"n = {min(N, len(self.nodes))}", f"r = {min(R, len(self.nodes))}",
-            f"w = {min(W, len(self.nodes))}", "partitions = 64", f'reconcile = "{reconcile}"', 'durability = "log"', "",
+            "[node]",
+            f'name = "{node.name}"',
+            f'listen = "{node.address}"',
+            f'data_dir = "{node.directory / "data"}"',
+            f'engine = "{engine}"',
+            "threads = 1",
+            "",
+            "[cluster]",
+            'name = "demo"',
+            f"n = {min(N, len(self.nodes))}",
+            f"r = {min(R, len(self.nodes))}",
+            f"w = {min(W, len(self.nodes))}",
+            "partitions = 64",
+            f'reconcile = "{reconcile}"',
+            'durability = "log"',
+            "",
         ]
         for member in self.nodes:
             lines += ["[[members]]", f'name = "{member.name}"', f'address = "{member.address}"', ""]
@@ -89,8 +128,11 @@ class Cluster:
         with open(node.directory / "output.txt", "ab") as output:
             node.process = subprocess.Popen(
                 [str(self._binary), "--config", str(node.directory / "node.toml")],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True)  # Ctrl-C is for this program, which then ends the nodes
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )  # Ctrl-C is for this program, which then ends the nodes
         self._tell_guard("+", node.process.pid)
 
     def wait_ready(self, node: Node, seconds: float = 20.0) -> None:
@@ -99,13 +141,19 @@ class Cluster:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if node.process is not None and node.process.poll() is not None:
-                raise NodeFailed(f"{node.name} ended with status {node.process.returncode}: {self.last_words(node)}")
+                raise NodeFailed(
+                    f"{node.name} ended with status {node.process.returncode}: "
+                    f"{self.last_words(node)}"
+                )
             try:
                 socket.create_connection((host, int(port)), 0.2).close()
                 return
             except OSError:
                 time.sleep(0.02)
-        raise NodeFailed(f"{node.name} took no connection on {node.address} within {seconds:g} s: {self.last_words(node)}")
+        raise NodeFailed(
+            f"{node.name} took no connection on {node.address} within {seconds:g} s: "
+            f"{self.last_words(node)}"
+        )
 
     def last_words(self, node: Node) -> str:
         """The end of what it printed and logged."""
@@ -126,7 +174,11 @@ class Cluster:
 
     def crashed(self) -> list[Node]:
         """Nodes that ended although nobody killed them."""
-        return [node for node in self.nodes if node.process is not None and node.process.poll() is not None]
+        return [
+            node
+            for node in self.nodes
+            if node.process is not None and node.process.poll() is not None
+        ]
 
     def resident_mib(self) -> float:
         """Resident memory of all nodes."""
@@ -143,7 +195,9 @@ class Cluster:
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for those that are still there after five seconds."""
-        running = [node for node in self.nodes if node.process is not None and node.process.poll() is None]
+        running = [
+            node for node in self.nodes if node.process is not None and node.process.poll() is None
+        ]
         for node in running:
             assert node.process is not None
             node.process.terminate()

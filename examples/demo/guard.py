@@ -1,7 +1,7 @@
 """Ends the demo's nodes when the demo is gone without having done so (kill -9 of the demo itself).
 
-Reads "+PID" and "-PID" lines; at the end of the input kills what is left. The end comes when the demo's process
-ends, however it ends.
+Reads "+PID" and "-PID" lines; at the end of the input kills what is left. The end comes when the
+demo's process ends, however it ends.
 """
 
 from __future__ import annotations

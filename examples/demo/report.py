@@ -30,13 +30,21 @@ class Findings:
         """Acknowledged adds that nobody took out and that are in no cart."""
         lost = []
         for cart, items in self.ledger.acknowledged.items():
-            taken_out = self.ledger.removed.get(cart, set()) | self.ledger.unsure_removed.get(cart, set())
-            lost += [f"{cart}: {item}" for item in sorted(items - taken_out - self.finals.get(cart, frozenset()))]
+            taken_out = self.ledger.removed.get(cart, set()) | self.ledger.unsure_removed.get(
+                cart, set()
+            )
+            lost += [
+                f"{cart}: {item}"
+                for item in sorted(items - taken_out - self.finals.get(cart, frozenset()))
+            ]
         return lost
 
     def resurrected(self) -> int:
         """Removed items that a concurrent change brought back: allowed, and counted (R4.4-b)."""
-        return sum(len(items & self.finals.get(cart, frozenset())) for cart, items in self.ledger.removed.items())
+        return sum(
+            len(items & self.finals.get(cart, frozenset()))
+            for cart, items in self.ledger.removed.items()
+        )
 
     def broken(self) -> list[str]:
         """The promises that were not kept."""
@@ -58,8 +66,12 @@ class Findings:
             "refused_writes": self.ledger.refused,
             "resurrected_removes": self.resurrected(),
             "kills": self.kills,
-            "versions_per_read": {"1": versions[1], "2": versions[2], "3": versions[3],
-                                  "4+": sum(count for seen, count in versions.items() if seen >= 4)},
+            "versions_per_read": {
+                "1": versions[1],
+                "2": versions[2],
+                "3": versions[3],
+                "4+": sum(count for seen, count in versions.items() if seen >= 4),
+            },
             "get_ms": latencies(self.ledger.get_ms),
             "put_ms": latencies(self.ledger.put_ms),
             "replicas_equal": self.replicas_equal,
@@ -74,22 +86,34 @@ class Findings:
         removes = sum(len(items) for items in self.ledger.removed.values())
         lines = [
             "",
-            f"adds acknowledged   {data['acknowledged_adds']}  ({data['acknowledged_adds'] / self.seconds:.0f} a second, "
+            f"adds acknowledged   {data['acknowledged_adds']}  "
+            f"({data['acknowledged_adds'] / self.seconds:.0f} a second, "
             f"{len(self.ledger.carts)} carts)",
             f"adds lost           {data['lost_adds']}  (must be 0)",
-            f"writes refused      {data['refused_writes']}  (must be 0; {self.ledger.maybe_applied} of them may have happened)",
-            f"removes             {removes}, of which {data['resurrected_removes']} came back (allowed, counted)",
+            f"writes refused      {data['refused_writes']}  (must be 0; "
+            f"{self.ledger.maybe_applied} of them may have happened)",
+            f"removes             {removes}, of which {data['resurrected_removes']} came back "
+            "(allowed, counted)",
             f"kills               {data['kills']}",
             f"replicas byte-equal {'yes' if self.replicas_equal else 'NO'}",
-            "versions per read   " + "  ".join(f"{name}: {count / reads:.4%}" for name, count in data["versions_per_read"].items()),
+            "versions per read   "
+            + "  ".join(
+                f"{name}: {count / reads:.4%}" for name, count in data["versions_per_read"].items()
+            ),
             "",
             f"{'milliseconds':26}{'mean':>9}{'p50':>9}{'p99':>9}{'p99.9':>9}{'count':>9}",
         ]
         for name in ("get", "put"):
-            for when, title in (("during_kills", "while nodes are down"), ("otherwise", "otherwise")):
+            for when, title in (
+                ("during_kills", "while nodes are down"),
+                ("otherwise", "otherwise"),
+            ):
                 row = data[f"{name}_ms"][when]
-                lines.append(f"{name + ', ' + title:26}" + "".join(
-                    f"{row[column]:9.2f}" for column in ("mean", "p50", "p99", "p99.9")) + f"{row['count']:9}")
+                lines.append(
+                    f"{name + ', ' + title:26}"
+                    + "".join(f"{row[column]:9.2f}" for column in ("mean", "p50", "p99", "p99.9"))
+                    + f"{row['count']:9}"
+                )
         lines.append("")
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"refused: {why}" for why in self.ledger.refusals]
@@ -116,5 +140,10 @@ def _summary(times: list[float]) -> dict[str, float | int]:
     def percentile(share: float) -> float:
         return round(times[min(len(times) - 1, int(len(times) * share))], 3)
 
-    return {"count": len(times), "mean": round(sum(times) / len(times), 3), "p50": percentile(0.5),
-            "p99": percentile(0.99), "p99.9": percentile(0.999)}
+    return {
+        "count": len(times),
+        "mean": round(sum(times) / len(times), 3),
+        "p50": percentile(0.5),
+        "p99": percentile(0.99),
+        "p99.9": percentile(0.999),
+    }

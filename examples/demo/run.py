@@ -1,8 +1,9 @@
 """The demo: shared carts that take every change while the machines under them are killed.
 
-Run it with ./dev demo. Starts real nodes, lets shoppers fill carts with read-merge-write and the application's
-own merge, kills nodes with kill -9 meanwhile, then reads every replica and says what became of every
-acknowledged add. Exit status: 0 all promises kept, 1 one was broken, 2 the demo could not run.
+Run it with ./dev demo. Starts real nodes, lets shoppers fill carts with read-merge-write and the
+application's own merge, kills nodes with kill -9 meanwhile, then reads every replica and says what
+became of every acknowledged add. Exit status: 0 all promises kept, 1 one was broken, 2 the demo
+could not run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), *([] if "--installed" in sys.argv else [str(HERE.parents[1] / "python")])]
+sys.path[:0] = [
+    str(HERE),
+    *([] if "--installed" in sys.argv else [str(HERE.parents[1] / "python")]),
+]
 
 import ringlet  # noqa: E402
 
@@ -62,19 +66,58 @@ def main() -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="./dev demo", description="Shared carts that take every change while nodes are killed.")
+    parser = argparse.ArgumentParser(
+        prog="./dev demo", description="Shared carts that take every change while nodes are killed."
+    )
     parser.add_argument("--nodes", type=between(3, 64), default=5, help="ringletd processes (5)")
-    parser.add_argument("--shoppers", type=between(1, 256), default=16, help="shoppers, four of which share a cart (16)")
-    parser.add_argument("--seconds", type=between(1, 86400), default=30, help="how long they shop (30)")
-    parser.add_argument("--baskets", type=Path, default=HERE / "baskets.csv", metavar="FILE",
-                        help="one basket a line, items separated by commas (a small made-up file)")
-    parser.add_argument("--coordination", choices=("server", "client"), default="server", help="who runs the quorums (server)")
+    parser.add_argument(
+        "--shoppers",
+        type=between(1, 256),
+        default=16,
+        help="shoppers, four of which share a cart (16)",
+    )
+    parser.add_argument(
+        "--seconds", type=between(1, 86400), default=30, help="how long they shop (30)"
+    )
+    parser.add_argument(
+        "--baskets",
+        type=Path,
+        default=HERE / "baskets.csv",
+        metavar="FILE",
+        help="one basket a line, items separated by commas (a small made-up file)",
+    )
+    parser.add_argument(
+        "--coordination",
+        choices=("server", "client"),
+        default="server",
+        help="who runs the quorums (server)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings here, too")
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="of the shoppers' and the killer's choices (random)")
-    parser.add_argument("--reconcile", choices=("siblings", "lww"), default="siblings",
-                        help="lww: last write wins, which loses adds: the proof that this check can fail (siblings)")
-    parser.add_argument("--bin", type=Path, metavar="DIR", help="where ringletd is (this checkout's build directory)")
-    parser.add_argument("--installed", action="store_true", help="use the installed package ringlet, not this checkout's")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=None,
+        metavar="N",
+        help="of the shoppers' and the killer's choices (random)",
+    )
+    parser.add_argument(
+        "--reconcile",
+        choices=("siblings", "lww"),
+        default="siblings",
+        help="lww: last write wins, which loses adds: "
+        "the proof that this check can fail (siblings)",
+    )
+    parser.add_argument(
+        "--bin",
+        type=Path,
+        metavar="DIR",
+        help="where ringletd is (this checkout's build directory)",
+    )
+    parser.add_argument(
+        "--installed",
+        action="store_true",
+        help="use the installed package ringlet, not this checkout's",
+    )
     return parser.parse_args(argv)
 
 
@@ -105,15 +148,22 @@ def read_baskets(path: Path) -> list[list[str]]:
         if items and not line.startswith("#"):
             baskets.append(items)
     if not baskets:
-        raise CannotRun(f"--baskets: {path} has no basket: wanted items separated by commas, one basket a line")
+        raise CannotRun(
+            f"--baskets: {path} has no basket: wanted items separated by commas, one basket a line"
+        )
     return baskets
 
 
 def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]]) -> Findings:
     """Everything between the first node's start and the last replica's bytes."""
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
-    print(f"demo: {arguments.nodes} nodes, N=3 R=2 W=2, {arguments.shoppers} shoppers, {arguments.seconds} s, "
-          f"{arguments.coordination} coordination, {arguments.reconcile}, {len(baskets)} baskets, seed {seed}", flush=True)
+    print(
+        f"demo: {arguments.nodes} nodes, N=3 R=2 W=2, {arguments.shoppers} shoppers, "
+        f"{arguments.seconds} s, "
+        f"{arguments.coordination} coordination, {arguments.reconcile}, "
+        f"{len(baskets)} baskets, seed {seed}",
+        flush=True,
+    )
     for node in cluster.nodes:
         cluster.start(node)
     for node in cluster.nodes:
@@ -127,11 +177,22 @@ def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]
         print(f"demo: reading {len(ledger.carts)} carts from all their replicas", flush=True)
         finals = read_carts(client, sorted(ledger.carts), len(cluster.nodes))
         unequal = compare_replicas(client, sorted(ledger.carts))
-    return Findings(ledger, finals, kills, not unequal, unequal, arguments.coordination, arguments.reconcile, seconds, notes)
+    return Findings(
+        ledger,
+        finals,
+        kills,
+        not unequal,
+        unequal,
+        arguments.coordination,
+        arguments.reconcile,
+        seconds,
+        notes,
+    )
 
 
-def shop_and_kill(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]],
-                  seed: int) -> tuple[Ledger, int, float]:
+def shop_and_kill(
+    cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]], seed: int
+) -> tuple[Ledger, int, float]:
     """The shopping, with the live line."""
     context = multiprocessing.get_context("spawn")
     stop, down = context.Event(), context.Value("i", 0)
@@ -139,7 +200,10 @@ def shop_and_kill(cluster: Cluster, arguments: argparse.Namespace, baskets: list
     names = [f"s{number + 1}" for number in range(arguments.shoppers)]
     groups = [names[at : at + GROUP] for at in range(0, len(names), GROUP)]
     workers, results = [], []
-    for share in (groups[0::2], groups[1::2]):  # two processes: one interpreter would be the bottleneck
+    for share in (
+        groups[0::2],
+        groups[1::2],
+    ):  # two processes: one interpreter would be the bottleneck
         if not share:
             continue
         receive, send = context.Pipe(duplex=False)
@@ -162,7 +226,11 @@ def shop_and_kill(cluster: Cluster, arguments: argparse.Namespace, baskets: list
         failures: list[str] = []
         for receive, worker in zip(results, workers, strict=True):
             try:
-                theirs, failed = receive.recv() if receive.poll(30.0) else (Ledger(), ["a process of shoppers does not end"])
+                theirs, failed = (
+                    receive.recv()
+                    if receive.poll(30.0)
+                    else (Ledger(), ["a process of shoppers does not end"])
+                )
             except EOFError:
                 theirs, failed = Ledger(), ["a process of shoppers ended without its ledger"]
             ledger.add(theirs)
@@ -177,7 +245,14 @@ def shop_and_kill(cluster: Cluster, arguments: argparse.Namespace, baskets: list
     return ledger, chaos.kills, seconds
 
 
-def watch(seconds: float, start: float, chaos: Chaos, counters: dict[str, Any], workers: list[Any], cluster: Cluster) -> None:
+def watch(
+    seconds: float,
+    start: float,
+    chaos: Chaos,
+    counters: dict[str, Any],
+    workers: list[Any],
+    cluster: Cluster,
+) -> None:
     """The live line, twice a second on a terminal, else every five seconds."""
     terminal = sys.stdout.isatty()
     before, then = 0, start
@@ -186,9 +261,13 @@ def watch(seconds: float, start: float, chaos: Chaos, counters: dict[str, Any], 
         now = time.monotonic()
         adds = counters["adds"].value
         away = [node.name for node in cluster.nodes if node.process is None]
-        line = (f"{now - start:5.1f} s  {adds:7} adds  {(adds - before) / (now - then):6.0f}/s  {chaos.kills:3} kills  "
-                f"{counters['siblings'].value:5} merges of siblings  {counters['refused'].value:3} refused  "
-                f"{cluster.resident_mib():4.0f} MiB  {'down: ' + ' '.join(away) if away else 'all up'}")
+        line = (
+            f"{now - start:5.1f} s  {adds:7} adds  {(adds - before) / (now - then):6.0f}/s  "
+            f"{chaos.kills:3} kills  "
+            f"{counters['siblings'].value:5} merges of siblings  "
+            f"{counters['refused'].value:3} refused  "
+            f"{cluster.resident_mib():4.0f} MiB  {'down: ' + ' '.join(away) if away else 'all up'}"
+        )
         print(f"\r{line:110.110}" if terminal else line, end="" if terminal else "\n", flush=True)
         before, then = adds, now
         if chaos.failure is not None:
@@ -237,7 +316,11 @@ def compare_replicas(client: ringlet.Client, carts: list[str], seconds: float = 
     end = time.monotonic() + seconds
     unequal = carts
     while True:
-        unequal = [cart for cart in unequal if not same_everywhere(client.admin("key.inspect", bucket="carts", key=cart))]
+        unequal = [
+            cart
+            for cart in unequal
+            if not same_everywhere(client.admin("key.inspect", bucket="carts", key=cart))
+        ]
         if not unequal or time.monotonic() > end:
             return unequal
         time.sleep(0.3)

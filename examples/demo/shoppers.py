@@ -1,8 +1,8 @@
 """Shoppers: people who share carts and write down what they were promised.
 
-A process runs a few groups of shoppers, each shopper a thread. A group shares a client and, at any moment, a
-cart; after some baskets it takes a new cart. Every item is labelled with who added it, so an add that was
-acknowledged can be told from every other one when the carts are read at the end.
+A process runs a few groups of shoppers, each shopper a thread. A group shares a client and, at any
+moment, a cart; after some baskets it takes a new cart. Every item is labelled with who added it, so
+an add that was acknowledged can be told from every other one when the carts are read at the end.
 """
 
 from __future__ import annotations
@@ -42,8 +42,12 @@ class Ledger:
     """What shoppers were promised, and how long it took. Sent to the main process at the end."""
 
     acknowledged: dict[str, set[str]] = field(default_factory=dict)  # cart -> items
-    removed: dict[str, set[str]] = field(default_factory=dict)       # cart -> items, acknowledged removes
-    unsure_removed: dict[str, set[str]] = field(default_factory=dict)  # a remove that may have happened
+    removed: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # cart -> items, acknowledged removes
+    unsure_removed: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # a remove that may have happened
     carts: set[str] = field(default_factory=set)
     refused: int = 0
     maybe_applied: int = 0
@@ -54,8 +58,11 @@ class Ledger:
 
     def add(self, other: Ledger) -> None:
         """Puts another shopper's promises into this one."""
-        for mine, theirs in ((self.acknowledged, other.acknowledged), (self.removed, other.removed),
-                             (self.unsure_removed, other.unsure_removed)):
+        for mine, theirs in (
+            (self.acknowledged, other.acknowledged),
+            (self.removed, other.removed),
+            (self.unsure_removed, other.unsure_removed),
+        ):
             for cart, items in theirs.items():
                 mine.setdefault(cart, set()).update(items)
         self.carts |= other.carts
@@ -105,8 +112,15 @@ class Group:
 class Shopper:
     """Adds baskets line by line and now and then takes something out again."""
 
-    def __init__(self, name: str, group: Group, baskets: list[list[str]], seed: int, down: Synchronized[int],
-                 counters: dict[str, Synchronized[int]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        group: Group,
+        baskets: list[list[str]],
+        seed: int,
+        down: Synchronized[int],
+        counters: dict[str, Synchronized[int]],
+    ) -> None:
         self._name = name
         self._group = group
         self._baskets = baskets
@@ -127,7 +141,9 @@ class Shopper:
                     self._add(item)
                     if self._random.randrange(REMOVE_EVERY) == 0:
                         self._remove()
-        except BaseException as failure:  # a mistake of the demo, not of the cluster: shown by the main process
+        except (
+            BaseException
+        ) as failure:  # a mistake of the demo, not of the cluster: shown by the main process
             self.failure = failure
 
     def _add(self, item: str) -> None:
@@ -140,7 +156,9 @@ class Shopper:
 
     def _remove(self) -> None:
         """Takes out something that this shopper itself put in."""
-        cart = max(self.ledger.acknowledged, key=lambda name: int(name.rpartition("-")[2]), default=None)
+        cart = max(
+            self.ledger.acknowledged, key=lambda name: int(name.rpartition("-")[2]), default=None
+        )
         if cart is None:
             return
         gone = self.ledger.removed.get(cart, set()) | self.ledger.unsure_removed.get(cart, set())
@@ -155,7 +173,9 @@ class Shopper:
             self.ledger.unsure_removed.setdefault(cart, set()).add(label)
 
     def _change(self, cart: str, change: Any) -> str:
-        """One read-merge-write. "done": acknowledged; "maybe": it may have happened; "no": it did not."""
+        """One read-merge-write. "done": acknowledged; "maybe": it may have happened; "no": it did
+        not.
+        """
         self.ledger.carts.add(cart)
         watch = Stopwatch(self.ledger, self._down)
 
@@ -201,7 +221,9 @@ class Stopwatch:
         self.siblings = 0
 
     def read(self, versions: int) -> None:
-        """The function was asked. Only an update's first question is timed as a get; a later one ends a put."""
+        """The function was asked. Only an update's first question is timed as a get; a later one
+        ends a put.
+        """
         if self._start is not None:
             self._note(self._ledger.get_ms, self._start)
             self._start = None
@@ -225,23 +247,38 @@ class Stopwatch:
         where.append((self._was_down or self._down.value > 0, (time.monotonic() - start) * 1000))
 
 
-def shop(plan: Plan, stop: Event, down: Synchronized[int], counters: dict[str, Synchronized[int]],
-         result: Connection) -> None:
+def shop(
+    plan: Plan,
+    stop: Event,
+    down: Synchronized[int],
+    counters: dict[str, Synchronized[int]],
+    result: Connection,
+) -> None:
     """A process of shoppers, from start to its ledger."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's, which then sets `stop`
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is the main process's, which then sets `stop`
     ledger = Ledger()
     failures: list[str] = []
     clients = []
     shoppers = []
     for names in plan.groups:
-        client = ringlet.connect(plan.seeds, timeout=CALL_SECONDS, client_cluster="demo",
-                                 client_coordination=plan.coordination)
+        client = ringlet.connect(
+            plan.seeds,
+            timeout=CALL_SECONDS,
+            client_cluster="demo",
+            client_coordination=plan.coordination,
+        )
         clients.append(client)
         group = Group(names[0], client)
-        shoppers += [Shopper(name, group, plan.baskets, plan.seed, down, counters) for name in names]
-    threads = [threading.Thread(target=shopper.run, args=(stop,), name="shopper") for shopper in shoppers]
+        shoppers += [
+            Shopper(name, group, plan.baskets, plan.seed, down, counters) for name in names
+        ]
+    threads = [
+        threading.Thread(target=shopper.run, args=(stop,), name="shopper") for shopper in shoppers
+    ]
     for thread in threads:
         thread.start()
     parent = multiprocessing.parent_process()

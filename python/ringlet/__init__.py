@@ -2,7 +2,7 @@
 
 >>> import ringlet
 >>> with ringlet.local_cluster() as cluster:
-...     carts = cluster.connect().bucket("carts", codec=ringlet.Json, resolver=ringlet.resolvers.union())
+...     carts = cluster.connect().bucket("carts", codec=ringlet.Json)
 ...     cart = carts.update("alice", lambda items: (items or []) + ["tea"])
 ...     print(cart.value)
 ['tea']
@@ -42,10 +42,47 @@ from .versioned import Dot, Explanation, Resolver, Sibling, Versioned
 __version__: str = _version()
 
 __all__ = [
-    "RAW", "Bucket", "Buffer", "Client", "ClientClosed", "ClientForked", "Codec", "ConflictError", "Context",
-    "DataError", "Dataclass", "DecodeError", "Delete", "Dot", "Explanation", "InternalError", "InvalidContext",
-    "Json", "Keep", "Key", "KeyMissing", "LocalCluster", "Option", "OptionError", "Overloaded", "Pickle",
-    "QuorumNotMet", "Resolver", "RingletError", "Sibling", "Status", "Text", "Timeout", "TooLarge",
-    "TransientError", "Unavailable", "UpdateExhausted", "UsageError", "Versioned", "connect", "local_cluster",
-    "options", "resolvers",
+    "RAW",
+    "Bucket",
+    "Buffer",
+    "Client",
+    "ClientClosed",
+    "ClientForked",
+    "Codec",
+    "ConflictError",
+    "Context",
+    "DataError",
+    "Dataclass",
+    "DecodeError",
+    "Delete",
+    "Dot",
+    "Explanation",
+    "InternalError",
+    "InvalidContext",
+    "Json",
+    "Keep",
+    "Key",
+    "KeyMissing",
+    "LocalCluster",
+    "Option",
+    "OptionError",
+    "Overloaded",
+    "Pickle",
+    "QuorumNotMet",
+    "Resolver",
+    "RingletError",
+    "Sibling",
+    "Status",
+    "Text",
+    "Timeout",
+    "TooLarge",
+    "TransientError",
+    "Unavailable",
+    "UpdateExhausted",
+    "UsageError",
+    "Versioned",
+    "connect",
+    "local_cluster",
+    "options",
+    "resolvers",
 ]

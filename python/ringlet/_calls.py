@@ -1,8 +1,8 @@
 """How a call waits: submitted to a queue of its thread, drained there without the GIL.
 
-A thread borrows a queue for each call and gives it back when the call ended well. A call inside a resolver
-takes another queue, so its events never meet the outer call's. After any exception, Ctrl-C included, the
-queue is dropped, which cancels what was in flight.
+A thread borrows a queue for each call and gives it back when the call ended well. A call inside a
+resolver takes another queue, so its events never meet the outer call's. After any exception, Ctrl-C
+included, the queue is dropped, which cancels what was in flight.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def submit(
 ) -> None:
     """Starts a request; its events come with ``tag``."""
     try:
-        queue.submit(client, kind, tag, target.bucket, target.key, context, value, content_type, *spec)
+        queue.submit(
+            client, kind, tag, target.bucket, target.key, context, value, content_type, *spec
+        )
     except _core.CoreError as error:
         raise from_core_error(error, target.given) from None
 
@@ -137,7 +139,16 @@ def single(
     """One request from start to end."""
     failed: RingletError | None = None
     with borrowed_queue() as queue:
-        submit(queue, client, kind, target, spec, context=context, value=value, content_type=content_type)
+        submit(
+            queue,
+            client,
+            kind,
+            target,
+            spec,
+            context=context,
+            value=value,
+            content_type=content_type,
+        )
         if answer is not None:
             return finish(queue, target.given, answer)
         _, reply, failure, _ = next_event(queue, target.given)

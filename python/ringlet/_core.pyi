@@ -1,4 +1,6 @@
-"""The extension (bindings/python/core.cpp). python/tests/test_surface.py compares this with the module."""
+"""The extension (bindings/python/core.cpp). python/tests/test_surface.py compares this with the
+module.
+"""
 
 from typing import Final, TypeAlias
 

@@ -17,7 +17,15 @@ from . import _calls, _core
 from ._calls import Spec, Target
 from .codecs import RAW, Codec
 from .context import Context
-from .errors import ClientClosed, ClientForked, ConflictError, Key, RingletError, UsageError, from_core_error
+from .errors import (
+    ClientClosed,
+    ClientForked,
+    ConflictError,
+    Key,
+    RingletError,
+    UsageError,
+    from_core_error,
+)
 from .options import as_settings
 from .versioned import Resolver, Versioned, read_reply, read_siblings, resolve
 
@@ -31,7 +39,9 @@ _UNSET: Any = object()
 
 @final
 class Delete:
-    """What the function of ``update`` returns to delete the key: ``return ringlet.Delete()`` or the class."""
+    """What the function of ``update`` returns to delete the key: ``return ringlet.Delete()`` or the
+    class.
+    """
 
 
 @final
@@ -49,7 +59,8 @@ def connect(
     """Opens a client.
 
     Args:
-        seeds: where to find the cluster: ``"host:port"``, several separated by commas, or a sequence of them.
+        seeds: where to find the cluster: ``"host:port"``, several separated by commas, or a
+            sequence of them.
             Default: the environment's ``RINGLET_SEEDS``, else ``127.0.0.1:7400``.
         timeout: seconds a whole call may take, retries included.
         resolver: merges conflicts in ``update`` where neither the call nor the bucket has one.
@@ -100,19 +111,38 @@ class Client:
         strict: bool = False,
         durability: str | None = None,
     ) -> Bucket[T]:
-        """A bucket of keys, with how its values are read and merged. Costs nothing and sends nothing."""
-        return Bucket(self, _as_bytes("bucket name", name), codec=codec, resolver=resolver, r=r, w=w,
-                      timeout=timeout, strict=strict, durability=durability)
+        """A bucket of keys, with how its values are read and merged. Costs nothing and sends
+        nothing.
+        """
+        return Bucket(
+            self,
+            _as_bytes("bucket name", name),
+            codec=codec,
+            resolver=resolver,
+            r=r,
+            w=w,
+            timeout=timeout,
+            strict=strict,
+            durability=durability,
+        )
 
     def admin(self, command: str, *, timeout: float | None = None, **args: Any) -> Any:
         """For operators: ``"status"`` (node=…), ``"ring"``, ``"key.inspect"`` (bucket=…, key=…)."""
         if not isinstance(command, str):
             raise TypeError(f"admin wanted a command as text, got {type(command).__name__}")
-        sent = {f"{name}_hex" if isinstance(value, bytes) else name:
-                value.hex() if isinstance(value, bytes) else value for name, value in args.items()}
+        sent = {
+            f"{name}_hex" if isinstance(value, bytes) else name: value.hex()
+            if isinstance(value, bytes)
+            else value
+            for name, value in args.items()
+        }
         core = self._ready()
         try:
-            text = core.admin(command, json.dumps(sent), 0 if timeout is None else _milliseconds("timeout", timeout))
+            text = core.admin(
+                command,
+                json.dumps(sent),
+                0 if timeout is None else _milliseconds("timeout", timeout),
+            )
         except _core.CoreError as error:
             raise from_core_error(error) from None
         finally:
@@ -125,7 +155,9 @@ class Client:
         return self._closed
 
     def close(self, drain: float = 1.0) -> None:
-        """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest. Again: no effect."""
+        """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
+        Again: no effect.
+        """
         drain_ms = _milliseconds("drain", drain, least=0.0)
         if self._closed:
             return
@@ -142,7 +174,9 @@ class Client:
 
     def _ready(self) -> _core.Client:
         if self._pid != _calls.process.pid:
-            raise ClientForked(f"opened in pid {self._pid}, used in pid {_calls.process.pid}: open it after fork")
+            raise ClientForked(
+                f"opened in pid {self._pid}, used in pid {_calls.process.pid}: open it after fork"
+            )
         if self._closed:
             raise ClientClosed("the client is closed")
         return self._core
@@ -150,8 +184,12 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -166,10 +204,12 @@ class Client:
 
 
 class Bucket(Generic[T]):
-    """A bucket as one part of a program sees it: immutable, cheap, thread-safe. Made by ``Client.bucket``.
+    """A bucket as one part of a program sees it: immutable, cheap, thread-safe. Made by
+    ``Client.bucket``.
 
-    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count) and
-    ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``); ``with_`` sets them for good in a new Bucket.
+    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count)
+    and ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``); ``with_`` sets them for good in a new
+    Bucket.
     """
 
     def __init__(
@@ -187,14 +227,22 @@ class Bucket(Generic[T]):
     ) -> None:
         for member in ("content_type", "encode", "decode"):
             if not hasattr(codec, member):
-                raise TypeError(f"bucket wanted a codec, got {type(codec).__name__} without {member}")
+                raise TypeError(
+                    f"bucket wanted a codec, got {type(codec).__name__} without {member}"
+                )
         _check_resolver("bucket", resolver)
         self._client = client
         self._name = name
         self._codec = codec
         self._content_type = codec.content_type.encode("utf-8")
         self._resolver = resolver
-        self._options: dict[str, Any] = {"r": r, "w": w, "timeout": timeout, "strict": strict, "durability": durability}
+        self._options: dict[str, Any] = {
+            "r": r,
+            "w": w,
+            "timeout": timeout,
+            "strict": strict,
+            "durability": durability,
+        }
         self._spec = _spec(**self._options)
 
     @property
@@ -215,23 +263,41 @@ class Bucket(Generic[T]):
     ) -> Bucket[U]:
         """The same bucket with other settings; this one stays as it is."""
         asked = {"r": r, "w": w, "timeout": timeout, "strict": strict, "durability": durability}
-        options = {**self._options, **{name: value for name, value in asked.items() if value is not _UNSET}}
+        options = {
+            **self._options,
+            **{name: value for name, value in asked.items() if value is not _UNSET},
+        }
         mine: Any = self
-        return Bucket(self._client, self._name, codec=mine._codec if codec is _UNSET else codec,
-                      resolver=mine._resolver if resolver is _UNSET else resolver, **options)
+        return Bucket(
+            self._client,
+            self._name,
+            codec=mine._codec if codec is _UNSET else codec,
+            resolver=mine._resolver if resolver is _UNSET else resolver,
+            **options,
+        )
 
     def get(self, key: Key, **call: Any) -> Versioned[T]:
-        """All versions of a key. A missing key is no error: the answer is false and ``.value`` raises KeyMissing."""
+        """All versions of a key. A missing key is no error: the answer is false and ``.value``
+        raises KeyMissing.
+        """
         reply = self._run(_core.GET, key, call)
         return read_reply(reply, self._codec, key)
 
-    def put(self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Any) -> Versioned[T]:
+    def put(
+        self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Any
+    ) -> Versioned[T]:
         """Writes a version that replaces what ``context`` has seen, and what is there after it.
 
         Without context the write is blind: what is there stays, as a sibling.
         """
-        reply = self._run(_core.PUT, key, call, context=_context_bytes("put", context), value=self._codec.encode(value),
-                          content_type=self._content_type)
+        reply = self._run(
+            _core.PUT,
+            key,
+            call,
+            context=_context_bytes("put", context),
+            value=self._codec.encode(value),
+            content_type=self._content_type,
+        )
         return read_reply(reply, self._codec, key)
 
     def delete(self, key: Key, context: Context | Versioned[Any], **call: Any) -> None:
@@ -250,11 +316,11 @@ class Bucket(Generic[T]):
     ) -> Versioned[T]:
         """Reads, merges, changes, writes; again if other writers came between.
 
-        ``fn`` gets the value (merged by the resolver if there were siblings; None if there is none) and
-        returns the new one, or ``Delete``, or ``Keep``. It runs on this thread, perhaps several times, so
-        what it returns must be its only effect. An exception in it, or in the resolver, comes out of
-        ``update`` as it is, with a note, and nothing is written. Siblings without any resolver are a
-        ConflictError.
+        ``fn`` gets the value (merged by the resolver if there were siblings; None if there is none)
+        and returns the new one, or ``Delete``, or ``Keep``. It runs on this thread, perhaps several
+        times, so what it returns must be its only effect. An exception in it, or in the resolver,
+        comes out of ``update`` as it is, with a note, and nothing is written. Siblings without any
+        resolver are a ConflictError.
         """
         if not callable(fn):
             raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
@@ -273,7 +339,9 @@ class Bucket(Generic[T]):
         return read_reply(reply, self._codec, key)
 
     def get_many(self, keys: Iterable[Key], **call: Any) -> dict[Key, Versioned[T] | RingletError]:
-        """Independent gets at once: for each key what ``get`` would return, or the error it would raise."""
+        """Independent gets at once: for each key what ``get`` would return, or the error it would
+        raise.
+        """
         if isinstance(keys, str | bytes):
             raise TypeError(f"get_many wanted several keys, got one {type(keys).__name__}")
         targets = {key: self._target(key) for key in keys}
@@ -305,7 +373,13 @@ class Bucket(Generic[T]):
         self._client._logs.pull()
         return {key: found[key] for key in targets}
 
-    def _answer(self, merge: _core.Merge, key: Key, fn: Callable[[T | None], Any], resolver: Resolver[T] | None) -> None:
+    def _answer(
+        self,
+        merge: _core.Merge,
+        key: Key,
+        fn: Callable[[T | None], Any],
+        resolver: Resolver[T] | None,
+    ) -> None:
         reply = merge.siblings()
         siblings = read_siblings(reply, self._codec, key)
         living = [sibling for sibling in siblings if not sibling.deleted]
@@ -313,8 +387,12 @@ class Bucket(Generic[T]):
         def conflict() -> ConflictError:
             versioned = Versioned(siblings, Context._trusted(reply.context()), key=key)
             return ConflictError(
-                f"{self._where(key)}: {len(living)} versions were written at the same time and neither the call, "
-                "the bucket nor the client has a resolver", versioned=versioned, key=key)
+                f"{self._where(key)}: {len(living)} versions were written at the same "
+                "time and neither the call, "
+                "the bucket nor the client has a resolver",
+                versioned=versioned,
+                key=key,
+            )
 
         changed = fn(resolve(living, resolver, conflict) if living else None)
         if changed is Delete or isinstance(changed, Delete):
@@ -336,7 +414,9 @@ class Bucket(Generic[T]):
             return self._spec
         unknown = sorted(set(call) - set(self._options))
         if unknown:
-            raise TypeError(f"there is no call option {unknown[0]!r}; there are {', '.join(self._options)}")
+            raise TypeError(
+                f"there is no call option {unknown[0]!r}; there are {', '.join(self._options)}"
+            )
         return _spec(**{**self._options, **call})
 
     def _target(self, key: Key) -> Target:
@@ -347,7 +427,8 @@ class Bucket(Generic[T]):
         return f"{self._name.decode('utf-8', 'backslashreplace')}/{shown[:64]}"
 
     def __repr__(self) -> str:
-        return f"<ringlet.Bucket {self._name.decode('utf-8', 'backslashreplace')} with {self._codec!r}>"
+        name = self._name.decode("utf-8", "backslashreplace")
+        return f"<ringlet.Bucket {name} with {self._codec!r}>"
 
 
 class _Logs:
@@ -369,13 +450,20 @@ class _Logs:
             logging.getLogger(f"ringlet.{part}" if part else "ringlet").log(number, "%s", text)
 
 
-def _spec(*, r: int | None, w: int | None, timeout: float | None, strict: bool, durability: str | None) -> Spec:
+def _spec(
+    *, r: int | None, w: int | None, timeout: float | None, strict: bool, durability: str | None
+) -> Spec:
     if durability not in _DURABILITY:
         raise UsageError(f"durability: wanted 'buffer', 'log' or 'disk', got {durability!r}")
     if not isinstance(strict, bool):
         raise TypeError(f"strict: wanted True or False, got {type(strict).__name__}")
-    return Spec(0 if timeout is None else _milliseconds("timeout", timeout), _replicas("r", r), _replicas("w", w),
-                strict, _DURABILITY[durability])
+    return Spec(
+        0 if timeout is None else _milliseconds("timeout", timeout),
+        _replicas("r", r),
+        _replicas("w", w),
+        strict,
+        _DURABILITY[durability],
+    )
 
 
 def _replicas(name: str, count: int | None) -> int:
@@ -401,7 +489,9 @@ def _as_bytes(what: str, given: Key) -> bytes:
         try:
             return given.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise UsageError(f"{what}: wanted text that UTF-8 can say, got a lone surrogate at {error.start}") from None
+            raise UsageError(
+                f"{what}: wanted text that UTF-8 can say, got a lone surrogate at {error.start}"
+            ) from None
     if isinstance(given, bytes):
         return given
     raise TypeError(f"{what}: wanted str or bytes, got {type(given).__name__}")
@@ -419,7 +509,9 @@ def _context_bytes(call: str, context: Context | Versioned[Any] | None) -> bytes
 
 def _check_resolver(whose: str, resolver: object) -> None:
     if resolver is not None and not callable(resolver):
-        raise TypeError(f"{whose}: wanted a resolver, a function of siblings, got {type(resolver).__name__}")
+        raise TypeError(
+            f"{whose}: wanted a resolver, a function of siblings, got {type(resolver).__name__}"
+        )
 
 
 # Only so that an interpreter that ends closes what was left open; nothing else is shared.

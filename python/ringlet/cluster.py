@@ -19,15 +19,18 @@ from .versioned import Resolver
 def local_cluster(nodes: int = 3, *, data_dir: Path | None = None, **options: Any) -> LocalCluster:
     """Starts ``nodes`` real nodes (1 to 64) on free ports of 127.0.0.1, with their data in memory.
 
-    N is 3 (or ``nodes``, if fewer), R and W 2; ``n=``, ``r=``, ``w=``, ``reconcile="lww"`` and the other
-    ``cluster.*`` options of ``ringlet.options()`` change that.
+    N is 3 (or ``nodes``, if fewer), R and W 2; ``n=``, ``r=``, ``w=``, ``reconcile="lww"`` and the
+    other ``cluster.*`` options of ``ringlet.options()`` change that.
     """
     if isinstance(nodes, bool) or not isinstance(nodes, int):
         raise TypeError(f"nodes: wanted a number, got {type(nodes).__name__}")
     if not 1 <= nodes <= 64:
         raise UsageError(f"nodes: wanted 1 to 64, got {nodes}")
     if data_dir is not None:
-        raise OptionError("data_dir: nodes in this process keep their data in memory; for data on disk run ringletd")
+        raise OptionError(
+            "data_dir: nodes in this process keep their data in memory; "
+            "for data on disk run ringletd"
+        )
     return LocalCluster(as_settings(options, ("cluster", "node", "limits", "log", "client")), nodes)
 
 
@@ -51,7 +54,9 @@ class LocalCluster:
         """For ``connect``: ``127.0.0.1:41873,127.0.0.1:41874,…``."""
         return self._core.seeds
 
-    def connect(self, *, timeout: float = 1.0, resolver: Resolver[Any] | None = None, **options: Any) -> Client:
+    def connect(
+        self, *, timeout: float = 1.0, resolver: Resolver[Any] | None = None, **options: Any
+    ) -> Client:
         """A client of this cluster."""
         self._ready()
         if self._name is not None:
@@ -61,12 +66,14 @@ class LocalCluster:
         return client
 
     def kill(self, index: int) -> None:
-        """Node ``index`` (from 0) is gone at once, as with kill -9; its data are kept. Down already: no effect."""
+        """Node ``index`` (from 0) is gone at once, as with kill -9; its data are kept. Down
+        already: no effect.
+        """
         core = self._ready()
         self._run(lambda: core.kill(self._index(index)))
 
     def restart(self, index: int) -> None:
-        """Node ``index`` comes back on the same address with its data. Running already: no effect."""
+        """Node ``index`` comes back on the same address with its data. Running: no effect."""
         core = self._ready()
         self._run(lambda: core.restart(self._index(index)))
 
@@ -99,7 +106,9 @@ class LocalCluster:
 
     def _ready(self) -> _core.Cluster:
         if self._pid != _calls.process.pid:
-            raise ClientForked(f"started in pid {self._pid}, used in pid {_calls.process.pid}: start it after fork")
+            raise ClientForked(
+                f"started in pid {self._pid}, used in pid {_calls.process.pid}: start it after fork"
+            )
         if self._closed:
             raise UsageError("the local cluster is closed")
         return self._core
@@ -110,8 +119,12 @@ class LocalCluster:
     def __enter__(self) -> LocalCluster:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -119,4 +132,8 @@ class LocalCluster:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
     def __repr__(self) -> str:
-        return "<ringlet.LocalCluster, closed>" if self._closed else f"<ringlet.LocalCluster of {len(self)} nodes>"
+        return (
+            "<ringlet.LocalCluster, closed>"
+            if self._closed
+            else f"<ringlet.LocalCluster of {len(self)} nodes>"
+        )

@@ -31,7 +31,7 @@ class Codec(Protocol[T]):
         ...
 
     def encode(self, value: T) -> Buffer:
-        """The bytes of a value; must be the same for equal values if replicas are to be compared."""
+        """The bytes of a value; the same for equal values if replicas are to be compared."""
         ...
 
     def decode(self, raw: memoryview) -> T:
@@ -45,7 +45,9 @@ def media_type(content_type: str) -> str:
 
 
 class _Raw:
-    """Bytes as they are. In: anything with a contiguous buffer. Out: a read-only memoryview of the reply."""
+    """Bytes as they are. In: anything with a contiguous buffer. Out: a read-only memoryview of the
+    reply.
+    """
 
     content_type = OCTETS
 
@@ -95,9 +97,17 @@ class _Json:
     content_type = "application/json"
 
     def encode(self, value: Any) -> Buffer:
-        """NaN and infinities are refused: other languages cannot read them. Sets become sorted lists."""
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True,
-                          separators=(",", ":"), default=_plain)
+        """NaN and infinities are refused: other languages cannot read them. Sets become sorted
+        lists.
+        """
+        text = json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            sort_keys=True,
+            separators=(",", ":"),
+            default=_plain,
+        )
         return text.encode("utf-8")
 
     def decode(self, raw: memoryview) -> Any:
@@ -111,21 +121,29 @@ class _Json:
 def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"Json wanted dict, list, str, int, float, bool or None, got {type(value).__name__}")
+    raise TypeError(
+        f"Json wanted dict, list, str, int, float, bool or None, got {type(value).__name__}"
+    )
 
 
 class Pickle:
-    """Any Python object. Opt in with ``Pickle(trusted=True)``: whoever can write to the bucket can run
-    code in every process that reads it.
+    """Any Python object. Opt in with ``Pickle(trusted=True)``: whoever can write to the bucket can
+    run code in every process that reads it.
     """
 
     content_type = "application/x-python-pickle"
 
     def __init__(self, *, trusted: bool = False) -> None:
         if not trusted:
-            raise ValueError("Pickle runs code of whoever wrote the value; say Pickle(trusted=True) if you "
-                             "trust every writer of the bucket")
-        warnings.warn("ringlet.Pickle: reading a value runs code of whoever wrote it", UserWarning, stacklevel=2)
+            raise ValueError(
+                "Pickle runs code of whoever wrote the value; say Pickle(trusted=True) if you "
+                "trust every writer of the bucket"
+            )
+        warnings.warn(
+            "ringlet.Pickle: reading a value runs code of whoever wrote it",
+            UserWarning,
+            stacklevel=2,
+        )
 
     def encode(self, value: Any) -> Buffer:
         """Protocol 5."""
@@ -139,8 +157,8 @@ class Pickle:
 class Dataclass(Generic[D]):
     """A flat or nested dataclass as JSON: ``Dataclass(Cart)``.
 
-    Fields that a newer version added take their defaults; fields it does not know are a DecodeError,
-    so that an old program never writes back less than it read.
+    Fields that a newer version added take their defaults; fields it does not know are a
+    DecodeError, so that an old program never writes back less than it read.
     """
 
     content_type = "application/json"
@@ -171,7 +189,9 @@ def _build(cls: type[D], fields: Any) -> D:
     known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(fields) - set(known))
     if unknown:
-        raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ValueError(
+            f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(known)}"
+        )
     hints = _hints(cls)
     return cls(**{name: _fit(hints.get(name), value) for name, value in fields.items()})
 

@@ -9,14 +9,15 @@ from .errors import from_core_error
 
 
 class Context:
-    """What a read hands to the next write of the same key, so that the write replaces exactly what was read.
+    """What a read hands to the next write of the same key, so that the write replaces exactly what
+    was read.
 
-    Immutable and opaque. ``bytes(context)`` may be stored and used later, in any process and any language;
-    ``Context.from_bytes`` takes it back. It can be pickled.
+    Immutable and opaque. ``bytes(context)`` may be stored and used later, in any process and any
+    language; ``Context.from_bytes`` takes it back. It can be pickled.
 
-    ``a == b`` and the hash go by the bytes. The order goes by what was seen: ``a < b`` when b has seen all
-    that a has and more. Two contexts may be neither: ``a.concurrent_with(b)``. Comparing contexts of
-    different keys makes no sense and says concurrent.
+    ``a == b`` and the hash go by the bytes. The order goes by what was seen: ``a < b`` when b has
+    seen all that a has and more. Two contexts may be neither: ``a.concurrent_with(b)``. Comparing
+    contexts of different keys makes no sense and says concurrent.
     """
 
     __slots__ = ("_bytes",)
@@ -54,7 +55,9 @@ class Context:
         return self._compare(other) == 2
 
     def same_history(self, other: Context) -> bool:
-        """Whether both have seen the same, even if their bytes differ (they also remember who answered)."""
+        """Whether both have seen the same, even if their bytes differ (they also remember who
+        answered).
+        """
         if not isinstance(other, Context):
             raise TypeError(f"same_history wanted a Context, got {type(other).__name__}")
         return self._compare(other) == 0

@@ -1,7 +1,8 @@
 """What can go wrong, as exceptions.
 
-Catch by what you would do about it: ``TransientError`` (try again), ``UsageError`` (fix the program),
-``DataError`` (look at the data). ``maybe_applied`` says whether a write that failed may exist all the same.
+Catch by what you would do about it: ``TransientError`` (try again), ``UsageError`` (fix the
+program), ``DataError`` (look at the data). ``maybe_applied`` says whether a write that failed may
+exist all the same.
 """
 
 from __future__ import annotations
@@ -174,9 +175,11 @@ class ConflictError(DataError):
 
 
 class DecodeError(DataError):
-    """A value that the codec does not understand; ``raw`` has its bytes, ``content_type`` its type."""
+    """A value the codec cannot read; ``raw`` has its bytes, ``content_type`` its type."""
 
-    def __init__(self, message: str, *, raw: memoryview, content_type: str, key: Key | None = None) -> None:
+    def __init__(
+        self, message: str, *, raw: memoryview, content_type: str, key: Key | None = None
+    ) -> None:
         super().__init__(message, key=key)
         self.raw = bytes(raw)
         self.content_type = content_type

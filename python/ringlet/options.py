@@ -25,19 +25,35 @@ def options() -> list[Option]:
 
     ``client.refresh_ms`` is given as ``refresh_ms=5000`` or ``client_refresh_ms=5000``.
     """
-    return [Option(str(item["name"]), str(item.get("type", "")), str(item.get("default", "")), str(item.get("doc", "")))
-            for item in json.loads(_core.describe_options())]
+    return [
+        Option(
+            str(item["name"]),
+            str(item.get("type", "")),
+            str(item.get("default", "")),
+            str(item.get("doc", "")),
+        )
+        for item in json.loads(_core.describe_options())
+    ]
 
 
 def as_settings(given: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]:
-    """Keywords as the names and texts of the C ABI; short names are looked for in ``groups`` in turn."""
+    """Keywords as the names and texts of the C ABI; short names are looked for in ``groups`` in
+    turn.
+    """
     known = {option.name for option in options()}
     settings: dict[str, str] = {}
     for keyword, value in given.items():
-        candidates = [keyword, keyword.replace("_", ".", 1), *(f"{group}.{keyword}" for group in groups)]
+        candidates = [
+            keyword,
+            keyword.replace("_", ".", 1),
+            *(f"{group}.{keyword}" for group in groups),
+        ]
         name = next((candidate for candidate in candidates if candidate in known), None)
         if name is None:
-            raise OptionError(f"there is no option {keyword!r}; ringlet.options() lists those there are{_near(keyword, known)}")
+            raise OptionError(
+                f"there is no option {keyword!r}; ringlet.options() lists those there are"
+                f"{_near(keyword, known)}"
+            )
         settings[name] = as_text(keyword, value)
     return settings
 
@@ -52,7 +68,9 @@ def as_text(keyword: str, value: Any) -> str:
         return str(fspath(value))
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return ",".join(value)
-    raise OptionError(f"option {keyword}: wanted text, a number, true or false, got {type(value).__name__}")
+    raise OptionError(
+        f"option {keyword}: wanted text, a number, true or false, got {type(value).__name__}"
+    )
 
 
 def _near(keyword: str, known: Iterable[str]) -> str:

@@ -1,8 +1,9 @@
 """Ready-made merge functions, and the parts to build your own from.
 
-A resolver gets the living siblings, two or more, and returns the value that replaces them. It may be asked
-several times and on different machines, so it must be a function of the values alone: the order of the
-siblings, and whether they come at once or one after another, must not matter. All here keep that law.
+A resolver gets the living siblings, two or more, and returns the value that replaces them. It may
+be asked several times and on different machines, so it must be a function of the values alone: the
+order of the siblings, and whether they come at once or one after another, must not matter. All here
+keep that law.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def _values(siblings: Sequence[Sibling[Any]], name: str) -> list[Any]:
 
 
 def union() -> Resolver[Any]:
-    """All that any sibling has: sets, frozensets, lists (sorted, each item once), text (sorted lines).
+    """All that any sibling has: sets, frozensets, lists (sorted, each item once), text (sorted
+    lines).
 
     Nothing added is ever lost; something removed in one sibling and kept in another comes back.
     """
@@ -47,8 +49,10 @@ def union() -> Resolver[Any]:
         values = _values(siblings, "union")
         kind = type(values[0])
         if any(type(value) is not kind for value in values):
-            raise TypeError("union wanted siblings of one type, got "
-                            + ", ".join(sorted({type(value).__name__ for value in values})))
+            raise TypeError(
+                "union wanted siblings of one type, got "
+                + ", ".join(sorted({type(value).__name__ for value in values}))
+            )
         if issubclass(kind, set | frozenset):
             return kind().union(*values)
         if issubclass(kind, list | tuple):
@@ -62,8 +66,8 @@ def union() -> Resolver[Any]:
 
 
 def last_write() -> Resolver[Any]:
-    """The sibling with the latest wall clock; equal clocks go by the dot. The others are lost: that is its
-    price, and clocks of machines differ.
+    """The sibling with the latest wall clock; equal clocks go by the dot. The others are lost: that
+    is its price, and clocks of machines differ.
     """
 
     def resolve(siblings: Sequence[Sibling[Any]]) -> Any:
@@ -76,34 +80,42 @@ def last_write() -> Resolver[Any]:
 def counter() -> Resolver[Any]:
     """Counts by writer, ``{"alice": 3, "bob": 5}``: each writer's highest. The total is the sum.
 
-    Each writer must raise only its own entry. (Plain numbers cannot be merged: two siblings 4 and 5 do
-    not say whether one or two were added.)
+    Each writer must raise only its own entry. (Plain numbers cannot be merged: two siblings 4 and 5
+    do not say whether one or two were added.)
     """
 
     def resolve(siblings: Sequence[Sibling[Any]]) -> Any:
         highest: dict[str, Any] = {}
         for value in _values(siblings, "counter"):
             if not isinstance(value, Mapping):
-                raise TypeError(f"counter wanted a dict of writer to number, got {type(value).__name__}")
+                raise TypeError(
+                    f"counter wanted a dict of writer to number, got {type(value).__name__}"
+                )
             for writer, count in value.items():
                 if isinstance(count, bool) or not isinstance(count, int | float):
-                    raise TypeError(f"counter wanted a number for {writer!r}, got {type(count).__name__}")
+                    raise TypeError(
+                        f"counter wanted a number for {writer!r}, got {type(count).__name__}"
+                    )
                 highest[writer] = max(count, highest.get(writer, count))
         return dict(sorted(highest.items()))
 
     return resolve
 
 
-def merge_dict(fields: Mapping[str, Resolver[Any]] | None = None, *,
-               default: Resolver[Any] | None = None) -> Resolver[dict[str, Any]]:
+def merge_dict(
+    fields: Mapping[str, Resolver[Any]] | None = None, *, default: Resolver[Any] | None = None
+) -> Resolver[dict[str, Any]]:
     """Dicts field by field: ``merge_dict({"items": union(), "seen": counter()})``.
 
-    A field that only some siblings have is kept. Fields not named go to ``default``, or ``last_write()``.
+    A field that only some siblings have is kept. Fields not named go to ``default``, or
+    ``last_write()``.
     """
     named = dict(fields or {})
     for name, resolver in named.items():
         if not callable(resolver):
-            raise TypeError(f"merge_dict wanted a resolver for {name!r}, got {type(resolver).__name__}")
+            raise TypeError(
+                f"merge_dict wanted a resolver for {name!r}, got {type(resolver).__name__}"
+            )
     other = default or last_write()
 
     def resolve(siblings: Sequence[Sibling[Any]]) -> dict[str, Any]:
@@ -113,7 +125,11 @@ def merge_dict(fields: Mapping[str, Resolver[Any]] | None = None, *,
         names = sorted({name for sibling in siblings for name in sibling.value})
         merged: dict[str, Any] = {}
         for name in names:
-            having = [sibling.with_value(sibling.value[name]) for sibling in siblings if name in sibling.value]
+            having = [
+                sibling.with_value(sibling.value[name])
+                for sibling in siblings
+                if name in sibling.value
+            ]
             merged[name] = having[0].value if len(having) == 1 else named.get(name, other)(having)
         return merged
 
@@ -121,8 +137,8 @@ def merge_dict(fields: Mapping[str, Resolver[Any]] | None = None, *,
 
 
 def ordered_set(key: Callable[[Any], Any] | None = None) -> Resolver[list[Any]]:
-    """Lists in which each item is once, sorted by ``key`` (default: the item). The order is a function of
-    the items alone; the order in which they were added cannot survive a merge.
+    """Lists in which each item is once, sorted by ``key`` (default: the item). The order is a
+    function of the items alone; the order in which they were added cannot survive a merge.
     """
     by = key or (lambda item: item)
 
@@ -137,13 +153,15 @@ def ordered_set(key: Callable[[Any], Any] | None = None) -> Resolver[list[Any]]:
 
 
 def keep_all() -> Resolver[Any]:
-    """A list of every different value, for a person to choose from later. Lists are taken apart, so that
-    merging twice gives no lists in lists.
+    """A list of every different value, for a person to choose from later. Lists are taken apart, so
+    that merging twice gives no lists in lists.
     """
 
     def resolve(siblings: Sequence[Sibling[Any]]) -> list[Any]:
         values = _values(siblings, "keep_all")
-        parts = (part for value in values for part in (value if isinstance(value, list) else [value]))
+        parts = (
+            part for value in values for part in (value if isinstance(value, list) else [value])
+        )
         return _unique(parts, _canonical)
 
     return resolve

@@ -19,7 +19,9 @@ _UNREAD: Any = object()
 
 
 class Dot(NamedTuple):
-    """A version's identity: the counter-th version that a node made of the key in one of its epochs."""
+    """A version's identity: the counter-th version that a node made of the key in one of its
+    epochs.
+    """
 
     node: int
     epoch: int
@@ -56,7 +58,7 @@ class Sibling(Generic[T]):
         codec: Codec[T] = RAW,
         key: Key | None = None,
     ) -> None:
-        """Readers get siblings from Ringlet; make one yourself, with a value, to test a resolver."""
+        """Ringlet makes siblings; make one yourself, with a value, to test a resolver."""
         self._value = value
         self.raw = memoryview(raw).toreadonly()
         self.written_at = written_at
@@ -68,7 +70,9 @@ class Sibling(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The decoded value. KeyMissing: this version is a delete. DecodeError: the codec cannot read it."""
+        """The decoded value. KeyMissing: this version is a delete. DecodeError: the codec cannot
+        read it.
+        """
         if self._value is _UNREAD:
             if self.deleted:
                 raise KeyMissing(f"{_shown(self._key)}: this version is a delete", key=self._key)
@@ -77,11 +81,24 @@ class Sibling(Generic[T]):
 
     def with_value(self, value: U) -> Sibling[U]:
         """The same version with another value, for resolvers that look at a part of it."""
-        return Sibling(value, raw=self.raw, written_at=self.written_at, content_type=self.content_type,
-                       dot=self.dot, deleted=self.deleted, key=self._key)
+        return Sibling(
+            value,
+            raw=self.raw,
+            written_at=self.written_at,
+            content_type=self.content_type,
+            dot=self.dot,
+            deleted=self.deleted,
+            key=self._key,
+        )
 
     def __repr__(self) -> str:
-        what = "deleted" if self.deleted else f"{len(self.raw)} bytes" if self._value is _UNREAD else repr(self._value)
+        what = (
+            "deleted"
+            if self.deleted
+            else f"{len(self.raw)} bytes"
+            if self._value is _UNREAD
+            else repr(self._value)
+        )
         return f"<Sibling {what} written {self.written_at:%Y-%m-%dT%H:%M:%S.%f}Z>"
 
 
@@ -92,19 +109,31 @@ def decode(codec: Codec[T], raw: memoryview, content_type: str, key: Key | None)
     """Decodes with the type checked first; everything a codec may raise becomes DecodeError."""
     wanted, got = media_type(codec.content_type), media_type(content_type)
     if wanted != OCTETS and got not in ("", wanted):
-        raise DecodeError(f"{_shown(key)}: wanted {wanted} for {codec!r}, got {got} of {len(raw)} bytes",
-                          raw=raw, content_type=content_type, key=key)
+        raise DecodeError(
+            f"{_shown(key)}: wanted {wanted} for {codec!r}, got {got} of {len(raw)} bytes",
+            raw=raw,
+            content_type=content_type,
+            key=key,
+        )
     try:
         return codec.decode(raw)
     except DecodeError:
         raise
     except Exception as error:
-        raise DecodeError(f"{_shown(key)}: {codec!r} cannot read {len(raw)} bytes of "
-                          f"{content_type or 'no content type'}: {error}",
-                          raw=raw, content_type=content_type, key=key) from error
+        raise DecodeError(
+            f"{_shown(key)}: {codec!r} cannot read {len(raw)} bytes of "
+            f"{content_type or 'no content type'}: {error}",
+            raw=raw,
+            content_type=content_type,
+            key=key,
+        ) from error
 
 
-def resolve(siblings: Sequence[Sibling[T]], resolver: Resolver[T] | None, conflict: Callable[[], ConflictError]) -> T:
+def resolve(
+    siblings: Sequence[Sibling[T]],
+    resolver: Resolver[T] | None,
+    conflict: Callable[[], ConflictError],
+) -> T:
     """One value of living siblings, at least one: alone it is its own answer."""
     if len(siblings) == 1:
         return siblings[0].value
@@ -114,7 +143,9 @@ def resolve(siblings: Sequence[Sibling[T]], resolver: Resolver[T] | None, confli
 
 
 class Explanation:
-    """How a reply came about: who answered, which dots there are. ``print`` it, or look into ``data``."""
+    """How a reply came about: who answered, which dots there are. ``print`` it, or look into
+    ``data``.
+    """
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
@@ -139,8 +170,9 @@ class Explanation:
 class Versioned(Generic[T]):
     """A key's versions at one moment. Immutable; false when there is no value.
 
-    One value: ``v.value``. Several, made at the same time by writers that did not know of each other:
-    ``v.siblings``, and ``v.resolved(resolver)``. Writing with ``v`` as context replaces all of them.
+    One value: ``v.value``. Several, made at the same time by writers that did not know of each
+    other: ``v.siblings``, and ``v.resolved(resolver)``. Writing with ``v`` as context replaces all
+    of them.
     """
 
     __slots__ = ("_explain", "context", "key", "siblings")
@@ -166,7 +198,9 @@ class Versioned(Generic[T]):
 
     @property
     def living(self) -> tuple[Sibling[T], ...]:
-        """The siblings that are not deletes. A delete beside a value is no conflict: the value wins."""
+        """The siblings that are not deletes. A delete beside a value is no conflict: the value
+        wins.
+        """
         return tuple(sibling for sibling in self.siblings if not sibling.deleted)
 
     @property
@@ -178,9 +212,11 @@ class Versioned(Generic[T]):
         return resolve(living, None, self._conflict)
 
     def resolved(self, resolver: Resolver[T]) -> T:
-        """The value, with a conflict merged by ``resolver``. Nothing is written. KeyMissing: none."""
+        """The value, a conflict merged by ``resolver``; nothing is written. KeyMissing: none."""
         if not callable(resolver):
-            raise TypeError(f"resolved wanted a function of siblings, got {type(resolver).__name__}")
+            raise TypeError(
+                f"resolved wanted a function of siblings, got {type(resolver).__name__}"
+            )
         living = self.living
         if not living:
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
@@ -192,8 +228,12 @@ class Versioned(Generic[T]):
 
     def _conflict(self) -> ConflictError:
         return ConflictError(
-            f"{_shown(self.key)}: wanted one value, there are {len(self.living)} written at the same time; "
-            "look at .siblings, or merge them with .resolved(resolver) or Bucket.update", versioned=self, key=self.key)
+            f"{_shown(self.key)}: wanted one value, there are {len(self.living)} "
+            "written at the same time; "
+            "look at .siblings, or merge them with .resolved(resolver) or Bucket.update",
+            versioned=self,
+            key=self.key,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.living)
@@ -214,18 +254,28 @@ def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple
     """The versions in a reply, whose bytes they keep alive."""
     out: list[Sibling[T]] = []
     for index in range(reply.count):
-        out.append(Sibling(
-            raw=memoryview(reply.value(index)),
-            written_at=_EPOCH + timedelta(milliseconds=reply.written_ms(index)),
-            content_type=reply.content_type(index).decode("utf-8", "replace"),
-            dot=Dot.from_bytes(reply.dot(index)), deleted=reply.is_tombstone(index), codec=codec, key=key))
+        out.append(
+            Sibling(
+                raw=memoryview(reply.value(index)),
+                written_at=_EPOCH + timedelta(milliseconds=reply.written_ms(index)),
+                content_type=reply.content_type(index).decode("utf-8", "replace"),
+                dot=Dot.from_bytes(reply.dot(index)),
+                deleted=reply.is_tombstone(index),
+                codec=codec,
+                key=key,
+            )
+        )
     return tuple(out)
 
 
 def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versioned[T]:
     """A reply as users see it."""
-    return Versioned(read_siblings(reply, codec, key), Context._trusted(reply.context()), key=key,
-                     explain=reply.explain)
+    return Versioned(
+        read_siblings(reply, codec, key),
+        Context._trusted(reply.context()),
+        key=key,
+        explain=reply.explain,
+    )
 
 
 def _shown(key: Key | None) -> str:

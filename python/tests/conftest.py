@@ -1,4 +1,4 @@
-"""One local cluster for the tests that leave it as it was; those that kill nodes start their own."""
+"""One local cluster for tests that leave it as it was; those that kill nodes start their own."""
 
 from __future__ import annotations
 

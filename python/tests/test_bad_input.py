@@ -11,65 +11,79 @@ import ringlet
 E = ringlet
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda: ringlet.connect("nonsense"), E.UsageError, "nonsense"),
-    (lambda: ringlet.connect("127.0.0.1:99999"), E.UsageError, "99999"),
-    (lambda: ringlet.connect(""), E.UsageError, "seed"),
-    (lambda: ringlet.connect([]), E.UsageError, "seed"),
-    (lambda: ringlet.connect([7]), TypeError, "int"),
-    (lambda: ringlet.connect("127.0.0.1:1", timeout=0), E.UsageError, "timeout.*0"),
-    (lambda: ringlet.connect("127.0.0.1:1", timeout=-1), E.UsageError, "timeout.*-1"),
-    (lambda: ringlet.connect("127.0.0.1:1", timeout=float("nan")), E.UsageError, "nan"),
-    (lambda: ringlet.connect("127.0.0.1:1", timeout=1e9), E.UsageError, "3600"),
-    (lambda: ringlet.connect("127.0.0.1:1", timeout="1"), TypeError, "timeout.*str"),
-    (lambda: ringlet.connect("127.0.0.1:1", resolver=3), TypeError, "resolver.*int"),
-    (lambda: ringlet.connect("127.0.0.1:1", coordinatoin="client"), E.OptionError, "coordinatoin.*did you mean 'coordination'"),
-    (lambda: ringlet.connect("127.0.0.1:1", coordination="nobody"), E.UsageError, "nobody"),
-    (lambda: ringlet.connect("127.0.0.1:1", coordination=object()), E.OptionError, "coordination.*object"),
-    (lambda: ringlet.local_cluster(0), E.UsageError, "1 to 64, got 0"),
-    (lambda: ringlet.local_cluster(65), E.UsageError, "65"),
-    (lambda: ringlet.local_cluster("3"), TypeError, "str"),
-    (lambda: ringlet.local_cluster(3, data_dir="/tmp"), E.OptionError, "data_dir"),
-    (lambda: ringlet.local_cluster(3, nosuch=1), E.OptionError, "nosuch"),
-    (lambda: ringlet.local_cluster(3, reconcile="maybe"), E.UsageError, "maybe"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: ringlet.connect("nonsense"), E.UsageError, "nonsense"),
+        (lambda: ringlet.connect("127.0.0.1:99999"), E.UsageError, "99999"),
+        (lambda: ringlet.connect(""), E.UsageError, "seed"),
+        (lambda: ringlet.connect([]), E.UsageError, "seed"),
+        (lambda: ringlet.connect([7]), TypeError, "int"),
+        (lambda: ringlet.connect("127.0.0.1:1", timeout=0), E.UsageError, "timeout.*0"),
+        (lambda: ringlet.connect("127.0.0.1:1", timeout=-1), E.UsageError, "timeout.*-1"),
+        (lambda: ringlet.connect("127.0.0.1:1", timeout=float("nan")), E.UsageError, "nan"),
+        (lambda: ringlet.connect("127.0.0.1:1", timeout=1e9), E.UsageError, "3600"),
+        (lambda: ringlet.connect("127.0.0.1:1", timeout="1"), TypeError, "timeout.*str"),
+        (lambda: ringlet.connect("127.0.0.1:1", resolver=3), TypeError, "resolver.*int"),
+        (
+            lambda: ringlet.connect("127.0.0.1:1", coordinatoin="client"),
+            E.OptionError,
+            "coordinatoin.*did you mean 'coordination'",
+        ),
+        (lambda: ringlet.connect("127.0.0.1:1", coordination="nobody"), E.UsageError, "nobody"),
+        (
+            lambda: ringlet.connect("127.0.0.1:1", coordination=object()),
+            E.OptionError,
+            "coordination.*object",
+        ),
+        (lambda: ringlet.local_cluster(0), E.UsageError, "1 to 64, got 0"),
+        (lambda: ringlet.local_cluster(65), E.UsageError, "65"),
+        (lambda: ringlet.local_cluster("3"), TypeError, "str"),
+        (lambda: ringlet.local_cluster(3, data_dir="/tmp"), E.OptionError, "data_dir"),
+        (lambda: ringlet.local_cluster(3, nosuch=1), E.OptionError, "nosuch"),
+        (lambda: ringlet.local_cluster(3, reconcile="maybe"), E.UsageError, "maybe"),
+    ],
+)
 def test_opening(call, error, words):
     with pytest.raises(error, match=words):
         call()
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda b: b.get(""), E.UsageError, "key"),
-    (lambda b: b.get(3), TypeError, "key.*int"),
-    (lambda b: b.get(None), TypeError, "key.*NoneType"),
-    (lambda b: b.get("\ud800"), E.UsageError, "surrogate"),
-    (lambda b: b.get("x" * 100_000), E.TooLarge, "100000"),
-    (lambda b: b.get("k", r=0), E.UsageError, "r: .*got 0"),
-    (lambda b: b.get("k", r=256), E.UsageError, "256"),
-    (lambda b: b.get("k", r="2"), TypeError, "r: .*str"),
-    (lambda b: b.get("k", r=True), TypeError, "bool"),
-    (lambda b: b.get("k", timeout=0), E.UsageError, "timeout"),
-    (lambda b: b.get("k", nosuch=1), TypeError, "nosuch"),
-    (lambda b: b.get("k", durability="paper"), E.UsageError, "paper"),
-    (lambda b: b.get("k", strict=1), TypeError, "strict.*int"),
-    (lambda b: b.get("k", r=9), E.RingletError, "9"),
-    (lambda b: b.put("k", b"v", w=9), E.RingletError, "9"),
-    (lambda b: b.put("k", 3), TypeError, "int"),
-    (lambda b: b.put("k", "text"), TypeError, "str"),
-    (lambda b: b.put("k", b"v", b"context"), TypeError, "Context.*bytes"),
-    (lambda b: b.put("k", memoryview(b"abcd")[::2]), BufferError, "contiguous"),
-    (lambda b: b.delete("k", None), TypeError, "None"),
-    (lambda b: b.delete("k", "x"), TypeError, "str"),
-    (lambda b: b.update("k", 3), TypeError, "function.*int"),
-    (lambda b: b.update("k", lambda v: 3), TypeError, "int"),
-    (lambda b: b.update("k", lambda v: None), TypeError, "NoneType"),
-    (lambda b: b.update("k", lambda v: b"", resolver=3), TypeError, "resolver.*int"),
-    (lambda b: b.get_many("abc"), TypeError, "several keys"),
-    (lambda b: b.get_many([1]), TypeError, "int"),
-    (lambda b: b.get_many(3), TypeError, "int"),
-    (lambda b: b.get("k").resolved(3), TypeError, "int"),
-    (lambda b: b.get("k").resolved(lambda s: s), E.KeyMissing, "k"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda b: b.get(""), E.UsageError, "key"),
+        (lambda b: b.get(3), TypeError, "key.*int"),
+        (lambda b: b.get(None), TypeError, "key.*NoneType"),
+        (lambda b: b.get("\ud800"), E.UsageError, "surrogate"),
+        (lambda b: b.get("x" * 100_000), E.TooLarge, "100000"),
+        (lambda b: b.get("k", r=0), E.UsageError, "r: .*got 0"),
+        (lambda b: b.get("k", r=256), E.UsageError, "256"),
+        (lambda b: b.get("k", r="2"), TypeError, "r: .*str"),
+        (lambda b: b.get("k", r=True), TypeError, "bool"),
+        (lambda b: b.get("k", timeout=0), E.UsageError, "timeout"),
+        (lambda b: b.get("k", nosuch=1), TypeError, "nosuch"),
+        (lambda b: b.get("k", durability="paper"), E.UsageError, "paper"),
+        (lambda b: b.get("k", strict=1), TypeError, "strict.*int"),
+        (lambda b: b.get("k", r=9), E.RingletError, "9"),
+        (lambda b: b.put("k", b"v", w=9), E.RingletError, "9"),
+        (lambda b: b.put("k", 3), TypeError, "int"),
+        (lambda b: b.put("k", "text"), TypeError, "str"),
+        (lambda b: b.put("k", b"v", b"context"), TypeError, "Context.*bytes"),
+        (lambda b: b.put("k", memoryview(b"abcd")[::2]), BufferError, "contiguous"),
+        (lambda b: b.delete("k", None), TypeError, "None"),
+        (lambda b: b.delete("k", "x"), TypeError, "str"),
+        (lambda b: b.update("k", 3), TypeError, "function.*int"),
+        (lambda b: b.update("k", lambda v: 3), TypeError, "int"),
+        (lambda b: b.update("k", lambda v: None), TypeError, "NoneType"),
+        (lambda b: b.update("k", lambda v: b"", resolver=3), TypeError, "resolver.*int"),
+        (lambda b: b.get_many("abc"), TypeError, "several keys"),
+        (lambda b: b.get_many([1]), TypeError, "int"),
+        (lambda b: b.get_many(3), TypeError, "int"),
+        (lambda b: b.get("k").resolved(3), TypeError, "int"),
+        (lambda b: b.get("k").resolved(lambda s: s), E.KeyMissing, "k"),
+    ],
+)
 def test_bucket(client, name, call, error, words):
     bucket = client.bucket(name)
     with pytest.raises(error, match=words):
@@ -77,31 +91,39 @@ def test_bucket(client, name, call, error, words):
     assert not bucket.get("k")
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda c: c.bucket(3), TypeError, "bucket name.*int"),
-    (lambda c: c.bucket("b", codec=3), TypeError, "codec.*int"),
-    (lambda c: c.bucket("b", resolver=3), TypeError, "resolver.*int"),
-    (lambda c: c.bucket("b", w=-1), E.UsageError, "-1"),
-    (lambda c: c.admin("nosuch"), E.UsageError, "nosuch"),
-    (lambda c: c.admin(3), TypeError, "int"),
-    (lambda c: c.admin("status", nosuch="x"), E.UsageError, "nosuch"),
-    (lambda c: c.admin("status", node="nobody"), E.RingletError, "nobody"),
-    (lambda c: c.admin("key.inspect"), E.UsageError, "key"),
-    (lambda c: c.admin("ring", timeout=-1), E.UsageError, "timeout"),
-    (lambda c: c.close(drain=-1), E.UsageError, "drain"),
-    (lambda c: c.close(drain="x"), TypeError, "drain"),
-    (lambda c: pickle.dumps(c), TypeError, "pickled"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda c: c.bucket(3), TypeError, "bucket name.*int"),
+        (lambda c: c.bucket("b", codec=3), TypeError, "codec.*int"),
+        (lambda c: c.bucket("b", resolver=3), TypeError, "resolver.*int"),
+        (lambda c: c.bucket("b", w=-1), E.UsageError, "-1"),
+        (lambda c: c.admin("nosuch"), E.UsageError, "nosuch"),
+        (lambda c: c.admin(3), TypeError, "int"),
+        (lambda c: c.admin("status", nosuch="x"), E.UsageError, "nosuch"),
+        (lambda c: c.admin("status", node="nobody"), E.RingletError, "nobody"),
+        (lambda c: c.admin("key.inspect"), E.UsageError, "key"),
+        (lambda c: c.admin("ring", timeout=-1), E.UsageError, "timeout"),
+        (lambda c: c.close(drain=-1), E.UsageError, "drain"),
+        (lambda c: c.close(drain="x"), TypeError, "drain"),
+        (lambda c: pickle.dumps(c), TypeError, "pickled"),
+    ],
+)
 def test_client(client, call, error, words):
     with pytest.raises(error, match=words):
         call(client)
     assert not client.closed
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda c: c.kill(3), E.UsageError, "0 to 2, got 3"), (lambda c: c.kill(-1), E.UsageError, "-1"),
-    (lambda c: c.restart("n1"), TypeError, "str"), (lambda c: c.connect(timeout=0), E.UsageError, "timeout"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda c: c.kill(3), E.UsageError, "0 to 2, got 3"),
+        (lambda c: c.kill(-1), E.UsageError, "-1"),
+        (lambda c: c.restart("n1"), TypeError, "str"),
+        (lambda c: c.connect(timeout=0), E.UsageError, "timeout"),
+    ],
+)
 def test_cluster(cluster, call, error, words):
     with pytest.raises(error, match=words):
         call(cluster)
@@ -121,7 +143,9 @@ def test_too_large_a_value_is_refused(client, name):
 
 
 def test_errors_survive_pickle():
-    error = ringlet.Timeout("slow", status=201, retryable=True, maybe_applied=True, key="k", details={"got": 1})
+    error = ringlet.Timeout(
+        "slow", status=201, retryable=True, maybe_applied=True, key="k", details={"got": 1}
+    )
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is ringlet.Timeout and str(again) == "slow" and again.details == {"got": 1}
     assert again.maybe_applied and again.key == "k" and again.status is ringlet.Status.TIMEOUT

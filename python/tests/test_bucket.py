@@ -26,7 +26,11 @@ def test_put_then_get_gives_value_type_time_and_context(client, name):
     found = bucket.get("k")
     assert found.value == "tea" and len(found) == 1
     sibling = found.siblings[0]
-    assert sibling.content_type == "text/plain" and bytes(sibling.raw) == b"tea" and not sibling.deleted
+    assert (
+        sibling.content_type == "text/plain"
+        and bytes(sibling.raw) == b"tea"
+        and not sibling.deleted
+    )
     assert before < sibling.written_at < before + datetime.timedelta(seconds=120)
     assert sibling.dot.counter == 1 and found.context
 
@@ -41,7 +45,9 @@ def test_raw_gives_a_readonly_view_that_outlives_reply_and_client(cluster, name)
         view[0] = 1
 
 
-@pytest.mark.parametrize("value", [b"", b"x", bytearray(b"x"), memoryview(b"xyz"), b"\x00" * 100_000])
+@pytest.mark.parametrize(
+    "value", [b"", b"x", bytearray(b"x"), memoryview(b"xyz"), b"\x00" * 100_000]
+)
 def test_any_contiguous_buffer_is_a_value(client, name, value):
     bucket = client.bucket(name)
     bucket.put("k", value)
@@ -64,7 +70,9 @@ def test_blind_puts_become_siblings_and_a_put_with_their_context_replaces_them(c
     with pytest.raises(ringlet.ConflictError, match="there are 2") as caught:
         found.value
     assert caught.value.versioned is found
-    assert found.resolved(lambda siblings: "+".join(sorted(s.value for s in siblings))) == "milk+tea"
+    assert (
+        found.resolved(lambda siblings: "+".join(sorted(s.value for s in siblings))) == "milk+tea"
+    )
     after = bucket.put("k", "both", found)
     assert after.value == "both"
     assert bucket.get("k").value == "both"
@@ -116,8 +124,11 @@ def test_update_merges_siblings_with_the_nearest_resolver(cluster, name):
 
     with cluster.connect(timeout=5.0, resolver=tell("client")) as client:
         plain = client.bucket(name, codec=ringlet.Text)
-        for bucket, own, wanted in ((plain, None, "client"), (plain.with_(resolver=tell("bucket")), None, "bucket"),
-                                    (plain.with_(resolver=tell("bucket")), tell("call"), "call")):
+        for bucket, own, wanted in (
+            (plain, None, "client"),
+            (plain.with_(resolver=tell("bucket")), None, "bucket"),
+            (plain.with_(resolver=tell("bucket")), tell("call"), "call"),
+        ):
             bucket.put(wanted, "a")
             bucket.put(wanted, "b")
             calls.clear()
@@ -209,13 +220,18 @@ def test_with_makes_a_new_bucket_and_leaves_the_old_one(client, name):
 def test_another_content_type_is_a_decode_error_that_keeps_the_bytes(client, name):
     client.bucket(name, codec=ringlet.Text).put("k", "tea")
     found = client.bucket(name, codec=ringlet.Json).get("k")
-    with pytest.raises(ringlet.DecodeError, match="wanted application/json .* got text/plain") as caught:
+    with pytest.raises(
+        ringlet.DecodeError, match="wanted application/json .* got text/plain"
+    ) as caught:
         found.value
     assert caught.value.raw == b"tea" and bytes(found.siblings[0].raw) == b"tea"
 
 
 def test_last_write_wins_keeps_one_value(name):
-    with ringlet.local_cluster(3, reconcile="lww") as cluster, cluster.connect(timeout=5.0) as client:
+    with (
+        ringlet.local_cluster(3, reconcile="lww") as cluster,
+        cluster.connect(timeout=5.0) as client,
+    ):
         bucket = client.bucket(name, codec=ringlet.Text)
         bucket.put("k", "a")
         bucket.put("k", "b")
@@ -264,14 +280,16 @@ def test_quorum_not_met_says_the_numbers(name):
 
 
 def dots_of(found):
-    return {(sibling.dot.node, sibling.dot.epoch): sibling.dot.counter for sibling in found.siblings}
+    return {
+        (sibling.dot.node, sibling.dot.epoch): sibling.dot.counter for sibling in found.siblings
+    }
 
 
 def test_R4_4_f_golden_example_D1_to_D5(client, name):
     """D1 and D2 at one coordinator, D3 and D4 from D2 at the same time, D5 replaces both.
 
-    Who mints is the cluster's choice; the relations are the paper's whoever it is. The exact contexts with
-    Sx, Sy, Sz are checked in the C++ unit test of the same name.
+    Who mints is the cluster's choice; the relations are the paper's whoever it is. The exact
+    contexts with Sx, Sy, Sz are checked in the C++ unit test of the same name.
     """
     bucket = client.bucket(name, codec=ringlet.Text)
     d1 = bucket.put("d", "D1")
@@ -291,5 +309,8 @@ def test_R4_4_f_golden_example_D1_to_D5(client, name):
     explained = bucket.get("d").explain()
     assert len(explained["versions"]) == 1 and str(explained)
     sibling = bucket.get("d").siblings[0]
-    assert all(dot.counter < sibling.dot.counter for dot in dots
-               if (dot.node, dot.epoch) == (sibling.dot.node, sibling.dot.epoch))
+    assert all(
+        dot.counter < sibling.dot.counter
+        for dot in dots
+        if (dot.node, dot.epoch) == (sibling.dot.node, sibling.dot.epoch)
+    )

@@ -28,7 +28,10 @@ class Person:
 
 def test_values_come_back():
     assert through(ringlet.Text, "чай ☕") == "чай ☕"
-    assert through(ringlet.Json, {"b": [1, None, True], "a": "ü"}) == {"a": "ü", "b": [1, None, True]}
+    assert through(ringlet.Json, {"b": [1, None, True], "a": "ü"}) == {
+        "a": "ü",
+        "b": [1, None, True],
+    }
     assert bytes(through(ringlet.RAW, b"x")) == b"x"
     person = Person("ann", {"b", "a"}, None, Address("x"))
     assert through(ringlet.Dataclass(Person), person) == person
@@ -41,8 +44,10 @@ def test_equal_values_have_equal_bytes():
 
 def test_bad_values_name_what_was_wanted_and_got():
     for codec, value, words in (
-        (ringlet.Text, b"x", "wanted str, got bytes"), (ringlet.RAW, "x", "wanted bytes.*got str"),
-        (ringlet.RAW, 3, "got int"), (ringlet.Json, object(), "got object"),
+        (ringlet.Text, b"x", "wanted str, got bytes"),
+        (ringlet.RAW, "x", "wanted bytes.*got str"),
+        (ringlet.RAW, 3, "got int"),
+        (ringlet.Json, object(), "got object"),
         (ringlet.Dataclass(Person), "x", "wanted Person, got str"),
     ):
         with pytest.raises(TypeError, match=words):
@@ -59,8 +64,12 @@ def test_bad_values_name_what_was_wanted_and_got():
 
 def test_bytes_that_do_not_decode_are_decode_errors(client, name):
     raw = client.bucket(name)
-    for codec, data in ((ringlet.Text, b"\xff"), (ringlet.Json, b"{"), (ringlet.Dataclass(Person), b"[]"),
-                        (ringlet.Dataclass(Person), b'{"nosuch":1}')):
+    for codec, data in (
+        (ringlet.Text, b"\xff"),
+        (ringlet.Json, b"{"),
+        (ringlet.Dataclass(Person), b"[]"),
+        (ringlet.Dataclass(Person), b'{"nosuch":1}'),
+    ):
         # written by somebody whose codec says the same type and is wrong
         class Liar:
             content_type = codec.content_type

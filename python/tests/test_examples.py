@@ -1,4 +1,6 @@
-"""The examples: the cart's command line, and the demo's judgement (the demo itself runs in ./dev test)."""
+"""The examples: the cart's command line, and the demo's judgement (the demo itself runs in ./dev
+test).
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,47 @@ CART = ROOT / "examples" / "shopping_cart" / "python" / "cart.py"
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ,
-                   "PYTHONPATH": os.pathsep.join([str(Path(ringlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=30, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(ringlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        ),
+    }
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment,
+    )
 
 
 def test_cart_adds_removes_shows_and_merges(cluster, client, name):
     assert run(CART, cluster.seeds, name, "show").stdout == ""
     assert run(CART, cluster.seeds, name, "add", "tea", "milk", "tea").stdout == "milk\ntea\n"
-    client.bucket("carts", codec=ringlet.Text).put(name, "rye\ntea\n")  # somebody else, at the same time
+    client.bucket("carts", codec=ringlet.Text).put(
+        name, "rye\ntea\n"
+    )  # somebody else, at the same time
     assert run(CART, cluster.seeds, name, "show").stdout == "milk\nrye\ntea\n"
     assert run(CART, cluster.seeds, name, "remove", "tea").stdout == "milk\nrye\n"
     found = client.bucket("carts").get(name)
     assert bytes(found.value) == b"milk\nrye\n" and found.siblings[0].content_type == "text/plain"
 
 
-@pytest.mark.parametrize("arguments", [[], ["127.0.0.1:1"], ["127.0.0.1:1", "ann"], ["127.0.0.1:1", "ann", "add"],
-                                       ["127.0.0.1:1", "ann", "remove", "a", "b"], ["127.0.0.1:1", "ann", "show", "x"],
-                                       ["127.0.0.1:1", "ann", "steal", "x"], ["127.0.0.1:1", "ann", "add", "two\nlines"],
-                                       ["127.0.0.1:1", "ann", "add", ""]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["127.0.0.1:1"],
+        ["127.0.0.1:1", "ann"],
+        ["127.0.0.1:1", "ann", "add"],
+        ["127.0.0.1:1", "ann", "remove", "a", "b"],
+        ["127.0.0.1:1", "ann", "show", "x"],
+        ["127.0.0.1:1", "ann", "steal", "x"],
+        ["127.0.0.1:1", "ann", "add", "two\nlines"],
+        ["127.0.0.1:1", "ann", "add", ""],
+    ],
+)
 def test_cart_refuses_bad_arguments(arguments):
     done = run(CART, *arguments)
     assert done.returncode == 2 and "usage: cart.py" in done.stderr and done.stdout == ""
@@ -60,7 +84,17 @@ def demo(monkeypatch):
 
 def findings(demo, finals, *, equal=True, **ledger):
     _, report, shoppers = demo
-    return report.Findings(shoppers.Ledger(**ledger), finals, 6, equal, [] if equal else ["c"], "server", "siblings", 1.0, [])
+    return report.Findings(
+        shoppers.Ledger(**ledger),
+        finals,
+        6,
+        equal,
+        [] if equal else ["c"],
+        "server",
+        "siblings",
+        1.0,
+        [],
+    )
 
 
 def test_demo_counts_lost_resurrected_and_refused(demo):
@@ -68,17 +102,35 @@ def test_demo_counts_lost_resurrected_and_refused(demo):
     assert kept.lost() == [] and kept.broken() == []
     lost = findings(demo, {"c": frozenset("a")}, acknowledged={"c": {"a", "b"}, "d": {"x"}})
     assert lost.lost() == ["c: b", "d: x"] and "2 acknowledged adds were lost" in lost.broken()
-    removed = findings(demo, {"c": frozenset("a")}, acknowledged={"c": {"a", "b", "u"}}, removed={"c": {"a", "b"}},
-                       unsure_removed={"c": {"u"}})
+    removed = findings(
+        demo,
+        {"c": frozenset("a")},
+        acknowledged={"c": {"a", "b", "u"}},
+        removed={"c": {"a", "b"}},
+        unsure_removed={"c": {"u"}},
+    )
     assert removed.lost() == [] and removed.resurrected() == 1 and removed.broken() == []
     assert findings(demo, {}, refused=1).broken() == ["1 writes were refused"]
-    assert findings(demo, {}, equal=False).broken() == ["replicas of 1 carts differ after read repair"]
+    assert findings(demo, {}, equal=False).broken() == [
+        "replicas of 1 carts differ after read repair"
+    ]
 
 
 def test_demo_json_has_the_agreed_keys(demo):
     data = findings(demo, {}, get_ms=[(True, 1.0), (False, 3.0)]).as_json()
-    assert list(data) == ["acknowledged_adds", "lost_adds", "refused_writes", "resurrected_removes", "kills",
-                          "versions_per_read", "get_ms", "put_ms", "replicas_equal", "coordination", "reconcile"]
+    assert list(data) == [
+        "acknowledged_adds",
+        "lost_adds",
+        "refused_writes",
+        "resurrected_removes",
+        "kills",
+        "versions_per_read",
+        "get_ms",
+        "put_ms",
+        "replicas_equal",
+        "coordination",
+        "reconcile",
+    ]
     assert data["get_ms"]["all"]["mean"] == 2.0 and data["get_ms"]["during_kills"]["p50"] == 1.0
 
 
@@ -97,11 +149,21 @@ def test_demo_insists_on_a_number_of_hints(demo):
             demo[0].hints_of(status)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--nodes", "2"], "3 to 64, got 2"), (["--seconds", "soon"], "'soon'"), (["--baskets", "/nonexistent"], "cannot be read"),
-    (["--baskets", "/dev/null"], "no basket"), (["--bin", "/nonexistent"], "no ringletd"), (["--reconcile", "x"], "'x'"),
-    (["--coordination", "x"], "'x'"), (["--shoppers", "0"], "got 0"), (["--nosuch"], "--nosuch"), (["--seed", "x"], "'x'"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nodes", "2"], "3 to 64, got 2"),
+        (["--seconds", "soon"], "'soon'"),
+        (["--baskets", "/nonexistent"], "cannot be read"),
+        (["--baskets", "/dev/null"], "no basket"),
+        (["--bin", "/nonexistent"], "no ringletd"),
+        (["--reconcile", "x"], "'x'"),
+        (["--coordination", "x"], "'x'"),
+        (["--shoppers", "0"], "got 0"),
+        (["--nosuch"], "--nosuch"),
+        (["--seed", "x"], "'x'"),
+    ],
+)
 def test_demo_refuses_bad_arguments(arguments, words):
     done = run(DEMO / "run.py", *arguments)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr

@@ -20,10 +20,20 @@ from ringlet import resolvers
 
 
 def run_python(code: str, seconds: float = 20.0, **more) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ,
-                   "PYTHONPATH": os.pathsep.join([str(Path(ringlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True,
-                          timeout=seconds, env=environment, **more)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(ringlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        ),
+    }
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env=environment,
+        **more,
+    )
 
 
 # A listener that takes connections and never says a word.
@@ -139,12 +149,22 @@ def test_a_closed_client_does_not_warn(cluster):
         gc.collect()
 
 
-@pytest.mark.parametrize("call", ["bucket.get('k')", "bucket.put('k', b'v')", "bucket.update('k', lambda v: b'v')",
-                                  "bucket.get_many(['a', 'b'])"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "bucket.get('k')",
+        "bucket.put('k', b'v')",
+        "bucket.update('k', lambda v: b'v')",
+        "bucket.get_many(['a', 'b'])",
+    ],
+)
 def test_ctrl_c_ends_a_waiting_call_within_200_ms(call):
-    code = SILENT + f"""
+    code = (
+        SILENT
+        + f"""
 import os, signal
-threading.Timer(0.3, lambda: (marks.append(time.monotonic()), os.kill(os.getpid(), signal.SIGINT))).start()
+kill = lambda: (marks.append(time.monotonic()), os.kill(os.getpid(), signal.SIGINT))
+threading.Timer(0.3, kill).start()
 marks = []
 try:
     {call}
@@ -153,6 +173,7 @@ except KeyboardInterrupt:
     client.close(0)
     print("interrupted" if took < 0.2 else f"slow: {{took}}")
 """
+    )
     done = run_python(code)
     assert done.stdout == "interrupted\n", done.stdout + done.stderr
 
@@ -200,14 +221,19 @@ def test_fork_is_detected_explained_and_harmless(cluster, name):
         assert bytes(bucket.get("k").value) == b"v"
 
 
-@pytest.mark.parametrize(("ending", "status"), [("sys.exit(7)", 7), ("raise SystemExit(7)", 7), ("", 0)])
+@pytest.mark.parametrize(
+    ("ending", "status"), [("sys.exit(7)", 7), ("raise SystemExit(7)", 7), ("", 0)]
+)
 def test_the_interpreter_ends_with_calls_in_flight_in_daemon_threads(ending, status):
-    code = SILENT + f"""
+    code = (
+        SILENT
+        + f"""
 for _ in range(4):
     threading.Thread(target=lambda: bucket.get("k"), daemon=True).start()
 time.sleep(0.2)
 {ending}
 """
+    )
     start = time.monotonic()
     done = run_python(code)
     assert done.returncode == status, done.stderr

@@ -11,7 +11,11 @@ from ringlet import Dot, Sibling, resolvers
 
 
 def sibling(value, at=0, dot=1):
-    return Sibling(value, written_at=datetime.datetime.fromtimestamp(at, datetime.timezone.utc), dot=Dot(1, 1, dot))
+    return Sibling(
+        value,
+        written_at=datetime.datetime.fromtimestamp(at, datetime.timezone.utc),
+        dot=Dot(1, 1, dot),
+    )
 
 
 def draw_set(rng):
@@ -39,8 +43,12 @@ def draw_dict(rng):
 
 
 CASES = [
-    (resolvers.union(), draw_set), (resolvers.union(), draw_list), (resolvers.union(), draw_text),
-    (resolvers.counter(), draw_counts), (resolvers.ordered_set(), draw_words), (resolvers.keep_all(), draw_list),
+    (resolvers.union(), draw_set),
+    (resolvers.union(), draw_list),
+    (resolvers.union(), draw_text),
+    (resolvers.counter(), draw_counts),
+    (resolvers.ordered_set(), draw_words),
+    (resolvers.keep_all(), draw_list),
     (resolvers.merge_dict({"items": resolvers.union(), "counts": resolvers.counter()}), draw_dict),
 ]
 
@@ -65,26 +73,43 @@ def test_last_write_goes_by_clock_then_dot():
 
 
 def test_keep_all_keeps_values_that_are_no_lists():
-    assert resolvers.keep_all()([sibling("b"), sibling("a"), sibling(["a", "c"])]) == ["a", "b", "c"]
+    assert resolvers.keep_all()([sibling("b"), sibling("a"), sibling(["a", "c"])]) == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_merge_dict_keeps_a_field_that_one_side_has():
-    merged = resolvers.merge_dict({"n": resolvers.counter()})([sibling({"a": 1}, 1), sibling({"b": 2}, 2), sibling({"a": 3}, 3)])
+    merged = resolvers.merge_dict({"n": resolvers.counter()})(
+        [sibling({"a": 1}, 1), sibling({"b": 2}, 2), sibling({"a": 3}, 3)]
+    )
     assert merged == {"a": 3, "b": 2}
 
 
-@pytest.mark.parametrize(("resolver", "values", "words"), [
-    (resolvers.union(), [{1}, [1]], "one type, got list, set"), (resolvers.union(), [1, 2], "got int"),
-    (resolvers.counter(), [1, 2], "got int"), (resolvers.counter(), [{"a": "x"}, {}], "'a', got str"),
-    (resolvers.ordered_set(), ["a", "b"], "got str"), (resolvers.merge_dict(), [[], []], "got list"),
-])
+@pytest.mark.parametrize(
+    ("resolver", "values", "words"),
+    [
+        (resolvers.union(), [{1}, [1]], "one type, got list, set"),
+        (resolvers.union(), [1, 2], "got int"),
+        (resolvers.counter(), [1, 2], "got int"),
+        (resolvers.counter(), [{"a": "x"}, {}], "'a', got str"),
+        (resolvers.ordered_set(), ["a", "b"], "got str"),
+        (resolvers.merge_dict(), [[], []], "got list"),
+    ],
+)
 def test_wrong_values_are_named(resolver, values, words):
     with pytest.raises(TypeError, match=words):
         resolver([sibling(value) for value in values])
 
 
 def test_no_siblings_and_wrong_resolvers():
-    for resolver in (resolvers.union(), resolvers.last_write(), resolvers.counter(), resolvers.keep_all()):
+    for resolver in (
+        resolvers.union(),
+        resolvers.last_write(),
+        resolvers.counter(),
+        resolvers.keep_all(),
+    ):
         with pytest.raises(ValueError, match="got none"):
             resolver([])
     with pytest.raises(TypeError, match="'x', got int"):

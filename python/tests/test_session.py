@@ -27,6 +27,10 @@ def test_readme_has_the_session():
     readme = HERE.parents[1] / "README.md"
     if not readme.is_file():
         pytest.skip("there is no README.md yet")
-    wanted = [line for line in (HERE / "session.txt").read_text("utf-8").splitlines() if line.startswith((">>> ", "... "))]
+    wanted = [
+        line
+        for line in (HERE / "session.txt").read_text("utf-8").splitlines()
+        if line.startswith((">>> ", "... "))
+    ]
     text = readme.read_text("utf-8")
     assert [line for line in wanted if line not in text] == []

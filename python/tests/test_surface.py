@@ -19,15 +19,24 @@ PACKAGE = Path(ringlet.__file__).parent
 
 def test_tree_of_exceptions():
     tree = {
-        ringlet.RingletError: Exception, ringlet.TransientError: ringlet.RingletError,
-        ringlet.UsageError: ringlet.RingletError, ringlet.DataError: ringlet.RingletError,
-        ringlet.UpdateExhausted: ringlet.RingletError, ringlet.InternalError: ringlet.RingletError,
-        ringlet.Timeout: ringlet.TransientError, ringlet.Unavailable: ringlet.TransientError,
-        ringlet.QuorumNotMet: ringlet.TransientError, ringlet.Overloaded: ringlet.TransientError,
-        ringlet.InvalidContext: ringlet.UsageError, ringlet.TooLarge: ringlet.UsageError,
-        ringlet.OptionError: ringlet.UsageError, ringlet.ClientClosed: ringlet.UsageError,
-        ringlet.ClientForked: ringlet.UsageError, ringlet.ConflictError: ringlet.DataError,
-        ringlet.DecodeError: ringlet.DataError, ringlet.KeyMissing: ringlet.DataError,
+        ringlet.RingletError: Exception,
+        ringlet.TransientError: ringlet.RingletError,
+        ringlet.UsageError: ringlet.RingletError,
+        ringlet.DataError: ringlet.RingletError,
+        ringlet.UpdateExhausted: ringlet.RingletError,
+        ringlet.InternalError: ringlet.RingletError,
+        ringlet.Timeout: ringlet.TransientError,
+        ringlet.Unavailable: ringlet.TransientError,
+        ringlet.QuorumNotMet: ringlet.TransientError,
+        ringlet.Overloaded: ringlet.TransientError,
+        ringlet.InvalidContext: ringlet.UsageError,
+        ringlet.TooLarge: ringlet.UsageError,
+        ringlet.OptionError: ringlet.UsageError,
+        ringlet.ClientClosed: ringlet.UsageError,
+        ringlet.ClientForked: ringlet.UsageError,
+        ringlet.ConflictError: ringlet.DataError,
+        ringlet.DecodeError: ringlet.DataError,
+        ringlet.KeyMissing: ringlet.DataError,
     }
     for cls, base in tree.items():
         assert cls.__mro__[1] is base
@@ -49,7 +58,9 @@ def test_everything_public_has_a_docstring():
             bare += [] if thing.__doc__ else [name]
         if inspect.isclass(thing) and thing.__module__.startswith("ringlet"):
             for member, value in vars(thing).items():
-                inside = getattr(value, "__func__", value.fget if isinstance(value, property) else value)
+                inside = getattr(
+                    value, "__func__", value.fget if isinstance(value, property) else value
+                )
                 if not member.startswith("_") and inspect.isfunction(inside) and not inside.__doc__:
                     bare.append(f"{name}.{member}")
     assert bare == []
@@ -60,12 +71,19 @@ def test_the_stub_names_what_the_module_has():
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             real = getattr(_core, node.name)
-            stubbed = {item.name for item in node.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("__")}
+            stubbed = {
+                item.name
+                for item in node.body
+                if isinstance(item, ast.FunctionDef) and not item.name.startswith("__")
+            }
             assert {name for name in vars(real) if not name.startswith("_")} == stubbed, node.name
         elif isinstance(node, ast.FunctionDef):
             assert callable(getattr(_core, node.name))
     stubbed = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-    stubbed |= {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)} - {"Failure", "Event"}
+    stubbed |= {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)} - {
+        "Failure",
+        "Event",
+    }
     assert {name for name in vars(_core) if not name.startswith("_")} == stubbed
 
 
@@ -75,17 +93,27 @@ def test_options_are_described():
 
 
 def test_import_has_no_side_effects():
-    code = ("import threading, logging; before = len(logging.root.handlers); import ringlet; "
-            "assert threading.active_count() == 1 and len(logging.root.handlers) == before")
+    code = (
+        "import threading, logging; before = len(logging.root.handlers); import ringlet; "
+        "assert threading.active_count() == 1 and len(logging.root.handlers) == before"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, env=environment())
 
 
 def test_mypy_strict():
     pytest.importorskip("mypy", reason="mypy is not in this environment")
-    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "-p", "ringlet"], capture_output=True, text=True,
-                          timeout=300, cwd=PACKAGE.parent)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "-p", "ringlet"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=PACKAGE.parent,
+    )
     assert done.returncode == 0, done.stdout
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]),
+    }

@@ -1,8 +1,9 @@
 """A shopping cart in Python: cart.py SEEDS CUSTOMER add ITEM… | remove ITEM | show
 
-The cart of a customer is a value in the bucket "carts": UTF-8 text, the items sorted, one a line. The C, C++
-and Java examples read and write the same carts. When two people change a cart at the same time, all
-that either of them put in is in the cart; an item that only one of them took out comes back.
+The cart of a customer is a value in the bucket "carts": UTF-8 text, the items sorted, one a line.
+The C, C++ and Java examples read and write the same carts. When two people change a cart at the
+same time, all that either of them put in is in the cart; an item that only one of them took out
+comes back.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def main(arguments: list[str]) -> int:
     seeds, customer, verb, *items = arguments
     wanted = {"add": len(items) >= 1, "remove": len(items) == 1, "show": not items}
     if not wanted.get(verb, False) or any("\n" in item or not item for item in items):
-        print(f"{USAGE}\ncart: got {verb} with {len(items)} items; an item is a line of text", file=sys.stderr)
+        print(
+            f"{USAGE}\ncart: got {verb} with {len(items)} items; an item is a line of text",
+            file=sys.stderr,
+        )
         return 2
     try:
         with ringlet.connect(seeds, timeout=5.0) as client:
