@@ -65,13 +65,14 @@ py::str to_str(const std::string& text) {
 
 // What errors.py needs to know of a failure. Takes the error; NULL: only the status is known.
 py::tuple failure_of(ringlet_status status, ringlet_error* error) {
-  std::unique_ptr<ringlet_error, decltype(&ringlet_error_release)> held(error, ringlet_error_release);
+  std::unique_ptr<ringlet_error, decltype(&ringlet_error_release)> held(error,
+                                                                        ringlet_error_release);
   if (error == nullptr) {
     return py::make_tuple(status, to_str(ringlet_status_name(status)), false, false, to_str("{}"));
   }
-  return py::make_tuple(status, to_str(ringlet_error_message(error)),
-                        ringlet_error_retryable(error) != 0, ringlet_error_maybe_applied(error) != 0,
-                        to_str(take_text(ringlet_error_details(error))));
+  return py::make_tuple(
+      status, to_str(ringlet_error_message(error)), ringlet_error_retryable(error) != 0,
+      ringlet_error_maybe_applied(error) != 0, to_str(take_text(ringlet_error_details(error))));
 }
 
 void check(ringlet_status status, ringlet_error* error) {
@@ -95,7 +96,8 @@ ringlet_bytes view_of(const py::bytes& bytes) {
 class Borrowed {
  public:
   explicit Borrowed(const py::object& object) {
-    if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
+    if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_SIMPLE) != 0)
+      throw py::error_already_set();
   }
   Borrowed(const Borrowed&) = delete;
   Borrowed& operator=(const Borrowed&) = delete;
@@ -109,12 +111,15 @@ class Borrowed {
 // Options as {name: value}, both text.
 class Options {
  public:
-  explicit Options(const py::dict& settings) : options_(ringlet_options_new(), ringlet_options_release) {
+  explicit Options(const py::dict& settings)
+      : options_(ringlet_options_new(), ringlet_options_release) {
     if (!options_) throw std::bad_alloc();
     for (auto [name, value] : settings) {
       ringlet_error* error = nullptr;
-      std::string name_text = py::cast<std::string>(name), value_text = py::cast<std::string>(value);
-      check(ringlet_options_set(options_.get(), name_text.c_str(), value_text.c_str(), &error), error);
+      std::string name_text = py::cast<std::string>(name),
+                  value_text = py::cast<std::string>(value);
+      check(ringlet_options_set(options_.get(), name_text.c_str(), value_text.c_str(), &error),
+            error);
     }
   }
   const ringlet_options* get() const { return options_.get(); }
@@ -157,11 +162,15 @@ class Reply {
       : owner_(std::move(owner)), reply_(reply) {}
 
   std::size_t count() const { return ringlet_reply_count(reply_); }
-  View value(std::size_t index) const { return {owner_, ringlet_reply_value(reply_, checked(index))}; }
+  View value(std::size_t index) const {
+    return {owner_, ringlet_reply_value(reply_, checked(index))};
+  }
   py::bytes content_type(std::size_t index) const {
     return to_bytes(ringlet_reply_content_type(reply_, checked(index)));
   }
-  py::bytes dot(std::size_t index) const { return to_bytes(ringlet_reply_dot(reply_, checked(index))); }
+  py::bytes dot(std::size_t index) const {
+    return to_bytes(ringlet_reply_dot(reply_, checked(index)));
+  }
   std::uint64_t written_ms(std::size_t index) const {
     return ringlet_reply_written_ms(reply_, checked(index));
   }
@@ -300,8 +309,8 @@ class Queue {
     call.durability = durability;
     call.flags = RINGLET_RETURN_SIBLINGS;
     call.content_type = view_of(content_type);
-    ringlet_op op = {kind, 0, tag, {view_of(bucket), view_of(key)}, view_of(context),
-                     borrowed.bytes(), &call};
+    ringlet_op op = {
+        kind, 0, tag, {view_of(bucket), view_of(key)}, view_of(context), borrowed.bytes(), &call};
     std::uint64_t request = 0;
     ringlet_error* error = nullptr;
     ringlet_status status = RINGLET_OK;
@@ -330,7 +339,8 @@ class Queue {
       ringlet_status status = RINGLET_OK;
       {
         Unlocked unlocked;
-        status = ringlet_drain(queue_, &event, sizeof(event), 1, static_cast<std::int32_t>(left), &count);
+        status = ringlet_drain(queue_, &event, sizeof(event), 1, static_cast<std::int32_t>(left),
+                               &count);
       }
       if (count != 0) return take(event);
       check(status, nullptr);
@@ -349,7 +359,8 @@ class Queue {
     py::object reply = py::none(), failure = py::none(), merge = py::none();
     if (event.reply != nullptr) reply = py::cast(Reply(std::exchange(event.reply, nullptr)));
     if (event.merge != nullptr) merge = py::cast(Merge(std::exchange(event.merge, nullptr)));
-    if (event.status != RINGLET_OK) failure = failure_of(event.status, std::exchange(event.error, nullptr));
+    if (event.status != RINGLET_OK)
+      failure = failure_of(event.status, std::exchange(event.error, nullptr));
     const std::uint64_t tag = event.tag;
     ringlet_event_clear(&event);
     return py::make_tuple(tag, reply, failure, merge);
@@ -421,7 +432,8 @@ int context_compare(const py::bytes& a, const py::bytes& b) {
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
-  m.doc() = "The C ABI of Ringlet (capi/include/ringlet/ringlet.h). Use the package ringlet instead.";
+  m.doc() =
+      "The C ABI of Ringlet (capi/include/ringlet/ringlet.h). Use the package ringlet instead.";
   core_error_class = PyErr_NewExceptionWithDoc(
       "ringlet._core.CoreError", "(status, message, retryable, maybe_applied, details as JSON)",
       nullptr, nullptr);
@@ -430,8 +442,11 @@ PYBIND11_MODULE(_core, m) {
 
   m.def("version", [] { return ringlet_version(); });
   m.def("abi_version", [] { return ringlet_abi_version(); });
-  m.def("has", [](const std::string& feature) { return ringlet_has(feature.c_str()); }, py::arg("feature"));
-  m.def("status_name", [](int status) { return ringlet_status_name(status); }, py::arg("status"));
+  m.def(
+      "has", [](const std::string& feature) { return ringlet_has(feature.c_str()); },
+      py::arg("feature"));
+  m.def(
+      "status_name", [](int status) { return ringlet_status_name(status); }, py::arg("status"));
   m.def("describe_options", [] { return to_str(take_text(ringlet_options_describe())); });
   m.def("context_compare", &context_compare, py::arg("a"), py::arg("b"));
 
@@ -473,9 +488,10 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Queue>(m, "Queue")
       .def(py::init<>())
-      .def("submit", &Queue::submit, py::arg("client"), py::arg("kind"), py::arg("tag"), py::arg("bucket"),
-           py::arg("key"), py::arg("context"), py::arg("value"), py::arg("content_type"),
-           py::arg("timeout_ms"), py::arg("r"), py::arg("w"), py::arg("strict"), py::arg("durability"))
+      .def("submit", &Queue::submit, py::arg("client"), py::arg("kind"), py::arg("tag"),
+           py::arg("bucket"), py::arg("key"), py::arg("context"), py::arg("value"),
+           py::arg("content_type"), py::arg("timeout_ms"), py::arg("r"), py::arg("w"),
+           py::arg("strict"), py::arg("durability"))
       .def("wait", &Queue::wait, py::arg("timeout_ms"))
       .def("cancel", &Queue::cancel, py::arg("request"));
 

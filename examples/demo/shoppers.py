@@ -270,6 +270,7 @@ def shop(
             timeout=CALL_SECONDS,
             client_cluster="demo",
             client_coordination=plan.coordination,
+            client_update_attempts=100,
         )
         clients.append(client)
         group = Group(names[0], client)
