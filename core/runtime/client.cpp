@@ -1,0 +1,502 @@
+#include "runtime/client.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <random>
+#include <utility>
+
+#include "runtime/address.hpp"
+#include "runtime/fork_guard.hpp"
+#include "runtime/io_thread.hpp"
+#include "runtime/peer.hpp"
+#include "versioning/object.hpp"
+
+namespace ringlet {
+namespace {
+
+Outcome failed(Status status) {
+  Outcome outcome;
+  outcome.reply.status = std::move(status);
+  return outcome;
+}
+
+StatusText failed_text(Status status) { return {std::move(status), {}}; }
+
+// Where one thread waits for what another one brings.
+template <typename T>
+class Slot {
+ public:
+  void set(T value) {
+    std::lock_guard lock(mutex_);
+    value_ = std::move(value);
+    ready_.notify_all();
+  }
+  T take() {
+    std::unique_lock lock(mutex_);
+    ready_.wait(lock, [&] { return value_.has_value(); });
+    return std::move(*value_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::optional<T> value_;
+};
+
+Status check(const ClientOptions& options) {
+  auto invalid = [](const std::string& text) { return Status(Code::invalid_argument, text); };
+  if (options.cluster.empty() || options.cluster.size() > wire::max_name_bytes) {
+    return invalid("cluster: wanted a name of 1 to 255 bytes, got " +
+                   std::to_string(options.cluster.size()));
+  }
+  if (options.seeds.empty()) return invalid("seeds: wanted at least one host:port, got none");
+  for (const std::string& seed : options.seeds) {
+    auto address = Address::parse(seed);
+    if (!address) return invalid("seeds: " + address.status().message());
+    if (address->port == 0) return invalid("seeds: wanted a port of 1 to 65535, got '" + seed + "'");
+  }
+  if (options.timeout <= Duration{}) {
+    return invalid("timeout: wanted more than 0 ms, got " + std::to_string(options.timeout.millis()));
+  }
+  if (options.refresh <= Duration{}) {
+    return invalid("refresh: wanted more than 0 ms, got " + std::to_string(options.refresh.millis()));
+  }
+  if (options.max_in_flight == 0) return invalid("max_in_flight: wanted at least 1, got 0");
+  return Status::ok();
+}
+
+}  // namespace
+
+struct Client::Impl final : IoThread::Work, Peer::Events {
+  Impl(ClientOptions client_options, std::uint64_t seed)
+      : options(std::move(client_options)),
+        generation(fork_generation()),
+        thread(*this, Duration::millis(50), options.log),
+        core(options, seed) {
+    hello.cluster = options.cluster;
+  }
+
+  // ---- any thread ----
+  struct Submission {
+    std::uint64_t id;
+    Request request;
+    OnDone on_done;
+  };
+
+  bool is_forked() const { return fork_generation() != generation; }
+  static Status forked() {
+    return Status(Code::forked, "the client was opened before fork(); open another one here");
+  }
+
+  std::uint64_t submit(Request request, OnDone on_done) {
+    if (is_forked()) {
+      on_done(failed(forked()));
+      return 0;
+    }
+    std::uint64_t id;
+    {
+      std::unique_lock lock(mutex);
+      if (closing) {
+        lock.unlock();
+        on_done(failed(Status(Code::closed, "the client is closed")));
+        return 0;
+      }
+      id = ++last_id;
+      submissions.push_back({id, std::move(request), std::move(on_done)});
+      if (std::exchange(posted, true)) return id;
+    }
+    thread.post([this] { take_submissions(); });
+    return id;
+  }
+
+  void cancel(std::uint64_t id) {
+    if (is_forked()) return;
+    {
+      std::lock_guard lock(mutex);
+      if (stopped) return;
+      cancelled.push_back(id);
+      if (std::exchange(posted, true)) return;
+    }
+    thread.post([this] { take_submissions(); });
+  }
+
+  Status close(Duration drain) {
+    if (is_forked()) return forked();
+    if (thread.is_current()) {
+      return Status(Code::busy, "close: called on the client's own thread, from a callback");
+    }
+    {
+      std::unique_lock lock(mutex);
+      if (closing) {
+        changed.wait(lock, [&] { return stopped; });
+        return Status::ok();
+      }
+      closing = true;
+      // What was submitted and is not answered yet, taken over by the core or not.
+      changed.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(drain.us, 0)),
+                       [&] { return unanswered_now() == 0; });
+    }
+    Slot<bool> done;
+    thread.post([&] {
+      take_submissions();
+      Status why(Code::closed, "the client was closed before the answer came");
+      core.close(why, read_clocks());
+      for (auto& [number, query] : std::exchange(queries, {})) query.on_done(failed_text(why));
+      peers.clear();
+      query_peers.clear();
+      done.set(true);
+    });
+    done.take();
+    thread.stop();
+    std::lock_guard lock(mutex);
+    stopped = true;
+    changed.notify_all();
+    return Status::ok();
+  }
+
+  std::size_t unanswered_now() const { return submissions.size() + under_way; }
+
+  // ---- the I/O thread ----
+  void take_submissions() {
+    std::vector<Submission> batch;
+    std::vector<std::uint64_t> gone;
+    {
+      std::lock_guard lock(mutex);
+      batch.swap(submissions);
+      gone.swap(cancelled);
+      posted = false;
+      under_way += batch.size();
+    }
+    Now now = read_clocks();
+    for (Submission& submission : batch) {
+      std::uint64_t id = submission.id;
+      numbers[id] = 0;
+      std::uint64_t number =
+          core.submit(std::move(submission.request), now,
+                      [this, id, on_done = std::move(submission.on_done)](Outcome outcome) {
+                        finish(id, on_done, std::move(outcome));
+                      });
+      if (auto found = numbers.find(id); found != numbers.end()) found->second = number;
+    }
+    for (std::uint64_t id : gone) {
+      if (auto found = numbers.find(id); found != numbers.end()) core.cancel(found->second, now);
+    }
+  }
+
+  void finish(std::uint64_t id, const OnDone& on_done, Outcome outcome) {
+    numbers.erase(id);
+    on_done(std::move(outcome));
+    std::lock_guard lock(mutex);
+    --under_way;
+    if (closing) changed.notify_all();
+  }
+
+  Instant next_wake() const override { return std::min(core.next_wake(), next_query_deadline); }
+
+  void on_wake(Now now) override {
+    core.on_wake(now);
+    next_query_deadline = Instant::never();
+    for (auto at = queries.begin(); at != queries.end();) {
+      if (at->second.deadline > now.instant) {
+        next_query_deadline = std::min(next_query_deadline, at->second.deadline);
+        ++at;
+        continue;
+      }
+      auto on_done = std::move(at->second.on_done);
+      at = queries.erase(at);
+      on_done(failed_text(Status(Code::timeout, "query: no answer in time")));
+    }
+  }
+
+  void turn(Now) override {
+    for (ClientCore::Outgoing& outgoing : core.take_outgoing()) {
+      auto found = peers.find(outgoing.to);
+      if (found == peers.end()) {
+        found = peers.emplace(outgoing.to, make_peer(outgoing.to, outgoing.address)).first;
+      }
+      Peer& peer = *found->second;
+      peer.set_address(outgoing.address);
+      auto ring = core.ring();
+      if (ring && ring->find(outgoing.to) != nullptr) peer.set_expected(outgoing.to);
+      peer.send(outgoing.number, std::move(outgoing.message));
+    }
+    for (auto& [id, peer] : peers) peer->flush();
+    for (auto& [address, peer] : query_peers) peer->flush();
+    auto ring = core.ring();
+    if (ring != published_ring) {
+      std::lock_guard lock(mutex);
+      published_ring = std::move(ring);
+      changed.notify_all();
+    }
+  }
+
+  void sweep(Now now) override {
+    for (auto& [id, peer] : peers) peer->check(now.instant);
+    for (auto& [address, peer] : query_peers) peer->check(now.instant);
+  }
+
+  std::unique_ptr<Peer> make_peer(NodeId to, const std::string& address) {
+    Peer::Options peer_options;
+    peer_options.hello = hello;
+    return std::make_unique<Peer>(thread, to, address, peer_options,
+                                  static_cast<Peer::Events&>(*this));
+  }
+
+  void on_reply(NodeId from, std::uint64_t number, Message message) override {
+    auto query = queries.find(number);
+    if (query == queries.end() || query->second.to != from) {
+      return core.on_reply(from, number, std::move(message), read_clocks());
+    }
+    auto on_done = std::move(query->second.on_done);
+    queries.erase(query);
+    if (auto* text = std::get_if<StatusText>(&message)) return on_done(std::move(*text));
+    if (auto* refused = std::get_if<Refused>(&message)) return on_done(failed_text(refused->status));
+    on_done(failed_text(Status(Code::corrupt, std::string("query: wanted StatusText, got ") +
+                                                  name_of(message))));
+  }
+
+  void on_unreachable(NodeId node, const Status& why) override {
+    bool of_query = false;
+    for (auto at = queries.begin(); at != queries.end();) {
+      if (at->second.to != node) {
+        ++at;
+        continue;
+      }
+      of_query = true;
+      auto on_done = std::move(at->second.on_done);
+      at = queries.erase(at);
+      on_done(failed_text(Status(Code::unavailable, "query: " + why.message())));
+    }
+    if (!of_query) core.on_unreachable(node, read_clocks());
+  }
+
+  // Queries have connections, names and numbers of their own, above the core's.
+  struct Query {
+    NodeId to;
+    Instant deadline;
+    std::function<void(StatusText)> on_done;
+  };
+
+  void query(const std::string& address, StatusQuery question, Duration timeout,
+             std::function<void(StatusText)> on_done) {
+    auto found = query_peers.find(address);
+    if (found == query_peers.end()) {
+      NodeId to = node_id_of("query " + address);
+      found = query_peers.emplace(address, make_peer(to, address)).first;
+    }
+    std::uint64_t number = (std::uint64_t{1} << 63) | ++last_query;
+    Instant deadline = read_clocks().instant + timeout;
+    queries[number] = {node_id_of("query " + address), deadline, std::move(on_done)};
+    next_query_deadline = std::min(next_query_deadline, deadline);
+    found->second->send(number, std::move(question));
+  }
+
+  // Immutable after construction.
+  const ClientOptions options;
+  const std::uint32_t generation;
+  wire::Hello hello;
+
+  // Only on the I/O thread. The thread comes before all that holds sockets.
+  IoThread thread;
+  ClientCore core;
+  std::map<NodeId, std::unique_ptr<Peer>> peers;
+  std::map<std::uint64_t, std::uint64_t> numbers;  // of submissions under way: ours -> the core's
+  std::map<std::string, std::unique_ptr<Peer>> query_peers;
+  std::map<std::uint64_t, Query> queries;
+  std::uint64_t last_query = 0;
+  Instant next_query_deadline = Instant::never();
+
+  // Guarded by mutex.
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Submission> submissions;
+  std::vector<std::uint64_t> cancelled;
+  bool posted = false, closing = false, stopped = false;
+  std::uint64_t last_id = 0;
+  std::size_t under_way = 0;
+  std::shared_ptr<const Ring> published_ring;  // written by the I/O thread only
+};
+
+Client::Client() = default;
+
+Result<std::unique_ptr<Client>> Client::open(ClientOptions options) {
+  if (Status status = check(options); !status) return status;
+  std::random_device random;
+  std::uint64_t seed = (std::uint64_t{random()} << 32) | random();
+  std::unique_ptr<Client> client(new Client());
+  client->impl_ = std::make_unique<Impl>(std::move(options), seed);
+  Impl& impl = *client->impl_;
+  impl.thread.post([&impl] { impl.core.start(read_clocks()); });
+  impl.thread.start();
+  return client;
+}
+
+Client::~Client() {
+  if (!impl_) return;
+  if (impl_->is_forked()) {
+    // The thread that owns all this is not in this process and may have held any lock: the copy is
+    // left as it is. Its sockets are the parent's too, and close with this process.
+    [[maybe_unused]] Impl* left = impl_.release();
+    return;
+  }
+  [[maybe_unused]] auto ignored = close(Duration{});
+}
+
+const ClientOptions& Client::options() const { return impl_->options; }
+
+std::uint64_t Client::submit(Request request, OnDone on_done) {
+  return impl_->submit(std::move(request), std::move(on_done));
+}
+
+void Client::cancel(std::uint64_t request) { impl_->cancel(request); }
+
+Status Client::close(Duration drain) { return impl_->close(drain); }
+
+Outcome Client::call(Request request) {
+  if (!impl_->is_forked() && impl_->thread.is_current()) {
+    return failed(Status(Code::busy, "a blocking call on the client's own thread, from a callback"));
+  }
+  Slot<Outcome> slot;
+  submit(std::move(request), [&slot](Outcome outcome) { slot.set(std::move(outcome)); });
+  return slot.take();
+}
+
+Outcome Client::get(Key key, RequestOptions options) {
+  Request request;
+  request.key = std::move(key);
+  request.options = options;
+  return call(std::move(request));
+}
+
+Outcome Client::put(Key key, Bytes value, Bytes context, RequestOptions options) {
+  Request request;
+  request.kind = ClientCore::Kind::put;
+  request.key = std::move(key);
+  request.value = std::move(value);
+  request.context = std::move(context);
+  request.options = options;
+  return call(std::move(request));
+}
+
+Outcome Client::erase(Key key, Bytes context, RequestOptions options) {
+  Request request;
+  request.kind = ClientCore::Kind::erase;
+  request.key = std::move(key);
+  request.context = std::move(context);
+  request.options = options;
+  return call(std::move(request));
+}
+
+std::vector<Outcome> Client::multi_get(std::vector<Key> keys, RequestOptions options) {
+  std::vector<Outcome> outcomes(keys.size());
+  if (!impl_->is_forked() && impl_->thread.is_current()) {
+    for (Outcome& outcome : outcomes) {
+      outcome = failed(Status(Code::busy, "a blocking call on the client's own thread"));
+    }
+    return outcomes;
+  }
+  std::vector<std::unique_ptr<Slot<Outcome>>> slots;
+  for (Key& key : keys) {
+    slots.push_back(std::make_unique<Slot<Outcome>>());
+    Request request;
+    request.key = std::move(key);
+    request.options = options;
+    submit(std::move(request),
+           [slot = slots.back().get()](Outcome outcome) { slot->set(std::move(outcome)); });
+  }
+  for (std::size_t i = 0; i < slots.size(); ++i) outcomes[i] = slots[i]->take();
+  return outcomes;
+}
+
+Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options,
+                       std::uint32_t attempts) {
+  if (attempts == 0) {
+    return failed(Status(Code::invalid_argument, "attempts: wanted at least 1, got 0"));
+  }
+  Duration whole = options.timeout_ms != 0 ? Duration::millis(options.timeout_ms)
+                                           : impl_->options.timeout;
+  Instant deadline = read_clocks().instant + whole;
+  Outcome last = get(key, options);
+  for (std::uint32_t attempt = 1; last.reply.status.is_ok(); ++attempt) {
+    auto seen = siblings(last.reply.object);
+    // A write that left nothing else behind is the end of it.
+    if (attempt > 1 && seen.size() <= 1) return last;
+    Duration left = deadline - read_clocks().instant;
+    if (attempt > attempts || left < Duration::millis(1)) {
+      Status status(Code::update_exhausted,
+                    "update " + printable(key) + ": still " + std::to_string(seen.size()) +
+                        " siblings after " + std::to_string(attempt - 1) + " of " +
+                        std::to_string(attempts) + " attempts within " +
+                        std::to_string(whole.millis()) + " ms",
+                    attempt > 1);
+      last.reply.status = std::move(status);
+      return last;
+    }
+    Merge merge = resolver(seen, attempt);
+    if (merge.kind == Merge::Kind::keep) return last;
+    if (merge.kind == Merge::Kind::fail) {
+      last.reply.status = Status(Code::merge_failed, "update " + printable(key) + ": " + merge.reason,
+                                 attempt > 1);
+      return last;
+    }
+    options.timeout_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(left.millis(), UINT32_MAX));
+    last = merge.kind == Merge::Kind::erase
+               ? erase(key, last.context, options)
+               : put(key, std::move(merge.value), last.context, options);
+  }
+  return last;
+}
+
+StatusText Client::query(const std::string& node, const std::string& what, const Key& key,
+                         Duration timeout) {
+  if (impl_->is_forked()) return failed_text(Impl::forked());
+  if (impl_->thread.is_current()) {
+    return failed_text(Status(Code::busy, "a blocking call on the client's own thread"));
+  }
+  if (what.size() > wire::max_what_bytes) {
+    return failed_text(Status(Code::invalid_argument, "query: wanted at most 255 bytes, got " +
+                                                          std::to_string(what.size())));
+  }
+  Instant deadline = read_clocks().instant + timeout;
+  std::string address = node;
+  if (node.empty()) {
+    address = impl_->options.seeds.front();
+  } else if (node.find(':') == std::string::npos) {
+    auto known = ring(timeout);
+    if (!known) {
+      return failed_text(Status(Code::unavailable, "query: no routing table in " +
+                                                       std::to_string(timeout.millis()) + " ms"));
+    }
+    const Member* member = known->find(std::string_view(node));
+    if (member == nullptr) {
+      return failed_text(Status(Code::invalid_argument,
+                                "query: no member is named '" + printable(node) + "'"));
+    }
+    address = member->address;
+  }
+  auto slot = std::make_shared<Slot<StatusText>>();
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->closing) return failed_text(Status(Code::closed, "the client is closed"));
+    // Posted under the lock: before what close() posts.
+    impl_->thread.post([&impl = *impl_, slot, address, what, key, deadline] {
+      impl.query(address, StatusQuery{what, key}, deadline - read_clocks().instant,
+                 [slot](StatusText text) { slot->set(std::move(text)); });
+    });
+  }
+  return slot->take();
+}
+
+std::shared_ptr<const Ring> Client::ring(Duration wait) {
+  if (impl_->is_forked()) return nullptr;
+  std::unique_lock lock(impl_->mutex);
+  impl_->changed.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(wait.us, 0)),
+                          [&] { return impl_->published_ring != nullptr || impl_->stopped; });
+  return impl_->published_ring;
+}
+
+}  // namespace ringlet

@@ -1,0 +1,150 @@
+#include "runtime/connection.hpp"
+
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "wire/handshake.hpp"
+
+namespace ringlet {
+
+Connection::Connection(IoThread& thread, tcp::socket socket, std::uint64_t link, Limits limits,
+                       Events& events)
+    : thread_(thread),
+      socket_(std::move(socket)),
+      link_(link),
+      limits_(limits),
+      events_(&events),
+      reader_(std::min(limits.max_frame_bytes, wire::max_handshake_bytes)),
+      opened_(read_clocks().instant) {
+  ErrorCode ignored;
+  socket_.set_option(tcp::no_delay(true), ignored);
+  auto remote = socket_.remote_endpoint(ignored);
+  remote_ = remote.address().to_string() + ":" + std::to_string(remote.port());
+}
+
+void Connection::start() { read(); }
+
+void Connection::handshake_done(std::uint8_t version) {
+  version_ = version;
+  reader_.set_max_frame_bytes(limits_.max_frame_bytes);
+}
+
+void Connection::send(std::uint64_t number, const Message& message) {
+  if (closed_) return;
+  wire::encode_frame(version_, number, message, queued_);
+}
+
+void Connection::flush() {
+  if (closed_) return;
+  std::size_t waiting = waiting_bytes();
+  if (waiting > limits_.max_queued_bytes) {
+    if (stalled_since_ == Instant::never()) stalled_since_ = read_clocks().instant;
+    if (waiting > 2 * limits_.max_queued_bytes) {
+      return close(Status(Code::overloaded, "slow reader: " + std::to_string(waiting) +
+                                                " bytes wait for it, wanted at most " +
+                                                std::to_string(limits_.max_queued_bytes)));
+    }
+  }
+  if (writing_now_ || queued_.empty()) return;
+  written_.clear();
+  if (written_.capacity() > 1024 * 1024) written_.shrink_to_fit();
+  written_.swap(queued_);
+  writing_now_ = true;
+  asio::async_write(socket_, asio::buffer(written_),
+                    [self = shared_from_this()](ErrorCode error, std::size_t) {
+                      self->on_written(error);
+                    });
+}
+
+void Connection::on_written(ErrorCode error) {
+  writing_now_ = false;
+  written_.clear();
+  if (closed_) return;
+  if (error) return close(Status(Code::io, "write: " + error.message()));
+  if (waiting_bytes() <= limits_.max_queued_bytes) stalled_since_ = Instant::never();
+  flush();
+  if (!reading_) read();
+  thread_.want_turn();
+}
+
+void Connection::read() {
+  if (closed_ || reading_ || stalled_since_ != Instant::never()) return;
+  reading_ = true;
+  auto space = reader_.prepare();
+  socket_.async_read_some(asio::buffer(space.data(), space.size()),
+                          [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
+                            self->on_read(error, bytes);
+                          });
+}
+
+void Connection::on_read(ErrorCode error, std::size_t bytes) {
+  reading_ = false;
+  if (closed_) return;
+  if (error == asio::error::eof) return close(Status(Code::unavailable, "the peer closed"));
+  if (error) return close(Status(Code::io, "read: " + error.message()));
+  reader_.commit(bytes);
+  Status status = take_frames();
+  thread_.want_turn();
+  if (!status) return close(status);
+  read();
+}
+
+Status Connection::take_frames() {
+  bool any = false;
+  for (;;) {
+    auto frame = reader_.next();
+    if (!frame) return frame.status();
+    if (!*frame) break;
+    any = true;
+    if (established() && (*frame)->version != version_ && (*frame)->version != 0) {
+      return Status(Code::corrupt, "frame: wanted protocol version " + std::to_string(version_) +
+                                       ", got " + std::to_string((*frame)->version));
+    }
+    if (events_ == nullptr) return Status::ok();
+    Status status = events_->on_frame(*this, **frame);
+    if (!status || closed_) return status;
+  }
+  if (!reader_.mid_frame()) {
+    frame_since_ = Instant::never();
+  } else if (any || frame_since_ == Instant::never()) {
+    frame_since_ = read_clocks().instant;
+  }
+  return Status::ok();
+}
+
+void Connection::check(Instant now) {
+  if (closed_) return;
+  if (!established() && now - opened_ > limits_.handshake_within) {
+    close(Status(Code::timeout, "no handshake within " +
+                                    std::to_string(limits_.handshake_within.millis()) + " ms"));
+  } else if (frame_since_ != Instant::never() && reading_ &&
+             now - frame_since_ > limits_.frame_within) {
+    close(Status(Code::timeout, "the rest of a frame did not come within " +
+                                    std::to_string(limits_.frame_within.millis()) + " ms"));
+  } else if (stalled_since_ != Instant::never() && now - stalled_since_ > limits_.stalled_within) {
+    close(Status(Code::overloaded, "slow reader: " + std::to_string(waiting_bytes()) +
+                                       " bytes waited for " +
+                                       std::to_string(limits_.stalled_within.millis()) + " ms"));
+  }
+}
+
+void Connection::close(const Status& why) {
+  if (std::exchange(closed_, true)) return;
+  // The reason as the last frame, if the socket takes it now and nothing is half sent.
+  if (!writing_now_ && !why.is_ok()) {
+    wire::encode_frame(wire::Goodbye{why}, queued_);
+    [[maybe_unused]] auto sent = ::send(socket_.native_handle(), queued_.data(), queued_.size(),
+                                        MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  queued_.clear();
+  ErrorCode ignored;
+  socket_.shutdown(tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
+  asio::post(thread_.context(), [self = shared_from_this(), why] {
+    if (self->events_ != nullptr) std::exchange(self->events_, nullptr)->on_closed(*self, why);
+    self->thread_.want_turn();
+  });
+}
+
+}  // namespace ringlet

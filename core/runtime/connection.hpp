@@ -1,0 +1,82 @@
+// One TCP connection that carries frames, either way. Only on the I/O thread that owns it; keeps
+// itself alive while the socket has work under way.
+//
+//   reading   one read may bring many frames; each goes to Events::on_frame in order
+//   writing   frames gather in `queued_` until flush(); one write carries all of them
+//   slow      while more than max_queued_bytes wait, nothing is read; when that lasts for
+//             stalled_within, or twice as much waits, the connection is dropped
+//   deadlines check() drops a peer that is late with its handshake or with the rest of a frame
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "base/instant.hpp"
+#include "runtime/asio.hpp"
+#include "runtime/io_thread.hpp"
+#include "wire/codec.hpp"
+#include "wire/frame.hpp"
+
+namespace ringlet {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    // A failed Status drops the connection with it.
+    virtual Status on_frame(Connection& connection, const wire::Frame& frame) = 0;
+    // Once, last; never from inside a call of the owner's.
+    virtual void on_closed(Connection& connection, const Status& why) = 0;
+  };
+  struct Limits {
+    std::size_t max_frame_bytes = wire::default_max_frame_bytes;
+    std::size_t max_queued_bytes = 64 * 1024 * 1024;
+    Duration handshake_within = Duration::seconds(5);
+    Duration frame_within = Duration::seconds(30);
+    Duration stalled_within = Duration::seconds(10);
+  };
+
+  Connection(IoThread& thread, tcp::socket socket, std::uint64_t link, Limits limits,
+             Events& events);
+
+  void start();                // begins to read
+  void handshake_done(std::uint8_t version);
+  bool established() const { return version_ != 0; }
+  void send(std::uint64_t number, const Message& message);  // goes out with the next flush()
+  Bytes& raw() { return queued_; }                          // handshake frames are appended here
+  void flush();
+  void check(Instant now);
+  // Closes now. The owner hears on_closed later, unless it said forget().
+  void close(const Status& why);
+  void forget() { events_ = nullptr; }
+
+  std::uint64_t link() const { return link_; }
+  const std::string& remote() const { return remote_; }  // "127.0.0.1:5312"
+  bool flushed() const { return queued_.empty() && !writing_now_; }
+  std::size_t waiting_bytes() const { return queued_.size() + written_.size(); }
+
+ private:
+  void read();
+  void on_read(ErrorCode error, std::size_t bytes);
+  Status take_frames();
+  void on_written(ErrorCode error);
+
+  IoThread& thread_;
+  tcp::socket socket_;
+  std::uint64_t link_;
+  Limits limits_;
+  Events* events_;
+  std::string remote_;
+  wire::FrameReader reader_;
+  Bytes queued_, written_;  // gathering; under way
+  bool reading_ = false, writing_now_ = false, closed_ = false;
+  std::uint8_t version_ = 0;
+  Instant opened_;
+  Instant frame_since_ = Instant::never();    // an unfinished frame is here since
+  Instant stalled_since_ = Instant::never();  // too much waits since
+};
+
+}  // namespace ringlet

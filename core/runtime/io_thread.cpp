@@ -1,0 +1,100 @@
+#include "runtime/io_thread.hpp"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <utility>
+
+namespace ringlet {
+
+Now read_clocks() {
+  using std::chrono::duration_cast;
+  auto instant = duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now().time_since_epoch());
+  auto wall = duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  return {Instant{instant.count()}, wall.count()};
+}
+
+IoThread::IoThread(Work& work, Duration sweep_every, LogSink log)
+    : work_(work), sweep_every_(sweep_every), log_(std::move(log)) {}
+
+IoThread::~IoThread() { stop(); }
+
+void IoThread::start() {
+  arm_sweep();
+  // Signals are the embedding process's: its own threads take them, never this one.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void IoThread::run() {
+  for (;;) {
+    try {
+      context_.run();
+      return;
+    } catch (const std::exception& error) {
+      // Nothing of ours throws; a callback of the embedder did, or memory ran out.
+      log(LogLevel::error, std::string("exception on an I/O thread: ") + error.what());
+      turn_wanted_ = false;
+      want_turn();
+    }
+  }
+}
+
+void IoThread::post(std::function<void()> what) {
+  asio::post(context_, [this, what = std::move(what)] {
+    want_turn();
+    what();
+  });
+}
+
+void IoThread::want_turn() {
+  if (std::exchange(turn_wanted_, true)) return;
+  asio::post(context_, [this] { run_turn(); });
+}
+
+void IoThread::run_turn() {
+  turn_wanted_ = false;
+  Now now = read_clocks();
+  if (work_.next_wake() <= now.instant) work_.on_wake(now);
+  work_.turn(now);
+  arm();
+}
+
+// A timer that is armed too early wakes once for nothing, which is cheaper than to rearm it for
+// every request whose deadline moves the next wake by a little.
+void IoThread::arm() {
+  Instant wake = work_.next_wake();
+  if (wake >= armed_) return;
+  armed_ = wake;
+  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(wake.us)));
+  timer_.async_wait([this](ErrorCode error) {
+    if (error) return;
+    armed_ = Instant::never();
+    want_turn();
+  });
+}
+
+void IoThread::arm_sweep() {
+  sweep_timer_.expires_after(std::chrono::microseconds(sweep_every_.us));
+  sweep_timer_.async_wait([this](ErrorCode error) {
+    if (error) return;
+    work_.sweep(read_clocks());
+    want_turn();
+    arm_sweep();
+  });
+}
+
+void IoThread::stop() {
+  if (!thread_.joinable()) return;
+  context_.stop();
+  thread_.join();
+}
+
+}  // namespace ringlet

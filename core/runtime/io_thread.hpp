@@ -1,0 +1,62 @@
+// One io_context on one thread, and the rhythm of work on it: events come in, and once all of one
+// turn are in, `turn` runs once and sends what they caused. So answers to many frames of one read,
+// and to many sockets of one poll, leave together.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "base/instant.hpp"
+#include "base/log.hpp"
+#include "runtime/asio.hpp"
+
+namespace ringlet {
+
+Now read_clocks();  // CLOCK_MONOTONIC and the wall clock
+
+class IoThread {
+ public:
+  // All called on the thread.
+  class Work {
+   public:
+    virtual ~Work() = default;
+    virtual void turn(Now now) = 0;      // after events: send what came out of them
+    virtual void on_wake(Now now) = 0;   // next_wake() has come
+    virtual void sweep(Now now) = 0;     // now and then: what is overdue?
+    virtual Instant next_wake() const = 0;
+  };
+
+  IoThread(Work& work, Duration sweep_every, LogSink log);
+  ~IoThread();  // stop()
+
+  void start();
+  asio::io_context& context() { return context_; }
+  // From any thread: runs `what` on the thread, then a turn.
+  void post(std::function<void()> what);
+  // On the thread: a turn is due after the events that are ready now.
+  void want_turn();
+  bool is_current() const { return std::this_thread::get_id() == thread_.get_id(); }
+  void stop();  // ends the loop and joins; what is posted and not yet run is forgotten
+  void log(LogLevel level, const std::string& text) const {
+    if (log_) log_(level, "runtime", text);
+  }
+
+ private:
+  void run();
+  void run_turn();
+  void arm();
+  void arm_sweep();
+
+  Work& work_;
+  Duration sweep_every_;
+  LogSink log_;
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
+  asio::steady_timer timer_{context_}, sweep_timer_{context_};
+  Instant armed_ = Instant::never();
+  bool turn_wanted_ = false;
+  std::thread thread_;
+};
+
+}  // namespace ringlet
