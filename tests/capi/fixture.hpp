@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -105,7 +106,7 @@ struct Fixture {
 
 // Every event until `done` requests are done or five seconds are over.
 struct Drained {
-  std::vector<ringlet_event> events;
+  std::deque<ringlet_event> events;  // references stay good while more come
   ~Drained() {
     for (ringlet_event& event : events) ringlet_event_clear(&event);
   }
