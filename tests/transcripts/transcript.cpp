@@ -180,7 +180,8 @@ class Conversation {
     for (const std::string& part : split(text, '+')) {
       Dot dot{Actor{node(part.substr(0, 1)), 1}, std::stoul(part.substr(1))};
       result.context.add(dot, 0);
-      result.versions.push_back({dot, WriteId{dot.actor.node.value, dot.counter}, 0, false, part, ""});
+      WriteId write{dot.actor.node.value, dot.counter};
+      result.versions.push_back({dot, write, 0, false, part, ""});
     }
     std::sort(result.versions.begin(), result.versions.end(),
               [](auto& a, auto& b) { return a.dot < b.dot; });

@@ -22,7 +22,7 @@ CoordinationOptions with(std::size_t r, std::size_t w) {
 
 }  // namespace
 
-TEST_CASE("R4.5-d all (N,R,W) with N up to 5: a put returns at exactly W copies, a get at exactly R") {
+TEST_CASE("R4.5-d all (N,R,W), N <= 5: a put returns at exactly W copies, a get at exactly R") {
   for (std::uint32_t n = 1; n <= 5; ++n) {
     for (std::size_t wanted = 1; wanted <= n; ++wanted) {
       INFO("N=" << n << " R=W=" << wanted);
@@ -66,22 +66,22 @@ TEST_CASE("R4.5-c with m owners known down exactly the next m of the preference 
   }
 }
 
-TEST_CASE("R5-d every outcome and order of three owners: the verdict is the count of those that answer") {
+TEST_CASE("R5-d every outcome and order of three owners: the verdict counts those that answer") {
   const Mood moods[] = {Mood::well, Mood::silent, Mood::refusing, Mood::unreachable};
   int cases = 0;
   for (bool put : {false, true}) {
     for (std::uint32_t wanted = 1; wanted <= 3; ++wanted) {
       for (int combination = 0; combination < 64; ++combination) {
-        std::vector<int> order{0, 1, 2};
+        std::vector<std::size_t> order{0, 1, 2};
         do {
           World world(3, 3, with(wanted, wanted));
           const auto& members = world.members_for(key);
           std::uint32_t well = 0;
           bool silent = false;
-          for (int i = 0; i < 3; ++i) {
+          for (std::size_t i = 0; i < 3; ++i) {
             Mood mood = moods[(combination >> (2 * i)) % 4];
             // The order of the list decides who is asked and heard first.
-            world.moods[members[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])]] = mood;
+            world.moods[members[order[i]]] = mood;
             well += mood == Mood::well;
             silent |= mood == Mood::silent;
           }
@@ -95,7 +95,8 @@ TEST_CASE("R5-d every outcome and order of three owners: the verdict is the coun
           const ClientReply& reply = world.replies[0];
           CHECK(reply.status.is_ok() == (well >= wanted));
           if (!reply.status.is_ok()) {
-            CHECK((reply.status.code() == Code::timeout || reply.status.code() == Code::quorum_not_met));
+            Code code = reply.status.code();
+            CHECK((code == Code::timeout || code == Code::quorum_not_met));
             if (!silent) CHECK(reply.status.code() == Code::quorum_not_met);
             CHECK(reply.status.retryable());
             CHECK(reply.status.message().find("carts/alice") != std::string::npos);
@@ -103,7 +104,9 @@ TEST_CASE("R5-d every outcome and order of three owners: the verdict is the coun
           if (put && well > 0 && reply.status.is_ok()) {
             for (NodeId owner : members) {
               bool taken_care_of = world.holds(owner, key, {}, WriteId{9, 1});
-              for (NodeId other : members) taken_care_of |= world.holds(other, key, owner, WriteId{9, 1});
+              for (NodeId other : members) {
+                taken_care_of |= world.holds(other, key, owner, WriteId{9, 1});
+              }
               CHECK(taken_care_of);
             }
           }

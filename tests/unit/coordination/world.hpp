@@ -19,7 +19,8 @@ class World final : public Health {
  public:
   World(std::size_t members, std::uint32_t replicas, CoordinationOptions options = {},
         std::string self_name = "")
-      : self(self_name.empty() ? NodeId{} : node_id_of(self_name)), coordinator(self, options, *this) {
+      : self(self_name.empty() ? NodeId{} : node_id_of(self_name)),
+        coordinator(self, options, *this) {
     Ring::Options ring;
     ring.replicas = replicas;
     for (std::size_t i = 0; i < members; ++i) {

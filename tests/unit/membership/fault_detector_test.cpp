@@ -41,7 +41,7 @@ TEST_CASE("a broken connection is enough") {
   CHECK(d.is_down(B));
 }
 
-TEST_CASE("R4.8.3-a one way broken: A routes around B, C still uses it; healed, A is back within a period") {
+TEST_CASE("R4.8.3-a one way broken: A routes around B, C does not; healed, A is back in a period") {
   FaultDetector a = detector(), c = FaultDetector({}, 2);
   for (int i = 0; i < 3; ++i) {
     a.was_silent(B, at(i * 100));

@@ -9,8 +9,9 @@
 using namespace ringlet;
 
 TEST_CASE("every message has its own name, and is a request or a reply") {
-  const Message all[] = {ReplicaGet{}, ReplicaObject{}, MintPut{},   Minted{},    ReplicaPut{}, Stored{},
-                         Refused{},    Ping{},          Pong{},      ClientGet{}, ClientPut{},  ClientReply{},
+  const Message all[] = {ReplicaGet{}, ReplicaObject{}, MintPut{},     Minted{},
+                         ReplicaPut{}, Stored{},        Refused{},     Ping{},
+                         Pong{},       ClientGet{},     ClientPut{},   ClientReply{},
                          RingPull{},   RingTable{},     StatusQuery{}, StatusText{}};
   static_assert(std::size(all) == std::variant_size_v<Message>);
   std::set<std::string> names;
@@ -23,6 +24,6 @@ TEST_CASE("every message has its own name, and is a request or a reply") {
   for (const Message& message : all) {
     if (is_request(message)) requests.insert(name_of(message));
   }
-  CHECK(requests == std::set<std::string>{"ReplicaGet", "MintPut", "ReplicaPut", "Ping", "ClientGet",
-                                          "ClientPut", "RingPull", "StatusQuery"});
+  CHECK(requests == std::set<std::string>{"ReplicaGet", "MintPut", "ReplicaPut", "Ping",
+                                          "ClientGet", "ClientPut", "RingPull", "StatusQuery"});
 }
