@@ -29,6 +29,9 @@ struct NodeOptions {
   std::size_t max_siblings = 1000;             // a blind write beyond this is refused, never a sibling dropped
   std::size_t max_requests = 10'000;           // at once on a lane; more is overloaded
   std::uint64_t epoch_lease = 10'000;          // epochs reserved on the disk at a time (O-4)
+  // Where the epochs of a store without memory begin: above any that an earlier store of this node's
+  // name may have used. Whoever opens a node gives the wall clock in microseconds.
+  std::uint64_t first_epoch = 1;
   std::int64_t max_stamp_ahead_ms = 60'000;    // last-write-wins stamps further ahead are refused (O-19)
   LogSink log;
 };
@@ -59,6 +62,9 @@ class NodeState {
   // A peer showed a dot of ours that we do not have: our disk went back in time. Starts a new
   // incarnation at once.
   Status forget_incarnation();
+  // Any hint stored since the store was created? While not, reads spare the look-ups.
+  bool may_have_hints() const { return may_have_hints_.load(std::memory_order_relaxed); }
+  void note_hint() { may_have_hints_.store(true, std::memory_order_relaxed); }
 
  private:
   NodeState() = default;
@@ -70,6 +76,7 @@ class NodeState {
   std::shared_ptr<const Ring> ring_;
   std::uint64_t next_epoch_ = 1, leased_to_ = 1;
   std::atomic<std::uint64_t> incarnation_{1};
+  std::atomic<bool> may_have_hints_{false};
   NodeCounters counters_;
 };
 

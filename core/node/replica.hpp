@@ -23,6 +23,8 @@ class Replica final : public HintStore {
   };
   // What is here of the key, hints for others included (O-6: reads search the hint store).
   Message get(const ReplicaGet& request);
+  // What is stored as this node's own copy, hints left out: for operators and checkers.
+  Result<Object> stored(const Key& key);
   Outcome mint(const MintPut& request, Now now);
   Outcome merge(const ReplicaPut& request, Now now);
 

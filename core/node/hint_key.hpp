@@ -1,0 +1,29 @@
+// Keys of the engine's tables.
+//
+//   objects  partition(4, BE) | bucket length(4, BE) | bucket | key
+//   hints    target(8, BE)    | bucket length(4, BE) | bucket | key
+//
+// so that the objects of a partition, and the hints for one owner, are one sequential scan.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+
+namespace ringlet {
+
+Bytes object_row(std::uint32_t partition, const Key& key);
+Bytes hint_row(NodeId target, const Key& key);
+Bytes hint_prefix(NodeId target);
+Bytes after_prefix(Bytes prefix);  // the first row that does not start with it; empty: none
+
+struct HintRow {
+  NodeId target;
+  Key key;
+};
+std::optional<HintRow> parse_hint_row(BytesView row);  // nothing: not a hint row
+std::optional<Key> parse_object_row(BytesView row);
+
+}  // namespace ringlet

@@ -1,0 +1,465 @@
+#include "node/node.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+
+#include "base/planted.hpp"
+#include "coordination/coordinator_choice.hpp"
+#include "node/status_text.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet {
+namespace {
+
+// Who a number in our messages belongs to: its two lowest bits. The rest is the owner's own number.
+enum class Numbered : std::uint64_t { coordinator = 0, hints = 1, ping = 2, forward = 3 };
+std::uint64_t number_for(Numbered owner, std::uint64_t number) {
+  return number << 2 | static_cast<std::uint64_t>(owner);
+}
+
+}  // namespace
+
+struct Node::Impl {
+  std::shared_ptr<NodeState> state;
+  int lane;
+  Replica replica;
+  FaultDetector health;
+  Coordinator coordinator;
+  HintDelivery hints;
+  std::shared_ptr<const Ring> ring;
+  bool draining = false;
+
+  std::vector<ToMember> requests;
+  std::vector<ToRequester> replies;
+
+  // Replies that wait for the engine to have flushed, in the order of their tickets.
+  struct Waiting {
+    StorageEngine::Ticket ticket;
+    std::uint64_t link;     // to a requester; own_link: to our own coordinator or hints
+    std::uint64_t number;
+    Message reply;
+  };
+  static constexpr std::uint64_t own_link = 0;
+  std::deque<Waiting> waiting;
+
+  // Writes handed on to a node that may coordinate them.
+  struct Forwarded {
+    std::uint64_t link, number;
+    ClientPut put;
+    NodeId to;
+    Instant until;
+  };
+  std::map<std::uint64_t, Forwarded> forwarded;
+  std::uint64_t next_number = 1;
+  std::size_t client_requests = 0;  // unanswered
+
+  Impl(std::shared_ptr<NodeState> node_state, int lane_number, std::uint64_t seed)
+      : state(std::move(node_state)),
+        lane(lane_number),
+        replica(state),
+        health(state->options().fault_detector, seed),
+        coordinator(state->self(), state->options().coordination, health),
+        hints(state->self(), state->options().hints, replica, health),
+        ring(state->ring()) {
+    coordinator.set_ring(ring);
+  }
+
+  void log(LogLevel level, const std::string& text) const {
+    if (state->options().log) state->options().log(level, "node", text);
+  }
+
+  void adopt_ring() {
+    auto current = state->ring();
+    if (current == ring) return;
+    ring = std::move(current);
+    coordinator.set_ring(ring);
+  }
+
+  // ---- as a replica ----
+
+  // Answers now, or when the engine has flushed.
+  void answer(std::uint64_t link, std::uint64_t number, Replica::Outcome outcome, Now now) {
+    if (outcome.ticket != 0 && outcome.ticket > state->engine().durable_up_to()) {
+      auto later = std::upper_bound(
+          waiting.begin(), waiting.end(), outcome.ticket,
+          [](StorageEngine::Ticket ticket, const Waiting& other) { return ticket < other.ticket; });
+      waiting.insert(later, {outcome.ticket, link, number, std::move(outcome.reply)});
+      return;
+    }
+    deliver(link, number, std::move(outcome.reply), now);
+  }
+
+  void deliver(std::uint64_t link, std::uint64_t number, Message reply, Now now) {
+    if (link != own_link) {
+      replies.push_back({link, number, std::move(reply)});
+    } else {
+      on_reply(state->self(), number, std::move(reply), now);
+    }
+  }
+
+  std::optional<Status> over_limits(const Key& key, std::size_t value_bytes) const {
+    const NodeOptions& options = state->options();
+    std::size_t key_bytes = key.bucket.size() + key.key.size();
+    if (key_bytes > options.max_key_bytes) {
+      return Status(Code::too_large, "key " + printable(key) + ": wanted at most " +
+                                         std::to_string(options.max_key_bytes) + " bytes, got " +
+                                         std::to_string(key_bytes));
+    }
+    if (value_bytes > options.max_value_bytes) {
+      return Status(Code::too_large, "put " + printable(key) + ": wanted a value of at most " +
+                                         std::to_string(options.max_value_bytes) + " bytes, got " +
+                                         std::to_string(value_bytes));
+    }
+    return std::nullopt;
+  }
+
+  // A request to this replica, from a member, a client, or our own coordinator.
+  void serve(std::uint64_t link, std::uint64_t number, Message& message, Now now) {
+    if (auto* get = std::get_if<ReplicaGet>(&message)) {
+      deliver(link, number, replica.get(*get), now);
+    } else if (auto* mint = std::get_if<MintPut>(&message)) {
+      if (auto bad = over_limits(mint->key, mint->write.value.size())) {
+        return deliver(link, number, Refused{*bad, 0}, now);
+      }
+      if (auto bad = not_hintable(mint->hint_for)) return deliver(link, number, Refused{*bad, 0}, now);
+      answer(link, number, replica.mint(*mint, now), now);
+    } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
+      if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
+      if (auto bad = not_hintable(put->hint_for)) return deliver(link, number, Refused{*bad, 0}, now);
+      answer(link, number, replica.merge(*put, now), now);
+    } else {
+      RINGLET_ASSERT(false && "serve() is given replica requests only");
+    }
+  }
+
+  // A hint for somebody who is no member would never be delivered; one for ourselves is no hint.
+  std::optional<Status> not_hintable(NodeId target) const {
+    if (!target) return std::nullopt;
+    if (target == state->self() || ring->find(target) == nullptr) {
+      return Status(Code::invalid_argument,
+                    "a hint for node " + to_string(target) + ", wanted another member of the cluster");
+    }
+    return std::nullopt;
+  }
+
+  // ---- as a coordinator ----
+
+  bool accept_client(std::uint64_t link, std::uint64_t number) {
+    ClientReply reply;
+    if (draining) {
+      reply.status = Status(Code::unavailable, "node " + state->options().name + " is shutting down: ask another node");
+    } else if (client_requests >= state->options().max_requests) {
+      reply.status = Status(Code::overloaded, "node " + state->options().name + " serves " +
+                                                  std::to_string(client_requests) + " requests, its limit");
+      reply.retry_after_ms = 50;
+      state->counters().refused_overload.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      return true;
+    }
+    reply_to(link, number, std::move(reply));
+    return false;
+  }
+
+  void reply_to(std::uint64_t link, std::uint64_t number, ClientReply reply) {
+    reply.ring_epoch = ring->epoch();
+    if (!reply.status) state->counters().failed.fetch_add(1, std::memory_order_relaxed);
+    replies.push_back({link, number, std::move(reply)});
+  }
+
+  Coordinator::OnAnswer answering(std::uint64_t link, std::uint64_t number, bool is_get) {
+    ++client_requests;
+    return [this, link, number, is_get](ClientReply reply) {
+      --client_requests;
+      if (is_get && reply.status) {
+        std::size_t versions = std::min<std::size_t>(siblings(reply.object).size(), 4);
+        state->counters().versions_per_get[versions].fetch_add(1, std::memory_order_relaxed);
+        if (planted(PlantedBug::context_covers_too_much)) cover_too_much(reply.object);
+      }
+      reply_to(link, number, std::move(reply));
+    };
+  }
+
+  static void cover_too_much(Object& object) {
+    auto entries = object.context.entries();
+    for (auto& entry : entries) ++entry.counter;
+    object.context.set_entries(std::move(entries));
+  }
+
+  void get(std::uint64_t link, std::uint64_t number, ClientGet& request, Now now) {
+    state->counters().gets.fetch_add(1, std::memory_order_relaxed);
+    if (!accept_client(link, number)) return;
+    if (auto bad = over_limits(request.key, 0)) return reply_to(link, number, failed(*bad));
+    coordinator.get(request.key, request.options, now, answering(link, number, true));
+  }
+
+  static ClientReply failed(Status status) {
+    ClientReply reply;
+    reply.status = std::move(status);
+    return reply;
+  }
+
+  void put(std::uint64_t link, std::uint64_t number, ClientPut& request, Now now) {
+    state->counters().puts.fetch_add(1, std::memory_order_relaxed);
+    if (!accept_client(link, number)) return;
+    if (auto bad = over_limits(request.key, request.write.value.size())) {
+      return reply_to(link, number, failed(*bad));
+    }
+    if (!request.write.write_id) {
+      return reply_to(link, number, failed(Status(Code::invalid_argument,
+                      "put " + printable(request.key) + ": wanted a write id, got zero")));
+    }
+    auto context = decode_client_context(request.context, request.key);
+    if (!context) return reply_to(link, number, failed(context.status()));
+    const auto& preference = ring->preference_list(token_of(request.key));
+    NodeId to = forward_to(preference, ring->effective_replicas(), state->self(), context->fastest_reader,
+                           request.forwarded, state->options().coordination.reconcile, health);
+    if (to && to != state->self()) return forward(link, number, to, request, now);
+    coordinate_put(link, number, request, *context, now);
+  }
+
+  void coordinate_put(std::uint64_t link, std::uint64_t number, ClientPut& request,
+                      const ClientContext& context, Now now) {
+    const auto& preference = ring->preference_list(token_of(request.key));
+    NodeId minter = choose_minter(preference, ring->effective_replicas(), state->self(),
+                                  context.fastest_reader, health);
+    coordinator.put(request.key, context, std::move(request.write), request.options, minter, now,
+                    answering(link, number, false));
+  }
+
+  void forward(std::uint64_t link, std::uint64_t number, NodeId to, ClientPut& request, Now now) {
+    state->counters().forwarded.fetch_add(1, std::memory_order_relaxed);
+    ++client_requests;
+    std::uint64_t mine = number_for(Numbered::forward, next_number++);
+    request.forwarded = true;
+    auto timeout = request.options.timeout_ms ? Duration::millis(request.options.timeout_ms)
+                                              : state->options().coordination.timeout;
+    requests.push_back({to, mine, request});
+    forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, now.instant + timeout});
+  }
+
+  // The node it was handed to is gone: coordinate it here. The write id keeps it one write.
+  void take_back(std::map<std::uint64_t, Forwarded>::iterator it, Now now) {
+    Forwarded mine = std::move(it->second);
+    forwarded.erase(it);
+    --client_requests;
+    auto context = decode_client_context(mine.put.context, mine.put.key);
+    RINGLET_ASSERT(context.is_ok());  // it was when it was handed on
+    std::int64_t left_ms = (mine.until - now.instant).millis();
+    mine.put.options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(left_ms, 1));
+    coordinate_put(mine.link, mine.number, mine.put, *context, now);
+  }
+
+  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now) {
+    RINGLET_ASSERT(link != own_link);
+    adopt_ring();
+    if (auto* request = std::get_if<ClientGet>(&message)) {
+      get(link, number, *request, now);
+    } else if (auto* request = std::get_if<ClientPut>(&message)) {
+      put(link, number, *request, now);
+    } else if (std::holds_alternative<Ping>(message)) {
+      replies.push_back({link, number, Pong{}});
+    } else if (auto* pull = std::get_if<RingPull>(&message)) {
+      replies.push_back({link, number, table_for(*pull)});
+    } else if (auto* query = std::get_if<StatusQuery>(&message)) {
+      replies.push_back({link, number, answer_query(*query)});
+    } else if (is_request(message)) {
+      serve(link, number, message, now);
+    } else {
+      replies.push_back({link, number, Refused{Status(Code::unsupported, std::string("wanted a request, got ") +
+                                                          name_of(message)), 0}});
+    }
+    settle(now);
+  }
+
+  void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+    if (from != state->self()) health.heard_from(from, now.instant);
+    std::uint64_t own = number >> 2;
+    switch (static_cast<Numbered>(number & 3)) {
+      case Numbered::coordinator: coordinator.on_reply(from, own, std::move(message), now); break;
+      case Numbered::hints: hints.on_reply(from, own, message, now); break;
+      case Numbered::ping: break;  // being heard was all
+      case Numbered::forward: {
+        auto it = forwarded.find(number);
+        if (it == forwarded.end()) break;
+        auto* reply = std::get_if<ClientReply>(&message);
+        // Shutting down, or it sees itself as no coordinator: this node does it.
+        if (reply == nullptr || reply->status.code() == Code::unavailable ||
+            reply->status.code() == Code::overloaded) {
+          take_back(it, now);
+          break;
+        }
+        --client_requests;
+        reply_to(it->second.link, it->second.number, std::move(*reply));
+        forwarded.erase(it);
+      }
+    }
+  }
+
+  void on_unreachable(NodeId node, Now now) {
+    health.unreachable(node, now.instant);
+    coordinator.on_unreachable(node, now);
+    hints.on_unreachable(node, now);
+    take_back_from(node, now);
+    settle(now);
+  }
+
+  void take_back_from(NodeId node, Now now) {
+    std::vector<std::uint64_t> lost;
+    for (const auto& [number, request] : forwarded) {
+      if (request.to == node) lost.push_back(number);
+    }
+    for (std::uint64_t number : lost) take_back(forwarded.find(number), now);
+  }
+
+  void on_wake(Now now) {
+    coordinator.on_wake(now);
+    if (lane == 0) hints.on_wake(now);
+    std::vector<std::uint64_t> overdue;
+    for (const auto& [number, request] : forwarded) {
+      if (patience_of(request) <= now.instant) overdue.push_back(number);
+    }
+    for (std::uint64_t number : overdue) {
+      health.was_silent(forwarded.at(number).to, now.instant);
+      take_back(forwarded.find(number), now);
+    }
+    settle(now);
+  }
+
+  // A quarter of the time is the other node's; the rest is kept to do it here.
+  Instant patience_of(const Forwarded& request) const {
+    auto timeout = request.put.options.timeout_ms ? Duration::millis(request.put.options.timeout_ms)
+                                                  : state->options().coordination.timeout;
+    return request.until - timeout + timeout / 2;
+  }
+
+  // Moves what the machines want to send into `requests`; messages to ourselves are served here,
+  // which may make the machines want more.
+  void settle(Now now) {
+    for (NodeId node : health.due_pings(now.instant)) {
+      if (ring->find(node)) requests.push_back({node, number_for(Numbered::ping, next_number++), Ping{}});
+    }
+    for (NodeId node : health.take_recovered()) {
+      if (lane == 0) hints.on_recovered(node, now);
+    }
+    for (;;) {
+      auto outgoing = coordinator.take_outgoing();
+      auto hinted = hints.take_outgoing();
+      if (outgoing.empty() && hinted.empty()) break;
+      for (auto& message : outgoing) {
+        send(message.to, number_for(Numbered::coordinator, message.number), message.message, now);
+      }
+      for (auto& message : hinted) {
+        send(message.to, number_for(Numbered::hints, message.number), message.message, now);
+      }
+    }
+  }
+
+  void send(NodeId to, std::uint64_t number, Message& message, Now now) {
+    if (to == state->self()) {
+      serve(own_link, number, message, now);
+    } else {
+      requests.push_back({to, number, std::move(message)});
+    }
+  }
+
+  void on_durable(StorageEngine::Ticket durable_up_to, Now now) {
+    while (!waiting.empty() && waiting.front().ticket <= durable_up_to) {
+      Waiting ready = std::move(waiting.front());
+      waiting.pop_front();
+      deliver(ready.link, ready.number, std::move(ready.reply), now);
+    }
+    settle(now);
+  }
+
+  RingTable table_for(const RingPull& pull) const {
+    RingTable table;
+    table.r = state->options().coordination.r;
+    table.w = state->options().coordination.w;
+    table.reconcile = state->options().coordination.reconcile;
+    table.options.cluster = ring->cluster();
+    table.options.partitions = ring->partitions();
+    table.options.replicas = ring->replicas();
+    table.options.epoch = ring->epoch();
+    table.unchanged = pull.have_epoch == ring->epoch() && pull.have_digest == ring->digest();
+    if (!table.unchanged) {
+      table.options.members = ring->members();
+      table.owners = ring->owners();
+    }
+    return table;
+  }
+
+  StatusText answer_query(const StatusQuery& query) {
+    if (query.what == "status") return {Status::ok(), status()};
+    if (query.what == "hints") {
+      auto waiting_hints = replica.count_hints();
+      if (!waiting_hints) return {waiting_hints.status(), ""};
+      return {Status::ok(), "{\"hints\":" + std::to_string(*waiting_hints) + "}"};
+    }
+    if (query.what == "replica") {
+      auto reply = replica.stored(query.key);
+      if (!reply) return {reply.status(), ""};
+      return {Status::ok(), replica_json(state->options().name, query.key, *reply)};
+    }
+    return {Status(Code::invalid_argument,
+                   "wanted status, hints or replica, got \"" + printable(query.what) + "\""), ""};
+  }
+
+  std::string status() {
+    auto waiting_hints = replica.count_hints();
+    NodeReport report;
+    report.hints = waiting_hints ? static_cast<std::int64_t>(*waiting_hints) : -1;
+    report.hints_delivered = hints.delivered();
+    report.in_flight = coordinator.in_flight();
+    for (NodeId node : health.down()) {
+      if (const Member* member = ring->find(node)) report.down.push_back(member->name);
+    }
+    report.draining = draining;
+    return status_text(*state, *ring, report);
+  }
+};
+
+Node::Node(std::shared_ptr<NodeState> state, int lane, std::uint64_t seed)
+    : impl_(std::make_unique<Impl>(std::move(state), lane, seed)) {}
+Node::~Node() = default;
+
+void Node::start(Now now) {
+  if (impl_->lane == 0) impl_->hints.start(now);
+  impl_->settle(now);
+}
+void Node::on_request(std::uint64_t link, std::uint64_t number, Message message, Now now) {
+  impl_->on_request(link, number, std::move(message), now);
+}
+void Node::on_link_closed(std::uint64_t link) {
+  std::erase_if(impl_->waiting, [&](const Impl::Waiting& reply) { return reply.link == link; });
+}
+void Node::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+  impl_->on_reply(from, number, std::move(message), now);
+  impl_->settle(now);
+}
+void Node::on_unreachable(NodeId node, Now now) { impl_->on_unreachable(node, now); }
+void Node::on_wake(Now now) { impl_->on_wake(now); }
+void Node::on_durable(StorageEngine::Ticket durable_up_to, Now now) {
+  impl_->on_durable(durable_up_to, now);
+}
+std::vector<Node::ToMember> Node::take_requests() { return std::exchange(impl_->requests, {}); }
+std::vector<Node::ToRequester> Node::take_replies() { return std::exchange(impl_->replies, {}); }
+
+Instant Node::next_wake() const {
+  Instant next = std::min(impl_->coordinator.next_wake(), impl_->health.next_wake());
+  if (impl_->lane == 0) next = std::min(next, impl_->hints.next_wake());
+  for (const auto& [number, request] : impl_->forwarded) {
+    next = std::min(next, impl_->patience_of(request));
+  }
+  return next;
+}
+
+void Node::drain(Now) { impl_->draining = true; }
+bool Node::idle() const {
+  return impl_->client_requests == 0 && impl_->coordinator.in_flight() == 0 && impl_->waiting.empty();
+}
+std::size_t Node::in_flight() const { return impl_->coordinator.in_flight() + impl_->forwarded.size(); }
+const FaultDetector& Node::health() const { return impl_->health; }
+std::string Node::status_json() const { return impl_->status(); }
+
+}  // namespace ringlet

@@ -1,0 +1,124 @@
+#include "node/node_state.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/planted.hpp"
+
+namespace ringlet {
+namespace {
+
+constexpr BytesView name_row = "node.name";
+constexpr BytesView epochs_row = "node.epochs";  // "leased_to incarnation", decimal
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_epochs(BytesView text) {
+  std::uint64_t leased_to = 0, incarnation = 0;
+  const char* end = text.data() + text.size();
+  auto first = std::from_chars(text.data(), end, leased_to);
+  if (first.ec != std::errc{} || first.ptr == end || *first.ptr != ' ') return std::nullopt;
+  auto second = std::from_chars(first.ptr + 1, end, incarnation);
+  if (second.ec != std::errc{} || second.ptr != end) return std::nullopt;
+  return std::pair{leased_to, incarnation};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options, std::shared_ptr<StorageEngine> engine,
+                                                   std::shared_ptr<const Ring> ring) {
+  RINGLET_ASSERT(engine != nullptr && ring != nullptr);
+  if (ring->find(options.name) == nullptr) {
+    return Status(Code::invalid_argument, "node \"" + printable(options.name) +
+                                              "\" is not among the cluster's " +
+                                              std::to_string(ring->members().size()) + " members");
+  }
+  std::shared_ptr<NodeState> state(new NodeState());
+  state->self_ = node_id_of(options.name);
+  state->options_ = std::move(options);
+  state->engine_ = std::move(engine);
+  state->ring_ = std::move(ring);
+
+  auto name = state->engine_->get(Table::state, name_row);
+  if (!name) return name.status();
+  if (*name && **name != state->options_.name) {
+    return Status(Code::invalid_argument, "the store belongs to node \"" + printable(**name) +
+                                              "\", this is \"" + state->options_.name + "\"");
+  }
+  auto epochs = state->engine_->get(Table::state, epochs_row);
+  if (!epochs) return epochs.status();
+  std::uint64_t incarnation = 1;
+  if (*epochs) {
+    auto parsed = parse_epochs(**epochs);
+    if (!parsed) {
+      return Status(Code::corrupt, "the store's epoch record is \"" + printable(**epochs) +
+                                       "\", wanted two numbers");
+    }
+    // The rest of the old lease is skipped: nobody knows how much of it was used.
+    state->next_epoch_ = parsed->first;
+    incarnation = parsed->second;
+  }
+  bool remembers = *epochs && state->engine_->history_intact();
+  if (planted(PlantedBug::epoch_reused)) {
+    remembers = true;
+    if (!*epochs) state->next_epoch_ = 1;
+  }
+  if (!remembers) {
+    state->next_epoch_ = std::max(state->next_epoch_, state->options_.first_epoch);
+    incarnation = state->next_epoch_;
+  }
+  state->incarnation_.store(incarnation);
+  bool hints = false;
+  Status scanned = state->engine_->scan(Table::hints, {}, {}, [&](BytesView, BytesView) {
+    hints = true;
+    return false;
+  });
+  if (!scanned) return scanned;
+  if (hints) state->note_hint();
+  Status leased = state->lease(state->next_epoch_ + state->options_.epoch_lease);
+  if (!leased) return leased;
+  return state;
+}
+
+// Writes the lease before anyone uses it. Lost to a machine stop, the lease would be handed out
+// again, so it is forced to the disk.
+Status NodeState::lease(std::uint64_t at_least) {
+  std::string record = std::to_string(at_least) + " " + std::to_string(incarnation_.load());
+  auto done = engine_->transact(Durability::disk, [&](Transaction& transaction) {
+    Status named = transaction.put(Table::state, name_row, options_.name);
+    if (!named) return named;
+    return transaction.put(Table::state, epochs_row, record);
+  });
+  if (!done) return done.status();
+  Status flushed = engine_->flush();
+  if (!flushed) return flushed;
+  leased_to_ = at_least;
+  return Status::ok();
+}
+
+std::shared_ptr<const Ring> NodeState::ring() const {
+  std::lock_guard lock(mutex_);
+  return ring_;
+}
+
+void NodeState::set_ring(std::shared_ptr<const Ring> ring) {
+  RINGLET_ASSERT(ring != nullptr);
+  std::lock_guard lock(mutex_);
+  ring_ = std::move(ring);
+}
+
+Result<std::uint64_t> NodeState::fresh_epoch() {
+  std::lock_guard lock(mutex_);
+  if (next_epoch_ >= leased_to_) {
+    Status leased = lease(next_epoch_ + options_.epoch_lease);
+    if (!leased) return leased;
+  }
+  counters_.fresh_epochs.fetch_add(1, std::memory_order_relaxed);
+  return next_epoch_++;
+}
+
+Status NodeState::forget_incarnation() {
+  std::lock_guard lock(mutex_);
+  incarnation_.store(next_epoch_);
+  return lease(next_epoch_ + options_.epoch_lease);
+}
+
+}  // namespace ringlet

@@ -1,0 +1,218 @@
+#include "node/replica.hpp"
+
+#include "base/planted.hpp"
+#include "node/hint_key.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet {
+namespace {
+
+Refused refused(Status status) { return Refused{std::move(status), 0}; }
+
+// A dot of ours above everything we hold under this incarnation: our disk went back in time.
+bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, NodeId self,
+                      std::uint64_t incarnation) {
+  for (const auto& entry : theirs.entries()) {
+    if (entry.actor.node == self && entry.actor.epoch >= incarnation &&
+        entry.counter > ours.counter(entry.actor)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Durability Replica::durability_of(WriteDurability wanted) const {
+  if (wanted == WriteDurability::unset) wanted = state_->options().coordination.durability;
+  switch (wanted) {
+    case WriteDurability::buffer: return Durability::buffer;
+    case WriteDurability::disk: return Durability::disk;
+    default: return Durability::log;
+  }
+}
+
+Result<Object> Replica::read(Transaction& transaction, const Key& key, NodeId hint_for) {
+  auto ring = state_->ring();
+  auto record = hint_for ? transaction.get(Table::hints, hint_row(hint_for, key))
+                         : transaction.get(Table::objects,
+                                           object_row(ring->partition_of(token_of(key)), key));
+  if (!record) return record.status();
+  if (!*record) return Object{};
+  return decode_record(**record);
+}
+
+Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object) {
+  auto ring = state_->ring();
+  return hint_for ? transaction.put(Table::hints, hint_row(hint_for, key), encode_record(object))
+                  : transaction.put(Table::objects,
+                                    object_row(ring->partition_of(token_of(key)), key),
+                                    encode_record(object));
+}
+
+// The actor that last minted this copy, if it is of this incarnation; else a fresh one (decision 4).
+Result<Actor> Replica::actor_for(const Object& local) {
+  const Actor* newest = nullptr;
+  for (const auto& entry : local.context.entries()) {
+    if (entry.actor.node == state_->self() && entry.actor.epoch >= state_->incarnation()) {
+      newest = &entry.actor;  // sorted by epoch: the last is the newest
+    }
+  }
+  if (newest != nullptr) return *newest;
+  if (planted(PlantedBug::epoch_reused)) return Actor{state_->self(), state_->incarnation()};
+  auto epoch = state_->fresh_epoch();
+  if (!epoch) return epoch.status();
+  return Actor{state_->self(), *epoch};
+}
+
+Result<Object> Replica::stored(const Key& key) {
+  auto record = state_->engine().get(
+      Table::objects, object_row(state_->ring()->partition_of(token_of(key)), key));
+  if (!record) return record.status();
+  if (!*record) return Object{};
+  return decode_record(**record);
+}
+
+Message Replica::get(const ReplicaGet& request) {
+  auto ring = state_->ring();
+  auto object = stored(request.key);
+  if (!object) return refused(object.status());
+  ReplicaObject reply{std::move(*object)};
+  // A fallback's copies are in the hint table, one for each owner it stands in for.
+  if (!state_->may_have_hints()) return reply;
+  for (const auto& member : ring->members()) {
+    if (member.id == state_->self()) continue;
+    auto hinted = state_->engine().get(Table::hints, hint_row(member.id, request.key));
+    if (!hinted) return refused(hinted.status());
+    if (!*hinted) continue;
+    auto object = decode_record(**hinted);
+    if (!object) return refused(object.status());
+    sync(reply.object, *object);
+  }
+  return reply;
+}
+
+Replica::Outcome Replica::mint(const MintPut& request, Now now) {
+  Minted minted;
+  std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
+  auto ticket = state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
+    auto local = read(transaction, request.key, request.hint_for);
+    if (!local) return local.status();
+    auto actor = fresh ? Result<Actor>(*fresh) : actor_for(*local);
+    if (!actor) return actor.status();
+    if (local->context.counter(*actor) == 0) fresh = *actor;
+    Object object = std::move(*local);
+    minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
+    if (object.versions.size() > state_->options().max_siblings) {
+      return Status(Code::too_many_siblings,
+                    "put " + printable(request.key) + ": wanted at most " +
+                        std::to_string(state_->options().max_siblings) + " siblings, this write would make " +
+                        std::to_string(object.versions.size()) +
+                        ": read the key and write with the context read");
+    }
+    truncate(object, *actor, now.wall_ms, state_->options().truncation);
+    Status written = write(transaction, request.key, request.hint_for, object);
+    minted.object = std::move(object);
+    return written;
+  });
+  if (!ticket) return {refused(ticket.status()), 0};
+  if (request.hint_for) state_->note_hint();
+  state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
+  return {std::move(minted), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
+}
+
+Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
+  if (request.object.mode == Reconcile::lww) {
+    for (const auto& version : request.object.versions) {
+      std::int64_t ahead_ms = version.written_us / 1000 - now.wall_ms;
+      if (ahead_ms > state_->options().max_stamp_ahead_ms) {
+        return {refused(Status(Code::invalid_argument,
+                               "put " + printable(request.key) + ": its stamp is " +
+                                   std::to_string(ahead_ms) + " ms ahead of this node's clock, wanted at most " +
+                                   std::to_string(state_->options().max_stamp_ahead_ms))), 0};
+      }
+    }
+  }
+  bool went_back = false;
+  auto ticket = state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
+    auto local = read(transaction, request.key, request.hint_for);
+    if (!local) return local.status();
+    went_back = !request.hint_for && knows_more_of_us(request.object.context, local->context,
+                                                      state_->self(), state_->incarnation());
+    if (!sync(*local, request.object)) return Status::ok();
+    return write(transaction, request.key, request.hint_for, *local);
+  });
+  if (!ticket) return {refused(ticket.status()), 0};
+  if (went_back) {
+    Status forgot = state_->forget_incarnation();
+    if (!forgot) return {refused(forgot), 0};
+  }
+  if (request.hint_for) {
+    state_->note_hint();
+    state_->counters().hints_stored.fetch_add(1, std::memory_order_relaxed);
+  }
+  state_->counters().merged.fetch_add(1, std::memory_order_relaxed);
+  return {Stored{}, planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
+}
+
+Result<std::vector<Hint>> Replica::hints_for(NodeId target, const Key* after, std::size_t limit) {
+  std::vector<Hint> hints;
+  Status damaged;
+  Bytes from = after ? hint_row(target, *after) + '\0' : hint_prefix(target);
+  Status scanned = state_->engine().scan(
+      Table::hints, from, after_prefix(hint_prefix(target)), [&](BytesView row, BytesView record) {
+        auto parsed = parse_hint_row(row);
+        auto object = decode_record(record);
+        if (!parsed || !object) {
+          damaged = parsed ? object.status() : Status(Code::corrupt, "a hint's row is malformed");
+          return false;
+        }
+        hints.push_back({target, std::move(parsed->key), std::move(*object)});
+        return hints.size() < limit;
+      });
+  if (!scanned) return scanned;
+  if (!damaged) return damaged;
+  return hints;
+}
+
+Result<std::vector<NodeId>> Replica::targets() {
+  std::vector<NodeId> targets;
+  Bytes from;
+  for (;;) {  // one short scan a target
+    std::optional<NodeId> next;
+    Status scanned = state_->engine().scan(Table::hints, from, {}, [&](BytesView row, BytesView) {
+      auto parsed = parse_hint_row(row);
+      if (parsed) next = parsed->target;
+      return !parsed;
+    });
+    if (!scanned) return scanned;
+    if (!next) return targets;
+    targets.push_back(*next);
+    from = after_prefix(hint_prefix(*next));
+    if (from.empty()) return targets;
+  }
+}
+
+Status Replica::drop_if_same(const Hint& hint) {
+  Bytes row = hint_row(hint.target, hint.key);
+  Bytes record = encode_record(hint.object);
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    auto present = transaction.get(Table::hints, row);
+    if (!present) return present.status();
+    if (!*present || **present != record) return Status::ok();
+    return transaction.erase(Table::hints, row);
+  });
+  return done ? Status::ok() : done.status();
+}
+
+Result<std::uint64_t> Replica::count_hints() {
+  std::uint64_t count = 0;
+  Status scanned = state_->engine().scan(Table::hints, {}, {}, [&](BytesView, BytesView) {
+    ++count;
+    return true;
+  });
+  if (!scanned) return scanned;
+  return count;
+}
+
+}  // namespace ringlet

@@ -1,0 +1,73 @@
+#include "node/status_text.hpp"
+
+#include <boost/json.hpp>
+
+#include "base/token.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet {
+namespace json = boost::json;
+
+std::string status_text(NodeState& state, const Ring& ring, const NodeReport& report) {
+  const NodeCounters& counters = state.counters();
+  EngineStats engine = state.engine().stats();
+  json::array versions;
+  for (const auto& count : counters.versions_per_get) versions.push_back(count.load());
+  json::array down;
+  for (const auto& name : report.down) down.push_back(json::value(name));
+  json::object status{
+      {"node", state.options().name},
+      {"cluster", ring.cluster()},
+      {"members", ring.members().size()},
+      {"ring_epoch", ring.epoch()},
+      {"degraded", ring.effective_replicas() < ring.replicas()},
+      {"draining", report.draining},
+      {"hints", report.hints},
+      {"hints_delivered", report.hints_delivered},
+      {"in_flight", report.in_flight},
+      {"down", down},
+      {"incarnation", state.incarnation()},
+      {"gets", counters.gets.load()},
+      {"puts", counters.puts.load()},
+      {"failed", counters.failed.load()},
+      {"refused_overload", counters.refused_overload.load()},
+      {"minted", counters.minted.load()},
+      {"merged", counters.merged.load()},
+      {"hints_stored", counters.hints_stored.load()},
+      {"fresh_epochs", counters.fresh_epochs.load()},
+      {"forwarded", counters.forwarded.load()},
+      {"versions_per_get", versions},
+      {"engine", json::object{{"name", state.engine().name()},
+                              {"reads", engine.reads},
+                              {"commits", engine.commits},
+                              {"conflicts", engine.conflicts},
+                              {"failures", engine.failures},
+                              {"flushes", engine.flushes},
+                              {"cache_bytes", engine.cache_bytes}}},
+  };
+  return json::serialize(status);
+}
+
+std::string replica_json(const std::string& node, const Key& key, const Object& object) {
+  json::array versions;
+  for (const auto& version : object.versions) {
+    versions.push_back(json::object{{"dot", to_string(version.dot)},
+                                    {"write_id", to_string(version.write_id)},
+                                    {"written_us", version.written_us},
+                                    {"tombstone", version.tombstone},
+                                    {"size", version.value.size()},
+                                    {"value", printable(version.value, 256)}});
+  }
+  json::array context;
+  for (const auto& entry : object.context.entries()) {
+    context.push_back(json::value(to_string(Dot{entry.actor, entry.counter})));
+  }
+  return json::serialize(json::object{{"node", node},
+                                      {"bucket", printable(key.bucket)},
+                                      {"key", printable(key.key)},
+                                      {"bytes", to_string(md5(encode_record(object)))},
+                                      {"versions", versions},
+                                      {"context", context}});
+}
+
+}  // namespace ringlet

@@ -1,0 +1,24 @@
+// What a node tells an operator, as JSON.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "node/node_state.hpp"
+
+namespace ringlet {
+
+struct NodeReport {
+  std::int64_t hints = 0;  // waiting; -1: could not be counted
+  std::uint64_t hints_delivered = 0;
+  std::uint64_t in_flight = 0;
+  std::vector<std::string> down;
+  bool draining = false;
+};
+std::string status_text(NodeState& state, const Ring& ring, const NodeReport& report);
+
+// One replica's copy of a key: digest of its bytes, versions with dots, context. "bytes" is the
+// hex digest of what is stored, equal on two replicas iff they hold the same.
+std::string replica_json(const std::string& node, const Key& key, const Object& object);
+
+}  // namespace ringlet
