@@ -199,6 +199,8 @@ Coordinator::~Coordinator() = default;
 void Coordinator::set_ring(std::shared_ptr<const Ring> ring) { impl_->ring = std::move(ring); }
 const std::shared_ptr<const Ring>& Coordinator::ring() const { return impl_->ring; }
 
+void Coordinator::set_options(CoordinationOptions options) { impl_->options = options; }
+
 void Coordinator::get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer) {
   GetOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);

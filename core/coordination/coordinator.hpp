@@ -45,6 +45,7 @@ class Coordinator {
   ~Coordinator();
 
   void set_ring(std::shared_ptr<const Ring> ring);
+  void set_options(CoordinationOptions options);  // for requests that start later
   const std::shared_ptr<const Ring>& ring() const;
 
   void get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer);

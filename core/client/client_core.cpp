@@ -1,0 +1,515 @@
+#include "client/client_core.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "coordination/coordinator_choice.hpp"
+
+namespace ringlet {
+namespace {
+
+// Whom a number in our messages belongs to: its two lowest bits.
+enum class Numbered : std::uint64_t { coordinator = 0, call = 1, table = 2, ping = 3 };
+std::uint64_t number_for(Numbered owner, std::uint64_t number) {
+  return number << 2 | static_cast<std::uint64_t>(owner);
+}
+
+NodeId seed_id(const std::string& address) { return node_id_of("seed " + address); }
+
+const char* verb_of(ClientCore::Kind kind) {
+  switch (kind) {
+    case ClientCore::Kind::get: return "get";
+    case ClientCore::Kind::put: return "put";
+    case ClientCore::Kind::erase: return "delete";
+  }
+  return "call";
+}
+
+}  // namespace
+
+struct ClientCore::Impl {
+  // One call of the application, until its on_done.
+  struct Call {
+    Request request;
+    ClientContext context;  // decoded once
+    OnDone on_done;
+    Instant deadline;
+    std::uint32_t attempts = 0;
+    std::uint64_t message = 0;     // under way: its number; 0 none
+    NodeId asked;                  // whom
+    Instant ask_again;             // silent until then: the next node
+    std::vector<NodeId> tried;
+    bool sent = false;             // a write left: it may exist
+    Status last;                   // why the latest attempt failed
+  };
+
+  ClientOptions options;
+  Random random;
+  FaultDetector health;
+  NodeId self;
+  Coordinator coordinator;
+  CoordinationOptions coordination;
+  std::shared_ptr<const Ring> ring;
+  std::map<NodeId, std::string> seeds;
+  std::map<std::uint64_t, Call> calls;             // by call number
+  std::map<std::uint64_t, std::uint64_t> by_message;  // message number -> call number
+  std::vector<std::uint64_t> waiting_for_ring;     // client coordination before the first table
+  std::vector<Outgoing> outgoing;
+  std::uint64_t next_call = 1, next_message = 1;
+  Instant next_refresh = Instant::never();
+  Instant refresh_not_before{};
+  NodeId table_asked;        // a pull under way
+  std::uint64_t table_message = 0;
+  Instant table_until = Instant::never();
+  bool closed = false;
+  Status closed_why;
+  std::set<std::uint64_t> coordinated;  // calls given to our own coordinator
+
+  Impl(ClientOptions client_options, std::uint64_t seed)
+      : options(std::move(client_options)),
+        random(seed),
+        health(options.fault_detector, random.next()),
+        self{random.next() | 1},
+        coordinator(NodeId{}, {}, health) {
+    coordination.timeout = options.timeout;
+    for (const auto& address : options.seeds) seeds.emplace(seed_id(address), address);
+  }
+
+  void log(LogLevel level, const std::string& text) const {
+    if (options.log) options.log(level, "client", text);
+  }
+
+  // ---- where nodes are ----
+
+  std::string address_of(NodeId node) const {
+    if (ring) {
+      if (const Member* member = ring->find(node)) return member->address;
+    }
+    auto seed = seeds.find(node);
+    return seed == seeds.end() ? std::string() : seed->second;
+  }
+  std::string name_of_node(NodeId node) const {
+    if (!node) return "this client";
+    if (ring) {
+      if (const Member* member = ring->find(node)) return member->name;
+    }
+    std::string address = address_of(node);
+    return address.empty() ? to_string(node) : address;
+  }
+
+  void send(NodeId to, std::uint64_t number, Message message) {
+    std::string address = address_of(to);
+    if (address.empty()) return;  // left the ring meanwhile: the same as silence
+    outgoing.push_back({to, std::move(address), number, std::move(message)});
+  }
+
+  // Everybody who may serve, the likeliest first: owners of the key, the other members, then seeds
+  // that the table doesn't know. Those believed gone come last.
+  std::vector<NodeId> candidates(const Call& call) {
+    std::vector<NodeId> order;
+    if (ring) {
+      order = ring->preference_list(token_of(call.request.key));
+      std::size_t owners = ring->effective_replicas();
+      if (call.request.kind == Kind::get) {
+        // Any owner reads as well as another: spread the load (R5-f).
+        for (std::size_t i = owners; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+      } else {
+        NodeId minter = choose_minter(order, owners, NodeId{}, call.context.fastest_reader, health);
+        auto it = std::find(order.begin(), order.end(), minter);
+        if (it != order.end()) std::rotate(order.begin(), it, it + 1);
+      }
+    } else {
+      for (const auto& [id, address] : seeds) order.push_back(id);
+      random.shuffle(order);
+    }
+    std::stable_partition(order.begin(), order.end(), [&](NodeId node) { return !health.is_down(node); });
+    return order;
+  }
+
+  // ---- the routing table (R6.4-b) ----
+
+  void pull_table(Now now, bool urgent) {
+    if (closed || table_message != 0) return;
+    // Staleness is seen by many calls at once: one refresh serves them all (O-21).
+    if (urgent && now.instant < refresh_not_before) {
+      next_refresh = std::min(next_refresh, refresh_not_before);
+      return;
+    }
+    std::vector<NodeId> from;
+    if (ring) {
+      for (const auto& member : ring->members()) from.push_back(member.id);
+    }
+    if (!ring || random.chance(0.1) || everyone_down(from)) {
+      for (const auto& [id, address] : seeds) from.push_back(id);
+    }
+    random.shuffle(from);
+    std::stable_partition(from.begin(), from.end(), [&](NodeId node) { return !health.is_down(node); });
+    if (from.empty()) return;
+    table_asked = from.front();
+    table_message = number_for(Numbered::table, next_message++);
+    table_until = now.instant + Duration::millis(500);
+    refresh_not_before = now.instant + Duration::millis(100);
+    next_refresh = Instant::never();
+    RingPull pull;
+    if (ring) pull = {ring->epoch(), ring->digest()};
+    send(table_asked, table_message, pull);
+  }
+
+  bool everyone_down(const std::vector<NodeId>& nodes) const {
+    return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return health.is_down(node); });
+  }
+
+  void table_failed(Now now) {
+    table_message = 0;
+    table_until = Instant::never();
+    next_refresh = now.instant + Duration::millis(ring ? 500 : 50);
+  }
+
+  void on_table(const Message& message, Now now) {
+    table_message = 0;
+    table_until = Instant::never();
+    std::int64_t period = options.refresh.us;
+    next_refresh = now.instant + Duration::micros(period * 3 / 4 + random.between(0, period / 2));
+    auto* table = std::get_if<RingTable>(&message);
+    if (table == nullptr) return table_failed(now);
+    coordination.r = table->r;
+    coordination.w = table->w;
+    coordination.reconcile = table->reconcile;
+    if (table->unchanged) return;
+    if (table->options.cluster != options.cluster) {
+      log(LogLevel::error, "a node of cluster \"" + printable(table->options.cluster) + "\" answered, wanted \"" +
+                               options.cluster + "\"");
+      return table_failed(now);
+    }
+    auto built = Ring::from_owners(table->options, table->owners);
+    if (!built) {
+      log(LogLevel::error, "a routing table was refused: " + built.status().message());
+      return table_failed(now);
+    }
+    // Two nodes may answer out of order: never go back.
+    if (ring && (*built)->epoch() < ring->epoch()) return;
+    ring = *built;
+    coordinator.set_options(coordination);
+    coordinator.set_ring(ring);
+    for (std::uint64_t number : std::exchange(waiting_for_ring, {})) {
+      if (calls.contains(number)) attempt(number, now);
+    }
+  }
+
+  // ---- one call ----
+
+  std::uint64_t submit(Request request, Now now, OnDone on_done) {
+    std::uint64_t number = next_call++;
+    Call call;
+    call.request = std::move(request);
+    call.on_done = std::move(on_done);
+    call.deadline = now.instant + (call.request.options.timeout_ms
+                                       ? Duration::millis(call.request.options.timeout_ms)
+                                       : options.timeout);
+    Status bad = refuse(call);
+    if (bad && call.request.kind != Kind::get) {
+      auto context = decode_client_context(call.request.context, call.request.key);
+      if (context) {
+        call.context = std::move(*context);
+      } else {
+        bad = context.status();
+      }
+    }
+    if (bad && call.request.kind != Kind::get && !call.request.write_id) {
+      call.request.write_id = WriteId{random.next(), random.next() | 1};
+    }
+    calls.emplace(number, std::move(call));
+    if (!bad) {
+      finish(number, failure(bad));
+    } else {
+      attempt(number, now);
+    }
+    return number;
+  }
+
+  Status refuse(const Call& call) const {
+    if (closed) return closed_why;
+    if (call.request.options.timeout_ms > 3'600'000) {
+      return Status(Code::invalid_argument, "timeout_ms: wanted at most 3600000, got " +
+                                                std::to_string(call.request.options.timeout_ms));
+    }
+    if (calls.size() >= options.max_in_flight) {
+      return Status(Code::overloaded, std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
+                                          ": " + std::to_string(calls.size()) +
+                                          " calls are under way, this client's limit");
+    }
+    return Status::ok();
+  }
+
+  void attempt(std::uint64_t number, Now now) {
+    Call& call = calls.at(number);
+    if (options.coordination == Coordination::client) {
+      if (ring) return coordinate(number, now);
+      call.last = Status(Code::unavailable, "no node has given the routing table yet");
+      call.ask_again = call.deadline;
+      waiting_for_ring.push_back(number);
+      return pull_table(now, true);
+    }
+    auto order = candidates(call);
+    auto fresh = std::find_if(order.begin(), order.end(), [&](NodeId node) {
+      return std::find(call.tried.begin(), call.tried.end(), node) == call.tried.end();
+    });
+    if (fresh == order.end()) {
+      // Everybody was asked once: breathe, pull the table, start over.
+      call.tried.clear();
+      call.message = 0;
+      call.asked = NodeId{};
+      call.ask_again = std::min(call.deadline, now.instant + Duration::millis(20));
+      if (order.empty()) call.last = Status(Code::unavailable, "no node is known");
+      return pull_table(now, true);
+    }
+    ask(number, *fresh, now);
+  }
+
+  void ask(std::uint64_t number, NodeId node, Now now) {
+    Call& call = calls.at(number);
+    ++call.attempts;
+    call.asked = node;
+    call.tried.push_back(node);
+    call.message = number_for(Numbered::call, next_message++);
+    by_message.emplace(call.message, number);
+    Duration left = call.deadline - now.instant;
+    // The node has a share of what is left, so that a silent one leaves time for another.
+    Duration share = std::max(left / 3, std::min(left, Duration::millis(50)));
+    call.ask_again = now.instant + share;
+    RequestOptions request_options = call.request.options;
+    request_options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
+    if (call.request.kind == Kind::get) {
+      send(node, call.message, ClientGet{call.request.key, request_options});
+      return;
+    }
+    call.sent = true;
+    ClientPut put;
+    put.key = call.request.key;
+    put.context = call.request.context;
+    put.write = write_of(call.request);
+    put.options = request_options;
+    send(node, call.message, std::move(put));
+  }
+
+  static Write write_of(const Request& request) {
+    return {request.write_id, request.kind == Kind::erase, request.value, request.content_type};
+  }
+
+  // Client-driven: the same machines that run in a node run here.
+  void coordinate(std::uint64_t number, Now now) {
+    Call& call = calls.at(number);
+    ++call.attempts;
+    call.ask_again = Instant::never();
+    call.asked = NodeId{};
+    call.sent = call.request.kind != Kind::get;
+    coordinated.insert(number);
+    RequestOptions request_options = call.request.options;
+    Duration left = call.deadline - now.instant;
+    request_options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
+    auto on_answer = [this, number, now](ClientReply reply) {
+      coordinated.erase(number);
+      if (calls.contains(number)) on_answered(number, std::move(reply), now);
+    };
+    if (call.request.kind == Kind::get) {
+      coordinator.get(call.request.key, request_options, now, std::move(on_answer));
+    } else {
+      const auto& preference = ring->preference_list(token_of(call.request.key));
+      NodeId minter = choose_minter(preference, ring->effective_replicas(), NodeId{},
+                                    call.context.fastest_reader, health);
+      coordinator.put(call.request.key, call.context, write_of(call.request), request_options, minter, now,
+                      std::move(on_answer));
+    }
+  }
+
+  // A node's or our own coordinator's word on the call.
+  void on_answered(std::uint64_t number, ClientReply reply, Now now) {
+    Call& call = calls.at(number);
+    if (call.message != 0) by_message.erase(call.message);
+    call.message = 0;
+    if (ring && reply.ring_epoch > ring->epoch()) pull_table(now, true);
+    if (reply.status || !reply.status.retryable()) return finish(number, std::move(reply));
+    // One more try elsewhere while there is time; the write id makes it the same write.
+    call.last = reply.status;
+    pull_table(now, true);
+    Duration pause = Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));
+    if (now.instant + pause >= call.deadline) {
+      if (call.sent && call.attempts > 1) reply.status.set_maybe_applied(true);
+      return finish(number, std::move(reply));
+    }
+    call.asked = NodeId{};
+    call.ask_again = now.instant + pause;
+  }
+
+  ClientReply failure(Status status) const {
+    ClientReply reply;
+    reply.status = std::move(status);
+    return reply;
+  }
+
+  void finish(std::uint64_t number, ClientReply reply) {
+    auto node = calls.extract(number);
+    Call& call = node.mapped();
+    if (call.message != 0) by_message.erase(call.message);
+    std::erase(waiting_for_ring, number);
+    Outcome outcome;
+    outcome.write_id = call.request.write_id;
+    outcome.attempts = call.attempts;
+    outcome.coordinator = call.asked;
+    outcome.node = name_of_node(call.asked);
+    if (reply.status) {
+      outcome.context = encode_client_context({reply.object.context, reply.fastest_reader}, call.request.key);
+    }
+    outcome.reply = std::move(reply);
+    if (call.on_done) call.on_done(std::move(outcome));
+  }
+
+  void time_out(std::uint64_t number) {
+    Call& call = calls.at(number);
+    std::string message = std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
+                          ": wanted an answer by its deadline, got none in " + std::to_string(call.attempts) +
+                          (call.attempts == 1 ? " attempt" : " attempts");
+    if (call.asked) message += " (" + name_of_node(call.asked) + " silent)";
+    if (!call.last.is_ok()) message += "; before that: " + call.last.message();
+    finish(number, failure(Status(Code::timeout, std::move(message), call.sent)));
+  }
+
+  // ---- facts ----
+
+  void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+    health.heard_from(from, now.instant);
+    switch (static_cast<Numbered>(number & 3)) {
+      case Numbered::coordinator: coordinator.on_reply(from, number >> 2, std::move(message), now); break;
+      case Numbered::ping: break;
+      case Numbered::table:
+        if (number == table_message) on_table(message, now);
+        break;
+      case Numbered::call: {
+        auto it = by_message.find(number);
+        if (it == by_message.end()) break;  // given up: somebody else was asked
+        std::uint64_t call = it->second;
+        if (auto* reply = std::get_if<ClientReply>(&message)) {
+          on_answered(call, std::move(*reply), now);
+        } else if (auto* refused = std::get_if<Refused>(&message)) {
+          ClientReply reply_of_refusal = failure(refused->status);
+          reply_of_refusal.retry_after_ms = refused->retry_after_ms;
+          on_answered(call, std::move(reply_of_refusal), now);
+        }
+      }
+    }
+    settle(now);
+  }
+
+  void on_unreachable(NodeId node, Now now) {
+    health.unreachable(node, now.instant);
+    coordinator.on_unreachable(node, now);
+    if (table_message != 0 && table_asked == node) table_failed(now);
+    std::vector<std::uint64_t> lost;
+    for (const auto& [number, call] : calls) {
+      if (call.message != 0 && call.asked == node) lost.push_back(number);
+    }
+    for (std::uint64_t number : lost) ask_another(number, now);
+    pull_table(now, true);
+    settle(now);
+  }
+
+  void ask_another(std::uint64_t number, Now now) {
+    Call& call = calls.at(number);
+    if (call.message != 0) by_message.erase(call.message);
+    call.message = 0;
+    attempt(number, now);
+  }
+
+  void on_wake(Now now) {
+    coordinator.on_wake(now);
+    if (table_until <= now.instant) {
+      health.was_silent(table_asked, now.instant);
+      table_failed(now);
+    }
+    if (next_refresh <= now.instant) pull_table(now, false);
+    std::vector<std::uint64_t> due;
+    for (const auto& [number, call] : calls) {
+      if (call.deadline <= now.instant || call.ask_again <= now.instant) due.push_back(number);
+    }
+    for (std::uint64_t number : due) {
+      auto it = calls.find(number);
+      if (it == calls.end()) continue;
+      // Our own coordinator has the same deadline and better words: it speaks first.
+      if (it->second.deadline <= now.instant) {
+        if (!coordinated.contains(number) || it->second.deadline + Duration::millis(5) <= now.instant) {
+          time_out(number);
+        }
+        continue;
+      }
+      if (it->second.message != 0) health.was_silent(it->second.asked, now.instant);
+      ask_another(number, now);
+    }
+    settle(now);
+  }
+
+  void settle(Now now) {
+    for (NodeId node : health.due_pings(now.instant)) send(node, number_for(Numbered::ping, next_message++), Ping{});
+    health.take_recovered();  // a client keeps no hints
+    for (auto& message : coordinator.take_outgoing()) {
+      send(message.to, number_for(Numbered::coordinator, message.number), std::move(message.message));
+    }
+  }
+
+  Instant next_wake() const {
+    Instant next = std::min({coordinator.next_wake(), health.next_wake(), next_refresh, table_until});
+    for (const auto& [number, call] : calls) {
+      Instant deadline = coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
+      next = std::min({next, deadline, call.ask_again});
+    }
+    return next;
+  }
+};
+
+ClientCore::ClientCore(ClientOptions options, std::uint64_t seed)
+    : impl_(std::make_unique<Impl>(std::move(options), seed)) {}
+ClientCore::~ClientCore() = default;
+
+void ClientCore::start(Now now) { impl_->pull_table(now, false); }
+
+std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done) {
+  std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done));
+  impl_->settle(now);
+  return number;
+}
+
+void ClientCore::cancel(std::uint64_t request, Now) {
+  auto it = impl_->calls.find(request);
+  if (it == impl_->calls.end()) return;
+  const auto& call = it->second;
+  std::string text = std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) + ": cancelled";
+  impl_->finish(request, impl_->failure(Status(Code::cancelled, text, call.sent)));
+}
+
+void ClientCore::close(const Status& why, Now) {
+  RINGLET_ASSERT(!why.is_ok());
+  impl_->closed = true;
+  impl_->closed_why = why;
+  while (!impl_->calls.empty()) {
+    auto it = impl_->calls.begin();
+    Status status = why;
+    status.set_maybe_applied(it->second.sent);
+    impl_->finish(it->first, impl_->failure(std::move(status)));
+  }
+}
+
+void ClientCore::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+  impl_->on_reply(from, number, std::move(message), now);
+}
+void ClientCore::on_unreachable(NodeId node, Now now) { impl_->on_unreachable(node, now); }
+void ClientCore::on_wake(Now now) { impl_->on_wake(now); }
+std::vector<ClientCore::Outgoing> ClientCore::take_outgoing() { return std::exchange(impl_->outgoing, {}); }
+Instant ClientCore::next_wake() const { return impl_->next_wake(); }
+std::shared_ptr<const Ring> ClientCore::ring() const { return impl_->ring; }
+std::size_t ClientCore::unanswered() const { return impl_->calls.size(); }
+Reconcile ClientCore::reconcile() const { return impl_->coordination.reconcile; }
+const ClientOptions& ClientCore::options() const { return impl_->options; }
+
+}  // namespace ringlet
