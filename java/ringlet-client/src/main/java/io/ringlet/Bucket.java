@@ -1,0 +1,338 @@
+package io.ringlet;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
+import java.util.function.UnaryOperator;
+
+/**
+ * Values of one kind, under one name (paper, section 2.3). Immutable and cheap: the {@code with} methods
+ * return another bucket. Safe for any thread.
+ *
+ * <p>Blocking calls run the codec, the resolver and the function on the calling thread; an interrupt cancels
+ * the request and throws {@link InterruptedRingletException}, with the thread's flag kept. Asynchronous calls
+ * run them on the client's executor; cancelling the future, or letting it time out, cancels the request. A
+ * call whose arguments are wrong throws at once, the asynchronous ones too; every other failure of an
+ * asynchronous call is in its future. All calls fail with {@link ClientClosedException} when the client is
+ * closed, and with a {@link TransientException} when the cluster cannot answer in time.
+ *
+ * @param <T> the type of values
+ */
+public final class Bucket<T> {
+  private static final byte[] EMPTY = new byte[0];
+
+  private final RingletClient client;
+  private final String name;
+  private final byte[] nameBytes;
+  private final Codec<T> codec;
+  private final ConflictResolver<T> resolver;
+  private final CallSettings call;
+
+  Bucket(RingletClient client, String name, byte[] nameBytes, Codec<T> codec, ConflictResolver<T> resolver,
+      CallSettings call) {
+    this.client = client;
+    this.name = name;
+    this.nameBytes = nameBytes;
+    this.codec = codec;
+    this.resolver = resolver;
+    this.call = call;
+  }
+
+  /**
+   * The bucket's name.
+   *
+   * @return as given to {@link RingletClient#bucket}
+   */
+  public String name() {
+    return name;
+  }
+
+  /**
+   * The same bucket with a resolver, for {@link #update} (paper, section 4.4).
+   *
+   * @param resolver asked when a key has several siblings
+   * @return another bucket
+   */
+  public Bucket<T> withResolver(ConflictResolver<T> resolver) {
+    Objects.requireNonNull(resolver, "resolver");
+    return new Bucket<>(client, name, nameBytes, codec, resolver, call);
+  }
+
+  /**
+   * The same bucket with another R: how many replicas must answer a read (paper, section 4.5).
+   *
+   * @param r 1 to the cluster's N
+   * @return another bucket
+   */
+  public Bucket<T> withR(int r) {
+    return with(new CallSettings(call.timeoutMs(), CallSettings.replicas(r, "r"), call.w(), call.strict(),
+        call.durability()));
+  }
+
+  /**
+   * The same bucket with another W: how many replicas must have taken a write (paper, section 4.5).
+   *
+   * @param w 1 to the cluster's N
+   * @return another bucket
+   */
+  public Bucket<T> withW(int w) {
+    return with(new CallSettings(call.timeoutMs(), call.r(), CallSettings.replicas(w, "w"), call.strict(),
+        call.durability()));
+  }
+
+  /**
+   * The same bucket with another deadline for each call, retries included.
+   *
+   * @param timeout more than 0, at most 1 h; rounded up to milliseconds
+   * @return another bucket
+   */
+  public Bucket<T> withTimeout(Duration timeout) {
+    return with(new CallSettings(CallSettings.milliseconds(timeout, "timeout"), call.r(), call.w(), call.strict(),
+        call.durability()));
+  }
+
+  /**
+   * The same bucket, whose quorums count only owners of a key, and not the substitutes that sloppy quorums
+   * allow (paper, section 4.6).
+   *
+   * @param strict true: only owners
+   * @return another bucket
+   */
+  public Bucket<T> withStrict(boolean strict) {
+    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), strict, call.durability()));
+  }
+
+  private Bucket<T> with(CallSettings settings) {
+    return new Bucket<>(client, name, nameBytes, codec, resolver, settings);
+  }
+
+  /**
+   * Reads a key.
+   *
+   * @param key which
+   * @return its versions; {@link Versioned#isMissing()} if there are none
+   * @throws DecodeException the codec refuses a version
+   */
+  public Versioned<T> get(Key key) {
+    Objects.requireNonNull(key, "key");
+    return block(executor -> send(Request.GET, key, EMPTY, EMPTY, null, executor));
+  }
+
+  /**
+   * Reads a key, as {@link #get}.
+   *
+   * @param key which
+   * @return its versions, later
+   */
+  public CompletableFuture<Versioned<T>> getAsync(Key key) {
+    Objects.requireNonNull(key, "key");
+    return async(executor -> send(Request.GET, key, EMPTY, EMPTY, null, executor));
+  }
+
+  /**
+   * Reads many keys at once, each on its own: one that fails does not fail the others.
+   *
+   * @param keys which; each is asked once
+   * @return a result for every key, in the order of the keys
+   */
+  public Map<Key, Result<T>> getAll(Collection<Key> keys) {
+    Objects.requireNonNull(keys, "keys");
+    CallerExecutor executor = new CallerExecutor();
+    Map<Key, Request<T>> requests = new LinkedHashMap<>();
+    for (Key key : keys) {
+      requests.put(Objects.requireNonNull(key, "keys"), null);
+    }
+    List<CompletableFuture<?>> futures = new ArrayList<>();
+    for (Map.Entry<Key, Request<T>> entry : requests.entrySet()) {
+      Request<T> request;
+      try {
+        request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, executor);
+      } catch (RingletException e) {
+        request = new Request<>(this, entry.getKey(), null, executor);
+        request.fail(e);
+      }
+      entry.setValue(request);
+      // A failed one must not end the wait for the others.
+      futures.add(request.future.handle((value, error) -> null));
+    }
+    executor.await(CompletableFuture.allOf(futures.toArray(new CompletableFuture<?>[0])),
+        () -> requests.values().forEach(Request::cancel));
+    boolean interrupted = Thread.currentThread().isInterrupted();
+    Map<Key, Result<T>> results = new LinkedHashMap<>();
+    requests.forEach((key, request) -> results.put(key, result(request.future, interrupted)));
+    return results;
+  }
+
+  private static <T> Result<T> result(CompletableFuture<Versioned<T>> done, boolean interrupted) {
+    try {
+      return Result.of(done.join());
+    } catch (CompletionException e) {
+      if (interrupted && e.getCause() instanceof CancelledRequestException cancelled) {
+        throw new InterruptedRingletException(false, cancelled);
+      }
+      if (e.getCause() instanceof RuntimeException cause) {
+        return Result.failed(cause);
+      }
+      throw Request.rethrow(e.getCause());
+    }
+  }
+
+  /**
+   * Writes without having read: the value stands beside whatever there is, as a sibling. Prefer
+   * {@link #update}, or {@link #put(Key, Object, Context)}.
+   *
+   * @param key which
+   * @param value not null
+   * @return the versions there are now
+   */
+  public Versioned<T> put(Key key, T value) {
+    return put(key, value, Context.NONE);
+  }
+
+  /**
+   * Writes a value in place of what its writer has seen (paper, section 4.4).
+   *
+   * @param key which
+   * @param value not null
+   * @param context of the read that this write follows, or {@link Context#NONE}
+   * @return the versions there are now: this one, and those written meanwhile
+   * @throws InvalidContextException the context is damaged or of another key; nothing was written
+   */
+  public Versioned<T> put(Key key, T value, Context context) {
+    byte[] bytes = checkPut(key, value, context);
+    return block(executor -> send(Request.PUT, key, context.raw(), bytes, null, executor));
+  }
+
+  /**
+   * Writes a value, as {@link #put(Key, Object, Context)}.
+   *
+   * @param key which
+   * @param value not null
+   * @param context of the read that this write follows, or {@link Context#NONE}
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> putAsync(Key key, T value, Context context) {
+    byte[] bytes = checkPut(key, value, context);
+    return async(executor -> send(Request.PUT, key, context.raw(), bytes, null, executor));
+  }
+
+  /**
+   * Deletes what its caller has seen of a key; versions written meanwhile stay.
+   *
+   * @param key which
+   * @param context of the read that this delete follows
+   * @return the versions there are now
+   * @throws InvalidContextException the context is damaged or of another key; nothing was deleted
+   */
+  public Versioned<T> delete(Key key, Context context) {
+    Objects.requireNonNull(key, "key");
+    Objects.requireNonNull(context, "context");
+    return block(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, executor));
+  }
+
+  /**
+   * Deletes, as {@link #delete}.
+   *
+   * @param key which
+   * @param context of the read that this delete follows
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> deleteAsync(Key key, Context context) {
+    Objects.requireNonNull(key, "key");
+    Objects.requireNonNull(context, "context");
+    return async(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, executor));
+  }
+
+  /**
+   * Reads a key, lets its siblings be resolved, changes the value and writes it with the context read; and
+   * again if that write met new siblings. So the function may run several times: its answer must be its only
+   * effect. What the resolver or the function throws, checked exceptions and errors too, leaves this method as
+   * the same object, and nothing is written.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to the new value; null deletes the key
+   * @return the versions there are now
+   * @throws ConflictException the key has several siblings and this bucket no resolver
+   * @throws UpdateExhaustedException every attempt met new siblings
+   */
+  public Versioned<T> update(Key key, UnaryOperator<T> function) {
+    Objects.requireNonNull(key, "key");
+    Objects.requireNonNull(function, "function");
+    return block(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, function, executor));
+  }
+
+  /**
+   * Updates, as {@link #update}.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to the new value; null deletes the key
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> updateAsync(Key key, UnaryOperator<T> function) {
+    Objects.requireNonNull(key, "key");
+    Objects.requireNonNull(function, "function");
+    return async(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, function, executor));
+  }
+
+  ConflictResolver<T> resolver() {
+    return resolver;
+  }
+
+  Codec<T> codec() {
+    return codec;
+  }
+
+  byte[] encode(T value) {
+    byte[] bytes = codec.encode(value);
+    if (bytes == null) {
+      throw Text.invalid("codec for " + codec.contentType() + ": wanted bytes of encode, got null", null);
+    }
+    return bytes;
+  }
+
+  private byte[] checkPut(Key key, T value, Context context) {
+    Objects.requireNonNull(key, "key");
+    Objects.requireNonNull(value, "value");
+    Objects.requireNonNull(context, "context");
+    return encode(value);
+  }
+
+  /** Something that submits a request whose work runs on the given executor. */
+  private interface Sender<T> {
+    Request<T> send(Executor executor);
+  }
+
+  private Request<T> send(int kind, Key key, byte[] context, byte[] value, UnaryOperator<T> function,
+      Executor executor) {
+    Request<T> request = new Request<>(this, key, function, executor);
+    client.core().submit(request, kind, nameBytes, key, context, value, Text.utf8(codec.contentType(), "contentType"),
+        call);
+    return request;
+  }
+
+  private Versioned<T> block(Sender<T> sender) {
+    CallerExecutor executor = new CallerExecutor();
+    Request<T> request = sender.send(executor);
+    return executor.await(request.future, request::cancel);
+  }
+
+  private CompletableFuture<Versioned<T>> async(Sender<T> sender) {
+    try {
+      return sender.send(client.executor()).future;
+    } catch (UsageException e) {
+      if (e.status() != Status.CLOSED) {
+        throw e;
+      }
+      return CompletableFuture.failedFuture(e);
+    } catch (RingletException e) {
+      return CompletableFuture.failedFuture(e);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+package io.ringlet;
+
+import io.ringlet.internal.NativeBatch;
+import io.ringlet.internal.NativeFailure;
+import io.ringlet.internal.RingletNative;
+import java.nio.ByteBuffer;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.function.UnaryOperator;
+
+/**
+ * One request under way: takes its events from the drain thread to its executor, where the application's
+ * codec, resolver and function run, and completes its future exactly once.
+ */
+final class Request<T> {
+  static final int GET = 1;
+  static final int PUT = 2;
+  static final int DELETE = 3;
+  static final int UPDATE = 4;
+
+  private static final int DONE = 1;
+
+  final CompletableFuture<Versioned<T>> future = new CompletableFuture<>();
+  private final Bucket<T> bucket;
+  private final Key key;
+  private final UnaryOperator<T> function;
+  private final Executor executor;
+  private volatile Runnable nativeCancel = () -> {};
+  /** What the application threw in a merge; written before the merge is failed, read after its DONE. */
+  private volatile Throwable thrown;
+
+  Request(Bucket<T> bucket, Key key, UnaryOperator<T> function, Executor executor) {
+    this.bucket = bucket;
+    this.key = key;
+    this.function = function;
+    this.executor = executor;
+  }
+
+  /** On the drain thread. The handles are this request's from here on. Returns whether it was the last event. */
+  boolean onEvent(long kind, int status, long reply, long error, long merge) {
+    boolean last = kind == DONE;
+    Runnable work = last ? () -> finish(status, reply, error) : () -> merge(merge);
+    try {
+      executor.execute(work);
+    } catch (RejectedExecutionException e) {
+      // The application shut its executor down; its futures must end all the same.
+      ForkJoinPool.commonPool().execute(work);
+    }
+    return last;
+  }
+
+  void sent(Runnable cancel) {
+    nativeCancel = cancel;
+  }
+
+  /** Asks the native request to end; its DONE completes the future. */
+  void cancel() {
+    nativeCancel.run();
+  }
+
+  void fail(Throwable e) {
+    future.completeExceptionally(e);
+  }
+
+  private void finish(int status, long reply, long error) {
+    try {
+      if (status == 0) {
+        RingletNative.errorRelease(error);
+        future.complete(read(reply));
+        return;
+      }
+      Throwable mine = thrown;
+      if (status == Status.MERGE_FAILED && mine != null) {
+        RingletNative.errorRelease(error);
+        fail(mine);
+        return;
+      }
+      RingletNative.errorThrow(error, status);
+    } catch (NativeFailure e) {
+      fail(Failure.exception(e));
+    } catch (Throwable e) {
+      fail(e);
+    } finally {
+      RingletNative.replyRelease(reply);
+    }
+  }
+
+  private void merge(long merge) {
+    try {
+      List<Sibling<T>> siblings = siblings(RingletNative.mergeSiblings(merge));
+      T current = null;
+      if (siblings.size() == 1) {
+        current = siblings.get(0).value();
+      } else if (siblings.size() > 1) {
+        ConflictResolver<T> resolver = bucket.resolver();
+        if (resolver == null) {
+          throw new ConflictException(new Versioned<>(key, siblings, Context.NONE, "{}"));
+        }
+        current = resolver.resolve(siblings);
+      }
+      T next = function.apply(current);
+      if (next == null) {
+        RingletNative.mergeErase(merge);
+      } else {
+        RingletNative.mergeAnswer(merge, bucket.encode(next));
+      }
+    } catch (Throwable e) {
+      thrown = e;
+      RingletNative.mergeFail(merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
+    } finally {
+      RingletNative.mergeRelease(merge);
+    }
+  }
+
+  private Versioned<T> read(long reply) {
+    return new Versioned<>(key, siblings(reply), new Context(RingletNative.replyContext(reply)),
+        Text.ofNative(RingletNative.replyExplain(reply)));
+  }
+
+  private List<Sibling<T>> siblings(long reply) {
+    int count = RingletNative.replyCount(reply);
+    List<Sibling<T>> all = new ArrayList<>(count);
+    for (int i = 0; i < count; i++) {
+      boolean deleted = RingletNative.replyIsTombstone(reply, i) != 0;
+      String contentType = Text.ofNative(RingletNative.replyContentType(reply, i));
+      T value = deleted ? null : decode(reply, i, contentType);
+      all.add(new Sibling<>(value, contentType, Instant.ofEpochMilli(RingletNative.replyWrittenMs(reply, i)),
+          RingletNative.replyDot(reply, i), deleted));
+    }
+    return all;
+  }
+
+  private T decode(long reply, int index, String contentType) {
+    ByteBuffer memory = NativeBatch.value(reply, index);
+    ByteBuffer bytes = (memory == null ? ByteBuffer.allocate(0) : memory).asReadOnlyBuffer();
+    Codec<T> codec = bucket.codec();
+    if (!codec.accepts(contentType)) {
+      throw new DecodeException("key " + key + ": wanted content type " + codec.contentType() + ", got "
+          + contentType, copy(bytes), null);
+    }
+    try {
+      return codec.decode(bytes.duplicate());
+    } catch (Exception e) {
+      throw new DecodeException("key " + key + ": the codec for " + codec.contentType() + " refused "
+          + bytes.remaining() + " bytes: " + e, copy(bytes), e);
+    }
+  }
+
+  private static byte[] copy(ByteBuffer bytes) {
+    byte[] out = new byte[bytes.remaining()];
+    bytes.duplicate().get(out);
+    return out;
+  }
+
+  /** Throws the very object, checked or not; "returns" so that callers can write throw. */
+  static RuntimeException rethrow(Throwable e) {
+    return Request.<RuntimeException>sneaky(e);
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <E extends Throwable> E sneaky(Throwable e) throws E {
+    throw (E) e;
+  }
+}

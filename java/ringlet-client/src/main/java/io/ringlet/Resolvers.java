@@ -1,0 +1,83 @@
+package io.ringlet;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * Resolvers for common values. Each is commutative, associative and idempotent, so all readers agree
+ * whatever the order in which they meet the siblings. Deleted siblings add nothing to a union or a counter.
+ */
+public final class Resolvers {
+  private Resolvers() {}
+
+  /**
+   * The union of sets: nothing that was added is lost, and what was removed on one side only may come back
+   * (the shopping cart of the paper, section 4.4).
+   *
+   * @param <E> the elements; their natural order is that of the result
+   * @return a resolver for sets; the result is a new sorted set
+   */
+  public static <E extends Comparable<? super E>> ConflictResolver<Set<E>> union() {
+    return siblings -> {
+      Set<E> all = new TreeSet<>();
+      for (Sibling<Set<E>> sibling : siblings) {
+        if (!sibling.deleted()) {
+          all.addAll(sibling.value());
+        }
+      }
+      return all;
+    };
+  }
+
+  /**
+   * The version written last by its node's wall clock (paper, section 2.3: "last write wins"); the dot
+   * decides between equal times. The other writes are lost. A delete may win: the result is null then.
+   *
+   * @param <T> any values
+   * @return a resolver
+   */
+  public static <T> ConflictResolver<T> lastWrite() {
+    return siblings -> {
+      Sibling<T> last = siblings.get(0);
+      for (Sibling<T> sibling : siblings) {
+        if (sibling.compareByTime(last) > 0) {
+          last = sibling;
+        }
+      }
+      return last.value();
+    };
+  }
+
+  /**
+   * A counter that only grows: a map from each writer's name to that writer's own count, of which the larger
+   * one is taken for each name. Each writer adds to its own entry only; the counter's value is the sum of
+   * the map ({@link #sum}).
+   *
+   * @return a resolver for such maps; the result is a new sorted map
+   */
+  public static ConflictResolver<Map<String, Long>> counter() {
+    return siblings -> {
+      Map<String, Long> all = new TreeMap<>();
+      for (Sibling<Map<String, Long>> sibling : siblings) {
+        if (!sibling.deleted()) {
+          sibling.value().forEach((writer, count) -> all.merge(writer, count, Math::max));
+        }
+      }
+      return all;
+    };
+  }
+
+  /**
+   * The value of a {@link #counter}.
+   *
+   * @param counts each writer's count
+   * @return their sum
+   * @throws ArithmeticException it does not fit a long
+   */
+  public static long sum(Map<String, Long> counts) {
+    return List.copyOf(counts.values()).stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
+  }
+}

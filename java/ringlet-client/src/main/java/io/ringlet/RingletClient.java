@@ -1,0 +1,227 @@
+package io.ringlet;
+
+import io.ringlet.internal.NativeFailure;
+import io.ringlet.internal.NativeLoader;
+import io.ringlet.internal.RingletNative;
+import java.lang.ref.Cleaner;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * A client of a Ringlet cluster (paper, section 2.3: get and put). Safe for any number of threads; one a
+ * process is enough. Blocking calls do their work, resolvers included, on the calling thread; asynchronous
+ * ones on the executor of the builder. One daemon thread a client, {@code ringlet-NAME}, waits for answers;
+ * no native thread ever enters the virtual machine.
+ *
+ * <pre>{@code
+ * try (RingletClient client = RingletClient.builder().seeds("127.0.0.1:7400").build()) {
+ *   Bucket<String> names = client.bucket("names", Codec.TEXT);
+ *   names.update(Key.of("alice"), old -> "Alice");
+ * }
+ * }</pre>
+ */
+public final class RingletClient implements AutoCloseable {
+  private static final Cleaner CLEANER = Cleaner.create();
+  private static final AtomicLong NAMES = new AtomicLong();
+
+  private final ClientCore core;
+  private final Executor executor;
+  private final Cleaner.Cleanable cleanable;
+
+  private RingletClient(ClientCore core, Executor executor, String name) {
+    this.core = core;
+    this.executor = executor;
+    cleanable = CLEANER.register(this, new Net(core, name, new Throwable("opened here")));
+  }
+
+  /** For a client that nobody closed. Holds the core and never the client. */
+  private record Net(ClientCore core, String name, Throwable opened) implements Runnable {
+    @Override
+    public void run() {
+      if (!core.isClosed()) {
+        System.getLogger("io.ringlet.client").log(System.Logger.Level.WARNING,
+            "client " + name + " was not closed; it was opened at:", opened);
+        core.abandon();
+      }
+    }
+  }
+
+  /**
+   * Settings for a new client.
+   *
+   * @return a builder; seeds are the only thing it needs
+   */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /**
+   * Values of one kind. Costs nothing and sends nothing; any thread.
+   *
+   * @param name of the bucket; UTF-8, may be empty
+   * @param codec how its values become bytes
+   * @param <T> the type of values
+   * @return the bucket, usable until this client is closed
+   */
+  public <T> Bucket<T> bucket(String name, Codec<T> codec) {
+    Objects.requireNonNull(codec, "codec");
+    byte[] bytes = Text.utf8(name, "name");
+    return new Bucket<>(this, name, bytes, codec, null, CallSettings.DEFAULT);
+  }
+
+  /** Closes at once: {@link #close(Duration)} with no time to drain. */
+  @Override
+  public void close() {
+    core.close(0);
+    cleanable.clean();
+  }
+
+  /**
+   * Closes. New calls are refused with {@link ClientClosedException}; calls under way get {@code drain} to
+   * end, and those that do not end in it fail with {@link ClientClosedException}. Idempotent; any thread,
+   * also a resolver.
+   *
+   * @param drain 0 or more, at most 1 h
+   */
+  public void close(Duration drain) {
+    Objects.requireNonNull(drain, "drain");
+    core.close(drain.isZero() ? 0 : CallSettings.milliseconds(drain, "drain"));
+    cleanable.clean();
+  }
+
+  ClientCore core() {
+    return core;
+  }
+
+  Executor executor() {
+    return executor;
+  }
+
+  /** Settings for a new client. For one thread at a time. */
+  public static final class Builder {
+    private final Map<String, String> options = new LinkedHashMap<>();
+    private Executor executor = ForkJoinPool.commonPool();
+    private String name = "client-" + NAMES.incrementAndGet();
+    private boolean closeOnShutdown;
+
+    private Builder() {}
+
+    /**
+     * Where to find the cluster; the client learns of the other nodes itself.
+     *
+     * @param seeds each {@code host:port}, or several with commas
+     * @return this
+     */
+    public Builder seeds(String... seeds) {
+      Objects.requireNonNull(seeds, "seeds");
+      List<String> all = new ArrayList<>();
+      for (String seed : seeds) {
+        all.add(Objects.requireNonNull(seed, "seeds"));
+      }
+      return option("client.seeds", String.join(",", all));
+    }
+
+    /**
+     * The time each call has, retries included, unless its bucket says otherwise.
+     *
+     * @param timeout more than 0, at most 1 h; rounded up to milliseconds
+     * @return this
+     */
+    public Builder timeout(Duration timeout) {
+      return option("client.timeout_ms", Integer.toString(CallSettings.milliseconds(timeout, "timeout")));
+    }
+
+    /**
+     * Any option of the configuration file, by its name there, for example {@code client.coordination}.
+     * Checked by {@link #build}.
+     *
+     * @param option the name
+     * @param value its value as text
+     * @return this
+     */
+    public Builder option(String option, String value) {
+      Objects.requireNonNull(option, "option");
+      Objects.requireNonNull(value, "value");
+      options.put(option, value);
+      return this;
+    }
+
+    /**
+     * Where the codecs, resolvers and functions of asynchronous calls run and futures are completed. Not shut
+     * down by the client; once it refuses work, the common pool takes its place.
+     *
+     * @param executor default: {@link ForkJoinPool#commonPool()}
+     * @return this
+     */
+    public Builder executor(Executor executor) {
+      this.executor = Objects.requireNonNull(executor, "executor");
+      return this;
+    }
+
+    /**
+     * A name for the client's thread and its log lines.
+     *
+     * @param name default: {@code client-} and a number
+     * @return this
+     */
+    public Builder name(String name) {
+      this.name = Objects.requireNonNull(name, "name");
+      return this;
+    }
+
+    /**
+     * Whether a shutdown hook closes the client, which keeps it in memory until then. Without one nothing is
+     * lost but the answers.
+     *
+     * @param closeOnShutdown default: false
+     * @return this
+     */
+    public Builder closeOnShutdown(boolean closeOnShutdown) {
+      this.closeOnShutdown = closeOnShutdown;
+      return this;
+    }
+
+    /**
+     * Opens the client. Does not wait for a connection: an unreachable cluster shows in the first call.
+     *
+     * @return a client, to be closed
+     * @throws OptionException an option has an unknown name
+     * @throws UsageException an option has a wrong value, or there are no seeds
+     * @throws NativeLibraryException the native library cannot be loaded
+     */
+    public RingletClient build() {
+      NativeLoader.load();
+      ClientCore core = open();
+      RingletClient client = new RingletClient(core, executor, name);
+      core.start();
+      if (closeOnShutdown) {
+        Runtime.getRuntime().addShutdownHook(new Thread(client::close, "ringlet-close-" + name));
+      }
+      return client;
+    }
+
+    private ClientCore open() {
+      long nativeOptions = 0;
+      long queue = 0;
+      try {
+        nativeOptions = Options.create(options);
+        queue = RingletNative.queueNew();
+        ClientCore core = new ClientCore(RingletNative.clientOpen(nativeOptions), queue, name);
+        queue = 0;
+        return core;
+      } catch (NativeFailure e) {
+        throw Failure.exception(e);
+      } finally {
+        RingletNative.queueRelease(queue);
+        RingletNative.optionsRelease(nativeOptions);
+      }
+    }
+  }
+}

@@ -1,0 +1,121 @@
+package io.ringlet;
+
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * What a key holds: no value, one, or several siblings that wait for a decision (paper, section 4.4); and the
+ * context that a write gives back to replace exactly these. Immutable, if the values are; it holds no native
+ * memory.
+ *
+ * @param <T> the type of values
+ */
+public final class Versioned<T> {
+  private final Key key;
+  private final List<Sibling<T>> siblings;
+  private final Context context;
+  private final String explanation;
+
+  Versioned(Key key, List<Sibling<T>> siblings, Context context, String explanation) {
+    this.key = key;
+    this.siblings = List.copyOf(siblings);
+    this.context = context;
+    this.explanation = explanation;
+  }
+
+  /**
+   * The key that was asked for.
+   *
+   * @return the key
+   */
+  public Key key() {
+    return key;
+  }
+
+  /**
+   * All versions, in one order on every node.
+   *
+   * @return unmodifiable; empty: the key is missing; two or more: a conflict
+   */
+  public List<Sibling<T>> siblings() {
+    return siblings;
+  }
+
+  /**
+   * For the next write of this key.
+   *
+   * @return what this read has seen
+   */
+  public Context context() {
+    return context;
+  }
+
+  /**
+   * The one value.
+   *
+   * @return the value
+   * @throws KeyMissingException there is none
+   * @throws ConflictException there are several siblings
+   */
+  public T value() {
+    if (isMissing()) {
+      throw new KeyMissingException(key);
+    }
+    if (isConflict()) {
+      throw new ConflictException(this);
+    }
+    return siblings.get(0).value();
+  }
+
+  /**
+   * Whether the key has no value.
+   *
+   * @return true: never written, or deleted
+   */
+  public boolean isMissing() {
+    return siblings.isEmpty();
+  }
+
+  /**
+   * Whether there is more than one sibling.
+   *
+   * @return true: {@link #value()} would throw {@link ConflictException}
+   */
+  public boolean isConflict() {
+    return siblings.size() > 1;
+  }
+
+  /**
+   * One value, of the resolver if there is a conflict. Writes nothing: {@link Bucket#update} does. The
+   * resolver runs on this thread, and what it throws, checked exceptions too, leaves as the same object.
+   *
+   * @param resolver asked if there are two siblings or more
+   * @return the value; null if the resolver says that the key is to be deleted
+   * @throws KeyMissingException there is no value
+   */
+  public T resolved(ConflictResolver<T> resolver) {
+    Objects.requireNonNull(resolver, "resolver");
+    if (!isConflict()) {
+      return value();
+    }
+    try {
+      return resolver.resolve(siblings);
+    } catch (Throwable e) {
+      throw Request.rethrow(e);
+    }
+  }
+
+  /**
+   * How the answer came about: which nodes answered, which did not, and each version's dot.
+   *
+   * @return a JSON object
+   */
+  public String explain() {
+    return explanation;
+  }
+
+  @Override
+  public String toString() {
+    return "Versioned[" + key + ", " + siblings.size() + (siblings.size() == 1 ? " sibling]" : " siblings]");
+  }
+}

@@ -1,0 +1,177 @@
+package io.ringlet.internal;
+
+import io.ringlet.NativeLibraryException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * Finds and loads libringlet_jni.so, once a class loader. First {@code -Dringlet.native.path} (a file, or a
+ * directory that has it); without that property the jar's own, unpacked to a private directory named by
+ * its SHA-256 under {@code -Dringlet.native.dir} or the temporary directory. A failure is remembered and
+ * thrown again, with every path that was tried.
+ */
+public final class NativeLoader {
+  /** The C header's RINGLET_ABI_MAJOR that this code was written for. */
+  private static final int ABI_MAJOR = 1;
+
+  private static final String FILE = "libringlet_jni.so";
+  private static final Set<PosixFilePermission> PRIVATE = PosixFilePermissions.fromString("rwx------");
+
+  private static boolean loaded;
+  private static String failure;
+  private static Throwable cause;
+
+  private NativeLoader() {}
+
+  /** Loads the library if that has not happened yet. */
+  public static synchronized void load() {
+    if (loaded) {
+      return;
+    }
+    if (failure == null) {
+      List<String> tried = new ArrayList<>();
+      try {
+        loadFirst(System.getProperty("ringlet.native.path", ""), System.getProperty("ringlet.native.dir", ""),
+            tried);
+        loaded = true;
+        return;
+      } catch (UnsatisfiedLinkError | IOException | RuntimeException e) {
+        cause = e;
+        failure = message(e, tried);
+      }
+    }
+    throw new NativeLibraryException(failure, cause);
+  }
+
+  /** Separate from {@link #load} so that a test can ask for other places. */
+  static void loadFirst(String path, String directory, List<String> tried) throws IOException {
+    Path file;
+    if (!path.isEmpty()) {
+      file = Path.of(path);
+      if (Files.isDirectory(file)) {
+        file = file.resolve(FILE);
+      }
+      tried.add(file + " (from -Dringlet.native.path)");
+      if (!Files.isRegularFile(file)) {
+        throw new IOException("no such file: " + file);
+      }
+    } else {
+      String resource = "/io/ringlet/native/" + platform() + "/" + FILE;
+      tried.add("resource " + resource);
+      byte[] content;
+      try (InputStream in = NativeLoader.class.getResourceAsStream(resource)) {
+        if (in == null) {
+          throw new IOException("this jar has no library for " + platform());
+        }
+        content = in.readAllBytes();
+      }
+      boolean given = !directory.isEmpty();
+      Path base = Path.of(given ? directory : System.getProperty("java.io.tmpdir"));
+      file = unpack(content, base, tried, given ? " (from -Dringlet.native.dir)" : "");
+    }
+    System.load(file.toAbsolutePath().toString());
+    int abi = RingletNative.abiVersion();
+    if (abi >>> 16 != ABI_MAJOR) {
+      throw new IOException("wanted ABI " + ABI_MAJOR + ".x, got " + (abi >>> 16) + "." + (abi & 0xffff));
+    }
+  }
+
+  static String message(Throwable e, List<String> tried) {
+    StringBuilder text = new StringBuilder("cannot load " + FILE + ": " + e.getMessage() + "; tried:");
+    tried.forEach(path -> text.append("\n  ").append(path));
+    String reason = String.valueOf(e.getMessage());
+    if (reason.contains("already loaded in another classloader")) {
+      text.append("\nRinglet is on the class path of two class loaders: put it in one that both share.");
+    } else if (reason.contains("failed to map segment") || reason.contains("Operation not permitted")) {
+      text.append("\nThe directory may be mounted noexec: give another by -Dringlet.native.dir=DIR.");
+    } else {
+      text.append("\nGive the library's path by -Dringlet.native.path=FILE.");
+    }
+    return text.toString();
+  }
+
+  private static String platform() {
+    String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
+    String arch = System.getProperty("os.arch", "");
+    if (arch.equals("amd64")) {
+      arch = "x86_64";
+    }
+    return (os.startsWith("linux") ? "linux" : os.replace(' ', '_')) + "-" + arch + (isMusl() ? "-musl" : "");
+  }
+
+  private static boolean isMusl() {
+    try (Stream<Path> files = Files.list(Path.of("/lib"))) {
+      return files.anyMatch(file -> file.getFileName().toString().startsWith("ld-musl-"));
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  private static Path unpack(byte[] content, Path base, List<String> tried, String from) throws IOException {
+    String name = "ringlet-" + System.getProperty("user.name", "") + "-" + sha256(content);
+    Path directory = base.resolve(name.replace('/', '_'));
+    Path file = directory.resolve(FILE);
+    tried.add(file + from);
+    try {
+      Files.createDirectories(base);
+      if (!Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS)) {
+        Path fresh = Files.createTempDirectory(base, "ringlet-", PosixFilePermissions.asFileAttribute(PRIVATE));
+        Files.write(fresh.resolve(FILE), content);
+        try {
+          Files.move(fresh, directory, StandardCopyOption.ATOMIC_MOVE);
+        } catch (AtomicMoveNotSupportedException e) {
+          return fresh.resolve(FILE);
+        } catch (IOException e) {
+          // Another process was first; its content is compared below like any other.
+          Files.deleteIfExists(fresh.resolve(FILE));
+          Files.deleteIfExists(fresh);
+        }
+      }
+      // Somebody else's directory of this name must not bring in somebody else's code.
+      if (!Files.getOwner(directory, LinkOption.NOFOLLOW_LINKS).equals(ownerOfNewFiles(base))
+          || !PRIVATE.equals(Files.getPosixFilePermissions(directory, LinkOption.NOFOLLOW_LINKS))) {
+        throw new IOException(directory + " is not a private directory of this user");
+      }
+      if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
+          || !Arrays.equals(Files.readAllBytes(file), content)) {
+        throw new IOException(file + " is damaged: wanted SHA-256 " + sha256(content) + "; delete it");
+      }
+      return file;
+    } catch (UnsupportedOperationException e) {
+      throw new IOException("no private directory can be made in " + base, e);
+    }
+  }
+
+  private static Object ownerOfNewFiles(Path base) throws IOException {
+    Path probe = Files.createTempFile(base, "ringlet-", ".owner");
+    try {
+      return Files.getOwner(probe);
+    } finally {
+      Files.delete(probe);
+    }
+  }
+
+  private static String sha256(byte[] content) throws IOException {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IOException("SHA-256 is missing in this Java", e);
+    }
+  }
+}
