@@ -118,8 +118,9 @@ class Options {
       ringlet_error* error = nullptr;
       std::string name_text = py::cast<std::string>(name),
                   value_text = py::cast<std::string>(value);
-      check(ringlet_options_set(options_.get(), name_text.c_str(), value_text.c_str(), &error),
-            error);
+      ringlet_status status =
+          ringlet_options_set(options_.get(), name_text.c_str(), value_text.c_str(), &error);
+      check(status, error);
     }
   }
   const ringlet_options* get() const { return options_.get(); }
@@ -286,7 +287,8 @@ class Queue {
  public:
   Queue() {
     ringlet_error* error = nullptr;
-    check(ringlet_queue_new(&queue_, &error), error);
+    ringlet_status status = ringlet_queue_new(&queue_, &error);
+    check(status, error);
   }
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
