@@ -1,0 +1,191 @@
+// ringletd: one storage node as a process.
+//
+// Exit codes: 0 stopped as asked, 2 wrong configuration or flags (nothing was started), 3 the data
+// directory or the address could not be taken, 1 anything else.
+#include <fcntl.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "daemon/config_file.hpp"
+#include "storage/memory_engine.hpp"
+#ifdef RINGLET_HAVE_WIREDTIGER
+#include "storage/wiredtiger/wiredtiger_engine.hpp"
+#endif
+
+namespace ringlet {
+namespace {
+
+constexpr int exit_usage = 2, exit_taken = 3;
+
+int complain(int code, const std::string& text) {
+  std::fprintf(stderr, "ringletd: %s\n", text.c_str());
+  return code;
+}
+
+Result<std::shared_ptr<spdlog::logger>> make_logger(const Config& config) {
+  std::shared_ptr<spdlog::logger> logger;
+  try {
+    spdlog::sink_ptr sink;
+    if (config.log_file.empty()) {
+      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    } else {
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(config.log_file);
+    }
+    logger = std::make_shared<spdlog::logger>(config.node.name, std::move(sink));
+  } catch (const spdlog::spdlog_ex& error) {
+    return Status(Code::io, "log.file: " + std::string(error.what()));
+  }
+  logger->set_level(spdlog::level::from_str(config.log_level));
+  logger->flush_on(spdlog::level::info);
+  return logger;
+}
+
+LogSink sink_of(std::shared_ptr<spdlog::logger> logger) {
+  return [logger](LogLevel level, std::string_view part, const std::string& text) {
+    static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                           spdlog::level::info, spdlog::level::warn,
+                                                           spdlog::level::err};
+    logger->log(levels[static_cast<int>(level)], "{}: {}", part, text);
+  };
+}
+
+// Written beside and renamed, so that whoever sees the file sees all of it.
+class PublishedFile {
+ public:
+  static Result<std::unique_ptr<PublishedFile>> write(const std::string& path, const std::string& text) {
+    if (path.empty()) return std::unique_ptr<PublishedFile>();
+    std::string beside = path + ".new";
+    std::FILE* file = std::fopen(beside.c_str(), "we");
+    bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    if (file != nullptr && std::fclose(file) != 0) written = false;
+    if (!written || std::rename(beside.c_str(), path.c_str()) != 0) {
+      return Status(Code::io, path + ": cannot be written");
+    }
+    return std::unique_ptr<PublishedFile>(new PublishedFile(path));
+  }
+  ~PublishedFile() { ::unlink(path_.c_str()); }
+
+ private:
+  explicit PublishedFile(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+Result<std::shared_ptr<StorageEngine>> open_engine(const Config& config, [[maybe_unused]] const LogSink& log) {
+  if (config.engine == "memory") return std::shared_ptr<StorageEngine>(make_memory_engine());
+#ifdef RINGLET_HAVE_WIREDTIGER
+  WiredTigerOptions options;
+  options.directory = config.data_dir;
+  options.cluster = config.ring.cluster;
+  options.node = config.node.name;
+  options.cache_bytes = config.cache_mb << 20;
+  options.log = log;
+  auto engine = open_wiredtiger_engine(std::move(options));
+  if (!engine) return engine.status();
+  return std::shared_ptr<StorageEngine>(std::move(*engine));
+#else
+  return Status(Code::unsupported, "node.engine: this build has no wiredtiger, wanted memory");
+#endif
+}
+
+int run(Config config) {
+  // Before any thread starts, so that every thread inherits the mask and sigwait below gets them.
+  sigset_t stop_signals;
+  sigemptyset(&stop_signals);
+  sigaddset(&stop_signals, SIGTERM);
+  sigaddset(&stop_signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+
+  auto logger = make_logger(config);
+  if (!logger) return complain(exit_usage, logger.status().message());
+  LogSink log = sink_of(*logger);
+  config.node.log = config.server.log = log;
+
+  auto listener = Listener::open(config.server.listen);
+  if (!listener) return complain(exit_taken, listener.status().message());
+  std::string address = (*listener)->address();
+  std::string port = address.substr(address.rfind(':') + 1);
+  for (auto& member : config.ring.members) {
+    // Port 0 becomes known only now; the other members' files must name a real one.
+    if (member.name == config.node.name && member.address.ends_with(":0")) member.address = address;
+  }
+  auto ring = Ring::build(config.ring);
+  if (!ring) return complain(exit_usage, ring.status().message());
+  auto engine = open_engine(config, log);
+  if (!engine) return complain(exit_taken, engine.status().message());
+
+  config.node.first_epoch = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+  auto state = NodeState::open(config.node, *engine, *ring);
+  if (!state) return complain(exit_taken, state.status().message());
+  auto server = Server::start(*state, config.server, std::move(*listener));
+  if (!server) return complain(exit_taken, server.status().message());
+
+  auto pid_file = PublishedFile::write(config.pid_file, std::to_string(::getpid()) + "\n");
+  if (!pid_file) return complain(1, "node.pid_file: " + pid_file.status().message());
+  auto port_file = PublishedFile::write(config.port_file, port + "\n");
+  if (!port_file) return complain(1, "node.port_file: " + port_file.status().message());
+  log(LogLevel::info, "ringletd", "node " + config.node.name + " of cluster " + config.ring.cluster + " serves at " +
+                                      address + ", engine " + (*engine)->name());
+  sd_notify(0, "READY=1");
+
+  int caught = 0;
+  sigwait(&stop_signals, &caught);
+  sd_notify(0, "STOPPING=1");
+  log(LogLevel::info, "ringletd", std::string("stopping: ") + strsignal(caught));
+  Status stopped = (*server)->stop(Duration::seconds(5));
+  if (!stopped) log(LogLevel::warn, "ringletd", "stopping: " + stopped.message());
+  Status closed = (*engine)->close();
+  if (!closed) return complain(1, "closing the store: " + closed.message());
+  log(LogLevel::info, "ringletd", "stopped");
+  return 0;
+}
+
+int main_of(int argc, char** argv) {
+  CLI::App app{"A storage node of Ringlet, an always-writeable key-value store.\n"
+               "Exit codes: 0 stopped as asked, 2 wrong configuration or flags, 3 directory or address not to be had."};
+  std::string path;
+  bool check = false, print = false, version = false;
+  app.add_option("--config", path, "the node's configuration, a TOML file");
+  app.add_flag("--check-config", check, "read the configuration, say what is wrong with it, and stop");
+  app.add_flag("--print-default-config", print, "print a configuration with every key and its default");
+  app.add_flag("--version", version, "print the version");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+  if (version) {
+    std::cout << "ringletd " RINGLET_VERSION_TEXT "\n";
+    return 0;
+  }
+  if (print) {
+    std::cout << default_config();
+    return 0;
+  }
+  if (path.empty()) return complain(exit_usage, "wanted --config FILE; --print-default-config shows one");
+  auto config = load_config(path);
+  if (!config) return complain(exit_usage, config.status().message());
+  if (check) {
+    std::cout << path << ": node " << config->node.name << " of cluster " << config->ring.cluster << ", "
+              << config->ring.members.size() << " members: ok\n";
+    return 0;
+  }
+  return run(std::move(*config));
+}
+
+}  // namespace
+}  // namespace ringlet
+
+int main(int argc, char** argv) { return ringlet::main_of(argc, argv); }
