@@ -328,9 +328,8 @@ def compare_replicas(client: ringlet.Client, carts: list[str], seconds: float = 
 
 def same_everywhere(inspected: dict[str, Any]) -> bool:
     """Whether all owners answered and hold the same."""
-    replicas = inspected["replicas"]
-    held = [replica.get("holds") for replica in replicas]
-    return len(held) > 0 and all(one is not None and one == held[0] for one in held)
+    digests = [replica.get("holds", {}).get("bytes") for replica in inspected["replicas"]]
+    return len(digests) > 0 and all(one and one == digests[0] for one in digests)
 
 
 if __name__ == "__main__":

@@ -136,9 +136,9 @@ def test_demo_json_has_the_agreed_keys(demo):
 
 def test_demo_replicas_must_all_answer_and_be_the_same(demo):
     same = demo[0].same_everywhere
-    assert same({"replicas": [{"holds": {"digest": "1"}}] * 3})
-    assert not same({"replicas": [{"holds": {"digest": "1"}}, {"holds": {"digest": "2"}}]})
-    assert not same({"replicas": [{"holds": {"digest": "1"}}, {"error": "silent"}]})
+    assert same({"replicas": [{"holds": {"bytes": "1"}}] * 3})
+    assert not same({"replicas": [{"holds": {"bytes": "1"}}, {"holds": {"bytes": "2"}}]})
+    assert not same({"replicas": [{"holds": {"bytes": "1"}}, {"error": "silent"}]})
     assert not same({"replicas": []})
 
 
