@@ -22,6 +22,7 @@ from typing import Any
 import ringlet
 
 ADDS_PER_CART = 80
+OPEN_CARTS = 6  # of a group at a time; its shoppers meet in one often, not always
 REMOVE_EVERY = 20  # about 5 % of the changes are removes
 CALL_SECONDS = 5.0
 
@@ -102,11 +103,12 @@ class Group:
         self._lock = threading.Lock()
         self._adds = 0
 
-    def next_cart(self) -> str:
-        """Counts an add and says which cart it goes to."""
+    def next_cart(self, slot: int) -> str:
+        """Counts an add and says which cart it goes to: one of OPEN_CARTS, until all are full."""
         with self._lock:
             self._adds += 1
-            return f"{self.name}-{self._adds // ADDS_PER_CART}"
+            full = self._adds // (ADDS_PER_CART * OPEN_CARTS)
+            return f"{self.name}-{full * OPEN_CARTS + slot}"
 
 
 class Shopper:
@@ -149,7 +151,7 @@ class Shopper:
     def _add(self, item: str) -> None:
         self._adds += 1
         label = f"{item} ({self._name}.{self._adds})"
-        cart = self._group.next_cart()
+        cart = self._group.next_cart(self._random.randrange(OPEN_CARTS))
         if self._change(cart, lambda items: items | {label}) == "done":
             self.ledger.acknowledged.setdefault(cart, set()).add(label)
             self._count("adds")
