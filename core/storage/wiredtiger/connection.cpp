@@ -1,0 +1,200 @@
+#include "storage/wiredtiger/connection.hpp"
+
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+namespace ringlet {
+namespace {
+
+std::int64_t steady_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string uri_of(int table) {
+  return std::string("table:") + name_of(static_cast<Table>(table));
+}
+
+}  // namespace
+
+WtConnection::WtConnection(std::string directory, std::uint64_t min_free_bytes, LogSink log)
+    : directory_(std::move(directory)), min_free_bytes_(min_free_bytes), log_(std::move(log)) {
+  handler_.handle_error = &on_error;
+  handler_.handle_message = &on_message;
+  handler_.handle_progress = &on_progress;
+  handler_.handle_close = nullptr;
+  handler_.owner = this;
+}
+
+WtConnection::~WtConnection() { (void)close(); }
+
+void WtConnection::say(LogLevel level, const std::string& text) const {
+  if (log_) log_(level, "storage", text);
+}
+
+int WtConnection::on_error(WT_EVENT_HANDLER* handler, WT_SESSION*, int, const char* message) {
+  auto* owner = static_cast<Handler*>(handler)->owner;
+  if (std::strstr(message, "checksum") != nullptr || std::strstr(message, "corrupt") != nullptr) {
+    owner->damage_seen_ = true;
+  }
+  owner->say(LogLevel::error, message);
+  return 0;
+}
+
+int WtConnection::on_message(WT_EVENT_HANDLER* handler, WT_SESSION*, const char* message) {
+  static_cast<Handler*>(handler)->owner->say(LogLevel::info, message);
+  return 0;
+}
+
+int WtConnection::on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::uint64_t) {
+  return 0;
+}
+
+// method=none: a commit is handed to the operating system and not fsynced, which is what `log`
+// promises; `disk` adds log_flush. The log's files hold the largest value several times.
+Status WtConnection::open(const std::string& tables_path, std::uint64_t cache_bytes) {
+  const std::string config =
+      "create,cache_size=" + std::to_string(std::max<std::uint64_t>(cache_bytes, 1 << 20)) +
+      ",session_max=512,statistics=(fast)"
+      ",log=(enabled,archive=true,prealloc=false,file_max=256MB)"
+      ",transaction_sync=(enabled=true,method=none)"
+      ",checkpoint=(wait=30,log_size=64MB)"
+      ",eviction=(threads_min=1,threads_max=2)";
+  if (int code = wiredtiger_open(tables_path.c_str(), &handler_, config.c_str(), &connection_)) {
+    connection_ = nullptr;
+    if (code == ENOSPC || code == EDQUOT || code == EACCES || code == EPERM || code == EMFILE) {
+      return status_of(code, "open the tables");
+    }
+    return {Code::corrupt, "WiredTiger cannot open " + tables_path + ": " +
+                               wiredtiger_strerror(code) + ": restore the directory or start " +
+                               "with an empty one and let the other replicas fill it"};
+  }
+  WT_SESSION* session = nullptr;
+  int code = connection_->open_session(connection_, nullptr, nullptr, &session);
+  for (int table = 0; table < table_count && code == 0; ++table) {
+    code = session->create(session, uri_of(table).c_str(), "key_format=u,value_format=u");
+  }
+  if (session != nullptr) session->close(session, nullptr);
+  if (code != 0) {
+    Status failed = status_of(code, "make the tables");
+    (void)close();
+    if (damage_seen_) return {Code::corrupt, failed.message()};
+    return failed;
+  }
+  // A table whose file is damaged is found now, not by the first request.
+  auto first = lease();
+  if (!first) {
+    (void)close();
+    return Status(Code::corrupt, "WiredTiger cannot open the tables in " + tables_path + ": " +
+                                     first.status().message());
+  }
+  return Status::ok();
+}
+
+Status WtConnection::close() {
+  if (connection_ == nullptr) return Status::ok();
+  pool_.clear();  // the connection closes their sessions and cursors
+  WT_CONNECTION* connection = connection_;
+  connection_ = nullptr;
+  return status_of(connection->close(connection, "leak_memory=false"), "close the tables");
+}
+
+Result<WtConnection::Lease> WtConnection::lease() {
+  if (Status alive = broken(); !alive) return alive;
+  {
+    std::lock_guard lock(pool_mutex_);
+    if (!pool_.empty()) {
+      auto session = std::move(pool_.back());
+      pool_.pop_back();
+      return Lease(*this, std::move(session));
+    }
+  }
+  auto made = std::make_unique<WtSession>();
+  int code =
+      connection_->open_session(connection_, nullptr, "isolation=snapshot", &made->session);
+  for (int table = 0; table < table_count && code == 0; ++table) {
+    code = made->session->open_cursor(made->session, uri_of(table).c_str(), nullptr, nullptr,
+                                      &made->cursors[table]);
+  }
+  if (code != 0) {
+    if (made->session != nullptr) made->session->close(made->session, nullptr);
+    return status_of(code, "open a session");
+  }
+  return Lease(*this, std::move(made));
+}
+
+void WtConnection::give_back(std::unique_ptr<WtSession> session) {
+  for (WT_CURSOR* cursor : session->cursors) cursor->reset(cursor);  // holds no page meanwhile
+  std::lock_guard lock(pool_mutex_);
+  pool_.push_back(std::move(session));
+}
+
+Status WtConnection::status_of(int code, const char* doing) {
+  if (code == 0) return Status::ok();
+  const std::string text = std::string("cannot ") + doing + " in " + directory_ + ": ";
+  if (code == ENOSPC || code == EDQUOT) {
+    full_ = true;
+    return {Code::unavailable, "disk full: " + text + std::strerror(code)};
+  }
+  if (code == WT_PANIC) broken_ = true;
+  // WiredTiger gives up when it meets a damaged page: the call that met it says so, later ones io.
+  if ((code == WT_PANIC || code == WT_ERROR || code == WT_TRY_SALVAGE) &&
+      damage_seen_.exchange(false)) {
+    return {Code::corrupt, text + "a page is damaged"};
+  }
+  if (code == WT_TRY_SALVAGE) return {Code::corrupt, text + wiredtiger_strerror(code)};
+  if (code == ENOMEM) return {Code::no_memory, text + "out of memory"};
+  if (code == WT_ROLLBACK || code == WT_CACHE_FULL || code == EBUSY) {
+    return {Code::busy, text + wiredtiger_strerror(code)};
+  }
+  return {Code::io, text + wiredtiger_strerror(code)};
+}
+
+Status WtConnection::broken() const {
+  if (!broken_) return Status::ok();
+  return {Code::io, "the storage in " + directory_ +
+                        " failed and is closed to everything until it is opened again"};
+}
+
+void WtConnection::set_broken() { broken_ = true; }
+
+Status WtConnection::room() {
+  const std::int64_t now = steady_us();
+  std::int64_t next = next_look_.load();
+  if (now >= next && next_look_.compare_exchange_strong(next, now + 100'000)) {
+    struct statvfs info {};
+    if (::statvfs(directory_.c_str(), &info) == 0) {
+      const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
+      const bool full = free < min_free_bytes_;
+      if (full_.exchange(full) != full) {
+        say(full ? LogLevel::error : LogLevel::info,
+            full ? "disk full: writes stop" : "disk has room again: writes go on");
+      }
+    }
+  }
+  if (!full_) return Status::ok();
+  return {Code::unavailable, "disk full: less than " + std::to_string(min_free_bytes_) +
+                                 " bytes are free for " + directory_};
+}
+
+std::uint64_t WtConnection::cache_bytes_in_use() {
+  auto held = lease();
+  if (!held) return 0;
+  WT_CURSOR* cursor = nullptr;
+  WT_SESSION* session = held->session();
+  if (session->open_cursor(session, "statistics:", nullptr, "statistics=(fast)", &cursor) != 0) {
+    return 0;
+  }
+  std::uint64_t bytes = 0;
+  const char *description = nullptr, *printable = nullptr;
+  cursor->set_key(cursor, WT_STAT_CONN_CACHE_BYTES_INUSE);
+  if (cursor->search(cursor) == 0) cursor->get_value(cursor, &description, &printable, &bytes);
+  cursor->close(cursor);
+  return bytes;
+}
+
+}  // namespace ringlet

@@ -1,0 +1,91 @@
+// WiredTiger itself: one connection, a pool of sessions with their cursors, and its return codes as
+// Status. Nothing here knows of tickets or buffers.
+#pragma once
+
+#include <wiredtiger.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "storage/storage_engine.hpp"
+
+namespace ringlet {
+
+// One thread's at a time; cursors stay open between uses.
+struct WtSession {
+  WT_SESSION* session = nullptr;
+  std::array<WT_CURSOR*, table_count> cursors{};
+};
+
+class WtConnection {
+ public:
+  WtConnection(std::string directory, std::uint64_t min_free_bytes, LogSink log);
+  ~WtConnection();  // closes if close() was not called
+
+  Status open(const std::string& tables_path, std::uint64_t cache_bytes);
+  Status close();
+
+  // Gives the session back when it goes away.
+  class Lease {
+   public:
+    Lease(WtConnection& owner, std::unique_ptr<WtSession> session)
+        : owner_(&owner), session_(std::move(session)) {}
+    Lease(Lease&&) = default;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease() {
+      if (session_) owner_->give_back(std::move(session_));
+    }
+    WT_SESSION* session() const { return session_->session; }
+    WT_CURSOR* cursor(Table table) const { return session_->cursors[static_cast<int>(table)]; }
+
+   private:
+    WtConnection* owner_;
+    std::unique_ptr<WtSession> session_;
+  };
+  Result<Lease> lease();
+
+  // The Status of a return code; remembers a broken engine.
+  Status status_of(int code, const char* doing);
+  Status broken() const;      // ok, or Code::io after a panic or a failed fsync
+  void set_broken();
+  Status room();              // ok, or Code::unavailable "disk full"; looks every 100 ms
+  std::uint64_t cache_bytes_in_use();
+
+ private:
+  struct Handler : WT_EVENT_HANDLER {
+    WtConnection* owner;
+  };
+  static int on_error(WT_EVENT_HANDLER*, WT_SESSION*, int error, const char* message);
+  static int on_message(WT_EVENT_HANDLER*, WT_SESSION*, const char* message);
+  static int on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::uint64_t);
+  void say(LogLevel level, const std::string& text) const;
+  void give_back(std::unique_ptr<WtSession> session);
+
+  const std::string directory_;
+  const std::uint64_t min_free_bytes_;
+  const LogSink log_;
+  Handler handler_{};
+  WT_CONNECTION* connection_ = nullptr;
+  std::mutex pool_mutex_;
+  std::vector<std::unique_ptr<WtSession>> pool_;
+  std::atomic<bool> broken_{false}, damage_seen_{false};
+  std::atomic<bool> full_{false};
+  std::atomic<std::int64_t> next_look_{0};  // steady microseconds
+};
+
+inline WT_ITEM item_of(BytesView bytes) {
+  WT_ITEM item{};
+  item.data = bytes.data() == nullptr ? "" : bytes.data();
+  item.size = bytes.size();
+  return item;
+}
+inline BytesView view_of(const WT_ITEM& item) {
+  return {static_cast<const char*>(item.data), item.size};
+}
+
+}  // namespace ringlet
