@@ -15,7 +15,11 @@ using protozero::pbf_writer;
 
 // ---- parts that several messages have ----
 
+// protozero takes a message back that stayed empty; where its presence matters it is written so.
+void write_empty(pbf_writer& out, std::uint32_t tag) { out.add_bytes(tag, "", 0); }
+
 void write_key(pbf_writer& out, std::uint32_t tag, const Key& key) {
+  if (key.bucket.empty() && key.key.empty()) return write_empty(out, tag);
   pbf_writer message(out, tag);
   write_text(message, 1, key.bucket);
   write_text(message, 2, key.key);
@@ -36,6 +40,7 @@ Key read_key(BytesView bytes) {
 
 // `bytes` is what `out` writes to: versioning appends its own encoding inside the open message.
 void write_object(pbf_writer& out, Bytes& bytes, std::uint32_t tag, const Object& object) {
+  if (object.missing() && object.mode == Reconcile::siblings) return write_empty(out, tag);
   pbf_writer message(out, tag);
   encode_object(object, bytes);
 }
@@ -61,7 +66,9 @@ CausalContext read_context(BytesView bytes) {
 void write_dot(pbf_writer& out, std::uint32_t tag, const Dot& dot) {
   if (dot == Dot()) return;
   pbf_writer message(out, tag);
-  {
+  if (dot.actor == Actor()) {
+    write_empty(message, 1);
+  } else {
     pbf_writer actor(message, 1);
     write_fixed64(actor, 1, dot.actor.node.value);
     write_number(actor, 2, dot.actor.epoch);
@@ -162,8 +169,15 @@ RequestOptions read_options(BytesView bytes) {
 
 void write_nodes(pbf_writer& out, std::uint32_t tag, const std::vector<NodeId>& nodes) {
   if (nodes.empty()) return;
-  protozero::packed_field_fixed64 field(out, tag, nodes.size());
-  for (NodeId node : nodes) field.add_element(node.value);
+  // By hand: protozero's writer of packed fields leaves its parent open when told the size.
+  Bytes packed;
+  packed.reserve(nodes.size() * 8);
+  for (NodeId node : nodes) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      packed.push_back(static_cast<char>(node.value >> shift));
+    }
+  }
+  out.add_bytes(tag, packed);
 }
 
 std::vector<NodeId> read_nodes(FieldReader& fields, const char* field, std::size_t limit) {
@@ -205,6 +219,7 @@ Tally read_tally(BytesView bytes) {
 }
 
 void write_member(pbf_writer& out, std::uint32_t tag, const Member& member) {
+  if (member == Member{{}, {}, {}, {}, 0}) return write_empty(out, tag);
   pbf_writer message(out, tag);
   write_fixed64(message, 1, member.id.value);
   write_text(message, 2, member.name);

@@ -1,0 +1,108 @@
+#include "wire/frame.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "base/random.hpp"
+#include "wire/codec.hpp"
+
+namespace ringlet {
+namespace {
+
+Bytes frame(std::uint64_t number, BytesView body) {
+  Bytes out;
+  std::size_t begun = wire::begin_frame(1, 7, number, out);
+  out += body;
+  wire::end_frame(begun, out);
+  return out;
+}
+
+// Hands `bytes` to the reader in pieces of up to `piece`, and gives what `each` saw.
+Status feed(wire::FrameReader& reader, BytesView bytes, std::size_t piece,
+            const std::function<void(const wire::Frame&)>& each) {
+  while (!bytes.empty()) {
+    auto space = reader.prepare();
+    REQUIRE(!space.empty());
+    std::size_t n = std::min({piece, bytes.size(), space.size()});
+    std::memcpy(space.data(), bytes.data(), n);
+    reader.commit(n);
+    bytes.remove_prefix(n);
+    for (;;) {
+      auto next = reader.next();
+      if (!next) return next.status();
+      if (!*next) break;
+      each(**next);
+    }
+  }
+  return Status::ok();
+}
+
+TEST_CASE("a frame lies as the header says") {
+  Bytes bytes = frame(0x0102030405060708, "abc");
+  CHECK(bytes == Bytes("\x0d\0\0\0\x01\x07\x08\x07\x06\x05\x04\x03\x02\x01"
+                       "abc", 17));
+}
+
+TEST_CASE("frames come out whole, however the stream was cut") {
+  Random random(1);
+  Bytes stream;
+  std::vector<std::size_t> sizes;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    sizes.push_back(i % 100 == 0 ? random.below(100'000) : random.below(200));
+    stream += frame(i, Bytes(sizes.back(), static_cast<char>(i)));
+  }
+  for (std::size_t piece : {std::size_t{7}, std::size_t{1000}, stream.size()}) {
+    wire::FrameReader reader(1 << 20);
+    std::size_t seen = 0;
+    Status status = feed(reader, stream, piece, [&](const wire::Frame& got) {
+      REQUIRE(seen < sizes.size());
+      REQUIRE(got.number == seen);
+      REQUIRE(got.type == 7);
+      REQUIRE(got.version == 1);
+      REQUIRE(got.body == Bytes(sizes[seen], static_cast<char>(seen)));
+      ++seen;
+    });
+    CHECK(status.is_ok());
+    CHECK(seen == 1000);
+    CHECK_FALSE(reader.mid_frame());
+  }
+}
+
+TEST_CASE("F-91 a length beyond the limit is refused before memory is taken") {
+  wire::FrameReader reader(1000);
+  Bytes header("\xff\xff\xff\x7f", 4);
+  Status status = feed(reader, header, 4, [](const wire::Frame&) { FAIL("no frame"); });
+  CHECK(status.code() == Code::too_large);
+  CHECK_THAT(status.message(), Catch::Contains("1000") && Catch::Contains("2147483647"));
+  CHECK(reader.capacity() <= 64 * 1024);
+  CHECK_FALSE(reader.next().is_ok());
+}
+
+TEST_CASE("a frame announced and not sent costs what was sent of it") {
+  wire::FrameReader reader(64 * 1024 * 1024);
+  Bytes start = frame(1, Bytes(60 * 1024 * 1024, 'x')).substr(0, 100'000);
+  CHECK(feed(reader, start, 4096, [](const wire::Frame&) { FAIL("no frame"); }).is_ok());
+  CHECK(reader.mid_frame());
+  CHECK(reader.capacity() <= 256 * 1024);
+}
+
+TEST_CASE("the memory of a large frame is given back") {
+  wire::FrameReader reader(64 * 1024 * 1024);
+  CHECK(feed(reader, frame(1, Bytes(8 * 1024 * 1024, 'x')), 1 << 20, [](const wire::Frame&) {}).is_ok());
+  reader.prepare();
+  CHECK(reader.capacity() <= 64 * 1024);
+}
+
+TEST_CASE("a length too small for a header is corrupt") {
+  wire::FrameReader reader(1000);
+  Status status = feed(reader, Bytes("\x09\0\0\0", 4), 4, [](const wire::Frame&) {});
+  CHECK(status.code() == Code::corrupt);
+  CHECK_THAT(status.message(), Catch::Contains("at least 10") && Catch::Contains("9"));
+}
+
+}  // namespace
+}  // namespace ringlet
