@@ -75,6 +75,9 @@ struct ClientCore::Impl {
         self{random.next() | 1},
         coordinator(NodeId{}, {}, health) {
     coordination.timeout = options.timeout;
+    // Each replica's own default: the nodes' configuration decides, not this client's.
+    coordination.durability = WriteDurability::unset;
+    coordinator.set_options(coordination);
     for (const auto& address : options.seeds) seeds.emplace(seed_id(address), address);
   }
 

@@ -2,6 +2,7 @@
 //
 //   objects  partition(4, BE) | bucket length(4, BE) | bucket | key
 //   hints    target(8, BE)    | bucket length(4, BE) | bucket | key
+//   state    "node.name", "node.epochs", "hint.actor." | the hint's row
 //
 // so that the objects of a partition, and the hints for one owner, are one sequential scan.
 #pragma once
@@ -16,6 +17,7 @@ namespace ringlet {
 
 Bytes object_row(std::uint32_t partition, const Key& key);
 Bytes hint_row(NodeId target, const Key& key);
+Bytes hint_actor_row(NodeId target, const Key& key);  // of the state table: who mints into the hint
 Bytes hint_prefix(NodeId target);
 Bytes after_prefix(Bytes prefix);  // the first row that does not start with it; empty: none
 

@@ -1,5 +1,7 @@
 #include "node/replica.hpp"
 
+#include <charconv>
+
 #include "base/planted.hpp"
 #include "node/hint_key.hpp"
 #include "versioning/encoding.hpp"
@@ -9,11 +11,21 @@ namespace {
 
 Refused refused(Status status) { return Refused{std::move(status), 0}; }
 
+// Actors that mint into a node's own copy have even epochs, those of a hint row odd ones.
+bool is_own_copy(const Actor& actor) { return (actor.epoch & 1) == 0; }
+
+std::string epoch_text(std::uint64_t epoch) { return std::to_string(epoch); }
+std::uint64_t parse_epoch(BytesView text) {
+  std::uint64_t epoch = 0;  // of an incarnation long gone, should the record be damaged
+  std::from_chars(text.data(), text.data() + text.size(), epoch);
+  return epoch;
+}
+
 // A dot of ours above everything we hold under this incarnation: our disk went back in time.
 bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, NodeId self,
                       std::uint64_t incarnation) {
   for (const auto& entry : theirs.entries()) {
-    if (entry.actor.node == self && entry.actor.epoch >= incarnation &&
+    if (entry.actor.node == self && is_own_copy(entry.actor) && entry.actor.epoch >> 1 >= incarnation &&
         entry.counter > ours.counter(entry.actor)) {
       return true;
     }
@@ -50,19 +62,41 @@ Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
                                     encode_record(object));
 }
 
-// The actor that last minted this copy, if it is of this incarnation; else a fresh one (decision 4).
-Result<Actor> Replica::actor_for(const Object& local) {
-  const Actor* newest = nullptr;
-  for (const auto& entry : local.context.entries()) {
-    if (entry.actor.node == state_->self() && entry.actor.epoch >= state_->incarnation()) {
-      newest = &entry.actor;  // sorted by epoch: the last is the newest
+// Which actor mints into a row (decision 4). A node's own copy of a key outlives what it minted, so
+// the newest actor of this incarnation in its context goes on. A hint is dropped when its owner has it,
+// and what came back since by way of others may know an older count of the actor that minted it: so
+// each hint row has an actor of its own, remembered beside it and forgotten with it. The lowest bit of
+// an epoch tells the two kinds apart.
+Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeId hint_for, const Object& local,
+                                 std::optional<Actor>& fresh) {
+  NodeId self = state_->self();
+  std::uint64_t incarnation = state_->incarnation();
+  if (planted(PlantedBug::epoch_reused)) return Actor{self, incarnation << 1};
+  if (hint_for) {
+    auto bound = transaction.get(Table::state, hint_actor_row(hint_for, key));
+    if (!bound) return bound.status();
+    if (*bound) {
+      std::uint64_t epoch = parse_epoch(**bound);
+      if (epoch >> 1 >= incarnation) return Actor{self, epoch};
+    }
+  } else {
+    const auto& entries = local.context.entries();
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {  // the newest epoch first
+      if (entry->actor.node == self && is_own_copy(entry->actor) && entry->actor.epoch >> 1 >= incarnation) {
+        return entry->actor;
+      }
     }
   }
-  if (newest != nullptr) return *newest;
-  if (planted(PlantedBug::epoch_reused)) return Actor{state_->self(), state_->incarnation()};
-  auto epoch = state_->fresh_epoch();
-  if (!epoch) return epoch.status();
-  return Actor{state_->self(), *epoch};
+  if (!fresh) {
+    auto epoch = state_->fresh_epoch();
+    if (!epoch) return epoch.status();
+    fresh = Actor{self, *epoch << 1 | (hint_for ? 1 : 0)};
+  }
+  if (hint_for) {
+    Status bound = transaction.put(Table::state, hint_actor_row(hint_for, key), epoch_text(fresh->epoch));
+    if (!bound) return bound;
+  }
+  return *fresh;
 }
 
 Result<Object> Replica::stored(const Key& key) {
@@ -98,9 +132,8 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   auto ticket = state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
     auto local = read(transaction, request.key, request.hint_for);
     if (!local) return local.status();
-    auto actor = fresh ? Result<Actor>(*fresh) : actor_for(*local);
+    auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
     if (!actor) return actor.status();
-    if (local->context.counter(*actor) == 0) fresh = *actor;
     Object object = std::move(*local);
     minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
     if (object.versions.size() > state_->options().max_siblings) {
@@ -139,7 +172,9 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
     if (!local) return local.status();
     went_back = !request.hint_for && knows_more_of_us(request.object.context, local->context,
                                                       state_->self(), state_->incarnation());
-    if (!sync(*local, request.object)) return Status::ok();
+    // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
+    // same, or a repeated message would be acknowledged before the first one is safe.
+    if (!sync(*local, request.object) && durability_of(request.durability) != Durability::disk) return Status::ok();
     return write(transaction, request.key, request.hint_for, *local);
   });
   if (!ticket) return {refused(ticket.status()), 0};
@@ -200,6 +235,8 @@ Status Replica::drop_if_same(const Hint& hint) {
     auto present = transaction.get(Table::hints, row);
     if (!present) return present.status();
     if (!*present || **present != record) return Status::ok();
+    Status forgotten = transaction.erase(Table::state, hint_actor_row(hint.target, hint.key));
+    if (!forgotten) return forgotten;
     return transaction.erase(Table::hints, row);
   });
   return done ? Status::ok() : done.status();

@@ -1,0 +1,155 @@
+#include "sim/sim_disk.hpp"
+
+namespace ringlet::sim {
+
+class SimEngine final : public StorageEngine {
+ public:
+  explicit SimEngine(SimDisk& disk) : disk_(disk), generation_(disk.generation_), intact_(disk.intact_) {}
+
+  Result<std::optional<Bytes>> get(Table table, BytesView key) override {
+    if (gone()) return closed();
+    const auto& rows = disk_.rows(table);
+    auto it = rows.find(key);
+    return it == rows.end() ? std::optional<Bytes>() : std::optional<Bytes>(it->second);
+  }
+
+  Result<Ticket> transact(Durability durability, const Body& body) override {
+    if (gone()) return closed();
+    Writes writes(disk_);
+    Status done = body(writes);
+    if (!done) return done;
+    if (writes.batch.changes.empty()) return Ticket{0};
+    if (disk_.full_) return Status(Code::unavailable, "disk full");
+    for (const auto& change : writes.batch.changes) {
+      if (change.table != Table::hints || change.value || !disk_.on_hint_dropped) continue;
+      auto it = disk_.rows(Table::hints).find(change.key);
+      if (it != disk_.rows(Table::hints).end()) disk_.on_hint_dropped(it->first, it->second);
+    }
+    writes.batch.durability = durability;
+    SimDisk::apply(disk_.live_, writes.batch);
+    disk_.journal_.push_back(std::move(writes.batch));
+    ++stats_.commits;
+    if (durability != Durability::disk) return Ticket{0};
+    Ticket ticket = disk_.next_ticket_++;
+    if (disk_.on_sync_wanted) disk_.on_sync_wanted();
+    return ticket;
+  }
+
+  Status scan(Table table, BytesView from, BytesView to, const Visitor& visit) override {
+    if (gone()) return closed();
+    const auto& rows = disk_.rows(table);
+    for (auto it = rows.lower_bound(from); it != rows.end(); ++it) {
+      if (!to.empty() && BytesView(it->first) >= to) break;
+      if (!visit(it->first, it->second)) break;
+    }
+    return Status::ok();
+  }
+
+  Ticket durable_up_to() const override { return disk_.durable_; }
+  void set_durable_listener(std::function<void(Ticket)> listener) override {
+    if (!gone()) disk_.listener_ = std::move(listener);
+  }
+  Status flush() override {
+    if (gone()) return closed();
+    disk_.sync();
+    return Status::ok();
+  }
+  bool history_intact() const override { return intact_; }
+  EngineStats stats() const override { return stats_; }
+  const char* name() const override { return "simulated"; }
+  Status close() override {
+    if (gone()) return closed();
+    disk_.sync();
+    ++disk_.generation_;
+    return Status::ok();
+  }
+
+ private:
+  struct Writes final : Transaction {
+    explicit Writes(SimDisk& d) : disk(d) {}
+    Result<std::optional<Bytes>> get(Table table, BytesView key) override {
+      for (auto it = batch.changes.rbegin(); it != batch.changes.rend(); ++it) {
+        if (it->table == table && it->key == key) return it->value;
+      }
+      const auto& rows = disk.rows(table);
+      auto it = rows.find(key);
+      return it == rows.end() ? std::optional<Bytes>() : std::optional<Bytes>(it->second);
+    }
+    Status put(Table table, BytesView key, BytesView value) override {
+      batch.changes.push_back({table, Bytes(key), Bytes(value)});
+      return Status::ok();
+    }
+    Status erase(Table table, BytesView key) override {
+      batch.changes.push_back({table, Bytes(key), std::nullopt});
+      return Status::ok();
+    }
+    SimDisk& disk;
+    SimDisk::Batch batch{Durability::log, {}};
+  };
+
+  bool gone() const { return generation_ != disk_.generation_; }
+  static Status closed() { return Status(Code::closed, "the process that opened this disk is gone"); }
+
+  SimDisk& disk_;
+  std::uint64_t generation_;
+  bool intact_;
+  EngineStats stats_;
+};
+
+std::shared_ptr<StorageEngine> SimDisk::open() {
+  ++generation_;
+  auto engine = std::make_shared<SimEngine>(*this);
+  intact_ = true;
+  return engine;
+}
+
+void SimDisk::apply(Rooms& rooms, const Batch& batch) {
+  for (const auto& change : batch.changes) {
+    auto& rows = rooms[static_cast<int>(change.table)];
+    if (change.value) {
+      rows.insert_or_assign(change.key, *change.value);
+    } else {
+      rows.erase(change.key);
+    }
+  }
+}
+
+void SimDisk::replay() {
+  live_ = synced_;
+  for (const auto& batch : journal_) apply(live_, batch);
+}
+
+void SimDisk::crash_process() {
+  ++generation_;
+  listener_ = nullptr;
+  // The log is a sequence: what was buffered before a logged commit went out with it.
+  while (!journal_.empty() && journal_.back().durability == Durability::buffer) {
+    journal_.pop_back();
+    intact_ = false;
+  }
+  replay();
+}
+
+void SimDisk::crash_machine() {
+  ++generation_;
+  listener_ = nullptr;
+  journal_.clear();
+  intact_ = false;
+  replay();
+}
+
+void SimDisk::wipe() {
+  crash_machine();
+  for (auto& rows : synced_) rows.clear();
+  replay();
+}
+
+void SimDisk::sync() {
+  for (const auto& batch : journal_) apply(synced_, batch);
+  journal_.clear();
+  if (durable_ + 1 == next_ticket_) return;
+  durable_ = next_ticket_ - 1;
+  if (listener_) listener_(durable_);
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,368 @@
+#include "sim/world.hpp"
+
+#include <tuple>
+
+#include "node/hint_key.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet::sim {
+
+// A process and its machine: the disk and the clock's skew outlive the process.
+struct World::Host {
+  std::string name, address;
+  std::unique_ptr<SimDisk> disk;           // nodes
+  std::shared_ptr<NodeState> state;
+  std::unique_ptr<Node> node;
+  std::unique_ptr<ClientCore> client;
+  std::uint64_t generation = 1;            // of the process
+  bool up = true, paused = false, sync_scheduled = false;
+  std::int64_t skew_ms = 0;
+  std::vector<std::function<void()>> held;  // while paused
+  Instant wake = Instant::never();
+};
+
+World::World(std::uint64_t seed, NetworkOptions network) : random_(seed), network_(network) {}
+World::~World() = default;
+
+void World::at(Instant when, std::function<void()> what) {
+  queue_.push({std::max(when, now_), sequence_++, std::move(what)});
+}
+
+bool World::step() {
+  if (queue_.empty()) return false;
+  Event event = queue_.top();
+  queue_.pop();
+  now_ = event.when;
+  ++events_;
+  event.what();
+  return true;
+}
+
+void World::run_until(Instant end) {
+  while (!queue_.empty() && queue_.top().when <= end) step();
+  now_ = std::max(now_, end);
+}
+
+Now World::clock(const Host& host) const {
+  return {now_, 1'700'000'000'000 + now_.us / 1000 + host.skew_ms};
+}
+
+void World::trace(const std::string& line) {
+  std::string text = std::to_string(now_.us) + " " + line;
+  for (unsigned char byte : text) hash_ = (hash_ ^ byte) * 1099511628211ULL;  // FNV-1a, 64 bits
+  if (on_trace) on_trace(text);
+}
+
+// ---- hosts ----
+
+HostId World::add_node(const std::string& name) {
+  RINGLET_ASSERT(node_count_ == hosts_.size());  // nodes come before clients
+  auto host = std::make_unique<Host>();
+  host->name = name;
+  host->address = name + ":1";
+  host->disk = std::make_unique<SimDisk>();
+  host->up = false;
+  by_address_[host->address] = hosts_.size();
+  hosts_.push_back(std::move(host));
+  return node_count_++;
+}
+
+void World::start_cluster(Ring::Options ring, NodeOptions options, Duration fsync) {
+  ring.members.clear();
+  for (HostId node = 0; node < node_count_; ++node) {
+    Member member;
+    member.name = hosts_[node]->name;
+    member.id = node_id_of(member.name);
+    member.address = hosts_[node]->address;
+    ring.members.push_back(std::move(member));
+  }
+  auto built = Ring::build(std::move(ring));
+  RINGLET_ASSERT(built.is_ok());
+  ring_ = *built;
+  node_options_ = std::move(options);
+  fsync_ = fsync;
+  for (HostId node = 0; node < node_count_; ++node) {
+    SimDisk& disk = *hosts_[node]->disk;
+    disk.on_sync_wanted = [this, node] {
+      Host& host = *hosts_[node];
+      if (host.sync_scheduled) return;
+      host.sync_scheduled = true;
+      std::uint64_t generation = host.generation;
+      after(fsync_, [this, node, generation] {
+        Host& same = *hosts_[node];
+        if (same.generation != generation) return;
+        same.sync_scheduled = false;
+        same.disk->sync();
+      });
+    };
+    restart(node);
+  }
+}
+
+HostId World::add_client(ClientOptions options) {
+  auto host = std::make_unique<Host>();
+  host->name = "c" + std::to_string(hosts_.size() - node_count_);
+  options.seeds.clear();
+  for (HostId node = 0; node < node_count_; ++node) options.seeds.push_back(hosts_[node]->address);
+  host->client = std::make_unique<ClientCore>(std::move(options), random_.next());
+  hosts_.push_back(std::move(host));
+  HostId id = hosts_.size() - 1;
+  hosts_[id]->client->start(clock(*hosts_[id]));
+  pump(id);
+  return id;
+}
+
+ClientCore& World::client(HostId host) { return *hosts_.at(host)->client; }
+
+std::uint64_t World::submit(HostId client, ClientCore::Request request, ClientCore::OnDone on_done) {
+  Host& host = *hosts_.at(client);
+  trace(host.name + " submits " + printable(request.key));
+  std::uint64_t number = host.client->submit(std::move(request), clock(host), std::move(on_done));
+  pump(client);
+  return number;
+}
+
+NodeId World::id_of(HostId node) const { return node_id_of(hosts_.at(node)->name); }
+HostId World::host_of(NodeId id) const {
+  for (HostId node = 0; node < node_count_; ++node) {
+    if (id_of(node) == id) return node;
+  }
+  RINGLET_ASSERT(false && "no such node");
+  return 0;
+}
+SimDisk& World::disk(HostId node) { return *hosts_.at(node)->disk; }
+bool World::up(HostId host) const { return hosts_.at(host)->up; }
+bool World::paused(HostId host) const { return hosts_.at(host)->paused; }
+
+Object World::stored(HostId node, const Key& key) {
+  const auto& rows = hosts_.at(node)->disk->rows(Table::objects);
+  auto it = rows.find(object_row(ring_->partition_of(token_of(key)), key));
+  if (it == rows.end()) return {};
+  auto object = decode_record(it->second);
+  RINGLET_ASSERT(object.is_ok());
+  return *object;
+}
+
+std::size_t World::hints_at(HostId node) { return hosts_.at(node)->disk->rows(Table::hints).size(); }
+
+// ---- faults ----
+
+void World::restart(HostId node) {
+  Host& host = *hosts_.at(node);
+  if (host.up) return;
+  NodeOptions options = node_options_;
+  options.name = host.name;
+  options.first_epoch = static_cast<std::uint64_t>(clock(host).wall_ms) * 1000;
+  auto state = NodeState::open(std::move(options), host.disk->open(), ring_);
+  if (!state) return trace(host.name + " does not start: " + state.status().message());
+  host.state = *state;
+  host.node = std::make_unique<Node>(host.state, 0, random_.next());
+  host.up = true;
+  host.sync_scheduled = false;  // one that the opening asked for was of the old process
+  std::uint64_t generation = ++host.generation;
+  host.state->engine().set_durable_listener([this, node, generation](StorageEngine::Ticket ticket) {
+    // Not inside the transaction that may have caused it.
+    after(Duration::micros(1), [this, node, generation, ticket] {
+      whenever_awake(node, generation, [this, node, ticket] {
+        hosts_[node]->node->on_durable(ticket, clock(*hosts_[node]));
+      });
+    });
+  });
+  trace(host.name + " starts");
+  host.node->start(clock(host));
+  pump(node);
+}
+
+void World::crash(HostId node, bool machine) {
+  Host& host = *hosts_.at(node);
+  if (!host.up) return;
+  trace(host.name + (machine ? " loses power" : " is killed"));
+  host.up = false;
+  host.paused = false;
+  host.held.clear();
+  host.sync_scheduled = false;
+  host.wake = Instant::never();
+  ++host.generation;
+  host.node.reset();
+  host.state.reset();
+  if (machine) {
+    host.disk->crash_machine();
+  } else {
+    host.disk->crash_process();
+  }
+  // Whoever waits for it sees the connection break.
+  for (auto it = links_.begin(); it != links_.end();) {
+    const Link& link = it->second;
+    if (link.to == node && !link.answered && !machine) {
+      unreachable(link.from, node, link.generation, link.addressed);
+    }
+    it = link.to == node || link.from == node ? links_.erase(it) : std::next(it);
+  }
+}
+
+void World::wipe(HostId node) {
+  RINGLET_ASSERT(!hosts_.at(node)->up);
+  trace(hosts_[node]->name + " gets an empty disk");
+  hosts_[node]->disk->wipe();
+}
+
+void World::pause(HostId node) {
+  trace(hosts_.at(node)->name + " is stopped");
+  hosts_[node]->paused = true;
+}
+
+void World::resume(HostId node) {
+  Host& host = *hosts_.at(node);
+  if (!host.paused) return;
+  trace(host.name + " goes on");
+  host.paused = false;
+  for (auto& what : std::exchange(host.held, {})) after(Duration::micros(1), std::move(what));
+}
+
+void World::skew(HostId node, std::int64_t ms) { hosts_.at(node)->skew_ms = ms; }
+void World::cut(HostId from, HostId to) {
+  trace(hosts_.at(from)->name + " no longer reaches " + hosts_.at(to)->name);
+  cuts_.insert({from, to});
+}
+void World::mend(HostId from, HostId to) { cuts_.erase({from, to}); }
+void World::mend_all() {
+  trace("the network is whole");
+  cuts_.clear();
+}
+bool World::connected(HostId a, HostId b) const {
+  return !cuts_.contains({a, b}) && !cuts_.contains({b, a});
+}
+
+// ---- the network ----
+
+Duration World::delay() {
+  Duration time = network_.min_delay +
+                  Duration::micros(static_cast<std::int64_t>(random_.exponential(network_.mean_delay.us)));
+  if (network_.slow > 0 && random_.chance(network_.slow)) {
+    time = time + Duration::micros(random_.between(0, 50'000));
+  }
+  return time;
+}
+
+bool World::lost(HostId from, HostId to) {
+  return cuts_.contains({from, to}) || (network_.loss > 0 && random_.chance(network_.loss));
+}
+
+void World::whenever_awake(HostId id, std::uint64_t generation, std::function<void()> what) {
+  Host& host = *hosts_[id];
+  if (!host.up || host.generation != generation) return;
+  if (host.paused) {
+    host.held.push_back([this, id, generation, what = std::move(what)] { whenever_awake(id, generation, what); });
+    return;
+  }
+  what();
+  pump(id);
+}
+
+void World::unreachable(HostId at_host, HostId whom, std::uint64_t generation, NodeId addressed) {
+  if (lost(whom, at_host)) return;
+  after(delay(), [=, this] {
+    whenever_awake(at_host, generation, [=, this] {
+      Host& host = *hosts_[at_host];
+      trace(host.name + " finds " + hosts_[whom]->name + " unreachable");
+      if (host.node) {
+        host.node->on_unreachable(addressed, clock(host));
+      } else {
+        host.client->on_unreachable(addressed, clock(host));
+      }
+    });
+  });
+}
+
+void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message) {
+  Host& sender = *hosts_[from];
+  trace(sender.name + " -> " + hosts_[to]->name + " " + name_of(message));
+  if (lost(from, to)) return;
+  if (!hosts_[to]->up) return unreachable(from, to, sender.generation, addressed);
+  std::uint64_t link = next_link_++;
+  links_.emplace(link, Link{from, to, sender.generation, addressed, number});
+  int copies = network_.duplicate > 0 && random_.chance(network_.duplicate) ? 2 : 1;
+  auto shared = std::make_shared<Message>(std::move(message));
+  for (int copy = 0; copy < copies; ++copy) {
+    // A duplicate is a request of its own to the receiver: it comes over another link.
+    std::uint64_t name = copy == 0 ? link : next_link_++;
+    if (copy > 0) links_.emplace(name, Link{from, to, sender.generation, addressed, number});
+    after(delay(), [this, to, name, shared] { deliver(to, name, *shared); });
+  }
+}
+
+void World::deliver(HostId to, std::uint64_t name, const Message& message) {
+  auto it = links_.find(name);
+  if (it == links_.end()) return;
+  Host& host = *hosts_[to];
+  if (!host.up) {
+    Link link = it->second;
+    links_.erase(it);
+    return unreachable(link.from, to, link.generation, link.addressed);
+  }
+  whenever_awake(to, host.generation, [this, to, name, message] {
+    auto same = links_.find(name);
+    if (same == links_.end()) return;
+    Host& receiver = *hosts_[to];
+    receiver.node->on_request(name, same->second.number, message, clock(receiver));
+  });
+}
+
+void World::reply(HostId from, std::uint64_t name, std::uint64_t number, Message message) {
+  auto it = links_.find(name);
+  if (it == links_.end()) return;  // the asker is gone
+  if (it->second.answered || it->second.number != number) {
+    if (on_violation) on_violation(hosts_[from]->name + " answered a request twice: " + name_of(message));
+    return;
+  }
+  it->second.answered = true;
+  Link link = it->second;
+  trace(hosts_[from]->name + " => " + hosts_[link.from]->name + " " + name_of(message));
+  // Kept for a while so that a second answer is seen.
+  after(Duration::seconds(5), [this, name] { links_.erase(name); });
+  if (lost(from, link.from)) return;
+  auto shared = std::make_shared<Message>(std::move(message));
+  after(delay(), [this, link, shared] {
+    whenever_awake(link.from, link.generation, [this, link, shared] {
+      Host& host = *hosts_[link.from];
+      if (host.node) {
+        host.node->on_reply(link.addressed, link.number, *shared, clock(host));
+      } else {
+        host.client->on_reply(link.addressed, link.number, *shared, clock(host));
+      }
+    });
+  });
+}
+
+// Does what the host's machines asked for.
+void World::pump(HostId id) {
+  Host& host = *hosts_[id];
+  if (host.node) {
+    for (auto& out : host.node->take_replies()) reply(id, out.link, out.number, std::move(out.message));
+    for (auto& out : host.node->take_requests()) request(id, host_of(out.to), out.to, out.number, std::move(out.message));
+  } else if (host.client) {
+    for (auto& out : host.client->take_outgoing()) {
+      request(id, by_address_.at(out.address), out.to, out.number, std::move(out.message));
+    }
+  }
+  Instant next = host.node ? host.node->next_wake() : host.client ? host.client->next_wake() : Instant::never();
+  if (next == Instant::never() || (host.wake <= next && host.wake > now_)) return;
+  next = std::max(next, now_ + Duration::micros(1));
+  host.wake = next;
+  std::uint64_t generation = host.generation;
+  at(next, [this, id, generation, next] {
+    Host& same = *hosts_[id];
+    if (same.generation != generation || same.wake != next) return;
+    same.wake = Instant::never();
+    whenever_awake(id, generation, [this, id] {
+      Host& awake = *hosts_[id];
+      if (awake.node) {
+        awake.node->on_wake(clock(awake));
+      } else {
+        awake.client->on_wake(clock(awake));
+      }
+    });
+  });
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,124 @@
+// A cluster in one thread and in virtual time: the real Node and ClientCore, driven from one event
+// queue and one seed. Nothing in them knows. Same seed, same run, on every machine.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "client/client_core.hpp"
+#include "node/node.hpp"
+#include "sim/sim_disk.hpp"
+
+namespace ringlet::sim {
+
+struct NetworkOptions {
+  Duration min_delay = Duration::micros(100);
+  Duration mean_delay = Duration::micros(400);  // beyond the minimum, exponential: messages overtake
+  double loss = 0;
+  double duplicate = 0;
+  double slow = 0;                              // share of messages that take up to 50 ms
+};
+
+// A host is a node or a client, by its number: nodes first, in the order they were added.
+using HostId = std::size_t;
+
+class World {
+ public:
+  explicit World(std::uint64_t seed, NetworkOptions network = {});
+  ~World();
+
+  // ---- time ----
+  Instant now() const { return now_; }
+  void at(Instant when, std::function<void()> what);
+  void after(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
+  bool step();                       // the next event; false: none left
+  void run_until(Instant end);
+  void run_for(Duration time) { run_until(now_ + time); }
+  Random& random() { return random_; }
+
+  // ---- hosts ----
+  HostId add_node(const std::string& name);
+  // Once, after the nodes were added; starts them. `options.name` and the ring come from here.
+  void start_cluster(Ring::Options ring, NodeOptions options, Duration fsync = Duration::millis(2));
+  HostId add_client(ClientOptions options);
+  ClientCore& client(HostId host);
+  std::uint64_t submit(HostId client, ClientCore::Request request, ClientCore::OnDone on_done);
+  std::size_t nodes() const { return node_count_; }
+  const std::shared_ptr<const Ring>& ring() const { return ring_; }
+  NodeId id_of(HostId node) const;
+  HostId host_of(NodeId id) const;
+  SimDisk& disk(HostId node);
+  bool up(HostId host) const;
+  Object stored(HostId node, const Key& key);  // the node's own copy, hints left out
+  std::size_t hints_at(HostId node);
+
+  // ---- faults ----
+  void crash(HostId node, bool machine);
+  void wipe(HostId node);                 // the disk of a crashed node is replaced by an empty one
+  void restart(HostId node);
+  void pause(HostId node);
+  void resume(HostId node);
+  bool paused(HostId host) const;
+  void skew(HostId node, std::int64_t ms);
+  void cut(HostId from, HostId to);       // one way
+  void mend(HostId from, HostId to);
+  void mend_all();
+  bool connected(HostId a, HostId b) const;  // both ways
+  void set_network(NetworkOptions network) { network_ = network; }
+
+  // ---- what happened ----
+  std::function<void(const std::string& line)> on_trace;    // each event, in words
+  std::function<void(const std::string& what)> on_violation;  // an answer twice, a dead link, …
+  std::uint64_t trace_hash() const { return hash_; }
+  std::uint64_t events() const { return events_; }
+
+ private:
+  struct Host;
+  struct Event {
+    Instant when;
+    std::uint64_t sequence;
+    std::function<void()> what;
+    bool operator>(const Event& other) const {
+      return std::tie(when, sequence) > std::tie(other.when, other.sequence);
+    }
+  };
+  struct Link {
+    HostId from, to;
+    std::uint64_t generation;  // of the sender's process
+    NodeId addressed;          // as the sender knows the other end
+    std::uint64_t number;
+    bool answered = false;
+  };
+  Now clock(const Host& host) const;
+  void trace(const std::string& line);
+  void request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message);
+  void deliver(HostId to, std::uint64_t link, const Message& message);
+  void reply(HostId from, std::uint64_t link, std::uint64_t number, Message message);
+  void unreachable(HostId at_host, HostId whom, std::uint64_t generation, NodeId addressed);
+  void pump(HostId host);
+  void whenever_awake(HostId host, std::uint64_t generation, std::function<void()> what);
+  Duration delay();
+  bool lost(HostId from, HostId to);
+
+  Instant now_{Duration::seconds(1).us};
+  std::uint64_t sequence_ = 0, next_link_ = 1, hash_ = 1469598103934665603ULL, events_ = 0;
+  Random random_;
+  NetworkOptions network_;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::size_t node_count_ = 0;
+  std::map<std::string, HostId> by_address_;
+  std::map<std::uint64_t, Link> links_;
+  std::set<std::pair<HostId, HostId>> cuts_;
+  std::shared_ptr<const Ring> ring_;
+  NodeOptions node_options_;
+  Duration fsync_;
+};
+
+}  // namespace ringlet::sim
