@@ -84,8 +84,16 @@ inline WT_ITEM item_of(BytesView bytes) {
   item.size = bytes.size();
   return item;
 }
+// WiredTiger 3.2.1 refuses an empty key, so every key has one byte in front. Good until the same
+// thread's next call.
+inline WT_ITEM key_item_of(BytesView key) {
+  thread_local Bytes stored;
+  stored.assign(1, 'k').append(key);
+  return item_of(stored);
+}
 inline BytesView view_of(const WT_ITEM& item) {
   return {static_cast<const char*>(item.data), item.size};
 }
+inline BytesView key_of(const WT_ITEM& item) { return view_of(item).substr(1); }
 
 }  // namespace ringlet

@@ -168,8 +168,11 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   return directory;
 }
 
-Directory::~Directory() {
+Directory::~Directory() { release(); }
+
+void Directory::release() {
   if (lock_ >= 0) ::close(lock_);
+  lock_ = -1;
 }
 
 std::string Directory::identity() const {

@@ -30,6 +30,7 @@ class Directory {
   Status remember_running();  // from here a crash of the process alone loses nothing
   Status mark_unsure();       // until the next clean close, a crash loses what was acknowledged
   Status remember_clean();    // all is on the disk
+  void release();             // the lock; the destructor's part, earlier
 
  private:
   Directory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}

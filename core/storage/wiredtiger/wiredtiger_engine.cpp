@@ -22,7 +22,7 @@ std::chrono::microseconds wait_of(Duration duration) {
 
 Result<std::optional<Bytes>> read_row(WtConnection& connection, WT_CURSOR* cursor, BytesView key,
                                       int& code) {
-  WT_ITEM item = item_of(key), value{};
+  WT_ITEM item = key_item_of(key), value{};
   cursor->set_key(cursor, &item);
   code = cursor->search(cursor);
   if (code == 0) code = cursor->get_value(cursor, &value);
@@ -37,7 +37,7 @@ Result<std::optional<Bytes>> read_row(WtConnection& connection, WT_CURSOR* curso
 }
 
 int write_row(WT_CURSOR* cursor, BytesView key, const std::optional<BytesView>& value) {
-  WT_ITEM item = item_of(key);
+  WT_ITEM item = key_item_of(key);
   cursor->set_key(cursor, &item);
   if (!value) {
     const int code = cursor->remove(cursor);
@@ -224,11 +224,14 @@ class WiredTigerEngine final : public StorageEngine {
     Status synced = sync_log();
     closed_ = true;
     Status shut = connection_.close();
-    for (const Status& failed : {written, synced, shut}) {
-      if (!failed) return failed;
+    Status done;
+    for (const Status& step : {written, synced, shut}) {
+      if (done) done = step;
     }
     // A history that was never taken up anew stays lost for the next who opens.
-    return remembered_ ? directory_->remember_clean() : Status::ok();
+    if (done && remembered_) done = directory_->remember_clean();
+    directory_->release();
+    return done;
   }
 
  private:
@@ -352,7 +355,7 @@ class WiredTigerEngine final : public StorageEngine {
 
   Status merge(WT_CURSOR* cursor, BytesView from, BytesView to, const Rows& over,
                const Visitor& visit) {
-    WT_ITEM item = item_of(from), value{};
+    WT_ITEM item = key_item_of(from), value{};
     int nearness = 0;
     cursor->set_key(cursor, &item);
     int code = cursor->search_near(cursor, &nearness);
@@ -363,7 +366,7 @@ class WiredTigerEngine final : public StorageEngine {
       bool in_table = code == 0;
       if (in_table) {
         if ((code = cursor->get_key(cursor, &item)) != 0) break;
-        key = view_of(item);
+        key = key_of(item);
         if (!to.empty() && key >= to) in_table = false;
       } else if (code != WT_NOTFOUND) {
         break;
