@@ -72,7 +72,7 @@ BENCHMARK(engine_get)->Name("storage/engine_get");
 struct Bare {
   Bare() {
     const char* config =
-        "create,cache_size=256MB,log=(enabled,prealloc=false,file_max=96MB),"
+        "create,cache_size=256MB,log=(enabled,prealloc=false,file_max=80MB),"
         "transaction_sync=(enabled=true,method=none)";
     if (wiredtiger_open(folder.path.c_str(), nullptr, config, &connection) != 0 ||
         connection->open_session(connection, nullptr, "isolation=snapshot", &session) != 0 ||

@@ -55,13 +55,13 @@ int WtConnection::on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::
 }
 
 // method=none: a commit is handed to the operating system and not fsynced, which is what `log`
-// promises; `disk` adds log_flush. A log file must hold the
-// largest value, and no more: recovery reads it to its end.
+// promises; `disk` adds log_flush. A log file must hold the largest value, and not much more:
+// recovery reads it to its end.
 Status WtConnection::open(const std::string& tables_path, std::uint64_t cache_bytes) {
   const std::string config =
       "create,cache_size=" + std::to_string(std::max<std::uint64_t>(cache_bytes, 1 << 20)) +
       ",session_max=512,statistics=(fast)"
-      ",log=(enabled,archive=true,prealloc=false,file_max=96MB)"
+      ",log=(enabled,archive=true,prealloc=false,file_max=80MB)"
       ",transaction_sync=(enabled=true,method=none)"
       ",checkpoint=(wait=30,log_size=64MB)"
       ",eviction=(threads_min=1,threads_max=2)";

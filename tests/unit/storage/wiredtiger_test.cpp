@@ -196,6 +196,15 @@ TEST_CASE("buffered writes reach the tables by time and by number", "[buffer]") 
   CHECK(rows == 500);
 }
 
+TEST_CASE("F-10 the largest value goes in and comes back", "[large]") {
+  Folder folder;
+  const Bytes value(64u << 20, 'v');
+  REQUIRE(put(*make("wiredtiger", folder.path), "a", value));
+  auto row = make("wiredtiger", folder.path)->get(Table::objects, "a");
+  REQUIRE(row);
+  CHECK((*row == value));
+}
+
 TEST_CASE("P-4 a fresh engine is under 40 MiB", "[memory]") {
   Folder folder;
   auto engine = make("wiredtiger", folder.path);
