@@ -5,9 +5,12 @@ import io.ringlet.internal.NativeFailure;
 import io.ringlet.internal.NativeRef;
 import io.ringlet.internal.RingletNative;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -31,6 +34,8 @@ final class ClientCore implements Runnable {
   private final AtomicBoolean closeAsked = new AtomicBoolean();
   private final CountDownLatch ended = new CountDownLatch(1);
   private final Thread thread;
+  /** One daemon thread, there only while futures are completed by a close. */
+  private final Executor closing;
   private volatile boolean abandoned;
   private volatile boolean closed;
   private volatile long closedAt;
@@ -40,6 +45,11 @@ final class ClientCore implements Runnable {
     this.queue = new NativeRef(queue, RingletNative::queueRelease);
     thread = new Thread(this, "ringlet-" + name);
     thread.setDaemon(true);
+    closing = new ThreadPoolExecutor(0, 1, 100, TimeUnit.MILLISECONDS, new LinkedBlockingQueue<>(), work -> {
+      Thread closer = new Thread(work, "ringlet-" + name + "-closing");
+      closer.setDaemon(true);
+      return closer;
+    });
   }
 
   void start() {
@@ -205,7 +215,8 @@ final class ClientCore implements Runnable {
       RingletNative.mergeRelease(events[at + 6]);
       return;
     }
-    if (request.onEvent(events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6])) {
+    if (request.onEvent(events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6],
+        closing)) {
       pending.remove(tag);
     }
   }

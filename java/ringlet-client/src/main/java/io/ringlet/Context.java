@@ -54,11 +54,12 @@ public record Context(byte[] bytes) implements Serializable {
   }
 
   /**
-   * Compares what the two have seen.
+   * Compares what the two have seen. The checksum needs the key and is not checked here: an altered context
+   * that can still be read is compared as it reads, and refused when it is written with.
    *
    * @param other another context of the same key
    * @return the order of this one to the other
-   * @throws InvalidContextException one of them is cut or altered
+   * @throws InvalidContextException one of them cannot be read
    */
   public Order compare(Context other) {
     Objects.requireNonNull(other, "other");

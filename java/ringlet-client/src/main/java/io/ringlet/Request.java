@@ -42,11 +42,12 @@ final class Request<T> {
   }
 
   /** On the drain thread. The handles are this request's from here on. Returns whether it was the last event. */
-  boolean onEvent(long kind, int status, long reply, long error, long merge) {
+  boolean onEvent(long kind, int status, long reply, long error, long merge, Executor closing) {
     boolean last = kind == DONE;
     Runnable work = last ? () -> finish(status, reply, error) : () -> merge(merge);
     try {
-      executor.execute(work);
+      // What ends with the client decodes nothing, and must not wait behind a resolver that hangs.
+      (last && status == Status.CLOSED ? closing : executor).execute(work);
     } catch (RejectedExecutionException e) {
       // The application shut its executor down; its futures must end all the same.
       ForkJoinPool.commonPool().execute(work);

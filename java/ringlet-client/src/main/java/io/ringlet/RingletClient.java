@@ -107,11 +107,19 @@ public final class RingletClient implements AutoCloseable {
   /** Settings for a new client. For one thread at a time. */
   public static final class Builder {
     private final Map<String, String> options = new LinkedHashMap<>();
-    private Executor executor = ForkJoinPool.commonPool();
+    // As CompletableFuture does: a common pool of one thread would let one slow resolver hold up the rest.
+    private Executor executor = ForkJoinPool.getCommonPoolParallelism() > 1 ? ForkJoinPool.commonPool()
+        : Builder::onNewThread;
     private String name = "client-" + NAMES.incrementAndGet();
     private boolean closeOnShutdown;
 
     private Builder() {}
+
+    private static void onNewThread(Runnable work) {
+      Thread thread = new Thread(work, "ringlet-async");
+      thread.setDaemon(true);
+      thread.start();
+    }
 
     /**
      * Where to find the cluster; the client learns of the other nodes itself.
@@ -157,7 +165,7 @@ public final class RingletClient implements AutoCloseable {
      * Where the codecs, resolvers and functions of asynchronous calls run and futures are completed. Not shut
      * down by the client; once it refuses work, the common pool takes its place.
      *
-     * @param executor default: {@link ForkJoinPool#commonPool()}
+     * @param executor default: {@link ForkJoinPool#commonPool()}, or a thread each where that pool has one only
      * @return this
      */
     public Builder executor(Executor executor) {

@@ -47,8 +47,10 @@ public final class NativeLoader {
     if (failure == null) {
       List<String> tried = new ArrayList<>();
       try {
-        loadFirst(System.getProperty("ringlet.native.path", ""), System.getProperty("ringlet.native.dir", ""),
-            tried);
+        Path file = find(System.getProperty("ringlet.native.path", ""),
+            System.getProperty("ringlet.native.dir", ""), tried);
+        System.load(file.toAbsolutePath().toString());
+        checkAbi(RingletNative.abiVersion());
         loaded = true;
         return;
       } catch (UnsatisfiedLinkError | IOException | RuntimeException e) {
@@ -60,10 +62,9 @@ public final class NativeLoader {
   }
 
   /** Separate from {@link #load} so that a test can ask for other places. */
-  static void loadFirst(String path, String directory, List<String> tried) throws IOException {
-    Path file;
+  static Path find(String path, String directory, List<String> tried) throws IOException {
     if (!path.isEmpty()) {
-      file = Path.of(path);
+      Path file = Path.of(path);
       if (Files.isDirectory(file)) {
         file = file.resolve(FILE);
       }
@@ -71,22 +72,23 @@ public final class NativeLoader {
       if (!Files.isRegularFile(file)) {
         throw new IOException("no such file: " + file);
       }
-    } else {
-      String resource = "/io/ringlet/native/" + platform() + "/" + FILE;
-      tried.add("resource " + resource);
-      byte[] content;
-      try (InputStream in = NativeLoader.class.getResourceAsStream(resource)) {
-        if (in == null) {
-          throw new IOException("this jar has no library for " + platform());
-        }
-        content = in.readAllBytes();
-      }
-      boolean given = !directory.isEmpty();
-      Path base = Path.of(given ? directory : System.getProperty("java.io.tmpdir"));
-      file = unpack(content, base, tried, given ? " (from -Dringlet.native.dir)" : "");
+      return file;
     }
-    System.load(file.toAbsolutePath().toString());
-    int abi = RingletNative.abiVersion();
+    String resource = "/io/ringlet/native/" + platform() + "/" + FILE;
+    tried.add("resource " + resource);
+    byte[] content;
+    try (InputStream in = NativeLoader.class.getResourceAsStream(resource)) {
+      if (in == null) {
+        throw new IOException("this jar has no library for " + platform());
+      }
+      content = in.readAllBytes();
+    }
+    boolean given = !directory.isEmpty();
+    Path base = Path.of(given ? directory : System.getProperty("java.io.tmpdir"));
+    return unpack(content, base, tried, given ? " (from -Dringlet.native.dir)" : "");
+  }
+
+  private static void checkAbi(int abi) throws IOException {
     if (abi >>> 16 != ABI_MAJOR) {
       throw new IOException("wanted ABI " + ABI_MAJOR + ".x, got " + (abi >>> 16) + "." + (abi & 0xffff));
     }
