@@ -1,0 +1,260 @@
+#include "runtime/server.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "unit/runtime/cluster.hpp"
+#include "wire/codec.hpp"
+#include "wire/handshake.hpp"
+
+namespace ringlet {
+namespace {
+
+using test::Cluster;
+
+// A peer that says what it likes.
+class Raw {
+ public:
+  explicit Raw(const std::string& address, int receive_buffer = 0) {
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (receive_buffer != 0) {
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+  }
+  ~Raw() { ::close(fd_); }
+  bool send(BytesView bytes) {
+    while (!bytes.empty()) {
+      auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+  // Copies of the frames that come, until there are `count`, the end of the stream, or too late.
+  std::vector<std::pair<wire::Frame, Bytes>> frames(std::size_t count) {
+    std::vector<std::pair<wire::Frame, Bytes>> got;
+    while (got.size() < count && !ended_) {
+      pollfd poll{fd_, POLLIN, 0};
+      if (::poll(&poll, 1, 5000) <= 0) break;
+      auto space = reader_.prepare();
+      auto n = ::recv(fd_, space.data(), space.size(), 0);
+      if (n <= 0) {
+        ended_ = true;
+        break;
+      }
+      reader_.commit(static_cast<std::size_t>(n));
+      for (;;) {
+        auto frame = reader_.next();
+        REQUIRE(frame.is_ok());
+        if (!*frame) break;
+        got.emplace_back(**frame, Bytes((*frame)->body));
+      }
+    }
+    return got;
+  }
+  bool dropped() {
+    frames(SIZE_MAX);
+    return ended_;
+  }
+  void shake_hands(const std::string& cluster = "ringlet") {
+    wire::Hello hello;
+    hello.cluster = cluster;
+    Bytes bytes;
+    wire::encode_frame(hello, bytes);
+    REQUIRE(send(bytes));
+    auto got = frames(1);
+    REQUIRE(got.size() == 1);
+    REQUIRE(got[0].first.type == static_cast<std::uint8_t>(wire::Type::welcome));
+  }
+
+ private:
+  int fd_ = -1;
+  bool ended_ = false;
+  wire::FrameReader reader_{64 * 1024 * 1024};
+};
+
+Bytes message(std::uint64_t number, const Message& message) {
+  Bytes bytes;
+  wire::encode_frame(1, number, message, bytes);
+  return bytes;
+}
+
+bool log_says(Cluster& cluster, const std::string& text) {
+  for (int i = 0; i < 200; ++i) {
+    if (cluster.log.text().find(text) != std::string::npos) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  UNSCOPED_INFO(cluster.log.text());
+  return false;
+}
+
+TEST_CASE("1,000 frames in one write are 1,000 answers") {
+  Cluster cluster(1);
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands();
+  Bytes bytes;
+  for (std::uint64_t i = 1; i <= 1000; ++i) bytes += message(i, Ping{});
+  REQUIRE(raw.send(bytes));
+  auto got = raw.frames(1000);
+  REQUIRE(got.size() == 1000);
+  for (std::size_t i = 0; i < 1000; ++i) {
+    REQUIRE(got[i].first.number == i + 1);
+    REQUIRE(got[i].first.type == static_cast<std::uint8_t>(wire::Type::pong));
+  }
+}
+
+TEST_CASE("a wrong cluster name is refused and both are named") {
+  Cluster cluster(1);
+  Raw raw(cluster.servers[0]->address());
+  wire::Hello hello;
+  hello.cluster = "bank";
+  Bytes bytes;
+  wire::encode_frame(hello, bytes);
+  REQUIRE(raw.send(bytes));
+  auto got = raw.frames(1);
+  REQUIRE(got.size() == 1);
+  got[0].first.body = got[0].second;
+  auto goodbye = wire::decode_goodbye(got[0].first);
+  REQUIRE(goodbye.is_ok());
+  CHECK_THAT(goodbye->status.message(), Catch::Contains("'ringlet'") && Catch::Contains("'bank'"));
+  CHECK(raw.dropped());
+}
+
+TEST_CASE("F-92 a peer of another protocol is refused and both versions are named") {
+  Cluster cluster(1);
+  Raw raw(cluster.servers[0]->address());
+  wire::Hello hello;
+  hello.cluster = "ringlet";
+  hello.lowest_version = hello.highest_version = 7;
+  Bytes bytes;
+  wire::encode_frame(hello, bytes);
+  REQUIRE(raw.send(bytes));
+  CHECK(raw.dropped());
+  CHECK(log_says(cluster, "speaks 1, the peer 7"));
+}
+
+TEST_CASE("F-90 F-91 garbage, oversize and forbidden frames drop the peer, with a reason") {
+  Cluster cluster(1);
+  std::string address = cluster.servers[0]->address();
+  SECTION("garbage for a handshake") {
+    Raw raw(address);
+    raw.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CHECK(raw.dropped());
+    CHECK(log_says(cluster, "frame: wanted at most 4096 bytes"));
+  }
+  SECTION("a request before the handshake") {
+    Raw raw(address);
+    raw.send(message(1, Ping{}));
+    CHECK(raw.dropped());
+    CHECK(log_says(cluster, "wanted Hello"));
+  }
+  SECTION("an oversize frame") {
+    Raw raw(address);
+    raw.shake_hands();
+    raw.send(Bytes("\xff\xff\xff\x7f", 4));
+    CHECK(raw.dropped());
+    CHECK(log_says(cluster, "got a length of 2147483647"));
+  }
+  SECTION("a body that is none") {
+    Raw raw(address);
+    raw.shake_hands();
+    Bytes bytes;
+    std::size_t begun = wire::begin_frame(1, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
+    bytes += "\xff\xff\xff";
+    wire::end_frame(begun, bytes);
+    raw.send(bytes);
+    CHECK(raw.dropped());
+    CHECK(log_says(cluster, "corrupt: ClientGet"));
+  }
+  SECTION("a reply nobody asked for") {
+    Raw raw(address);
+    raw.shake_hands();
+    raw.send(message(1, Pong{}));
+    CHECK(raw.dropped());
+    CHECK(log_says(cluster, "got the reply Pong"));
+  }
+  Raw after(address);
+  after.shake_hands();  // the others are served as before
+}
+
+TEST_CASE("a slow-loris is dropped, in its handshake and in a frame") {
+  ServerLimits limits;
+  limits.handshake_within = Duration::millis(100);
+  limits.frame_within = Duration::millis(100);
+  Cluster cluster(1, 1, limits);
+  Raw silent(cluster.servers[0]->address());
+  CHECK(silent.dropped());
+  CHECK(log_says(cluster, "no handshake within 100 ms"));
+  Raw loris(cluster.servers[0]->address());
+  loris.shake_hands();
+  loris.send(message(1, ClientGet{{"", "key"}, {}}).substr(0, 20));
+  CHECK(loris.dropped());
+  CHECK(log_says(cluster, "the rest of a frame did not come within 100 ms"));
+}
+
+TEST_CASE("a slow reader stops being read, then is dropped") {
+  ServerLimits limits;
+  limits.max_queued_bytes = 256 * 1024;
+  limits.frame_within = Duration::millis(200);
+  Cluster cluster(1, 1, limits);
+  auto client = cluster.client();
+  REQUIRE(client->put({"", "big"}, Bytes(100'000, 'x')).reply.status.is_ok());
+  Raw raw(cluster.servers[0]->address(), 4096);
+  raw.shake_hands();
+  for (std::uint64_t i = 1; i < 200; ++i) {
+    if (!raw.send(message(i, ClientGet{{"", "big"}, {}}))) break;
+  }
+  CHECK(log_says(cluster, "slow reader"));
+  CHECK(client->get({"", "big"}).reply.status.is_ok());
+}
+
+TEST_CASE("one connection too many is told so") {
+  ServerLimits limits;
+  limits.max_connections = 1;
+  Cluster cluster(1, 1, limits);
+  Raw first(cluster.servers[0]->address());
+  first.shake_hands();
+  Raw second(cluster.servers[0]->address());
+  CHECK(second.dropped());
+  CHECK(log_says(cluster, "wanted at most 1 connections"));
+}
+
+TEST_CASE("stop drains, closes and is repeatable; the port is free again") {
+  Cluster cluster(1, 2);
+  auto client = cluster.client();
+  REQUIRE(client->put({"", "k"}, "v").reply.status.is_ok());
+  CHECK(cluster.servers[0]->status_json().find("lanes") != std::string::npos);
+  CHECK(cluster.servers[0]->stop(Duration::seconds(2)).is_ok());
+  CHECK(cluster.servers[0]->stop(Duration::seconds(2)).is_ok());
+  CHECK(Listener::open(cluster.servers[0]->address()).is_ok());
+}
+
+TEST_CASE("bad addresses and options are refused and named") {
+  for (const char* bad : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", ":80", "::1:80"}) {
+    auto listener = Listener::open(bad);
+    INFO(bad);
+    REQUIRE_FALSE(listener.is_ok());
+    CHECK(listener.status().code() == Code::invalid_argument);
+    CHECK_THAT(listener.status().message(), Catch::Contains("wanted host:port"));
+  }
+  auto taken = Listener::open("127.0.0.1:0");
+  REQUIRE(taken.is_ok());
+  auto again = Listener::open((*taken)->address());
+  REQUIRE_FALSE(again.is_ok());
+  CHECK(again.status().code() == Code::io);
+  CHECK_THAT(again.status().message(), Catch::Contains((*taken)->address()));
+}
+
+}  // namespace
+}  // namespace ringlet
