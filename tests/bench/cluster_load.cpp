@@ -1,0 +1,169 @@
+// A closed loop against a cluster: each connection is a client on its own thread that waits for its
+// answer before it asks again, half gets and half puts. Without --seeds, three nodes with memory
+// engines in this process. Prints one line of JSON; exit code 1 when calls failed.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/random.hpp"
+#include "bench/percentiles.hpp"
+#include "runtime/client.hpp"
+#include "runtime/server.hpp"
+#include "storage/memory_engine.hpp"
+
+namespace ringlet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Result<std::vector<std::unique_ptr<Server>>> start_cluster(int nodes, int threads) {
+  Ring::Options options;
+  std::vector<std::unique_ptr<Listener>> listeners;
+  for (int i = 0; i < nodes; ++i) {
+    auto listener = Listener::open("127.0.0.1:0");
+    if (!listener) return listener.status();
+    Member member;
+    member.name = "n" + std::to_string(i + 1);
+    member.id = node_id_of(member.name);
+    member.address = (*listener)->address();
+    options.members.push_back(member);
+    listeners.push_back(std::move(*listener));
+  }
+  auto ring = Ring::build(options);
+  if (!ring) return ring.status();
+  std::vector<std::unique_ptr<Server>> servers;
+  for (int i = 0; i < nodes; ++i) {
+    NodeOptions node;
+    node.name = "n" + std::to_string(i + 1);
+    auto state = NodeState::open(node, make_memory_engine(), *ring);
+    if (!state) return state.status();
+    ServerOptions server;
+    server.threads = threads;
+    auto started = Server::start(*state, server, std::move(listeners[static_cast<std::size_t>(i)]));
+    if (!started) return started.status();
+    servers.push_back(std::move(*started));
+  }
+  return servers;
+}
+
+struct Load {
+  bench::Times gets, puts;
+  std::size_t failed = 0;
+  std::string first_failure;
+};
+
+void run(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t keys,
+         Clock::time_point until, Load& load) {
+  Random random(seed);
+  Bytes value(payload, 'v');
+  for (;;) {
+    Key key{"bench", std::to_string(random.below(keys))};
+    auto start = Clock::now();
+    if (start >= until) return;
+    auto got = client.get(key);
+    auto middle = Clock::now();
+    load.gets.add(std::chrono::nanoseconds(middle - start).count());
+    // With the context just read, so that siblings do not pile up.
+    auto put = client.put(key, value, got.context);
+    load.puts.add(std::chrono::nanoseconds(Clock::now() - middle).count());
+    for (const Outcome* outcome : {&got, &put}) {
+      if (outcome->reply.status.is_ok()) continue;
+      if (load.failed++ == 0) load.first_failure = outcome->reply.status.to_string();
+    }
+  }
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+int fail(const Status& status) {
+  std::fprintf(stderr, "ringlet_cluster_load: %s\n", status.to_string().c_str());
+  return 2;
+}
+
+}  // namespace
+}  // namespace ringlet
+
+int main(int argc, char** argv) {
+  using namespace ringlet;
+  std::size_t payload = 1024, connections = 1;
+  std::uint64_t keys = 1000, seed = 1;
+  double seconds = 2;
+  int nodes = 3, threads = 1;
+  std::string coordination = "server";
+  ClientOptions options;
+  CLI::App app("Closed-loop load through ringlet::Client");
+  app.add_option("--seeds", options.seeds, "host:port; none: a cluster in this process");
+  app.add_option("--cluster", options.cluster);
+  app.add_option("--connections", connections)->check(CLI::Range(1, 1000));
+  app.add_option("--seconds", seconds)->check(CLI::Range(0.1, 3600.0));
+  app.add_option("--payload", payload)->check(CLI::Range(0, 8 * 1024 * 1024));
+  app.add_option("--keys", keys)->check(CLI::Range(1, 100'000'000));
+  app.add_option("--coordination", coordination)->check(CLI::IsMember({"server", "client"}));
+  app.add_option("--nodes", nodes)->check(CLI::Range(1, 16));
+  app.add_option("--threads", threads, "lanes of each node")->check(CLI::Range(1, 64));
+  app.add_option("--seed", seed);
+  CLI11_PARSE(app, argc, argv);
+
+  std::vector<std::unique_ptr<Server>> servers;
+  bool own = options.seeds.empty();
+  if (own) {
+    auto started = start_cluster(nodes, threads);
+    if (!started) return fail(started.status());
+    servers = std::move(*started);
+    for (auto& server : servers) options.seeds.push_back(server->address());
+  }
+  options.coordination = coordination == "client" ? Coordination::client : Coordination::server;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < connections; ++i) {
+    auto client = Client::open(options);
+    if (!client) return fail(client.status());
+    if (!(*client)->ring(Duration::seconds(5))) {
+      return fail(Status(Code::unavailable, "no node answered within 5 s"));
+    }
+    clients.push_back(std::move(*client));
+  }
+
+  std::vector<Load> loads(connections);
+  std::vector<std::thread> threads_of_load;
+  double cpu = cpu_seconds();
+  auto start = Clock::now();
+  auto until = start + std::chrono::duration_cast<Clock::duration>(
+                           std::chrono::duration<double>(seconds));
+  for (std::size_t i = 0; i < connections; ++i) {
+    threads_of_load.emplace_back(
+        [&, i] { run(*clients[i], seed + i, payload, keys, until, loads[i]); });
+  }
+  for (auto& thread : threads_of_load) thread.join();
+  double took = std::chrono::duration<double>(Clock::now() - start).count();
+  cpu = cpu_seconds() - cpu;
+  for (std::size_t i = 1; i < connections; ++i) {
+    loads[0].gets.join(loads[i].gets);
+    loads[0].puts.join(loads[i].puts);
+    if (loads[0].failed == 0) loads[0].first_failure = loads[i].first_failure;
+    loads[0].failed += loads[i].failed;
+  }
+  Load& all = loads[0];
+  auto calls = static_cast<double>(all.gets.count() + all.puts.count());
+  // Of this process: with a cluster of its own, nodes and clients together.
+  std::printf("{\"what\":\"cluster\",\"coordination\":\"%s\",\"connections\":%zu,\"payload\":%zu,"
+              "\"seconds\":%.1f,\"per_second\":%.0f,\"failed\":%zu,\"cpu_us_per_call\":%.1f,"
+              "\"nodes_in_process\":%s,\"get\":%s,\"put\":%s}\n",
+              coordination.c_str(), connections, payload, took, calls / took, all.failed,
+              cpu * 1e6 / calls, own ? "true" : "false", all.gets.json().c_str(),
+              all.puts.json().c_str());
+  if (all.failed != 0) std::fprintf(stderr, "first failure: %s\n", all.first_failure.c_str());
+  return all.failed == 0 ? 0 : 1;
+}
