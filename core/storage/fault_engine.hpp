@@ -4,8 +4,8 @@
 //   fail()   the n-th call of that kind from now (1 is the next) returns the status and does
 //            nothing; `once`, or that call and all after it. A failed commit applies nothing.
 //   full()   while true, transact() is Code::unavailable "disk full" and all else works.
-//   Reads are get(), scan() and a transaction's get(); writes its put() and erase(); a commit is the
-//   end of a body that returned ok. A transaction that met a fault commits nothing.
+//   Reads are get(), scan() and a transaction's get(); writes its put() and erase(); a commit is
+//   the end of a body that returned ok. A transaction that met a fault commits nothing.
 #pragma once
 
 #include <memory>

@@ -35,8 +35,8 @@ Status write_text(const std::string& folder, const std::string& name, const std:
   const std::string path = folder + "/" + name, draft = path + ".new";
   int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return io_error("cannot write " + draft, errno);
-  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(file) == 0;
+  const auto size = static_cast<ssize_t>(text.size());
+  const bool written = ::write(file, text.data(), text.size()) == size && ::fsync(file) == 0;
   const int error = errno == 0 ? EIO : errno;
   ::close(file);
   if (!written) return io_error("cannot write " + draft, error);

@@ -121,7 +121,8 @@ class WiredTigerEngine final : public StorageEngine {
   ~WiredTigerEngine() override { (void)close(); }
 
   Status open() {
-    if (Status opened = connection_.open(directory_->tables_path(), options_.cache_bytes); !opened) {
+    Status opened = connection_.open(directory_->tables_path(), options_.cache_bytes);
+    if (!opened) {
       closed_ = true;
       return opened;
     }

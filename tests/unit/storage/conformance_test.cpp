@@ -13,7 +13,8 @@ Status put(StorageEngine& engine, Durability durability, BytesView key, BytesVie
   return done ? Status::ok() : done.status();
 }
 
-std::vector<Bytes> keys(StorageEngine& engine, BytesView from, BytesView to, std::size_t most = 99) {
+std::vector<Bytes> keys(StorageEngine& engine, BytesView from, BytesView to,
+                        std::size_t most = 99) {
   std::vector<Bytes> found;
   Status done = engine.scan(Table::objects, from, to, [&](BytesView key, BytesView) {
     found.emplace_back(key);

@@ -33,7 +33,8 @@ TEST_CASE("F-11 a fault at the n-th call applies nothing", "[fault]") {
     std::uint64_t calls;
   };
   // rewrite() reads 3 times, writes 4 times and commits once.
-  for (Place place : {Place{FaultAt::read, 3}, Place{FaultAt::write, 4}, Place{FaultAt::commit, 1}}) {
+  const Place places[] = {{FaultAt::read, 3}, {FaultAt::write, 4}, {FaultAt::commit, 1}};
+  for (Place place : places) {
     for (std::uint64_t n = 1; n <= place.calls; ++n) {
       for (bool once : {true, false}) {
         CAPTURE(name, static_cast<int>(place.at), n, once);
