@@ -1,10 +1,11 @@
 // What SWIG wraps for Java: flat functions over capi/include/ringlet/ringlet.h, and nothing else.
 //
-// Handles travel as 64-bit numbers and are owned as the C header says: *_new, *_open and *_start give
-// one, *_release takes it; 0 is the NULL handle. Text comes in as bytes with a NUL behind them (the
-// typemap puts it there; Java has refused a NUL inside) and goes out as UTF-8 bytes, because JNI's
-// own strings are not UTF-8. Every C failure leaves here as Failed, which the %exception of
-// ringlet.i turns into a Java exception. Nothing here waits but client_close and cluster_*.
+// Handles travel as 64-bit numbers and are owned as the C header says: *_new, *_open and *_start
+// give one, *_release takes it; 0 is the NULL handle. Text comes in as bytes with a NUL behind
+// them (the typemap puts it there; Java has refused a NUL inside) and goes out as UTF-8 bytes,
+// because JNI's own strings are not UTF-8. Every C failure leaves here as Failed, which the
+// %exception of ringlet.i turns into a Java exception. Nothing here waits but client_close and
+// cluster_*.
 #ifndef RINGLET_BINDINGS_JAVA_FACADE_HPP
 #define RINGLET_BINDINGS_JAVA_FACADE_HPP
 
@@ -36,11 +37,14 @@ Handle to(T* pointer) {
 
 inline const char* chars(ringlet_bytes text) { return static_cast<const char*>(text.data); }
 
-inline void check(ringlet_status status, ringlet_error* error) {
-  if (status != RINGLET_OK) throw Failed{status, error};
+// The error by its address: as a value it might be read before the call beside it has set it.
+inline void check(ringlet_status status, ringlet_error* const* error) {
+  if (status != RINGLET_OK) throw Failed{status, *error};
 }
 
-inline void check(ringlet_status status) { check(status, nullptr); }
+inline void check(ringlet_status status) {
+  if (status != RINGLET_OK) throw Failed{status, nullptr};
+}
 
 inline std::string bytes_of(ringlet_bytes bytes) {
   return bytes.size == 0 ? std::string() : std::string(chars(bytes), bytes.size);
@@ -69,18 +73,21 @@ inline Handle options_new() {
 
 inline void options_set(Handle options, ringlet_bytes name, ringlet_bytes value) {
   ringlet_error* error = nullptr;
-  check(ringlet_options_set(from<ringlet_options>(options), chars(name), chars(value), &error), error);
+  check(ringlet_options_set(from<ringlet_options>(options), chars(name), chars(value), &error),
+      &error);
 }
 
 inline std::string options_describe() { return take(ringlet_options_describe()); }
-inline void options_release(Handle options) { ringlet_options_release(from<ringlet_options>(options)); }
+inline void options_release(Handle options) {
+  ringlet_options_release(from<ringlet_options>(options));
+}
 
 // ---- client and queue ----
 
 inline Handle client_open(Handle options) {
   ringlet_client* client = nullptr;
   ringlet_error* error = nullptr;
-  check(ringlet_client_open(from<ringlet_options>(options), RINGLET_ABI, &client, &error), error);
+  check(ringlet_client_open(from<ringlet_options>(options), RINGLET_ABI, &client, &error), &error);
   return to(client);
 }
 
@@ -110,7 +117,7 @@ inline std::string client_log_take(Handle client) {
 inline Handle queue_new() {
   ringlet_queue* queue = nullptr;
   ringlet_error* error = nullptr;
-  check(ringlet_queue_new(&queue, &error), error);
+  check(ringlet_queue_new(&queue, &error), &error);
   return to(queue);
 }
 
@@ -141,7 +148,7 @@ inline Handle submit(Handle client, Handle queue, int kind, Handle tag, ringlet_
   ringlet_error* error = nullptr;
   check(ringlet_submit(from<ringlet_client>(client), from<ringlet_queue>(queue), &op, sizeof op, 1,
                        &request, &error),
-        error);
+        &error);
   return static_cast<Handle>(request);
 }
 
@@ -150,15 +157,22 @@ inline void cancel(Handle queue, Handle request) {
 }
 
 // Throws the error of an event, and releases it.
-inline void error_throw(Handle error, int status) { check(status, from<ringlet_error>(error)); }
+inline void error_throw(Handle error, int status) {
+  ringlet_error* const failure = from<ringlet_error>(error);
+  check(status, &failure);
+}
+
 inline void error_release(Handle error) { ringlet_error_release(from<ringlet_error>(error)); }
 
 // ---- replies ----
 
-inline int reply_count(Handle reply) { return static_cast<int>(ringlet_reply_count(from<ringlet_reply>(reply))); }
+inline int reply_count(Handle reply) {
+  return static_cast<int>(ringlet_reply_count(from<ringlet_reply>(reply)));
+}
 
 inline std::string reply_content_type(Handle reply, int index) {
-  return bytes_of(ringlet_reply_content_type(from<ringlet_reply>(reply), static_cast<size_t>(index)));
+  return bytes_of(
+      ringlet_reply_content_type(from<ringlet_reply>(reply), static_cast<size_t>(index)));
 }
 
 inline std::string reply_dot(Handle reply, int index) {
@@ -166,7 +180,8 @@ inline std::string reply_dot(Handle reply, int index) {
 }
 
 inline Handle reply_written_ms(Handle reply, int index) {
-  return static_cast<Handle>(ringlet_reply_written_ms(from<ringlet_reply>(reply), static_cast<size_t>(index)));
+  return static_cast<Handle>(
+      ringlet_reply_written_ms(from<ringlet_reply>(reply), static_cast<size_t>(index)));
 }
 
 inline int reply_is_tombstone(Handle reply, int index) {
@@ -177,7 +192,9 @@ inline std::string reply_context(Handle reply) {
   return bytes_of(ringlet_reply_context(from<ringlet_reply>(reply)));
 }
 
-inline std::string reply_explain(Handle reply) { return take(ringlet_reply_explain(from<ringlet_reply>(reply))); }
+inline std::string reply_explain(Handle reply) {
+  return take(ringlet_reply_explain(from<ringlet_reply>(reply)));
+}
 inline void reply_release(Handle reply) { ringlet_reply_release(from<ringlet_reply>(reply)); }
 
 // -1 before, 0 same, 1 after, 2 concurrent.
@@ -190,8 +207,12 @@ inline int context_compare(ringlet_bytes left, ringlet_bytes right) {
 // ---- merges ----
 
 // Borrowed from the merge: not to be released.
-inline Handle merge_siblings(Handle merge) { return to(ringlet_merge_siblings(from<ringlet_merge>(merge))); }
-inline int merge_attempt(Handle merge) { return static_cast<int>(ringlet_merge_attempt(from<ringlet_merge>(merge))); }
+inline Handle merge_siblings(Handle merge) {
+  return to(ringlet_merge_siblings(from<ringlet_merge>(merge)));
+}
+inline int merge_attempt(Handle merge) {
+  return static_cast<int>(ringlet_merge_attempt(from<ringlet_merge>(merge)));
+}
 
 // The statuses of answers are not failures here: CLOSED says that the request ended meanwhile.
 inline int merge_answer(Handle merge, ringlet_bytes value) {
@@ -209,9 +230,10 @@ inline void merge_release(Handle merge) { ringlet_merge_release(from<ringlet_mer
 inline Handle cluster_start(Handle options, int nodes) {
   ringlet_cluster* cluster = nullptr;
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_start(from<ringlet_options>(options), static_cast<uint32_t>(nodes), RINGLET_ABI,
+  check(ringlet_cluster_start(
+      from<ringlet_options>(options), static_cast<uint32_t>(nodes), RINGLET_ABI,
                               &cluster, &error),
-        error);
+        &error);
   return to(cluster);
 }
 
@@ -220,24 +242,31 @@ inline std::string cluster_seeds(Handle cluster) {
   return seeds ? seeds : "";
 }
 
-inline int cluster_size(Handle cluster) { return static_cast<int>(ringlet_cluster_size(from<ringlet_cluster>(cluster))); }
+inline int cluster_size(Handle cluster) {
+  return static_cast<int>(ringlet_cluster_size(from<ringlet_cluster>(cluster)));
+}
 
 inline void cluster_kill(Handle cluster, int index) {
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_kill(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error), error);
+  check(ringlet_cluster_kill(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error),
+      &error);
 }
 
 inline void cluster_restart(Handle cluster, int index) {
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_restart(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error), error);
+  check(ringlet_cluster_restart(
+      from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error), &error);
 }
 
 inline void cluster_stop(Handle cluster, int drain_ms) {
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_stop(from<ringlet_cluster>(cluster), static_cast<uint32_t>(drain_ms), &error), error);
+  check(ringlet_cluster_stop(
+      from<ringlet_cluster>(cluster), static_cast<uint32_t>(drain_ms), &error), &error);
 }
 
-inline void cluster_release(Handle cluster) { ringlet_cluster_release(from<ringlet_cluster>(cluster)); }
+inline void cluster_release(Handle cluster) {
+  ringlet_cluster_release(from<ringlet_cluster>(cluster));
+}
 
 }  // namespace ringlet_java
 

@@ -13,8 +13,8 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * The shopping cart of Dynamo's paper (section 4.4): carts of several writers become their union, so that
- * nothing added is lost, and a removed item may come back.
+ * The shopping cart of Dynamo's paper (section 4.4): carts of several writers become their union,
+ * so that nothing added is lost, and a removed item may come back.
  *
  * <p>Usage: {@code Cart SEEDS CUSTOMER add ITEM… | remove ITEM | show}
  */
@@ -72,7 +72,8 @@ public final class Cart {
       System.err.println("cart: " + e.getMessage());
       System.exit(1);
     } catch (RingletException e) {
-      System.err.println("cart: " + e.getMessage() + (e.maybeApplied() ? " (the change may have been made)" : ""));
+      System.err.println("cart: " + e.getMessage()
+          + (e.maybeApplied() ? " (the change may have been made)" : ""));
       System.exit(1);
     }
   }

@@ -13,15 +13,16 @@ import java.util.concurrent.Executor;
 import java.util.function.UnaryOperator;
 
 /**
- * Values of one kind, under one name (paper, section 2.3). Immutable and cheap: the {@code with} methods
- * return another bucket. Safe for any thread.
+ * Values of one kind, under one name (paper, section 2.3). Immutable and cheap: the {@code with}
+ * methods return another bucket. Safe for any thread.
  *
- * <p>Blocking calls run the codec, the resolver and the function on the calling thread; an interrupt cancels
- * the request and throws {@link InterruptedRingletException}, with the thread's flag kept. Asynchronous calls
- * run them on the client's executor; cancelling the future, or letting it time out, cancels the request. A
- * call whose arguments are wrong throws at once, the asynchronous ones too; every other failure of an
- * asynchronous call is in its future. All calls fail with {@link ClientClosedException} when the client is
- * closed, and with a {@link TransientException} when the cluster cannot answer in time.
+ * <p>Blocking calls run the codec, the resolver and the function on the calling thread; an
+ * interrupt cancels the request and throws {@link InterruptedRingletException}, with the thread's
+ * flag kept. Asynchronous calls run them on the client's executor; cancelling the future, or
+ * letting it time out, cancels the request. A call whose arguments are wrong throws at once, the
+ * asynchronous ones too; every other failure of an asynchronous call is in its future. All calls
+ * fail with {@link ClientClosedException} when the client is closed, and with a {@link
+ * TransientException} when the cluster cannot answer in time.
  *
  * @param <T> the type of values
  */
@@ -35,7 +36,8 @@ public final class Bucket<T> {
   private final ConflictResolver<T> resolver;
   private final CallSettings call;
 
-  Bucket(RingletClient client, String name, byte[] nameBytes, Codec<T> codec, ConflictResolver<T> resolver,
+  Bucket(RingletClient client, String name, byte[] nameBytes, Codec<T> codec,
+      ConflictResolver<T> resolver,
       CallSettings call) {
     this.client = client;
     this.name = name;
@@ -72,7 +74,8 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withR(int r) {
-    return with(new CallSettings(call.timeoutMs(), CallSettings.replicas(r, "r"), call.w(), call.strict(),
+    return with(
+        new CallSettings(call.timeoutMs(), CallSettings.replicas(r, "r"), call.w(), call.strict(),
         call.durability()));
   }
 
@@ -83,7 +86,8 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withW(int w) {
-    return with(new CallSettings(call.timeoutMs(), call.r(), CallSettings.replicas(w, "w"), call.strict(),
+    return with(
+        new CallSettings(call.timeoutMs(), call.r(), CallSettings.replicas(w, "w"), call.strict(),
         call.durability()));
   }
 
@@ -94,13 +98,15 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withTimeout(Duration timeout) {
-    return with(new CallSettings(CallSettings.milliseconds(timeout, "timeout"), call.r(), call.w(), call.strict(),
+    return with(
+        new CallSettings(
+            CallSettings.milliseconds(timeout, "timeout"), call.r(), call.w(), call.strict(),
         call.durability()));
   }
 
   /**
-   * The same bucket, whose quorums count only owners of a key, and not the substitutes that sloppy quorums
-   * allow (paper, section 4.6).
+   * The same bucket, whose quorums count only owners of a key, and not the substitutes that sloppy
+   * quorums allow (paper, section 4.6).
    *
    * @param strict true: only owners
    * @return another bucket
@@ -251,13 +257,14 @@ public final class Bucket<T> {
   }
 
   /**
-   * Reads a key, lets its siblings be resolved, changes the value and writes it with the context read; and
-   * again if that write met new siblings. So the function may run several times: its answer must be its only
-   * effect. What the resolver or the function throws, checked exceptions and errors too, leaves this method as
-   * the same object, and nothing is written.
+   * Reads a key, lets its siblings be resolved, changes the value and writes it with the context
+   * read; and again if that write met new siblings. So the function may run several times: its
+   * answer must be its only effect. What the resolver or the function throws, checked exceptions
+   * and errors too, leaves this method as the same object, and nothing is written.
    *
    * @param key which
-   * @param function from the value, null if the key is missing, to the new value; null deletes the key
+   * @param function from the value, null if the key is missing, to the new value; null deletes the
+   *     key
    * @return the versions there are now
    * @throws ConflictException the key has several siblings and this bucket no resolver
    * @throws UpdateExhaustedException every attempt met new siblings
@@ -272,7 +279,8 @@ public final class Bucket<T> {
    * Updates, as {@link #update}.
    *
    * @param key which
-   * @param function from the value, null if the key is missing, to the new value; null deletes the key
+   * @param function from the value, null if the key is missing, to the new value; null deletes the
+   *     key
    * @return the versions there are then, later
    */
   public CompletableFuture<Versioned<T>> updateAsync(Key key, UnaryOperator<T> function) {
@@ -292,7 +300,8 @@ public final class Bucket<T> {
   byte[] encode(T value) {
     byte[] bytes = codec.encode(value);
     if (bytes == null) {
-      throw Text.invalid("codec for " + codec.contentType() + ": wanted bytes of encode, got null", null);
+      throw Text.invalid("codec for " + codec.contentType()
+          + ": wanted bytes of encode, got null", null);
     }
     return bytes;
   }
@@ -309,10 +318,13 @@ public final class Bucket<T> {
     Request<T> send(Executor executor);
   }
 
-  private Request<T> send(int kind, Key key, byte[] context, byte[] value, UnaryOperator<T> function,
+  private Request<T> send(
+      int kind, Key key, byte[] context, byte[] value, UnaryOperator<T> function,
       Executor executor) {
     Request<T> request = new Request<>(this, key, function, executor);
-    client.core().submit(request, kind, nameBytes, key, context, value, Text.utf8(codec.contentType(), "contentType"),
+    client.core().submit(
+        request, kind, nameBytes, key, context, value,
+            Text.utf8(codec.contentType(), "contentType"),
         call);
     return request;
   }

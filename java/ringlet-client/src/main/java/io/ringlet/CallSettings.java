@@ -11,7 +11,8 @@ record CallSettings(int timeoutMs, int r, int w, boolean strict, int durability)
   /** Milliseconds, rounded up, so that a short timeout does not become "the default". */
   static int milliseconds(Duration timeout, String argument) {
     Objects.requireNonNull(timeout, argument);
-    if (timeout.isNegative() || timeout.isZero() || timeout.compareTo(Duration.ofMillis(MAX_TIMEOUT_MS)) > 0) {
+    if (timeout.isNegative() || timeout.isZero()
+        || timeout.compareTo(Duration.ofMillis(MAX_TIMEOUT_MS)) > 0) {
       throw Text.invalid(argument + ": wanted more than 0 and at most 1 h, got " + timeout, null);
     }
     return (int) ((timeout.toNanos() + 999_999) / 1_000_000);

@@ -6,8 +6,9 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 
 /**
- * Runs the work of blocking calls on the thread that waits for them: their resolvers run on the thread that
- * called in, and a call cannot starve for threads of an executor. A waiting virtual thread unmounts.
+ * Runs the work of blocking calls on the thread that waits for them: their resolvers run on the
+ * thread that called in, and a call cannot starve for threads of an executor. A waiting virtual
+ * thread unmounts.
  */
 final class CallerExecutor implements Executor {
   private static final Runnable WAKE = () -> {};
@@ -20,8 +21,9 @@ final class CallerExecutor implements Executor {
   }
 
   /**
-   * Works until the future is done. An interrupt runs {@code cancel} and goes on until the requests have
-   * ended, which is then at once, so that no event is left without somebody to take it.
+   * Works until the future is done. An interrupt runs {@code cancel} and goes on until the
+   * requests have ended, which is then at once, so that no event is left without somebody to take
+   * it.
    */
   <V> V await(CompletableFuture<V> future, Runnable cancel) {
     future.whenComplete((value, error) -> work.add(WAKE));

@@ -16,8 +16,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * The native client, its queue, and the daemon thread that drains it. The thread holds this object and never
- * the {@link RingletClient}, so that a client nobody closed can be collected.
+ * The native client, its queue, and the daemon thread that drains it. The thread holds this object
+ * and never the {@link RingletClient}, so that a client nobody closed can be collected.
  */
 final class ClientCore implements Runnable {
   /** How long a drain waits before it looks for log records, in milliseconds. */
@@ -45,7 +45,8 @@ final class ClientCore implements Runnable {
     this.queue = new NativeRef(queue, RingletNative::queueRelease);
     thread = new Thread(this, "ringlet-" + name);
     thread.setDaemon(true);
-    closing = new ThreadPoolExecutor(0, 1, 100, TimeUnit.MILLISECONDS, new LinkedBlockingQueue<>(), work -> {
+    closing = new ThreadPoolExecutor(
+        0, 1, 100, TimeUnit.MILLISECONDS, new LinkedBlockingQueue<>(), work -> {
       Thread closer = new Thread(work, "ringlet-" + name + "-closing");
       closer.setDaemon(true);
       return closer;
@@ -60,7 +61,8 @@ final class ClientCore implements Runnable {
     return closeAsked.get();
   }
 
-  <T> void submit(Request<T> request, int kind, byte[] bucket, Key key, byte[] context, byte[] value,
+  <T> void submit(
+      Request<T> request, int kind, byte[] bucket, Key key, byte[] context, byte[] value,
       byte[] contentType, CallSettings call) {
     long nativeClient = client.use();
     if (nativeClient == 0) {
@@ -75,8 +77,9 @@ final class ClientCore implements Runnable {
       pending.put(tag, request);
       boolean sent = false;
       try {
-        long number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket, key.raw(), context, value,
-            contentType, call.timeoutMs(), call.r(), call.w(), call.strict() ? 1 : 0, call.durability());
+        long number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket, key.raw(),
+            context, value, contentType, call.timeoutMs(), call.r(), call.w(),
+            call.strict() ? 1 : 0, call.durability());
         sent = true;
         request.sent(() -> cancel(number));
         cancelWithFuture(request.future, tag, number);
@@ -215,7 +218,8 @@ final class ClientCore implements Runnable {
       RingletNative.mergeRelease(events[at + 6]);
       return;
     }
-    if (request.onEvent(events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6],
+    if (request.onEvent(
+        events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6],
         closing)) {
       pending.remove(tag);
     }

@@ -5,9 +5,9 @@ import java.nio.charset.CharacterCodingException;
 import java.util.Objects;
 
 /**
- * How values of a bucket become bytes and back. Called on the thread of a blocking call and on the client's
- * executor for an asynchronous one, by several threads at the same time: it must have no state that changes.
- * A record is stored, for example, as lines:
+ * How values of a bucket become bytes and back. Called on the thread of a blocking call and on the
+ * client's executor for an asynchronous one, by several threads at the same time: it must have no
+ * state that changes. A record is stored, for example, as lines:
  *
  * <pre>{@code
  * record Point(int x, int y) {}
@@ -98,7 +98,8 @@ public interface Codec<T> {
    *
    * @param readOnly over native memory that is dead when this method returns: copy what is kept
    * @return the value
-   * @throws Exception the bytes are not such a value; becomes the cause of a {@link DecodeException}
+   * @throws Exception the bytes are not such a value; becomes the cause of a {@link
+   *     DecodeException}
    */
   T decode(ByteBuffer readOnly) throws Exception;
 }

@@ -1,8 +1,8 @@
 package io.ringlet;
 
 /**
- * One value was wanted of a key with several siblings (paper, section 4.4), and no resolver was given. It
- * carries what was read, so that the caller can resolve it.
+ * One value was wanted of a key with several siblings (paper, section 4.4), and no resolver was
+ * given. It carries what was read, so that the caller can resolve it.
  */
 public final class ConflictException extends DataException {
   private static final long serialVersionUID = 1L;
@@ -12,7 +12,8 @@ public final class ConflictException extends DataException {
 
   ConflictException(Versioned<?> versioned) {
     super(Failure.here(Status.CORRUPT, "key " + versioned.key() + ": wanted one value, got "
-        + versioned.siblings().size() + " siblings; give the bucket a resolver, or use resolved()", null));
+        + versioned.siblings().size()
+            + " siblings; give the bucket a resolver, or use resolved()", null));
     this.versioned = versioned;
   }
 

@@ -8,9 +8,10 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * What a reader had seen of a key: opaque, checksummed, at most 4 KiB, and valid for that key only (paper,
- * section 4.4). A write that gives it back replaces what was seen; everything else stays beside it as a
- * sibling. It may be stored and used later, on any machine. Immutable; equal by content.
+ * What a reader had seen of a key: opaque, checksummed, at most 4 KiB, and valid for that key only
+ * (paper, section 4.4). A write that gives it back replaces what was seen; everything else stays
+ * beside it as a sibling. It may be stored and used later, on any machine. Immutable; equal by
+ * content.
  *
  * @param bytes its content; copied, in and out. Not checked here: a damaged one is
  *     {@link InvalidContextException} when it is used
@@ -19,6 +20,7 @@ public record Context(byte[] bytes) implements Serializable {
   /** Has seen nothing: a write with it is blind, and stands beside whatever there is. */
   public static final Context NONE = new Context(new byte[0]);
 
+  /** Of the serial form: the bytes. */
   private static final long serialVersionUID = 1L;
 
   /** How two contexts of a key are related. */
@@ -33,7 +35,11 @@ public record Context(byte[] bytes) implements Serializable {
     CONCURRENT
   }
 
-  /** Copies the bytes. */
+  /**
+   * Copies the bytes.
+   *
+   * @param bytes the content of a context
+   */
   public Context {
     bytes = Objects.requireNonNull(bytes, "bytes").clone();
   }
@@ -54,8 +60,9 @@ public record Context(byte[] bytes) implements Serializable {
   }
 
   /**
-   * Compares what the two have seen. The checksum needs the key and is not checked here: an altered context
-   * that can still be read is compared as it reads, and refused when it is written with.
+   * Compares what the two have seen. The checksum needs the key and is not checked here: an
+   * altered context that can still be read is compared as it reads, and refused when it is written
+   * with.
    *
    * @param other another context of the same key
    * @return the order of this one to the other

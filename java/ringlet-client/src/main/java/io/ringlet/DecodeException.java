@@ -1,6 +1,9 @@
 package io.ringlet;
 
-/** A stored value that the codec refuses: its content type is another one, or decoding threw (the cause). */
+/**
+ * A stored value that the codec refuses: its content type is another one, or decoding threw (the
+ * cause).
+ */
 public final class DecodeException extends DataException {
   private static final long serialVersionUID = 1L;
 

@@ -1,6 +1,9 @@
 package io.ringlet;
 
-/** A context that was cut, altered, or belongs to another key (paper, section 4.4); nothing was written. */
+/**
+ * A context that was cut, altered, or belongs to another key (paper, section 4.4); nothing was
+ * written.
+ */
 public final class InvalidContextException extends UsageException {
   private static final long serialVersionUID = 1L;
 

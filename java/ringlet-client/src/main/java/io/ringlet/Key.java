@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * The name of a value in its bucket: at least one byte, any content (paper, section 2.3: "a key is an
- * opaque array of bytes"). Immutable; equal by content; safe for any thread.
+ * The name of a value in its bucket: at least one byte, any content (paper, section 2.3: "a key is
+ * an opaque array of bytes"). Immutable; equal by content; safe for any thread.
  */
 public final class Key {
   private final byte[] bytes;

@@ -5,6 +5,7 @@ public final class KeyMissingException extends DataException {
   private static final long serialVersionUID = 1L;
 
   KeyMissingException(Key key) {
-    super(Failure.here(Status.CORRUPT, "key " + key + ": wanted one value, got none: the key is missing", null));
+    super(Failure.here(Status.CORRUPT, "key " + key
+        + ": wanted one value, got none: the key is missing", null));
   }
 }

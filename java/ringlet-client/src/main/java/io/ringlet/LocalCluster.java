@@ -10,8 +10,8 @@ import java.util.Objects;
 import java.util.function.LongConsumer;
 
 /**
- * A whole cluster in this process, for development and tests: real nodes on free ports of 127.0.0.1, with
- * their data in memory. Safe for any thread.
+ * A whole cluster in this process, for development and tests: real nodes on free ports of
+ * 127.0.0.1, with their data in memory. Safe for any thread.
  */
 public final class LocalCluster implements AutoCloseable {
   private static final Cleaner CLEANER = Cleaner.create();
@@ -85,7 +85,8 @@ public final class LocalCluster implements AutoCloseable {
   }
 
   /**
-   * Ends a node as a crash does: its requests stay unanswered, its data are kept. Of one that is down: nothing.
+   * Ends a node as a crash does: its requests stay unanswered, its data are kept. Of one that is
+   * down: nothing.
    *
    * @param node 0 to {@code size() - 1}
    */

@@ -14,8 +14,8 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.function.UnaryOperator;
 
 /**
- * One request under way: takes its events from the drain thread to its executor, where the application's
- * codec, resolver and function run, and completes its future exactly once.
+ * One request under way: takes its events from the drain thread to its executor, where the
+ * application's codec, resolver and function run, and completes its future exactly once.
  */
 final class Request<T> {
   static final int GET = 1;
@@ -31,7 +31,9 @@ final class Request<T> {
   private final UnaryOperator<T> function;
   private final Executor executor;
   private volatile Runnable nativeCancel = () -> {};
-  /** What the application threw in a merge; written before the merge is failed, read after its DONE. */
+  /**
+   * What the application threw in a merge; written before the merge is failed, read after its DONE.
+   */
   private volatile Throwable thrown;
 
   Request(Bucket<T> bucket, Key key, UnaryOperator<T> function, Executor executor) {
@@ -41,7 +43,10 @@ final class Request<T> {
     this.executor = executor;
   }
 
-  /** On the drain thread. The handles are this request's from here on. Returns whether it was the last event. */
+  /**
+   * On the drain thread. The handles are this request's from here on. Returns whether it was the
+   * last event.
+   */
   boolean onEvent(long kind, int status, long reply, long error, long merge, Executor closing) {
     boolean last = kind == DONE;
     Runnable work = last ? () -> finish(status, reply, error) : () -> merge(merge);
@@ -112,7 +117,8 @@ final class Request<T> {
       }
     } catch (Throwable e) {
       thrown = e;
-      RingletNative.mergeFail(merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
+      RingletNative.mergeFail(
+          merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
     } finally {
       RingletNative.mergeRelease(merge);
     }
@@ -130,7 +136,8 @@ final class Request<T> {
       boolean deleted = RingletNative.replyIsTombstone(reply, i) != 0;
       String contentType = Text.ofNative(RingletNative.replyContentType(reply, i));
       T value = deleted ? null : decode(reply, i, contentType);
-      all.add(new Sibling<>(value, contentType, Instant.ofEpochMilli(RingletNative.replyWrittenMs(reply, i)),
+      all.add(new Sibling<>(
+          value, contentType, Instant.ofEpochMilli(RingletNative.replyWrittenMs(reply, i)),
           RingletNative.replyDot(reply, i), deleted));
     }
     return all;
@@ -141,13 +148,15 @@ final class Request<T> {
     ByteBuffer bytes = (memory == null ? ByteBuffer.allocate(0) : memory).asReadOnlyBuffer();
     Codec<T> codec = bucket.codec();
     if (!codec.accepts(contentType)) {
-      throw new DecodeException("key " + key + ": wanted content type " + codec.contentType() + ", got "
+      throw new DecodeException("key " + key + ": wanted content type " + codec.contentType()
+          + ", got "
           + contentType, copy(bytes), null);
     }
     try {
       return codec.decode(bytes.duplicate());
     } catch (Exception e) {
-      throw new DecodeException("key " + key + ": the codec for " + codec.contentType() + " refused "
+      throw new DecodeException("key " + key + ": the codec for " + codec.contentType()
+          + " refused "
           + bytes.remaining() + " bytes: " + e, copy(bytes), e);
     }
   }

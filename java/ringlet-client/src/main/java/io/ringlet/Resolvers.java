@@ -7,15 +7,16 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * Resolvers for common values. Each is commutative, associative and idempotent, so all readers agree
- * whatever the order in which they meet the siblings. Deleted siblings add nothing to a union or a counter.
+ * Resolvers for common values. Each is commutative, associative and idempotent, so all readers
+ * agree whatever the order in which they meet the siblings. Deleted siblings add nothing to a
+ * union or a counter.
  */
 public final class Resolvers {
   private Resolvers() {}
 
   /**
-   * The union of sets: nothing that was added is lost, and what was removed on one side only may come back
-   * (the shopping cart of the paper, section 4.4).
+   * The union of sets: nothing that was added is lost, and what was removed on one side only may
+   * come back (the shopping cart of the paper, section 4.4).
    *
    * @param <E> the elements; their natural order is that of the result
    * @return a resolver for sets; the result is a new sorted set
@@ -33,8 +34,9 @@ public final class Resolvers {
   }
 
   /**
-   * The version written last by its node's wall clock (paper, section 2.3: "last write wins"); the dot
-   * decides between equal times. The other writes are lost. A delete may win: the result is null then.
+   * The version written last by its node's wall clock (paper, section 2.3: "last write wins"); the
+   * dot decides between equal times. The other writes are lost. A delete may win: the result is
+   * null then.
    *
    * @param <T> any values
    * @return a resolver
@@ -52,9 +54,9 @@ public final class Resolvers {
   }
 
   /**
-   * A counter that only grows: a map from each writer's name to that writer's own count, of which the larger
-   * one is taken for each name. Each writer adds to its own entry only; the counter's value is the sum of
-   * the map ({@link #sum}).
+   * A counter that only grows: a map from each writer's name to that writer's own count, of which
+   * the larger one is taken for each name. Each writer adds to its own entry only; the counter's
+   * value is the sum of the map ({@link #sum}).
    *
    * @return a resolver for such maps; the result is a new sorted map
    */
@@ -78,6 +80,7 @@ public final class Resolvers {
    * @throws ArithmeticException it does not fit a long
    */
   public static long sum(Map<String, Long> counts) {
-    return List.copyOf(counts.values()).stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
+    return List.copyOf(counts.values()).stream().mapToLong(Long::longValue).reduce(
+        0, Math::addExact);
   }
 }

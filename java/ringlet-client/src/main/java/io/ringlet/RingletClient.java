@@ -15,10 +15,10 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * A client of a Ringlet cluster (paper, section 2.3: get and put). Safe for any number of threads; one a
- * process is enough. Blocking calls do their work, resolvers included, on the calling thread; asynchronous
- * ones on the executor of the builder. One daemon thread a client, {@code ringlet-NAME}, waits for answers;
- * no native thread ever enters the virtual machine.
+ * A client of a Ringlet cluster (paper, section 2.3: get and put). Safe for any number of threads;
+ * one a process is enough. Blocking calls do their work, resolvers included, on the calling
+ * thread; asynchronous ones on the executor of the builder. One daemon thread a client, {@code
+ * ringlet-NAME}, waits for answers; no native thread ever enters the virtual machine.
  *
  * <pre>{@code
  * try (RingletClient client = RingletClient.builder().seeds("127.0.0.1:7400").build()) {
@@ -84,9 +84,9 @@ public final class RingletClient implements AutoCloseable {
   }
 
   /**
-   * Closes. New calls are refused with {@link ClientClosedException}; calls under way get {@code drain} to
-   * end, and those that do not end in it fail with {@link ClientClosedException}. Idempotent; any thread,
-   * also a resolver.
+   * Closes. New calls are refused with {@link ClientClosedException}; calls under way get {@code
+   * drain} to end, and those that do not end in it fail with {@link ClientClosedException}.
+   * Idempotent; any thread, also a resolver.
    *
    * @param drain 0 or more, at most 1 h
    */
@@ -107,8 +107,10 @@ public final class RingletClient implements AutoCloseable {
   /** Settings for a new client. For one thread at a time. */
   public static final class Builder {
     private final Map<String, String> options = new LinkedHashMap<>();
-    // As CompletableFuture does: a common pool of one thread would let one slow resolver hold up the rest.
-    private Executor executor = ForkJoinPool.getCommonPoolParallelism() > 1 ? ForkJoinPool.commonPool()
+    // As CompletableFuture does: a common pool of one thread would let one slow resolver hold up
+    // the rest.
+    private Executor executor = ForkJoinPool.getCommonPoolParallelism() > 1
+        ? ForkJoinPool.commonPool()
         : Builder::onNewThread;
     private String name = "client-" + NAMES.incrementAndGet();
     private boolean closeOnShutdown;
@@ -143,12 +145,13 @@ public final class RingletClient implements AutoCloseable {
      * @return this
      */
     public Builder timeout(Duration timeout) {
-      return option("client.timeout_ms", Integer.toString(CallSettings.milliseconds(timeout, "timeout")));
+      return option(
+          "client.timeout_ms", Integer.toString(CallSettings.milliseconds(timeout, "timeout")));
     }
 
     /**
-     * Any option of the configuration file, by its name there, for example {@code client.coordination}.
-     * Checked by {@link #build}.
+     * Any option of the configuration file, by its name there, for example {@code
+     * client.coordination}. Checked by {@link #build}.
      *
      * @param option the name
      * @param value its value as text
@@ -162,10 +165,12 @@ public final class RingletClient implements AutoCloseable {
     }
 
     /**
-     * Where the codecs, resolvers and functions of asynchronous calls run and futures are completed. Not shut
-     * down by the client; once it refuses work, the common pool takes its place.
+     * Where the codecs, resolvers and functions of asynchronous calls run and futures are
+     * completed. Not shut down by the client; once it refuses work, the common pool takes its
+     * place.
      *
-     * @param executor default: {@link ForkJoinPool#commonPool()}, or a thread each where that pool has one only
+     * @param executor default: {@link ForkJoinPool#commonPool()}, or a thread each where that pool
+     *     has one only
      * @return this
      */
     public Builder executor(Executor executor) {
@@ -185,8 +190,8 @@ public final class RingletClient implements AutoCloseable {
     }
 
     /**
-     * Whether a shutdown hook closes the client, which keeps it in memory until then. Without one nothing is
-     * lost but the answers.
+     * Whether a shutdown hook closes the client, which keeps it in memory until then. Without one
+     * nothing is lost but the answers.
      *
      * @param closeOnShutdown default: false
      * @return this
@@ -197,7 +202,8 @@ public final class RingletClient implements AutoCloseable {
     }
 
     /**
-     * Opens the client. Does not wait for a connection: an unreachable cluster shows in the first call.
+     * Opens the client. Does not wait for a connection: an unreachable cluster shows in the first
+     * call.
      *
      * @return a client, to be closed
      * @throws OptionException an option has an unknown name

@@ -1,10 +1,12 @@
 package io.ringlet;
 
 /**
- * What every failure of Ringlet is. Unchecked; the subclasses are the categories: {@link TransientException}
- * (try again), {@link UsageException} (the caller's mistake), {@link DataException} (the data),
- * {@link UpdateExhaustedException}, {@link InternalException} and others. An exception of the application's
- * own resolver or function is never wrapped in one of these: it leaves as the same object.
+ * What every failure of Ringlet is. Unchecked; the subclasses are the categories: {@link
+ * TransientException} (try again), {@link UsageException} (the caller's mistake), {@link
+ * DataException} (the data),
+ * {@link UpdateExhaustedException}, {@link InternalException} and others. An exception of the
+ * application's own resolver or function is never wrapped in one of these: it leaves as the same
+ * object.
  */
 public class RingletException extends RuntimeException {
   private static final long serialVersionUID = 1L;

@@ -5,7 +5,8 @@ import java.util.Arrays;
 import java.util.HexFormat;
 
 /**
- * One of the versions of a key that no other version replaces (paper, section 4.4). Immutable, if the value is.
+ * One of the versions of a key that no other version replaces (paper, section 4.4). Immutable, if
+ * the value is.
  *
  * @param <T> the type of values
  */
@@ -43,8 +44,9 @@ public final class Sibling<T> {
   }
 
   /**
-   * When it was written, by the wall clock of the node that took the write, to the millisecond. Clocks
-   * differ between nodes: good for showing, and for {@link Resolvers#lastWrite()} where that will do.
+   * When it was written, by the wall clock of the node that took the write, to the millisecond.
+   * Clocks differ between nodes: good for showing, and for {@link Resolvers#lastWrite()} where
+   * that will do.
    *
    * @return the time
    */

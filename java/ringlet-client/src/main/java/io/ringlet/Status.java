@@ -1,8 +1,8 @@
 package io.ringlet;
 
 /**
- * The codes of {@link RingletException#status()}, as in the C header. Not an enum: a newer library may know
- * more codes, which then belong to the category {@code status / 100}.
+ * The codes of {@link RingletException#status()}, as in the C header. Not an enum: a newer library
+ * may know more codes, which then belong to the category {@code status / 100}.
  */
 public final class Status {
   /** A wrong argument. */
@@ -35,7 +35,9 @@ public final class Status {
   public static final int CANCELLED = 205;
   /** The key has more siblings than its limit. */
   public static final int TOO_MANY_SIBLINGS = 301;
-  /** Data that fail their checks: a value the codec refuses, a missing key, an unresolved conflict. */
+  /**
+   * Data that fail their checks: a value the codec refuses, a missing key, an unresolved conflict.
+   */
   public static final int CORRUPT = 302;
   /** A merge failed. */
   public static final int MERGE_FAILED = 401;

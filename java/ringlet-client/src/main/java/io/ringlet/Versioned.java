@@ -4,9 +4,9 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * What a key holds: no value, one, or several siblings that wait for a decision (paper, section 4.4); and the
- * context that a write gives back to replace exactly these. Immutable, if the values are; it holds no native
- * memory.
+ * What a key holds: no value, one, or several siblings that wait for a decision (paper, section
+ * 4.4); and the context that a write gives back to replace exactly these. Immutable, if the values
+ * are; it holds no native memory.
  *
  * @param <T> the type of values
  */
@@ -86,8 +86,9 @@ public final class Versioned<T> {
   }
 
   /**
-   * One value, of the resolver if there is a conflict. Writes nothing: {@link Bucket#update} does. The
-   * resolver runs on this thread, and what it throws, checked exceptions too, leaves as the same object.
+   * One value, of the resolver if there is a conflict. Writes nothing: {@link Bucket#update} does.
+   * The resolver runs on this thread, and what it throws, checked exceptions too, leaves as the
+   * same object.
    *
    * @param resolver asked if there are two siblings or more
    * @return the value; null if the resolver says that the key is to be deleted
@@ -116,6 +117,7 @@ public final class Versioned<T> {
 
   @Override
   public String toString() {
-    return "Versioned[" + key + ", " + siblings.size() + (siblings.size() == 1 ? " sibling]" : " siblings]");
+    return "Versioned[" + key + ", " + siblings.size()
+        + (siblings.size() == 1 ? " sibling]" : " siblings]");
   }
 }

@@ -8,12 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.ringlet.internal.RingletNative;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -65,7 +67,9 @@ class BucketTest {
     assertEquals("text/plain", read.siblings().get(0).contentType());
     assertEquals(24, read.siblings().get(0).dot().length);
     assertFalse(read.siblings().get(0).deleted());
-    assertTrue(Math.abs(read.siblings().get(0).writtenAt().toEpochMilli() - System.currentTimeMillis()) < 60_000);
+    assertTrue(
+        Math.abs(read.siblings().get(
+            0).writtenAt().toEpochMilli() - System.currentTimeMillis()) < 60_000);
     assertTrue(read.explain().startsWith("{"), read.explain());
   }
 
@@ -97,14 +101,16 @@ class BucketTest {
     ConflictException e = assertThrows(ConflictException.class, both::value);
     assertSame(both, e.versioned());
     assertEquals("milk+tea", both.resolved(TestCluster.joined()));
-    assertEquals("milk+tea", bucket.put(KEY, both.resolved(TestCluster.joined()), both.context()).value());
+    assertEquals(
+        "milk+tea", bucket.put(KEY, both.resolved(TestCluster.joined()), both.context()).value());
     assertEquals("milk+tea", bucket.getAsync(KEY).get(5, TimeUnit.SECONDS).value());
   }
 
   @Test
   void updateResolvesChangesAndWrites() {
     TestCluster.conflict(bucket, KEY);
-    Versioned<String> after = bucket.withResolver(TestCluster.joined()).update(KEY, old -> old + "!");
+    Versioned<String> after =
+        bucket.withResolver(TestCluster.joined()).update(KEY, old -> old + "!");
     assertEquals("milk+tea!", after.value());
     assertEquals("milk+tea!", bucket.get(KEY).value());
   }
@@ -134,7 +140,8 @@ class BucketTest {
   @Test
   void updateOfAConflictWithoutResolverSaysSo() {
     TestCluster.conflict(bucket, KEY);
-    ConflictException e = assertThrows(ConflictException.class, () -> bucket.update(KEY, old -> "lost"));
+    ConflictException e =
+        assertThrows(ConflictException.class, () -> bucket.update(KEY, old -> "lost"));
     assertEquals(2, e.versioned().siblings().size());
     assertEquals(Set.of("milk", "tea"), TestCluster.values(bucket.get(KEY)));
   }
@@ -174,11 +181,13 @@ class BucketTest {
     assertSame(later, assertThrows(IOException.class, () -> bucket.get(KEY).resolved(s -> {
       throw later;
     })));
-    ExecutionException async = assertThrows(ExecutionException.class, () -> bucket.withResolver(s -> {
+    ExecutionException async =
+        assertThrows(ExecutionException.class, () -> bucket.withResolver(s -> {
       throw checked;
     }).updateAsync(KEY, old -> old).get(5, TimeUnit.SECONDS));
     assertSame(checked, async.getCause());
-    assertEquals(Set.of("milk", "tea"), TestCluster.values(bucket.get(KEY)), "the next call is clean");
+    assertEquals(
+        Set.of("milk", "tea"), TestCluster.values(bucket.get(KEY)), "the next call is clean");
   }
 
   private static String overflow(String old) {
@@ -188,7 +197,8 @@ class BucketTest {
   @Test
   void asynchronousCallsRunOnTheGivenExecutor() throws Exception {
     ExecutorService one = Executors.newSingleThreadExecutor(task -> new Thread(task, "mine"));
-    try (RingletClient mine = RingletClient.builder().seeds(TestCluster.SHARED.seeds()).executor(one).build()) {
+    try (RingletClient mine =
+        RingletClient.builder().seeds(TestCluster.SHARED.seeds()).executor(one).build()) {
       Bucket<String> here = mine.bucket(bucket.name(), Codec.TEXT);
       List<String> names = new ArrayList<>();
       here.updateAsync(KEY, old -> {
@@ -199,7 +209,9 @@ class BucketTest {
       assertEquals("yes", bucket.get(KEY).value());
       assertEquals("mine", names.get(0));
       one.shutdown();
-      assertEquals("yes", here.getAsync(KEY).get(5, TimeUnit.SECONDS).value(), "the common pool takes its place");
+      assertEquals(
+          "yes", here.getAsync(KEY).get(5, TimeUnit.SECONDS).value(),
+              "the common pool takes its place");
     } finally {
       one.shutdownNow();
     }
@@ -238,7 +250,8 @@ class BucketTest {
   void aValueThatTheCodecRefusesKeepsItsBytes() {
     client.bucket(bucket.name(), Codec.RAW).put(KEY, new byte[] {1, 2});
     DecodeException type = assertThrows(DecodeException.class, () -> bucket.get(KEY));
-    assertTrue(type.getMessage().contains("wanted content type text/plain, got application/octet-stream"),
+    assertTrue(
+        type.getMessage().contains("wanted content type text/plain, got application/octet-stream"),
         type.getMessage());
     assertArrayEquals(new byte[] {1, 2}, type.raw());
     Codec<String> throwing = new Codec<>() {
@@ -259,8 +272,12 @@ class BucketTest {
       }
     };
     Bucket<String> strict = client.bucket(bucket.name(), throwing);
-    assertEquals("refused", assertThrows(DecodeException.class, () -> strict.get(KEY)).getCause().getMessage());
-    assertTrue(assertThrows(UsageException.class, () -> strict.put(KEY, "x")).getMessage().contains("got null"));
+    assertEquals(
+        "refused",
+            assertThrows(DecodeException.class, () -> strict.get(KEY)).getCause().getMessage());
+    assertTrue(
+        assertThrows(UsageException.class, () ->
+            strict.put(KEY, "x")).getMessage().contains("got null"));
   }
 
   @Test
@@ -314,13 +331,16 @@ class BucketTest {
     assertEquals(Context.Order.BEFORE, Context.NONE.compare(first));
     Context otherKey = bucket.put(Key.of("bob"), "x").context();
     assertEquals(Context.Order.CONCURRENT, first.compare(otherKey));
-    assertThrows(InvalidContextException.class, () -> bucket.put(KEY, "3", otherKey));
+    String refused = assertThrows(InvalidContextException.class,
+        () -> bucket.put(KEY, "3", otherKey)).getMessage();
+    assertTrue(refused.contains("alice"), refused);
     byte[] damaged = second.bytes();
     damaged[damaged.length / 2] ^= 1;
     Context broken = new Context(damaged);
     assertThrows(InvalidContextException.class, () -> bucket.put(KEY, "3", broken));
     assertThrows(InvalidContextException.class, () -> bucket.delete(KEY, broken));
-    assertThrows(InvalidContextException.class, () -> second.compare(new Context(new byte[] {1, 2})));
+    assertThrows(InvalidContextException.class, () ->
+        second.compare(new Context(new byte[] {1, 2})));
     assertEquals("2", bucket.get(KEY).value(), "nothing was written");
 
     byte[] bytes = first.bytes();
@@ -345,5 +365,26 @@ class BucketTest {
     assertEquals("x", bucket.withR(3).get(KEY).value());
     RingletException e = assertThrows(RingletException.class, () -> bucket.withR(200).get(KEY));
     assertNotNull(e.getMessage());
+  }
+
+  @Test
+  void everyNativeHandleIsReleased() throws Exception {
+    byte[] live = "debug.live_handles".getBytes(StandardCharsets.UTF_8);
+    bucket.put(KEY, "warm");
+    int before = RingletNative.has(live);
+    assertTrue(before > 0);
+    for (int i = 0; i < 100; i++) {
+      bucket.withResolver(TestCluster.joined()).update(KEY, old -> "x");
+      assertThrows(IllegalStateException.class, () -> bucket.update(KEY, old -> {
+        throw new IllegalStateException();
+      }));
+      assertThrows(InvalidContextException.class,
+          () -> bucket.put(KEY, "y", new Context(new byte[] {1})));
+      bucket.getAsync(KEY).get(5, TimeUnit.SECONDS);
+    }
+    for (int i = 0; i < 100 && RingletNative.has(live) > before; i++) {
+      Thread.sleep(10);
+    }
+    assertEquals(before, RingletNative.has(live));
   }
 }

@@ -39,14 +39,16 @@ class ClientTest {
     assertTrue(inside.await(5, TimeUnit.SECONDS));
     client.close();
     for (CompletableFuture<Versioned<String>> future : held) {
-      ExecutionException e = assertThrows(ExecutionException.class, () -> future.get(5, TimeUnit.SECONDS));
+      ExecutionException e =
+          assertThrows(ExecutionException.class, () -> future.get(5, TimeUnit.SECONDS));
       assertInstanceOf(ClientClosedException.class, e.getCause());
     }
     leave.countDown();
     client.close();
     client.close(Duration.ofSeconds(1));
     assertThrows(ClientClosedException.class, () -> bucket.get(KEY));
-    ExecutionException later = assertThrows(ExecutionException.class, () -> bucket.getAsync(KEY).get());
+    ExecutionException later =
+        assertThrows(ExecutionException.class, () -> bucket.getAsync(KEY).get());
     assertInstanceOf(ClientClosedException.class, later.getCause());
     assertFalse(bucket.getAll(List.of(KEY)).get(KEY).isSuccess());
   }
@@ -102,7 +104,9 @@ class ClientTest {
   @Test
   void anInterruptCancelsAndKeepsTheFlag() throws Exception {
     try (LocalCluster cluster = LocalCluster.start(1);
-        RingletClient client = RingletClient.builder().seeds(cluster.seeds()).timeout(Duration.ofSeconds(20)).build()) {
+        RingletClient client =
+            RingletClient.builder().seeds(cluster.seeds()).timeout(
+                Duration.ofSeconds(20)).build()) {
       Bucket<String> bucket = client.bucket("b", Codec.TEXT);
       bucket.put(KEY, "x");
       AtomicReference<Throwable> thrown = new AtomicReference<>();
@@ -123,7 +127,8 @@ class ClientTest {
       thread.join(5000);
       assertTrue(System.nanoTime() - before < TimeUnit.SECONDS.toNanos(2));
       assertTrue(flag.get());
-      InterruptedRingletException e = assertInstanceOf(InterruptedRingletException.class, thrown.get());
+      InterruptedRingletException e =
+          assertInstanceOf(InterruptedRingletException.class, thrown.get());
       assertFalse(e.maybeApplied());
       assertEquals(Status.CANCELLED, e.status());
     }
@@ -140,8 +145,10 @@ class ClientTest {
       });
       assertTrue(future.cancel(true));
       leave.countDown();
-      assertThrows(ExecutionException.class, () -> bucket.getAsync(KEY).orTimeout(0, TimeUnit.NANOSECONDS)
-          .thenCompose(v -> new CompletableFuture<String>().orTimeout(1, TimeUnit.MILLISECONDS)).get());
+      assertThrows(ExecutionException.class, () ->
+          bucket.getAsync(KEY).orTimeout(0, TimeUnit.NANOSECONDS)
+          .thenCompose(v ->
+              new CompletableFuture<String>().orTimeout(1, TimeUnit.MILLISECONDS)).get());
       assertEquals("y", bucket.withResolver(TestCluster.joined()).update(KEY, old -> "y").value());
     }
   }
@@ -149,7 +156,8 @@ class ClientTest {
   @Test
   void oneOfThreeNodesMayDie() {
     try (LocalCluster cluster = LocalCluster.start(3);
-        RingletClient client = RingletClient.builder().seeds(cluster.seeds()).timeout(Duration.ofSeconds(5)).build()) {
+        RingletClient client =
+            RingletClient.builder().seeds(cluster.seeds()).timeout(Duration.ofSeconds(5)).build()) {
       Bucket<String> bucket = client.bucket("b", Codec.TEXT);
       assertEquals(3, cluster.size());
       bucket.put(KEY, "before");
@@ -168,7 +176,8 @@ class ClientTest {
 
   @Test
   void anUnreachableClusterIsATransientFailure() {
-    try (RingletClient client = RingletClient.builder().seeds("127.0.0.1:1").timeout(Duration.ofMillis(300)).build()) {
+    try (RingletClient client =
+        RingletClient.builder().seeds("127.0.0.1:1").timeout(Duration.ofMillis(300)).build()) {
       TransientException e = assertThrows(TransientException.class,
           () -> client.bucket("b", Codec.TEXT).get(KEY));
       assertTrue(e.retryable());
@@ -187,7 +196,8 @@ class ClientTest {
   }
 
   private static boolean running(String name) {
-    return Thread.getAllStackTraces().keySet().stream().anyMatch(thread -> thread.getName().equals(name));
+    return Thread.getAllStackTraces().keySet().stream().anyMatch(thread ->
+        thread.getName().equals(name));
   }
 
   private static void await(CountDownLatch latch) {
@@ -217,8 +227,11 @@ class ClientTest {
     usage("nodes: wanted 1 to 64, got 0", () -> LocalCluster.start(0));
     usage("timeout: wanted more than 0", () -> RingletClient.builder().timeout(Duration.ZERO));
     usage("without NUL", () -> RingletClient.builder().option("client.seeds", "a\0b").build());
-    assertThrows(OptionException.class, () -> LocalCluster.start(1, Map.of("cluster.nn", "3")));
-    assertThrows(UsageException.class, () -> RingletClient.builder().option("client.timeout_ms", "soon").build());
+    String unknown = assertThrows(OptionException.class,
+        () -> LocalCluster.start(1, Map.of("cluster.nn", "3"))).getMessage();
+    assertTrue(unknown.contains("cluster.nn"), unknown);
+    assertThrows(UsageException.class, () ->
+        RingletClient.builder().option("client.timeout_ms", "soon").build());
     assertThrows(UsageException.class, () -> RingletClient.builder().build());
     try (RingletClient client = TestCluster.client()) {
       named("drain", () -> client.close(null));

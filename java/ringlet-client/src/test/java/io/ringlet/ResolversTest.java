@@ -11,7 +11,8 @@ import org.junit.jupiter.api.Test;
 
 class ResolversTest {
   private static <T> Sibling<T> sibling(T value, long ms, int dot) {
-    return new Sibling<>(value, "", Instant.ofEpochMilli(ms), new byte[] {(byte) dot}, value == null);
+    return new Sibling<>(
+        value, "", Instant.ofEpochMilli(ms), new byte[] {(byte) dot}, value == null);
   }
 
   @Test
@@ -35,7 +36,8 @@ class ResolversTest {
 
   @Test
   void aCounterTakesTheLargerCountOfEachWriter() throws Exception {
-    Map<String, Long> all = Resolvers.counter().resolve(List.of(sibling(Map.of("a", 2L, "b", 1L), 1, 1),
+    Map<String, Long> all =
+        Resolvers.counter().resolve(List.of(sibling(Map.of("a", 2L, "b", 1L), 1, 1),
         sibling(Map.of("a", 1L, "c", 5L), 2, 2), sibling((Map<String, Long>) null, 3, 3)));
     assertEquals(Map.of("a", 2L, "b", 1L, "c", 5L), all);
     assertEquals(8, Resolvers.sum(all));

@@ -5,7 +5,9 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** One cluster of three nodes for all tests that kill nothing, and buckets of their own for each. */
+/**
+ * One cluster of three nodes for all tests that kill nothing, and buckets of their own for each.
+ */
 final class TestCluster {
   static final LocalCluster SHARED = LocalCluster.start(3);
   private static final AtomicInteger BUCKETS = new AtomicInteger();

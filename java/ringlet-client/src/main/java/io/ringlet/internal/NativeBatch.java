@@ -2,7 +2,9 @@ package io.ringlet.internal;
 
 import java.nio.ByteBuffer;
 
-/** The handwritten natives (bindings/java/jni_support.cpp), registered when the library is loaded. */
+/**
+ * The handwritten natives (bindings/java/jni_support.cpp), registered when the library is loaded.
+ */
 public final class NativeBatch {
   /** Numbers of an event in the array of {@link #drain}. */
   public static final int FIELDS = 7;
@@ -10,8 +12,8 @@ public final class NativeBatch {
   private NativeBatch() {}
 
   /**
-   * Waits for events of a queue and writes them to {@code out}: kind, status, tag, request, reply, error,
-   * merge. The handles among them are then the caller's.
+   * Waits for events of a queue and writes them to {@code out}: kind, status, tag, request, reply,
+   * error, merge. The handles among them are then the caller's.
    *
    * @param timeoutMs -1: for ever; 0: no wait
    * @return how many events; 0: none in time, or woken

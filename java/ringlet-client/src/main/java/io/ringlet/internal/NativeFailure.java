@@ -2,7 +2,10 @@ package io.ringlet.internal;
 
 import java.nio.charset.StandardCharsets;
 
-/** A failed call of the C library, as the JNI code throws it; {@code io.ringlet} gives it its public type. */
+/**
+ * A failed call of the C library, as the JNI code throws it; {@code io.ringlet} gives it its
+ * public type.
+ */
 public final class NativeFailure extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
@@ -12,7 +15,8 @@ public final class NativeFailure extends RuntimeException {
   private final String details;
 
   /** Called from JNI. The arrays are UTF-8. */
-  NativeFailure(int status, boolean retryable, boolean maybeApplied, byte[] message, byte[] details) {
+  NativeFailure(
+      int status, boolean retryable, boolean maybeApplied, byte[] message, byte[] details) {
     super(new String(message, StandardCharsets.UTF_8));
     this.status = status;
     this.retryable = retryable;

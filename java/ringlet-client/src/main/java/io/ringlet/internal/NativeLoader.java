@@ -21,17 +21,18 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * Finds and loads libringlet_jni.so, once a class loader. First {@code -Dringlet.native.path} (a file, or a
- * directory that has it); without that property the jar's own, unpacked to a private directory named by
- * its SHA-256 under {@code -Dringlet.native.dir} or the temporary directory. A failure is remembered and
- * thrown again, with every path that was tried.
+ * Finds and loads libringlet_jni.so, once a class loader. First {@code -Dringlet.native.path} (a
+ * file, or a directory that has it); without that property the jar's own, unpacked to a private
+ * directory named by its SHA-256 under {@code -Dringlet.native.dir} or the temporary directory. A
+ * failure is remembered and thrown again, with every path that was tried.
  */
 public final class NativeLoader {
   /** The C header's RINGLET_ABI_MAJOR that this code was written for. */
   private static final int ABI_MAJOR = 1;
 
   private static final String FILE = "libringlet_jni.so";
-  private static final Set<PosixFilePermission> PRIVATE = PosixFilePermissions.fromString("rwx------");
+  private static final Set<PosixFilePermission> PRIVATE =
+      PosixFilePermissions.fromString("rwx------");
 
   private static boolean loaded;
   private static String failure;
@@ -90,18 +91,23 @@ public final class NativeLoader {
 
   private static void checkAbi(int abi) throws IOException {
     if (abi >>> 16 != ABI_MAJOR) {
-      throw new IOException("wanted ABI " + ABI_MAJOR + ".x, got " + (abi >>> 16) + "." + (abi & 0xffff));
+      throw new IOException("wanted ABI " + ABI_MAJOR + ".x, got " + (abi >>> 16) + "."
+          + (abi & 0xffff));
     }
   }
 
   static String message(Throwable e, List<String> tried) {
-    StringBuilder text = new StringBuilder("cannot load " + FILE + ": " + e.getMessage() + "; tried:");
+    StringBuilder text =
+        new StringBuilder("cannot load " + FILE + ": " + e.getMessage() + "; tried:");
     tried.forEach(path -> text.append("\n  ").append(path));
     String reason = String.valueOf(e.getMessage());
     if (reason.contains("already loaded in another classloader")) {
-      text.append("\nRinglet is on the class path of two class loaders: put it in one that both share.");
-    } else if (reason.contains("failed to map segment") || reason.contains("Operation not permitted")) {
-      text.append("\nThe directory may be mounted noexec: give another by -Dringlet.native.dir=DIR.");
+      text.append(
+          "\nRinglet is on the class path of two class loaders: put it in one that both share.");
+    } else if (reason.contains("failed to map segment")
+        || reason.contains("Operation not permitted")) {
+      text.append(
+          "\nThe directory may be mounted noexec: give another by -Dringlet.native.dir=DIR.");
     } else {
       text.append("\nGive the library's path by -Dringlet.native.path=FILE.");
     }
@@ -114,7 +120,8 @@ public final class NativeLoader {
     if (arch.equals("amd64")) {
       arch = "x86_64";
     }
-    return (os.startsWith("linux") ? "linux" : os.replace(' ', '_')) + "-" + arch + (isMusl() ? "-musl" : "");
+    return (os.startsWith("linux") ? "linux" : os.replace(' ', '_')) + "-" + arch
+        + (isMusl() ? "-musl" : "");
   }
 
   private static boolean isMusl() {
@@ -125,7 +132,8 @@ public final class NativeLoader {
     }
   }
 
-  private static Path unpack(byte[] content, Path base, List<String> tried, String from) throws IOException {
+  private static Path unpack(byte[] content, Path base, List<String> tried, String from)
+      throws IOException {
     String name = "ringlet-" + System.getProperty("user.name", "") + "-" + sha256(content);
     Path directory = base.resolve(name.replace('/', '_'));
     Path file = directory.resolve(FILE);
@@ -133,7 +141,9 @@ public final class NativeLoader {
     try {
       Files.createDirectories(base);
       if (!Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS)) {
-        Path fresh = Files.createTempDirectory(base, "ringlet-", PosixFilePermissions.asFileAttribute(PRIVATE));
+        Path fresh =
+            Files.createTempDirectory(
+                base, "ringlet-", PosixFilePermissions.asFileAttribute(PRIVATE));
         Files.write(fresh.resolve(FILE), content);
         try {
           Files.move(fresh, directory, StandardCopyOption.ATOMIC_MOVE);
@@ -152,7 +162,8 @@ public final class NativeLoader {
       }
       if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
           || !Arrays.equals(Files.readAllBytes(file), content)) {
-        throw new IOException(file + " is damaged: wanted SHA-256 " + sha256(content) + "; delete it");
+        throw new IOException(file + " is damaged: wanted SHA-256 " + sha256(content)
+            + "; delete it");
       }
       return file;
     } catch (UnsupportedOperationException e) {

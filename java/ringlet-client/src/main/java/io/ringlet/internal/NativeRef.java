@@ -4,8 +4,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 
 /**
- * The only owner of a native pointer. A call in progress counts as a user; {@link #close} refuses new
- * users, and whoever leaves last frees the pointer. So close, use, and close again may race.
+ * The only owner of a native pointer. A call in progress counts as a user; {@link #close} refuses
+ * new users, and whoever leaves last frees the pointer. So close, use, and close again may race.
  */
 public final class NativeRef {
   private static final long CLOSED = 1L << 62;

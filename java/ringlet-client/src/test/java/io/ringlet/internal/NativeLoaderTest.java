@@ -23,23 +23,29 @@ class NativeLoaderTest {
         () -> NativeLoader.find(directory.toString(), "", tried));
     String message = NativeLoader.message(e, tried);
     assertTrue(message.contains("cannot load libringlet_jni.so: no such file"), message);
-    assertTrue(message.contains(directory + "/libringlet_jni.so (from -Dringlet.native.path)"), message);
+    assertTrue(
+        message.contains(directory + "/libringlet_jni.so (from -Dringlet.native.path)"), message);
     assertTrue(message.contains("-Dringlet.native.path=FILE"), message);
   }
 
   @Test
-  void theJarsLibraryGoesToAPrivateDirectoryAndADamagedCopyIsRefused(@TempDir Path base) throws Exception {
+  void theJarsLibraryGoesToAPrivateDirectoryAndADamagedCopyIsRefused(@TempDir Path base)
+      throws Exception {
     NativeLoader.find("", base.toString(), new ArrayList<>());
     Path directory;
     try (Stream<Path> entries = Files.list(base)) {
       directory = entries.findFirst().orElseThrow();
     }
-    assertTrue(directory.getFileName().toString().matches("ringlet-.*-[0-9a-f]{64}"), directory.toString());
-    assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(directory)));
+    assertTrue(
+        directory.getFileName().toString().matches("ringlet-.*-[0-9a-f]{64}"),
+            directory.toString());
+    assertEquals(
+        "rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(directory)));
     Path library = directory.resolve("libringlet_jni.so");
     Files.write(library, new byte[] {1});
     List<String> tried = new ArrayList<>();
-    IOException e = assertThrows(IOException.class, () -> NativeLoader.find("", base.toString(), tried));
+    IOException e =
+        assertThrows(IOException.class, () -> NativeLoader.find("", base.toString(), tried));
     assertTrue(e.getMessage().contains("is damaged: wanted SHA-256"), e.getMessage());
     assertTrue(NativeLoader.message(e, tried).contains(library + " (from -Dringlet.native.dir)"));
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxrwxrwx"));
