@@ -40,6 +40,7 @@ struct ClientCore::Impl {
     std::uint32_t attempts = 0;
     std::uint64_t message = 0;     // under way: its number; 0 none
     NodeId asked;                  // whom
+    Instant asked_at;              // when
     Instant ask_again;             // silent until then: the next node
     std::vector<NodeId> tried;
     bool sent = false;             // a write left: it may exist
@@ -276,6 +277,7 @@ struct ClientCore::Impl {
     Call& call = calls.at(number);
     ++call.attempts;
     call.asked = node;
+    call.asked_at = now.instant;
     call.tried.push_back(node);
     call.message = number_for(Numbered::call, next_message++);
     by_message.emplace(call.message, number);
@@ -370,8 +372,14 @@ struct ClientCore::Impl {
     if (call.on_done) call.on_done(std::move(outcome));
   }
 
-  void time_out(std::uint64_t number) {
+  void time_out(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
+    // Refused, and asked once more a moment ago: the refusal is the reason, not this silence.
+    if (!call.last.is_ok() && call.message != 0 && now.instant - call.asked_at < health.patience(call.asked)) {
+      Status why = call.last;
+      why.set_maybe_applied(call.sent);
+      return finish(number, failure(std::move(why)));
+    }
     std::string message = std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
                           ": wanted an answer by its deadline, got none in " + std::to_string(call.attempts) +
                           (call.attempts == 1 ? " attempt" : " attempts");
@@ -443,7 +451,7 @@ struct ClientCore::Impl {
       // Our own coordinator has the same deadline and better words: it speaks first.
       if (it->second.deadline <= now.instant) {
         if (!coordinated.contains(number) || it->second.deadline + Duration::millis(5) <= now.instant) {
-          time_out(number);
+          time_out(number, now);
         }
         continue;
       }

@@ -118,6 +118,7 @@ class CartRun {
     world_.start_cluster(ring, options);
     for (HostId node = 0; node < settings_.nodes; ++node) {
       bad_since_.push_back(Instant{0});
+      silent_since_.push_back(Instant{0});
       world_.disk(node).on_hint_dropped = [this, node](BytesView row, BytesView record) {
         hint_dropped(node, row, record);
       };
@@ -231,14 +232,25 @@ class CartRun {
 
   // ---- availability ----
 
-  void bad_now(HostId node) { bad_since_[node] = world_.now(); }
-  bool bad(HostId node) {
-    return !world_.up(node) || world_.paused(node) || world_.disk(node).full() || in_trouble_.contains(node);
+  void bad_now(HostId node) { bad_since_[node] = silent_since_[node] = world_.now(); }
+  bool silent(HostId node) { return !world_.up(node) || world_.paused(node) || in_trouble_.contains(node); }
+  bool bad(HostId node) { return silent(node) || world_.disk(node).full(); }
+  // From then on every node answers, if only with a refusal.
+  bool all_speak_since(Instant from) {
+    for (HostId node = 0; node < settings_.nodes; ++node) {
+      if (silent(node) || silent_since_[node] >= from) return false;
+    }
+    return true;
   }
 
   void could_have(std::size_t client, Instant began, std::uint32_t wanted, const Status& status) {
     if (settings_.lossy() || settings_.network.slow > 0) return;  // then luck has a part in it
     wanted = std::min<std::uint32_t>(wanted, world_.ring()->effective_replicas());
+    if (status.code() == Code::timeout && all_speak_since(began - Duration::seconds(2)) &&
+        began - Duration::seconds(2) >= last_cut_of_[client]) {
+      checkers_.fail("a refusal taken for silence", "c" + std::to_string(client) + " was told \"" + status.to_string() +
+                                                        "\" while every node answered");
+    }
     Instant from = began - Duration::seconds(2);
     std::vector<HostId> good;
     for (HostId node = 0; node < settings_.nodes; ++node) {
@@ -329,10 +341,10 @@ class CartRun {
   }
 
   void fill(HostId node, Duration time) {
-    bad_now(node);
+    bad_since_[node] = world_.now();
     world_.disk(node).set_full(true);
     world_.after(time, [this, node] {
-      bad_now(node);
+      bad_since_[node] = world_.now();
       world_.disk(node).set_full(false);
     });
   }
@@ -446,7 +458,7 @@ class CartRun {
   RunReport report_;
   std::vector<HostId> clients_;
   std::vector<Key> carts_;
-  std::vector<Instant> bad_since_;
+  std::vector<Instant> bad_since_, silent_since_;
   std::set<HostId> in_trouble_, lost_disk_;
   std::map<std::size_t, Instant> last_cut_of_;
   std::uint64_t next_item_ = 1;
