@@ -1,114 +1,107 @@
 #include "storage/fault_engine.hpp"
 
+#include <array>
+#include <atomic>
+#include <mutex>
+
 namespace ringlet {
+namespace {
 
-class FaultTransaction final : public Transaction {
- public:
-  FaultTransaction(FaultEngine& engine, Transaction& inner) : engine_(engine), inner_(inner) {}
-
-  Result<std::optional<Bytes>> get(Table table, BytesView key) override {
-    if (!count(FaultOn::reads)) return failure_;
-    return inner_.get(table, key);
-  }
-  Status put(Table table, BytesView key, BytesView value) override {
-    if (!count(FaultOn::writes)) return failure_;
-    return inner_.put(table, key, value);
-  }
-  Status erase(Table table, BytesView key) override {
-    if (!count(FaultOn::writes)) return failure_;
-    return inner_.erase(table, key);
-  }
-  const Status& failure() const { return failure_; }
-
- private:
-  // After the first failure nothing works any more, as in a real transaction.
-  bool count(FaultOn on) {
-    if (failure_) failure_ = engine_.count(on);
-    return failure_.is_ok();
-  }
-
-  FaultEngine& engine_;
-  Transaction& inner_;
-  Status failure_;
+struct Fault {
+  std::uint64_t countdown = 0;  // 0: none
+  Status status;
+  bool once = true;
 };
 
-FaultEngine::FaultEngine(std::unique_ptr<StorageEngine> inner) : inner_(std::move(inner)) {}
+class Engine final : public FaultEngine {
+ public:
+  explicit Engine(std::unique_ptr<StorageEngine> under) : under_(std::move(under)) {}
 
-void FaultEngine::fail(Fault fault) {
-  RINGLET_ASSERT(!fault.status.is_ok());
-  RINGLET_ASSERT(fault.nth >= 1);
-  std::lock_guard lock(mutex_);
-  fault_ = std::move(fault);
-  fired_ = false;
-  for (auto& calls : calls_) calls = 0;
-}
+  void fail(FaultAt at, std::uint64_t nth, Status status, bool once) override {
+    std::lock_guard lock(mutex_);
+    faults_[static_cast<int>(at)] = {nth, std::move(status), once};
+  }
+  void heal() override {
+    std::lock_guard lock(mutex_);
+    faults_ = {};
+  }
+  void full(bool full) override { full_ = full; }
 
-void FaultEngine::heal() {
-  std::lock_guard lock(mutex_);
-  fault_.reset();
-  fired_ = false;
-  disk_full_ = false;
-  for (auto& calls : calls_) calls = 0;
-}
+  Result<std::optional<Bytes>> get(Table table, BytesView key) override {
+    if (Status met = meet(FaultAt::read); !met) return met;
+    return under_->get(table, key);
+  }
+  Result<Ticket> transact(Durability durability, const Body& body) override {
+    if (full_) return Status(Code::unavailable, "disk full: by order of the test");
+    return under_->transact(durability, [&](Transaction& inner) {
+      Faulty faulty(*this, inner);
+      Status done = body(faulty);
+      if (!faulty.met) return faulty.met;  // even when the body made nothing of it
+      if (!done) return done;
+      return meet(FaultAt::commit);
+    });
+  }
+  Status scan(Table table, BytesView from, BytesView to, const Visitor& visit) override {
+    if (Status met = meet(FaultAt::read); !met) return met;
+    return under_->scan(table, from, to, visit);
+  }
+  Ticket durable_up_to() const override { return under_->durable_up_to(); }
+  void set_durable_listener(std::function<void(Ticket)> listener) override {
+    under_->set_durable_listener(std::move(listener));
+  }
+  Status flush() override { return under_->flush(); }
+  bool history_intact() const override { return under_->history_intact(); }
+  EngineStats stats() const override { return under_->stats(); }
+  const char* name() const override { return under_->name(); }
+  Status close() override { return under_->close(); }
 
-void FaultEngine::set_disk_full(bool full) {
-  std::lock_guard lock(mutex_);
-  disk_full_ = full;
-}
-
-bool FaultEngine::fired() const {
-  std::lock_guard lock(mutex_);
-  return fired_;
-}
-
-std::uint64_t FaultEngine::calls(FaultOn on) const {
-  std::lock_guard lock(mutex_);
-  return calls_[static_cast<int>(on)];
-}
-
-Status FaultEngine::count(FaultOn on) {
-  std::lock_guard lock(mutex_);
-  ++calls_[static_cast<int>(on)];
-  ++calls_[static_cast<int>(FaultOn::all)];
-  if (fault_ && (fault_->on == on || fault_->on == FaultOn::all)) {
-    const std::uint64_t call = calls_[static_cast<int>(fault_->on)];
-    if (call == fault_->nth || (fault_->from_then_on && call > fault_->nth)) {
-      fired_ = true;
-      return fault_->status;
+ private:
+  class Faulty final : public Transaction {
+   public:
+    Faulty(Engine& engine, Transaction& inner) : engine_(engine), inner_(inner) {}
+    Result<std::optional<Bytes>> get(Table table, BytesView key) override {
+      if (met) met = engine_.meet(FaultAt::read);
+      if (!met) return met;
+      return inner_.get(table, key);
     }
+    Status put(Table table, BytesView key, BytesView value) override {
+      if (met) met = engine_.meet(FaultAt::write);
+      return met ? inner_.put(table, key, value) : met;
+    }
+    Status erase(Table table, BytesView key) override {
+      if (met) met = engine_.meet(FaultAt::write);
+      return met ? inner_.erase(table, key) : met;
+    }
+    Status met;
+
+   private:
+    Engine& engine_;
+    Transaction& inner_;
+  };
+
+  Status meet(FaultAt at) {
+    std::lock_guard lock(mutex_);
+    Fault& fault = faults_[static_cast<int>(at)];
+    if (fault.countdown == 0) return Status::ok();
+    if (fault.countdown > 1) {
+      --fault.countdown;
+      return Status::ok();
+    }
+    Status status = fault.status;
+    if (fault.once) fault = {};
+    return status;
   }
-  if (disk_full_ && on == FaultOn::writes) {
-    return Status(Code::unavailable, "disk full: simulated");
-  }
-  return Status::ok();
-}
 
-Result<std::optional<Bytes>> FaultEngine::get(Table table, BytesView key) {
-  if (Status struck = count(FaultOn::reads); !struck) return struck;
-  return inner_->get(table, key);
-}
+  const std::unique_ptr<StorageEngine> under_;
+  std::mutex mutex_;  // guards faults_
+  std::array<Fault, 3> faults_;
+  std::atomic<bool> full_{false};
+};
 
-Result<StorageEngine::Ticket> FaultEngine::transact(Durability durability, const Body& body) {
-  return inner_->transact(durability, [&](Transaction& inner) {
-    FaultTransaction transaction(*this, inner);
-    Status done = body(transaction);
-    if (!transaction.failure()) return transaction.failure();
-    return done ? count(FaultOn::commits) : done;
-  });
-}
+}  // namespace
 
-Status FaultEngine::scan(Table table, BytesView from, BytesView to, const Visitor& visit) {
-  if (Status struck = count(FaultOn::reads); !struck) return struck;
-  return inner_->scan(table, from, to, visit);
-}
-
-void FaultEngine::set_durable_listener(std::function<void(Ticket)> listener) {
-  inner_->set_durable_listener(std::move(listener));
-}
-
-Status FaultEngine::flush() {
-  if (Status struck = count(FaultOn::flushes); !struck) return struck;
-  return inner_->flush();
+std::unique_ptr<FaultEngine> make_fault_engine(std::unique_ptr<StorageEngine> under) {
+  return std::make_unique<Engine>(std::move(under));
 }
 
 }  // namespace ringlet
