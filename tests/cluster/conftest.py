@@ -1,4 +1,6 @@
 """Real processes on free ports of 127.0.0.1. Binaries: RINGLET_BIN, else build/dev/bin."""
+
+import json
 import os
 import pathlib
 import signal
@@ -9,7 +11,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("RINGLET_BIN", ROOT / "build/dev/bin"))
+BIN = pathlib.Path(os.environ.get("RINGLET_BIN", ROOT / "build" / "dev" / "bin")).resolve()
 
 
 def free_ports(count):
@@ -22,57 +24,87 @@ def free_ports(count):
     return ports
 
 
-class Cluster:
-    def __init__(self, directory, nodes=3, name="test"):
-        self.directory, self.name, self.ports = directory, name, free_ports(nodes)
-        self.processes = {}
+class Node:
+    def __init__(self, directory, name, address):
+        directory.mkdir()
+        self.directory, self.name, self.address, self.process = directory, name, address, None
+        self.config = directory / "config.toml"
 
-    def config(self, i):
-        text = (f'[node]\nname = "n{i}"\nengine = "memory"\npid_file = "{self.directory}/n{i}.pid"\n'
-                f'port_file = "{self.directory}/n{i}.port"\n[cluster]\nname = "{self.name}"\n')
-        for j, port in enumerate(self.ports):
-            text += f'[[members]]\nname = "n{j}"\naddress = "127.0.0.1:{port}"\n'
-        path = self.directory / f"n{i}.toml"
-        path.write_text(text)
-        return path
-
-    def start(self, i):
-        log = open(self.directory / f"n{i}.log", "ab")
-        self.processes[i] = subprocess.Popen([BIN / "ringletd", "--config", self.config(i)], stderr=log)
-        log.close()
-        deadline = time.monotonic() + 10
-        while not (self.directory / f"n{i}.port").exists():
-            assert self.processes[i].poll() is None, (self.directory / f"n{i}.log").read_text()
-            assert time.monotonic() < deadline, "not ready in 10 s"
+    def start(self):
+        port = self.directory / "port"
+        port.unlink(missing_ok=True)  # a killed node leaves it
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen([str(BIN / "ringletd"), "--config", str(self.config)], stderr=log)
+        end = time.monotonic() + 20
+        while not port.exists():
+            assert self.process.poll() is None, (self.directory / "log").read_text()
+            assert time.monotonic() < end, f"{self.name} was not ready within 20 s"
             time.sleep(0.02)
 
-    def end(self, i, how=signal.SIGTERM):
-        process = self.processes.pop(i)
-        process.send_signal(how)
-        try:
-            return process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
+    def signal(self, number):
+        self.process.send_signal(number)
 
-    def cli(self, *words, cluster=None, stdin=None):
-        seeds = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        return subprocess.run([BIN / "ringlet", "--seeds", seeds, "--cluster", cluster or self.name, *words],
-                              capture_output=True, text=True, timeout=30, input=stdin)
+    def kill(self):
+        self.process.kill()
+        return self.process.wait()
+
+    def terminate(self):
+        self.signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+class Cluster:
+    def __init__(self, directory, nodes=3, name="test"):
+        self.name = name
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(nodes)]
+        self.seeds = ",".join(addresses)
+        self.nodes = [Node(directory / f"n{i + 1}", f"n{i + 1}", a) for i, a in enumerate(addresses)]
+        members = "".join(f'[[members]]\nname = "{n.name}"\naddress = "{n.address}"\n' for n in self.nodes)
+        for n in self.nodes:
+            n.config.write_text(
+                f'[node]\nname = "{n.name}"\nlisten = "{n.address}"\ndata_dir = "{n.directory}/data"\n'
+                f'pid_file = "{n.directory}/pid"\nport_file = "{n.directory}/port"\n'
+                f'[cluster]\nname = "{name}"\n{members}')
+
+    def start(self):
+        for node in self.nodes:
+            node.start()
+        return self
+
+    def stop(self):
+        for node in self.nodes:
+            if node.process is not None and node.process.poll() is None:
+                node.kill()
+
+    def cli(self, *arguments, text=None):
+        return subprocess.run([str(BIN / "ringlet"), "--seeds", self.seeds, "--cluster", self.name, *arguments],
+                              capture_output=True, text=True, timeout=30, input=text)
+
+    def json(self, *arguments):
+        said = self.cli("--output", "json", *arguments)
+        # status says 4 when a node is silent, and what the others said all the same.
+        assert said.returncode == 0 or (said.returncode == 4 and said.stdout), said.stderr
+        return json.loads(said.stdout)
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def make_cluster(tmp_path):
     for program in ("ringletd", "ringlet"):
         if not (BIN / program).exists():
             pytest.skip(f"{BIN / program} is not built")
-    running = Cluster(tmp_path)
-    try:
-        for i in range(len(running.ports)):
-            running.start(i)
-        yield running
-    finally:
-        for process in running.processes.values():
-            process.kill()
-            process.wait()
+    made = []
+
+    def make(**options):
+        directory = tmp_path / f"cluster{len(made)}"
+        directory.mkdir()
+        made.append(Cluster(directory, **options))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.stop()
+
+
+@pytest.fixture
+def cluster(make_cluster):
+    return make_cluster().start()
