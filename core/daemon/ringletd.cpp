@@ -105,6 +105,7 @@ int run(Config config) {
   sigaddset(&stop_signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);  // a closed terminal is no reason to die; there is nothing to reload
 
   auto logger = make_logger(config);
   if (!logger) return complain(exit_usage, logger.status().message());
