@@ -14,7 +14,12 @@ def main(arguments: list[str]) -> int:
         files += sorted(argument.glob("**/*.xml")) if argument.is_dir() else [argument]
     passed = failed = skipped = 0
     for file in files:
-        for case in ElementTree.parse(file).getroot().iter("testcase"):
+        try:
+            root = ElementTree.parse(file).getroot()
+        except (OSError, ElementTree.ParseError) as problem:
+            print(f"  no report: {file}: {problem}", file=sys.stderr)
+            return 1
+        for case in root.iter("testcase"):
             # CTest writes status="run|fail|notrun"; everybody else nests an element.
             if (
                 case.find("failure") is not None
