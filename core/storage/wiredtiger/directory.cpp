@@ -144,6 +144,14 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   }
   // Another process may have made it its own between the first look and the lock.
   if (Status fit = check(path, cluster, node, fresh); !fit) return fit;
+  // The state is first written after a commit: where it is, tables were. WiredTiger would make new
+  // ones, and an intact history of nothing would let a node mint its old dots again.
+  if (!fresh && std::filesystem::exists(path + "/ringlet.state") &&
+      !std::filesystem::exists(directory->tables_path() + "/WiredTiger")) {
+    return Status(Code::corrupt, path + " has lost its tables: wanted " +
+                                     directory->tables_path() + "/WiredTiger: restore the " +
+                                     "directory or start with an empty one");
+  }
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(lock, 0) != 0 ||
       ::pwrite(lock, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {

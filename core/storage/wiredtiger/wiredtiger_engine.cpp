@@ -269,7 +269,13 @@ class WiredTigerEngine final : public StorageEngine {
         return connection_.status_of(code, "begin a transaction");
       }
       WtTransaction transaction(connection_, *lease);
-      Status wanted = body(transaction);
+      Status wanted;
+      try {
+        wanted = body(transaction);
+      } catch (...) {  // the session goes back to the pool: nothing may be left open in it
+        session->rollback_transaction(session, nullptr);
+        throw;
+      }
       int code = transaction.code();
       Status failed = transaction.failed();
       if (code == 0 && wanted) {
