@@ -282,9 +282,14 @@ def drain_hints(client: ringlet.Client, cluster: Cluster, seconds: float = 30.0)
     """Waits until no node keeps a hint for another; returns how many are left."""
     end = time.monotonic() + seconds
     while True:
-        left = sum(hints_of(client.admin("status", node=node.name)) for node in cluster.nodes)
-        if left == 0 or time.monotonic() > end:
-            return left
+        late = time.monotonic() > end
+        try:
+            left = sum(hints_of(client.admin("status", node=node.name)) for node in cluster.nodes)
+            if left == 0 or late:
+                return left
+        except ringlet.TransientError:  # a node that just came back is slow to shake hands: ask again
+            if late:
+                raise
         time.sleep(0.2)
 
 
