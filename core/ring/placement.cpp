@@ -12,12 +12,18 @@ namespace {
 
 using Wide = unsigned __int128;
 
-Wide wide(const Token& token) { return static_cast<Wide>(token.high) << 64 | token.low; }
+Wide wide(const Token& token) {
+  return static_cast<Wide>(token.high) << 64 | token.low;
+}
 
 // Token 0 is the last of the circle, so positions count from token 1.
-Wide position(const Token& token) { return wide(token) - 1; }
+Wide position(const Token& token) {
+  return wide(token) - 1;
+}
 
-bool stands_before(const Token& a, const Token& b) { return position(a) < position(b); }
+bool stands_before(const Token& a, const Token& b) {
+  return position(a) < position(b);
+}
 
 // Owners of q partitions being filled in clockwise, then mended. "Cost" counts neighbours that
 // repeat: a node is worse than any number of zones.
@@ -155,8 +161,8 @@ Token equal_range_end(std::uint32_t p, std::uint32_t q) {
   return {static_cast<std::uint64_t>(end >> 64), static_cast<std::uint64_t>(end)};
 }
 
-std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes,
-                                           std::uint32_t q, std::uint32_t replicas) {
+std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes, std::uint32_t q,
+                                           std::uint32_t replicas) {
   RINGLET_ASSERT(!nodes.empty() && replicas >= 1);
   std::size_t count = nodes.size();
   auto neighbours = static_cast<std::uint32_t>(std::min<std::size_t>(replicas, count));

@@ -33,8 +33,8 @@ struct PlacementNode {
 // How many of q partitions each node gets: floor or ceil of its weighted share. A share above
 // q/replicas is cut to that (more cannot be used without putting two replicas on one node) and
 // the excess goes to the others by weight. Nobody gets none unless there are too few for all.
-std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes,
-                                           std::uint32_t q, std::uint32_t replicas);
+std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes, std::uint32_t q,
+                                           std::uint32_t replicas);
 
 // Owner (an index into nodes) of each of q partitions, such that any `replicas` neighbours, also
 // across the wrap, are distinct nodes and, where there are enough zones, in distinct zones. Where
@@ -48,7 +48,8 @@ class Placement {
  public:
   using Node = std::uint32_t;
 
-  static Placement of_tokens(std::vector<std::pair<Token, Node>> tokens);  // strategy 1, chosen ones
+  static Placement of_tokens(
+      std::vector<std::pair<Token, Node>> tokens);  // strategy 1, chosen ones
   static Placement random_tokens(std::uint32_t nodes, std::uint32_t tokens_each, Random& random);
   static Placement token_partitions(std::uint32_t nodes, std::uint32_t tokens_each,
                                     std::uint32_t partitions, Random& random);

@@ -26,9 +26,13 @@ constexpr std::uint32_t max_partitions = 65536;
 constexpr std::uint32_t max_replicas = 16;
 constexpr std::uint32_t max_weight = 1000;
 
-Status wrong(std::string what) { return {Code::invalid_argument, "ring: " + std::move(what)}; }
+Status wrong(std::string what) {
+  return {Code::invalid_argument, "ring: " + std::move(what)};
+}
 
-std::string quoted(std::string_view text) { return "\"" + printable(text) + "\""; }
+std::string quoted(std::string_view text) {
+  return "\"" + printable(text) + "\"";
+}
 
 bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -254,8 +258,8 @@ Result<std::shared_ptr<const Ring>> Ring::from_owners(Options options, std::vect
     numbers[p] = static_cast<std::uint32_t>(at - options.members.begin());
   }
   auto data = std::make_shared<Data>();
-  data->effective_replicas = static_cast<std::uint32_t>(
-      std::min<std::size_t>(options.replicas, options.members.size()));
+  data->effective_replicas =
+      static_cast<std::uint32_t>(std::min<std::size_t>(options.replicas, options.members.size()));
   data->bits = std::countr_zero(options.partitions);
   data->lists = ListBuilder(options.members, data->effective_replicas).build(numbers);
   data->digest = digest_of(options, owners);
@@ -266,18 +270,35 @@ Result<std::shared_ptr<const Ring>> Ring::from_owners(Options options, std::vect
   return std::shared_ptr<const Ring>(std::move(ring));
 }
 
-const std::string& Ring::cluster() const { return data_->options.cluster; }
-std::uint64_t Ring::epoch() const { return data_->options.epoch; }
-std::uint32_t Ring::partitions() const { return data_->options.partitions; }
-std::uint32_t Ring::replicas() const { return data_->options.replicas; }
-std::uint32_t Ring::effective_replicas() const { return data_->effective_replicas; }
-const std::vector<Member>& Ring::members() const { return data_->options.members; }
-const std::vector<NodeId>& Ring::owners() const { return data_->owners; }
-std::uint64_t Ring::digest() const { return data_->digest; }
+const std::string& Ring::cluster() const {
+  return data_->options.cluster;
+}
+std::uint64_t Ring::epoch() const {
+  return data_->options.epoch;
+}
+std::uint32_t Ring::partitions() const {
+  return data_->options.partitions;
+}
+std::uint32_t Ring::replicas() const {
+  return data_->options.replicas;
+}
+std::uint32_t Ring::effective_replicas() const {
+  return data_->effective_replicas;
+}
+const std::vector<Member>& Ring::members() const {
+  return data_->options.members;
+}
+const std::vector<NodeId>& Ring::owners() const {
+  return data_->owners;
+}
+std::uint64_t Ring::digest() const {
+  return data_->digest;
+}
 
 const Member* Ring::find(NodeId id) const {
-  auto at = std::lower_bound(members().begin(), members().end(), id,
-                             [](const Member& member, NodeId wanted) { return member.id < wanted; });
+  auto at =
+      std::lower_bound(members().begin(), members().end(), id,
+                       [](const Member& member, NodeId wanted) { return member.id < wanted; });
   return at != members().end() && at->id == id ? &*at : nullptr;
 }
 

@@ -15,10 +15,10 @@
 namespace ringlet {
 
 struct Member {
-  NodeId id;             // node_id_of(name)
-  std::string name;      // unique, 1 to 64 bytes of [A-Za-z0-9._-]
-  std::string address;   // "host:port"
-  std::string zone;      // "" = no zone
+  NodeId id;                 // node_id_of(name)
+  std::string name;          // unique, 1 to 64 bytes of [A-Za-z0-9._-]
+  std::string address;       // "host:port"
+  std::string zone;          // "" = no zone
   std::uint32_t weight = 1;  // share of the partitions, 1 to 1000
   friend bool operator==(const Member&, const Member&) = default;
 };
@@ -28,8 +28,8 @@ class Ring {
   struct Options {
     std::string cluster = "ringlet";  // the cluster's name
     std::uint32_t partitions = 64;    // Q: a power of two, 1 to 65536
-    std::uint32_t replicas = 3;       // N, 1 to 16; with fewer members every key lives on all of them
-    std::uint64_t epoch = 1;          // of this table; a client with a lower one is stale
+    std::uint32_t replicas = 3;  // N, 1 to 16; with fewer members every key lives on all of them
+    std::uint64_t epoch = 1;     // of this table; a client with a lower one is stale
     std::vector<Member> members;
   };
 
@@ -38,19 +38,20 @@ class Ring {
   // same on every machine whatever the order of members. invalid_argument names what is wrong.
   static Result<std::shared_ptr<const Ring>> build(Options options);
   // From a table somebody else computed (a routing table pulled by a client); checked as strictly.
-  static Result<std::shared_ptr<const Ring>> from_owners(Options options, std::vector<NodeId> owners);
+  static Result<std::shared_ptr<const Ring>> from_owners(Options options,
+                                                         std::vector<NodeId> owners);
 
   const std::string& cluster() const;
   std::uint64_t epoch() const;
   std::uint32_t partitions() const;
-  std::uint32_t replicas() const;             // N as configured
-  std::uint32_t effective_replicas() const;   // min(N, S)
-  const std::vector<Member>& members() const;       // sorted by id
-  const Member* find(NodeId id) const;              // nullptr: not a member
+  std::uint32_t replicas() const;              // N as configured
+  std::uint32_t effective_replicas() const;    // min(N, S)
+  const std::vector<Member>& members() const;  // sorted by id
+  const Member* find(NodeId id) const;         // nullptr: not a member
   const Member* find(std::string_view name) const;
-  const std::vector<NodeId>& owners() const;        // by partition
+  const std::vector<NodeId>& owners() const;  // by partition
   std::uint32_t partition_of(const Token& token) const;
-  Token end_of(std::uint32_t partition) const;      // its last token (inclusive)
+  Token end_of(std::uint32_t partition) const;  // its last token (inclusive)
 
   // All S members in the order to try them: the N owners of the partition (clockwise, distinct
   // nodes, distinct zones while there are any), then the fallbacks (R4.3-b, R4.6-c). Precomputed.

@@ -16,11 +16,11 @@ struct Point {
   std::uint32_t tokens;  // T; units = 30 T
   double first, second, third;
 };
-constexpr Point table[] = {
-    {2, .529, .523, .863},   {4, .612, .611, .876},   {8, .693, .692, .900},
-    {16, .763, .762, .924},  {32, .821, .819, .943},  {64, .867, .857, .958},
-    {128, .903, .877, .970}, {256, .930, .861, .978}, {512, .948, .851, .984},
-    {1024, .964, .838, .989}};
+constexpr Point table[] = {{2, .529, .523, .863},   {4, .612, .611, .876},
+                           {8, .693, .692, .900},   {16, .763, .762, .924},
+                           {32, .821, .819, .943},  {64, .867, .857, .958},
+                           {128, .903, .877, .970}, {256, .930, .861, .978},
+                           {512, .948, .851, .984}, {1024, .964, .838, .989}};
 
 std::uint32_t trials_for(std::uint32_t tokens) {
   const char* full = std::getenv("RINGLET_LONG");
@@ -36,14 +36,18 @@ TEST_CASE("E-8 efficiency of strategies 1, 2 and 3 at the thirty points of figur
   for (const Point& point : table) {
     std::uint32_t trials = trials_for(point.tokens), units = nodes * point.tokens;
     double first = measure_efficiency(
-        [&](Random& r) { return Placement::random_tokens(nodes, point.tokens, r); }, replicas,
-        trials, 1).mean;
-    double second = measure_efficiency(
-        [&](Random& r) { return Placement::token_partitions(nodes, point.tokens, 1024, r); },
-        replicas, trials, 2).mean;
-    double third = measure_efficiency(
-        [&](Random& r) { return Placement::random_owners(nodes, units, r); }, replicas, trials,
-        3).mean;
+                       [&](Random& r) { return Placement::random_tokens(nodes, point.tokens, r); },
+                       replicas, trials, 1)
+                       .mean;
+    double second =
+        measure_efficiency(
+            [&](Random& r) { return Placement::token_partitions(nodes, point.tokens, 1024, r); },
+            replicas, trials, 2)
+            .mean;
+    double third =
+        measure_efficiency([&](Random& r) { return Placement::random_owners(nodes, units, r); },
+                           replicas, trials, 3)
+            .mean;
     INFO("units " << units << ", " << trials << " placements: " << first << " " << second << " "
                   << third);
     CHECK(first == Approx(point.first).margin(0.015));
@@ -69,8 +73,7 @@ TEST_CASE("O-16 constrained placement is exactly even when S divides Q") {
 
 TEST_CASE("efficiency is the mean over the hottest, and can be bad") {
   // Node 0 has three quarters of the circle, node 1 a quarter: mean 1/2 over 3/4.
-  Placement placement =
-      Placement::of_tokens({{{std::uint64_t{3} << 62, 0}, 0}, {{0, 0}, 1}});
+  Placement placement = Placement::of_tokens({{{std::uint64_t{3} << 62, 0}, 0}, {{0, 0}, 1}});
   CHECK(efficiency_of(placement, 1) == Approx(2.0 / 3));
   CHECK(efficiency_of(placement, 2) == Approx(1));
   auto same = measure_efficiency([&](Random&) { return placement; }, 1, 5, 1);

@@ -12,7 +12,9 @@ namespace {
 
 using Node = Placement::Node;
 
-std::vector<PlacementNode> equals(std::uint32_t n) { return std::vector<PlacementNode>(n); }
+std::vector<PlacementNode> equals(std::uint32_t n) {
+  return std::vector<PlacementNode>(n);
+}
 
 // How many pairs of partitions nearer than `reach` have the same `of`.
 template <typename Of>
@@ -52,7 +54,9 @@ double load_of(const Placement& placement, Node node) {
   return load;
 }
 
-Token at(std::uint64_t n) { return {0, n}; }
+Token at(std::uint64_t n) {
+  return {0, n};
+}
 
 }  // namespace
 
@@ -128,7 +132,8 @@ TEST_CASE("equal ranges end where exact division says, also when it leaves a res
   CHECK(equal_range_end(29, 30) == Token{0, 0});
 }
 
-TEST_CASE("R4.2-b when a node of many tokens goes, everybody gains and nobody more than 3x the mean") {
+TEST_CASE(
+    "R4.2-b when a node of many tokens goes, everybody gains and nobody more than 3x the mean") {
   std::vector<double> gains(30, 0.0);
   constexpr int seeds = 100;
   for (int seed = 0; seed < seeds; ++seed) {

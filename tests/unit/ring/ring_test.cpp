@@ -107,7 +107,8 @@ TEST_CASE("R4.3-b a preference list has every member once, the owner first") {
   }
 }
 
-TEST_CASE("R4.3-a the worked example: a key between A and B lives on B, C, D; D holds three ranges") {
+TEST_CASE(
+    "R4.3-a the worked example: a key between A and B lives on B, C, D; D holds three ranges") {
   Ring::Options options;
   options.partitions = 8;  // eight equal arcs, ending at A B C D E F G and at A again
   Names names = {"A", "B", "C", "D", "E", "F", "G"};
@@ -251,15 +252,16 @@ TEST_CASE("a ring that cannot be is refused with what was wanted and what was go
   CHECK_THAT(with([](auto& o) { o.members[1].name = "a b"; }), Contains("\"a b\""));
   CHECK_THAT(with([](auto& o) { o.members[1].name = ""; }), Contains("1 to 64"));
   CHECK_THAT(with([](auto& o) { o.members[1].name = std::string(65, 'x'); }), Contains("1 to 64"));
-  for (const char* address : {"", "host", ":1", "host:", "host:65536", "host:1x", "a:b:1", "a b:1",
-                              "[]:1", "host:-1"}) {
+  for (const char* address :
+       {"", "host", ":1", "host:", "host:65536", "host:1x", "a:b:1", "a b:1", "[]:1", "host:-1"}) {
     INFO(address);
     CHECK_THAT(with([&](auto& o) { o.members[1].address = address; }), Contains("host:port"));
   }
   CHECK_THAT(with([](auto& o) { o.members[1].address = o.members[0].address; }),
              Contains("same address \"n0:1\""));
   CHECK_THAT(with([](auto& o) { o.members[1].zone = "no/good"; }), Contains("zone \"no/good\""));
-  CHECK_THAT(with([](auto& o) { o.members[1].weight = 0; }), Contains("weight 0, wanted 1 to 1000"));
+  CHECK_THAT(with([](auto& o) { o.members[1].weight = 0; }),
+             Contains("weight 0, wanted 1 to 1000"));
   CHECK_THAT(with([](auto& o) { o.members[1].weight = 1001; }), Contains("weight 1001"));
   for (std::uint32_t q : {0u, 3u, 100u, 131072u}) {
     CHECK_THAT(with([&](auto& o) { o.partitions = q; }),
