@@ -13,20 +13,24 @@ using namespace ringlet::capi;
 
 namespace {
 
-Status invalid(std::string why) { return Status(Code::invalid_argument, std::move(why)); }
+Status invalid(std::string why) {
+  return Status(Code::invalid_argument, std::move(why));
+}
 
 // The arguments of a command: an object of texts with known names.
 Result<json::object> read_arguments(const char* text, std::initializer_list<const char*> known) {
   if (text == nullptr) return json::object{};
   boost::system::error_code failed;
   json::value value = json::parse(text, failed);
-  if (failed) return invalid("json: wanted a JSON object, got something else (" + failed.message() + ")");
+  if (failed)
+    return invalid("json: wanted a JSON object, got something else (" + failed.message() + ")");
   if (!value.is_object()) return invalid("json: wanted a JSON object, got another value");
   for (const auto& field : value.get_object()) {
     std::string name(field.key());
     bool found = false;
     for (const char* k : known) found |= name == k;
-    if (!found) return invalid("json: there is no field \"" + printable(name) + "\" in this command");
+    if (!found)
+      return invalid("json: there is no field \"" + printable(name) + "\" in this command");
     if (!field.value().is_string()) return invalid("json: " + name + ": wanted a text");
   }
   return value.get_object();
@@ -39,13 +43,16 @@ std::string field(const json::object& arguments, const char* name) {
 
 Result<Bytes> from_hex(const std::string& text, const char* name) {
   auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
   };
   Bytes bytes;
   for (std::size_t i = 0; i < text.size(); i += 2) {
     int high = digit(text[i]), low = i + 1 < text.size() ? digit(text[i + 1]) : -1;
-    if (high < 0 || low < 0) return invalid(std::string("json: ") + name + ": wanted pairs of hex digits");
+    if (high < 0 || low < 0)
+      return invalid(std::string("json: ") + name + ": wanted pairs of hex digits");
     bytes += static_cast<char>(high * 16 + low);
   }
   return bytes;
@@ -90,8 +97,12 @@ Result<std::string> describe_ring(Client& client, Duration timeout) {
   for (const Member& member : ring.members()) {
     std::size_t owned = 0;
     for (NodeId owner : ring.owners()) owned += owner == member.id;
-    members.push_back({{"id", to_string(member.id)}, {"name", member.name}, {"address", member.address},
-                       {"zone", member.zone}, {"weight", member.weight}, {"partitions", owned}});
+    members.push_back({{"id", to_string(member.id)},
+                       {"name", member.name},
+                       {"address", member.address},
+                       {"zone", member.zone},
+                       {"weight", member.weight},
+                       {"partitions", owned}});
   }
   json::array owners;
   for (NodeId owner : ring.owners()) {
@@ -132,7 +143,8 @@ Result<std::string> inspect(Client& client, const Key& key, Duration timeout) {
                                       {"replicas", std::move(replicas)}});
 }
 
-Result<std::string> run(Client& client, const std::string& command, const char* text, Duration timeout) {
+Result<std::string> run(Client& client, const std::string& command, const char* text,
+                        Duration timeout) {
   if (command == "status") {
     Result<json::object> arguments = read_arguments(text, {"node"});
     if (!arguments) return arguments.status();
@@ -144,7 +156,8 @@ Result<std::string> run(Client& client, const std::string& command, const char* 
     return describe_ring(client, timeout);
   }
   if (command == "key.inspect") {
-    Result<json::object> arguments = read_arguments(text, {"key", "bucket", "key_hex", "bucket_hex"});
+    Result<json::object> arguments =
+        read_arguments(text, {"key", "bucket", "key_hex", "bucket_hex"});
     if (!arguments) return arguments.status();
     Result<Key> key = read_inspected(*arguments);
     if (!key) return key.status();
@@ -156,7 +169,8 @@ Result<std::string> run(Client& client, const std::string& command, const char* 
 }  // namespace
 
 ringlet_status ringlet_admin(ringlet_client* client, const char* command, const char* text,
-                             const ringlet_call* call, ringlet_text** answer, ringlet_error** error) {
+                             const ringlet_call* call, ringlet_text** answer,
+                             ringlet_error** error) {
   if (answer != nullptr) *answer = nullptr;
   return guarded(error, [&]() -> Failure {
     if (Status s = check_client(client); !s) return s;
@@ -168,7 +182,8 @@ ringlet_status ringlet_admin(ringlet_client* client, const char* command, const 
     Result<CallOptions> options = read_call(call);
     if (!options) return options.status();
     std::shared_ptr<ClientState> state = state_of(client);
-    std::uint32_t ms = options->options.timeout_ms != 0 ? options->options.timeout_ms : state->timeout_ms;
+    std::uint32_t ms =
+        options->options.timeout_ms != 0 ? options->options.timeout_ms : state->timeout_ms;
     Result<std::string> result = run(*state->client, command, text, Duration::millis(ms));
     if (!result) return result.status();
     *answer = make_text(std::move(*result));

@@ -18,8 +18,12 @@ namespace {
 thread_local Resolving* innermost = nullptr;
 }
 
-Resolving::Resolving(const ClientState* c) : client(c), outer(innermost) { innermost = this; }
-Resolving::~Resolving() { innermost = outer; }
+Resolving::Resolving(const ClientState* c) : client(c), outer(innermost) {
+  innermost = this;
+}
+Resolving::~Resolving() {
+  innermost = outer;
+}
 
 bool Resolving::inside(const ClientState* client) {
   for (Resolving* r = innermost; r != nullptr; r = r->outer) {
@@ -71,7 +75,9 @@ Status ClientState::close(std::uint32_t drain_ms) {
   return closed;
 }
 
-const std::shared_ptr<ClientState>& state_of(const ringlet_client* client) { return client->state; }
+const std::shared_ptr<ClientState>& state_of(const ringlet_client* client) {
+  return client->state;
+}
 
 Status check_client(const ringlet_client* client) {
   return client == nullptr ? missing("client") : client->state->check();
@@ -80,19 +86,22 @@ Status check_client(const ringlet_client* client) {
 Result<CallOptions> read_call(const ringlet_call* call) {
   CallOptions out;
   if (call == nullptr) return out;
-  if (Status s = check_struct("call.struct_size", call, call->struct_size, sizeof(ringlet_call)); !s) {
+  if (Status s = check_struct("call.struct_size", call, call->struct_size, sizeof(ringlet_call));
+      !s) {
     return s;
   }
   auto bad = [](std::string why) { return Status(Code::invalid_argument, std::move(why)); };
   if (call->timeout_ms > 3600000) {
     return bad("call.timeout_ms: wanted at most 3600000, got " + std::to_string(call->timeout_ms));
   }
-  if (call->strict > 1) return bad("call.strict: wanted 0 or 1, got " + std::to_string(call->strict));
+  if (call->strict > 1)
+    return bad("call.strict: wanted 0 or 1, got " + std::to_string(call->strict));
   if (call->durability > 3) {
     return bad("call.durability: wanted 0 to 3, got " + std::to_string(call->durability));
   }
   for (auto [name, value] : {std::pair{"call.r", call->r}, {"call.w", call->w}}) {
-    if (value > 16) return bad(std::string(name) + ": wanted at most 16, got " + std::to_string(value));
+    if (value > 16)
+      return bad(std::string(name) + ": wanted at most 16, got " + std::to_string(value));
   }
   if ((call->flags & ~RINGLET_RETURN_SIBLINGS) != 0) {
     return Status(Code::unsupported, "call.flags: " + std::to_string(call->flags) +
@@ -114,7 +123,8 @@ Result<CallOptions> read_call(const ringlet_call* call) {
 Result<Key> read_key(ringlet_key key) {
   if (Status s = check_bytes("key.bucket", key.bucket, max_key_bytes); !s) return s;
   if (Status s = check_bytes("key.key", key.key, max_key_bytes - key.bucket.size); !s) return s;
-  if (key.key.size == 0) return Status(Code::invalid_argument, "key.key: wanted at least 1 byte, got none");
+  if (key.key.size == 0)
+    return Status(Code::invalid_argument, "key.key: wanted at least 1 byte, got none");
   return Key{Bytes(view(key.bucket)), Bytes(view(key.key))};
 }
 
@@ -130,7 +140,8 @@ Status check_context(ringlet_bytes context, const Key& key) {
 }
 
 Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_bytes context,
-                                   ringlet_bytes value, const ringlet_call* call, bool* show_versions) {
+                                   ringlet_bytes value, const ringlet_call* call,
+                                   bool* show_versions) {
   Result<CallOptions> options = read_call(call);
   if (!options) return options.status();
   Result<Key> k = read_key(key);
@@ -160,9 +171,9 @@ Status check_queue(ringlet_queue* queue);
 
 namespace {
 
-ringlet_status blocking(std::uint32_t kind, const char* name, ringlet_client* client, ringlet_key key,
-                        ringlet_bytes context, ringlet_bytes value, const ringlet_call* call,
-                        ringlet_reply** reply, ringlet_error** error) {
+ringlet_status blocking(std::uint32_t kind, const char* name, ringlet_client* client,
+                        ringlet_key key, ringlet_bytes context, ringlet_bytes value,
+                        const ringlet_call* call, ringlet_reply** reply, ringlet_error** error) {
   if (reply != nullptr) *reply = nullptr;
   return guarded(error, [&]() -> Failure {
     if (Status s = check_client(client); !s) return s;
@@ -180,8 +191,8 @@ ringlet_status blocking(std::uint32_t kind, const char* name, ringlet_client* cl
 
 }  // namespace
 
-ringlet_status ringlet_client_open(const ringlet_options* options, uint32_t abi, ringlet_client** client,
-                                   ringlet_error** error) {
+ringlet_status ringlet_client_open(const ringlet_options* options, uint32_t abi,
+                                   ringlet_client** client, ringlet_error** error) {
   if (client != nullptr) *client = nullptr;
   return guarded(error, [&]() -> Failure {
     if (Status s = check_abi(abi); !s) return s;
@@ -193,7 +204,8 @@ ringlet_status ringlet_client_open(const ringlet_options* options, uint32_t abi,
     if (!wanted) return wanted.status();
     auto state = std::make_shared<ClientState>();
     state->log = LogQueue::make(options->settings.log_level());
-    state->update_attempts = static_cast<std::uint32_t>(options->settings.number("client.update_attempts"));
+    state->update_attempts =
+        static_cast<std::uint32_t>(options->settings.number("client.update_attempts"));
     state->timeout_ms = static_cast<std::uint32_t>(options->settings.number("client.timeout_ms"));
     wanted->log = LogQueue::sink(state->log);
     auto made = std::make_unique<ringlet_client>();
@@ -242,7 +254,8 @@ ringlet_status ringlet_put(ringlet_client* client, ringlet_key key, ringlet_byte
 }
 
 ringlet_status ringlet_delete(ringlet_client* client, ringlet_key key, ringlet_bytes context,
-                              const ringlet_call* call, ringlet_reply** reply, ringlet_error** error) {
+                              const ringlet_call* call, ringlet_reply** reply,
+                              ringlet_error** error) {
   return blocking(RINGLET_DELETE, "delete", client, key, context, {}, call, reply, error);
 }
 
@@ -261,8 +274,8 @@ ringlet_status ringlet_multi_get(ringlet_client* client, const ringlet_key* keys
   ringlet_status status = guarded(&first, [&]() -> Failure {
     if (Status s = check_client(client); !s) return s;
     if (count > most) {
-      return Status(Code::too_large, "count: wanted at most " + std::to_string(most) + " keys, got " +
-                                         std::to_string(count));
+      return Status(Code::too_large, "count: wanted at most " + std::to_string(most) +
+                                         " keys, got " + std::to_string(count));
     }
     if (count == 0) return {};
     if (keys == nullptr) return missing("keys");
@@ -274,7 +287,8 @@ ringlet_status ringlet_multi_get(ringlet_client* client, const ringlet_key* keys
       Result<Key> key = read_key(keys[i]);
       failed_at = i;
       if (!key) {
-        return Status(key.status().code(), "keys[" + std::to_string(i) + "]: " + key.status().message());
+        return Status(key.status().code(),
+                      "keys[" + std::to_string(i) + "]: " + key.status().message());
       }
       wanted.push_back(std::move(*key));
     }
@@ -295,7 +309,8 @@ ringlet_status ringlet_multi_get(ringlet_client* client, const ringlet_key* keys
   });
   // A failure of the whole call is the error of the key that it is about, or of the first.
   bool told = false;
-  for (size_t i = 0; errors != nullptr && i < count && count <= most; ++i) told |= errors[i] != nullptr;
+  for (size_t i = 0; errors != nullptr && i < count && count <= most; ++i)
+    told |= errors[i] != nullptr;
   if (status != RINGLET_OK && errors != nullptr && count > 0 && count <= most && !told) {
     errors[failed_at] = first;
   } else {
@@ -305,13 +320,14 @@ ringlet_status ringlet_multi_get(ringlet_client* client, const ringlet_key* keys
 }
 
 ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, const ringlet_op* ops,
-                              size_t op_size, size_t count, uint64_t* requests, ringlet_error** error) {
+                              size_t op_size, size_t count, uint64_t* requests,
+                              ringlet_error** error) {
   return guarded(error, [&]() -> Failure {
     if (Status s = check_client(client); !s) return s;
     if (Status s = check_queue(queue); !s) return s;
     if (op_size < sizeof(ringlet_op) || op_size > max_struct_bytes) {
-      return Status(Code::invalid_argument, "op_size: wanted sizeof(ringlet_op), got " +
-                                                std::to_string(op_size));
+      return Status(Code::invalid_argument,
+                    "op_size: wanted sizeof(ringlet_op), got " + std::to_string(op_size));
     }
     if (count > 100000) return Status(Code::too_large, "count: wanted at most 100000 requests");
     if (count > 0 && ops == nullptr) return missing("ops");
@@ -325,11 +341,13 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
       if (Status s = check_struct("op_size", at, op_size, sizeof(ringlet_op)); !s) return in_op(s);
       const ringlet_op& op = *reinterpret_cast<const ringlet_op*>(at);
       if (op.kind < RINGLET_GET || op.kind > RINGLET_UPDATE) {
-        return in_op(Status(Code::invalid_argument, "kind: wanted 1 to 4, got " + std::to_string(op.kind)));
+        return in_op(
+            Status(Code::invalid_argument, "kind: wanted 1 to 4, got " + std::to_string(op.kind)));
       }
       if (op.reserved != 0) return in_op(Status(Code::unsupported, "reserved: wanted 0"));
       bool show = false;
-      Result<Client::Request> wanted = read_write(op.kind, op.key, op.context, op.value, op.call, &show);
+      Result<Client::Request> wanted =
+          read_write(op.kind, op.key, op.context, op.value, op.call, &show);
       if (!wanted) return in_op(wanted.status());
       made.push_back(std::make_shared<Request>(client->state, completion_of(queue), op.kind, op.tag,
                                                std::move(*wanted), show));

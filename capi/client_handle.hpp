@@ -53,7 +53,8 @@ Result<Key> read_key(ringlet_key key);
 // `context` must be of this key; nothing was sent when it is not.
 Status check_context(ringlet_bytes context, const Key& key);
 Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_bytes context,
-                                   ringlet_bytes value, const ringlet_call* call, bool* show_versions);
+                                   ringlet_bytes value, const ringlet_call* call,
+                                   bool* show_versions);
 
 // The resolvers running on this thread, innermost first: their client cannot be closed from inside.
 struct Resolving {

@@ -19,7 +19,7 @@ struct ringlet_cluster {
   std::shared_ptr<const Ring> ring;
   std::string seeds;
 
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;                              // guards what follows
   std::vector<std::unique_ptr<Server>> servers;  // by index; nullptr: down
   bool stopped = false;
   Counted counted;
@@ -36,8 +36,8 @@ Status check(ringlet_cluster* cluster) {
 Status check_index(ringlet_cluster* cluster, std::uint32_t index) {
   if (index >= cluster->members.size()) {
     return Status(Code::invalid_argument, "index: wanted 0 to " +
-                                              std::to_string(cluster->members.size() - 1) + ", got " +
-                                              std::to_string(index));
+                                              std::to_string(cluster->members.size() - 1) +
+                                              ", got " + std::to_string(index));
   }
   return cluster->stopped ? Status(Code::closed, "the cluster is stopped") : Status::ok();
 }
@@ -84,8 +84,9 @@ ringlet_status ringlet_cluster_start(const ringlet_options* options, uint32_t no
     if (!ring) return ring.status();
     made->ring = *ring;
     for (uint32_t i = 0; i < nodes; ++i) {
-      Result<std::unique_ptr<Server>> server = serve(made->settings, made->members[i], made->engines[i],
-                                                     made->ring, made->sink(i), std::move(listeners[i]));
+      Result<std::unique_ptr<Server>> server =
+          serve(made->settings, made->members[i], made->engines[i], made->ring, made->sink(i),
+                std::move(listeners[i]));
       if (!server) return server.status();
       made->servers.push_back(std::move(*server));
     }
@@ -102,7 +103,8 @@ uint32_t ringlet_cluster_size(const ringlet_cluster* cluster) {
   return cluster == nullptr ? 0 : static_cast<uint32_t>(cluster->members.size());
 }
 
-ringlet_status ringlet_cluster_kill(ringlet_cluster* cluster, uint32_t index, ringlet_error** error) {
+ringlet_status ringlet_cluster_kill(ringlet_cluster* cluster, uint32_t index,
+                                    ringlet_error** error) {
   return guarded(error, [&]() -> Failure {
     if (Status s = check(cluster); !s) return s;
     std::lock_guard lock(cluster->mutex);
@@ -112,7 +114,8 @@ ringlet_status ringlet_cluster_kill(ringlet_cluster* cluster, uint32_t index, ri
   });
 }
 
-ringlet_status ringlet_cluster_restart(ringlet_cluster* cluster, uint32_t index, ringlet_error** error) {
+ringlet_status ringlet_cluster_restart(ringlet_cluster* cluster, uint32_t index,
+                                       ringlet_error** error) {
   return guarded(error, [&]() -> Failure {
     if (Status s = check(cluster); !s) return s;
     std::lock_guard lock(cluster->mutex);
@@ -127,7 +130,8 @@ ringlet_status ringlet_cluster_restart(ringlet_cluster* cluster, uint32_t index,
   });
 }
 
-ringlet_status ringlet_cluster_stop(ringlet_cluster* cluster, uint32_t drain_ms, ringlet_error** error) {
+ringlet_status ringlet_cluster_stop(ringlet_cluster* cluster, uint32_t drain_ms,
+                                    ringlet_error** error) {
   return guarded(error, [&]() -> Failure {
     if (Status s = check(cluster); !s) return s;
     std::lock_guard lock(cluster->mutex);

@@ -33,7 +33,9 @@ Result<std::shared_ptr<Completion>> Completion::make(bool with_fd) {
   return made;
 }
 
-Completion::~Completion() { close_fds(); }
+Completion::~Completion() {
+  close_fds();
+}
 
 void Completion::close_fds() {
   for (int* fd : {&epoll_fd_, &event_fd_, &timer_fd_}) {
@@ -166,7 +168,8 @@ void Completion::signal() {
   if (wanted != signalled_) {
     std::uint64_t one = 1;
     // Neither can fail: the counter is 0 or 1.
-    ssize_t done = wanted ? ::write(event_fd_, &one, sizeof one) : ::read(event_fd_, &one, sizeof one);
+    ssize_t done =
+        wanted ? ::write(event_fd_, &one, sizeof one) : ::read(event_fd_, &one, sizeof one);
     (void)done;
     signalled_ = wanted;
   }
@@ -196,7 +199,9 @@ struct ringlet_queue {
 
 namespace ringlet::capi {
 
-const std::shared_ptr<Completion>& completion_of(ringlet_queue* queue) { return queue->completion; }
+const std::shared_ptr<Completion>& completion_of(ringlet_queue* queue) {
+  return queue->completion;
+}
 Status check_queue(ringlet_queue* queue) {
   return queue == nullptr ? missing("queue") : queue->birthplace.check("the queue");
 }
@@ -258,7 +263,8 @@ ringlet_status ringlet_drain(ringlet_queue* queue, ringlet_event* events, size_t
     auto wait = timeout_ms < 0 ? std::chrono::milliseconds(std::chrono::hours(24 * 365))
                                : std::chrono::milliseconds(timeout_ms);
     std::vector<ringlet_event> taken;
-    std::size_t n = queue->completion->drain(taken, std::min<std::size_t>(room, 4096), Clock::now() + wait);
+    std::size_t n =
+        queue->completion->drain(taken, std::min<std::size_t>(room, 4096), Clock::now() + wait);
     for (std::size_t i = 0; i < n; ++i) {
       char* at = reinterpret_cast<char*>(events) + i * event_size;
       std::memcpy(at, &taken[i], sizeof taken[i]);

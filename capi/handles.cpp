@@ -37,7 +37,9 @@ ringlet_error* no_memory_error() {
 
 std::atomic<std::uint64_t> fork_generation{0};
 
-void count_fork() { fork_generation.fetch_add(1, std::memory_order_relaxed); }
+void count_fork() {
+  fork_generation.fetch_add(1, std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -61,7 +63,9 @@ ringlet_status give(const Failure& failure, ringlet_error** error) noexcept {
   return static_cast<ringlet_status>(failure.status.code());
 }
 
-ringlet_text* make_text(std::string text) { return new ringlet_text{std::move(text), {}}; }
+ringlet_text* make_text(std::string text) {
+  return new ringlet_text{std::move(text), {}};
+}
 
 Birthplace::Birthplace() {
   // Registered once a process; the handler is code of this library, which is linked nodelete.
@@ -85,8 +89,8 @@ Status Birthplace::check(const char* what) const {
 Status check_abi(std::uint32_t abi) {
   std::uint32_t major = abi >> 16, minor = abi & 0xffff;
   if (major == RINGLET_ABI_MAJOR && minor <= RINGLET_ABI_MINOR) return Status::ok();
-  return Status(Code::abi_mismatch, "the program was compiled for ABI " + std::to_string(major) + "." +
-                                        std::to_string(minor) + ", this library has ABI " +
+  return Status(Code::abi_mismatch, "the program was compiled for ABI " + std::to_string(major) +
+                                        "." + std::to_string(minor) + ", this library has ABI " +
                                         std::to_string(RINGLET_ABI_MAJOR) + "." +
                                         std::to_string(RINGLET_ABI_MINOR));
 }
@@ -111,8 +115,11 @@ bool is_utf8(std::string_view text) {
   auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   for (std::size_t i = 0; i < text.size();) {
     unsigned char c = at(i);
-    std::size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2
-                       : c >= 0xf0 && c < 0xf5 ? 3 : 4;
+    std::size_t more = c < 0x80                ? 0
+                       : c >= 0xc2 && c < 0xe0 ? 1
+                       : (c & 0xf0) == 0xe0    ? 2
+                       : c >= 0xf0 && c < 0xf5 ? 3
+                                               : 4;
     if (more == 4 || i + more >= text.size()) return false;
     for (std::size_t k = 1; k <= more; ++k) {
       if ((at(i + k) & 0xc0) != 0x80) return false;
@@ -132,22 +139,21 @@ Status check_text(const char* name, const char* text, std::size_t most) {
   if (text == nullptr) return missing(name);
   std::size_t length = strnlen(text, most + 1);
   if (length > most) {
-    return Status(Code::too_large,
-                  std::string(name) + ": wanted at most " + std::to_string(most) + " bytes, got more");
+    return Status(Code::too_large, std::string(name) + ": wanted at most " + std::to_string(most) +
+                                       " bytes, got more");
   }
   if (!is_utf8({text, length})) {
-    return Status(Code::invalid_argument,
-                  std::string(name) + ": wanted UTF-8, got \"" + printable(BytesView(text, length)) + "\"");
+    return Status(Code::invalid_argument, std::string(name) + ": wanted UTF-8, got \"" +
+                                              printable(BytesView(text, length)) + "\"");
   }
   return Status::ok();
 }
 
 Status check_struct(const char* name, const void* data, std::size_t size, std::size_t known) {
   if (size < known || size > max_struct_bytes) {
-    return Status(Code::invalid_argument, std::string(name) + ": wanted a size from " +
-                                              std::to_string(known) + " to " +
-                                              std::to_string(max_struct_bytes) + ", got " +
-                                              std::to_string(size));
+    return Status(Code::invalid_argument,
+                  std::string(name) + ": wanted a size from " + std::to_string(known) + " to " +
+                      std::to_string(max_struct_bytes) + ", got " + std::to_string(size));
   }
   const auto* bytes = static_cast<const unsigned char*>(data);
   for (std::size_t i = known; i < size; ++i) {
@@ -164,9 +170,13 @@ Status check_struct(const char* name, const void* data, std::size_t size, std::s
 
 using namespace ringlet::capi;
 
-uint32_t ringlet_abi_version(void) { return RINGLET_ABI; }
+uint32_t ringlet_abi_version(void) {
+  return RINGLET_ABI;
+}
 
-const char* ringlet_version(void) { return RINGLET_VERSION_TEXT; }
+const char* ringlet_version(void) {
+  return RINGLET_VERSION_TEXT;
+}
 
 int ringlet_has(const char* feature) {
   if (feature == nullptr) return 0;
@@ -180,29 +190,52 @@ int ringlet_has(const char* feature) {
 
 const char* ringlet_status_name(ringlet_status status) {
   switch (status) {
-    case RINGLET_OK: return "OK";
-    case RINGLET_INVALID_ARGUMENT: return "INVALID_ARGUMENT";
-    case RINGLET_INVALID_CONTEXT: return "INVALID_CONTEXT";
-    case RINGLET_TOO_LARGE: return "TOO_LARGE";
-    case RINGLET_UNKNOWN_OPTION: return "UNKNOWN_OPTION";
-    case RINGLET_BUSY: return "BUSY";
-    case RINGLET_CLOSED: return "CLOSED";
-    case RINGLET_FORKED: return "FORKED";
-    case RINGLET_ABI_MISMATCH: return "ABI_MISMATCH";
-    case RINGLET_UNSUPPORTED: return "UNSUPPORTED";
-    case RINGLET_TIMEOUT: return "TIMEOUT";
-    case RINGLET_UNAVAILABLE: return "UNAVAILABLE";
-    case RINGLET_QUORUM_NOT_MET: return "QUORUM_NOT_MET";
-    case RINGLET_OVERLOADED: return "OVERLOADED";
-    case RINGLET_CANCELLED: return "CANCELLED";
-    case RINGLET_TOO_MANY_SIBLINGS: return "TOO_MANY_SIBLINGS";
-    case RINGLET_CORRUPT: return "CORRUPT";
-    case RINGLET_MERGE_FAILED: return "MERGE_FAILED";
-    case RINGLET_UPDATE_EXHAUSTED: return "UPDATE_EXHAUSTED";
-    case RINGLET_INTERNAL: return "INTERNAL";
-    case RINGLET_NO_MEMORY: return "NO_MEMORY";
-    case RINGLET_IO: return "IO";
-    default: return "UNKNOWN";
+    case RINGLET_OK:
+      return "OK";
+    case RINGLET_INVALID_ARGUMENT:
+      return "INVALID_ARGUMENT";
+    case RINGLET_INVALID_CONTEXT:
+      return "INVALID_CONTEXT";
+    case RINGLET_TOO_LARGE:
+      return "TOO_LARGE";
+    case RINGLET_UNKNOWN_OPTION:
+      return "UNKNOWN_OPTION";
+    case RINGLET_BUSY:
+      return "BUSY";
+    case RINGLET_CLOSED:
+      return "CLOSED";
+    case RINGLET_FORKED:
+      return "FORKED";
+    case RINGLET_ABI_MISMATCH:
+      return "ABI_MISMATCH";
+    case RINGLET_UNSUPPORTED:
+      return "UNSUPPORTED";
+    case RINGLET_TIMEOUT:
+      return "TIMEOUT";
+    case RINGLET_UNAVAILABLE:
+      return "UNAVAILABLE";
+    case RINGLET_QUORUM_NOT_MET:
+      return "QUORUM_NOT_MET";
+    case RINGLET_OVERLOADED:
+      return "OVERLOADED";
+    case RINGLET_CANCELLED:
+      return "CANCELLED";
+    case RINGLET_TOO_MANY_SIBLINGS:
+      return "TOO_MANY_SIBLINGS";
+    case RINGLET_CORRUPT:
+      return "CORRUPT";
+    case RINGLET_MERGE_FAILED:
+      return "MERGE_FAILED";
+    case RINGLET_UPDATE_EXHAUSTED:
+      return "UPDATE_EXHAUSTED";
+    case RINGLET_INTERNAL:
+      return "INTERNAL";
+    case RINGLET_NO_MEMORY:
+      return "NO_MEMORY";
+    case RINGLET_IO:
+      return "IO";
+    default:
+      return "UNKNOWN";
   }
 }
 
@@ -241,4 +274,6 @@ ringlet_bytes ringlet_text_bytes(const ringlet_text* text) {
   return text == nullptr ? ringlet_bytes{"", 0} : bytes_of(text->text);
 }
 
-void ringlet_text_release(ringlet_text* text) { delete text; }
+void ringlet_text_release(ringlet_text* text) {
+  delete text;
+}

@@ -94,7 +94,9 @@ Status check_bytes(const char* name, ringlet_bytes bytes, std::size_t most);
 inline BytesView view(ringlet_bytes bytes) {
   return {bytes.size == 0 ? "" : static_cast<const char*>(bytes.data), bytes.size};
 }
-inline ringlet_bytes bytes_of(BytesView v) { return {v.data(), v.size()}; }
+inline ringlet_bytes bytes_of(BytesView v) {
+  return {v.data(), v.size()};
+}
 Status check_text(const char* name, const char* text, std::size_t most);  // NULL, length, UTF-8
 bool is_utf8(std::string_view text);
 

@@ -38,7 +38,8 @@ std::optional<LogQueue::Record> LogQueue::next() {
   std::lock_guard lock(mutex_);
   if (records_.empty()) {
     if (dropped_ == 0) return std::nullopt;
-    Record record{LogLevel::warn, "log", std::to_string(dropped_) + " records did not fit and are lost"};
+    Record record{LogLevel::warn, "log",
+                  std::to_string(dropped_) + " records did not fit and are lost"};
     dropped_ = 0;
     return record;
   }

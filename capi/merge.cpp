@@ -4,11 +4,14 @@
 using namespace ringlet;
 using namespace ringlet::capi;
 
-ringlet_merge::~ringlet_merge() { ringlet_reply_release(siblings); }
+ringlet_merge::~ringlet_merge() {
+  ringlet_reply_release(siblings);
+}
 
 namespace {
 
-ringlet_status end_merge(ringlet_merge* merge, const Status& argument, MergeAnswer answer) noexcept {
+ringlet_status end_merge(ringlet_merge* merge, const Status& argument,
+                         MergeAnswer answer) noexcept {
   return guarded(nullptr, [&]() -> Failure {
     if (merge == nullptr) return missing("merge");
     if (!argument.is_ok()) return argument;
@@ -22,7 +25,9 @@ ringlet_status end_merge(ringlet_merge* merge, const Status& argument, MergeAnsw
   });
 }
 
-MergeAnswer failed(std::string why) { return MergeAnswer{MergeAnswer::Kind::fail, {}, std::move(why)}; }
+MergeAnswer failed(std::string why) {
+  return MergeAnswer{MergeAnswer::Kind::fail, {}, std::move(why)};
+}
 
 // What the user's function made of it: its answer if it kept the rules, else why not.
 MergeAnswer ask(const ringlet_resolver& resolver, ringlet_merge* merge, const ClientState* client) {
@@ -95,14 +100,16 @@ void ringlet_merge_release(ringlet_merge* merge) {
   if (merge == nullptr || merge->inside_resolver) return;
   if (!merge->ended.exchange(true)) {
     guarded(nullptr, [&]() -> Failure {
-      return merge->request->answer(merge->attempt, failed("the merge was released without an answer"));
+      return merge->request->answer(merge->attempt,
+                                    failed("the merge was released without an answer"));
     });
   }
   delete merge;
 }
 
-ringlet_status ringlet_update(ringlet_client* client, ringlet_key key, const ringlet_resolver* resolver,
-                              const ringlet_call* call, ringlet_reply** reply, ringlet_error** error) {
+ringlet_status ringlet_update(ringlet_client* client, ringlet_key key,
+                              const ringlet_resolver* resolver, const ringlet_call* call,
+                              ringlet_reply** reply, ringlet_error** error) {
   if (reply != nullptr) *reply = nullptr;
   if (error != nullptr) *error = nullptr;
   DestroyLast destroy{resolver};

@@ -17,8 +17,8 @@ Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& me
                                       std::unique_ptr<Listener> listener) {
   NodeOptions options = settings.node(member.name);
   options.log = log;
-  Result<std::shared_ptr<NodeState>> state = NodeState::open(std::move(options), std::move(engine),
-                                                             std::move(ring));
+  Result<std::shared_ptr<NodeState>> state =
+      NodeState::open(std::move(options), std::move(engine), std::move(ring));
   if (!state) return state.status();
   ServerOptions server;
   server.listen = member.address;
@@ -35,7 +35,9 @@ Member member_of(std::string name, std::string address) {
   return member;
 }
 
-std::shared_ptr<StorageEngine> memory_engine() { return make_memory_engine(); }
+std::shared_ptr<StorageEngine> memory_engine() {
+  return make_memory_engine();
+}
 
 }  // namespace ringlet::capi
 

@@ -14,9 +14,9 @@ enum class Kind { integer, choice, seeds, address, members, name };
 struct Option {
   const char* name;
   Kind kind;
-  const char* preset;        // the default
-  std::uint64_t low, high;   // of an integer
-  const char* choices;       // of a choice: "a|b"
+  const char* preset;       // the default
+  std::uint64_t low, high;  // of an integer
+  const char* choices;      // of a choice: "a|b"
   const char* doc;
 };
 
@@ -71,12 +71,18 @@ const Option* find(std::string_view name) {
 
 const char* name_of(Kind kind) {
   switch (kind) {
-    case Kind::integer: return "integer";
-    case Kind::choice: return "choice";
-    case Kind::seeds: return "addresses";
-    case Kind::address: return "address";
-    case Kind::members: return "members";
-    case Kind::name: return "name";
+    case Kind::integer:
+      return "integer";
+    case Kind::choice:
+      return "choice";
+    case Kind::seeds:
+      return "addresses";
+    case Kind::address:
+      return "address";
+    case Kind::members:
+      return "members";
+    case Kind::name:
+      return "name";
   }
   return "text";
 }
@@ -145,7 +151,8 @@ std::string wanted(const Option& option, std::string_view value) {
         if (!is_address(seed, false)) return "host:port, several with commas";
       }
       return {};
-    case Kind::address: return is_address(value, true) ? "" : "host:port";
+    case Kind::address:
+      return is_address(value, true) ? "" : "host:port";
     case Kind::members:
       for (const std::string& member : split(value, ',')) {
         std::size_t equals = member.find('=');
@@ -155,7 +162,8 @@ std::string wanted(const Option& option, std::string_view value) {
         }
       }
       return {};
-    case Kind::name: return is_name(value) ? "" : "1 to 64 of A-Z a-z 0-9 . _ -";
+    case Kind::name:
+      return is_name(value) ? "" : "1 to 64 of A-Z a-z 0-9 . _ -";
   }
   return {};
 }
@@ -224,7 +232,9 @@ const std::string& Settings::text(std::string_view name) const {
   return it->second;
 }
 
-std::uint64_t Settings::number(std::string_view name) const { return *parse(text(name)); }
+std::uint64_t Settings::number(std::string_view name) const {
+  return *parse(text(name));
+}
 
 std::vector<std::string> Settings::list(std::string_view name) const {
   const std::string& value = text(name);
@@ -233,7 +243,8 @@ std::vector<std::string> Settings::list(std::string_view name) const {
 
 std::optional<LogLevel> Settings::log_level() const {
   const std::string& value = text("log.level");
-  for (LogLevel level : {LogLevel::trace, LogLevel::debug, LogLevel::info, LogLevel::warn, LogLevel::error}) {
+  for (LogLevel level :
+       {LogLevel::trace, LogLevel::debug, LogLevel::info, LogLevel::warn, LogLevel::error}) {
     if (value == ringlet::name_of(level)) return level;
   }
   return std::nullopt;
@@ -243,7 +254,8 @@ Result<ClientOptions> Settings::client() const {
   ClientOptions options;
   options.seeds = list("client.seeds");
   if (options.seeds.empty()) {
-    return Status(Code::invalid_argument, "client.seeds: wanted host:port of at least one node, got none");
+    return Status(Code::invalid_argument,
+                  "client.seeds: wanted host:port of at least one node, got none");
   }
   // One set of options may serve a cluster and its clients: its name need not be said twice.
   options.cluster = is_set("client.cluster") ? text("client.cluster") : text("cluster.name");
@@ -262,7 +274,8 @@ NodeOptions Settings::node(std::string name) const {
   options.coordination.w = static_cast<std::uint8_t>(number("cluster.w"));
   options.coordination.reconcile =
       text("cluster.reconcile") == "lww" ? Reconcile::lww : Reconcile::siblings;
-  options.coordination.timeout = Duration::millis(static_cast<std::int64_t>(number("cluster.timeout_ms")));
+  options.coordination.timeout =
+      Duration::millis(static_cast<std::int64_t>(number("cluster.timeout_ms")));
   options.coordination.durability = durability(text("cluster.durability"));
   options.max_key_bytes = number("limits.max_key_bytes");
   options.max_value_bytes = number("limits.max_value_bytes");
@@ -275,9 +288,9 @@ Status Settings::check_cluster() const {
   std::uint64_t n = number("cluster.n");
   for (const char* name : {"cluster.r", "cluster.w"}) {
     if (number(name) > n) {
-      return Status(Code::invalid_argument, std::string(name) + ": wanted at most cluster.n, which is " +
-                                                std::to_string(n) + ", got " +
-                                                std::to_string(number(name)));
+      return Status(Code::invalid_argument,
+                    std::string(name) + ": wanted at most cluster.n, which is " +
+                        std::to_string(n) + ", got " + std::to_string(number(name)));
     }
   }
   return Status::ok();
@@ -302,7 +315,8 @@ Result<std::vector<Member>> Settings::members() const {
     member.id = node_id_of(member.name);
     for (const Member& other : members) {
       if (other.name == member.name) {
-        return Status(Code::invalid_argument, "node.members: wanted each name once, got " + member.name + " twice");
+        return Status(Code::invalid_argument,
+                      "node.members: wanted each name once, got " + member.name + " twice");
       }
     }
     members.push_back(std::move(member));
@@ -362,4 +376,6 @@ ringlet_text* ringlet_options_describe(void) {
   return guarded_pointer([] { return make_text(Settings::describe()); });
 }
 
-void ringlet_options_release(ringlet_options* options) { delete options; }
+void ringlet_options_release(ringlet_options* options) {
+  delete options;
+}

@@ -28,14 +28,14 @@ class Settings {
 
   // Empty: logging is off.
   std::optional<LogLevel> log_level() const;
-  Result<ClientOptions> client() const;          // client.seeds must be there
+  Result<ClientOptions> client() const;  // client.seeds must be there
   NodeOptions node(std::string name) const;
   // Checks that N, R and W fit each other.
   Status check_cluster() const;
   Ring::Options ring(std::vector<Member> members) const;
-  Result<std::vector<Member>> members() const;   // of node.members
+  Result<std::vector<Member>> members() const;  // of node.members
 
-  static std::string describe();                 // JSON
+  static std::string describe();  // JSON
 
  private:
   std::map<std::string, std::string, std::less<>> values_;

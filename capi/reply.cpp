@@ -91,7 +91,9 @@ ringlet_reply::ringlet_reply(Outcome o, const char* name, bool show_versions)
 
 namespace ringlet::capi {
 
-std::string details_of(const Outcome& outcome) { return json::serialize(tally_of(outcome)); }
+std::string details_of(const Outcome& outcome) {
+  return json::serialize(tally_of(outcome));
+}
 
 Failure failure_of(const Outcome& outcome) {
   const Status& status = outcome.reply.status;
@@ -178,7 +180,8 @@ void ringlet_reply_retain(ringlet_reply* reply) {
 }
 
 void ringlet_reply_release(ringlet_reply* reply) {
-  if (reply != nullptr && reply->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete reply;
+  if (reply != nullptr && reply->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    delete reply;
 }
 
 ringlet_status ringlet_context_compare(ringlet_bytes a, ringlet_bytes b, int* order) {
@@ -188,14 +191,23 @@ ringlet_status ringlet_context_compare(ringlet_bytes a, ringlet_bytes b, int* or
     for (ringlet_bytes bytes : {a, b}) {
       if (bytes.size > 0 && bytes.data == nullptr) return missing("context");
     }
-    Result<CausalContext> first = seen_of("first context", a), second = seen_of("second context", b);
+    Result<CausalContext> first = seen_of("first context", a),
+                          second = seen_of("second context", b);
     if (!first) return first.status();
     if (!second) return second.status();
     switch (first->compare(*second)) {
-      case CausalOrder::equal: *order = 0; break;
-      case CausalOrder::before: *order = -1; break;
-      case CausalOrder::after: *order = 1; break;
-      case CausalOrder::concurrent: *order = 2; break;
+      case CausalOrder::equal:
+        *order = 0;
+        break;
+      case CausalOrder::before:
+        *order = -1;
+        break;
+      case CausalOrder::after:
+        *order = 1;
+        break;
+      case CausalOrder::concurrent:
+        *order = 2;
+        break;
     }
     return {};
   });

@@ -20,21 +20,30 @@ Client::Request with(const Client::Request& wanted, ClientCore::Kind kind) {
 
 Request::Request(std::shared_ptr<ClientState> client, std::shared_ptr<Completion> completion,
                  std::uint32_t kind, std::uint64_t tag, Client::Request wanted, bool show_versions)
-    : client_(std::move(client)), completion_(std::move(completion)), kind_(kind), tag_(tag),
-      wanted_(std::move(wanted)), deadline_(deadline_of(*client_, wanted_)),
+    : client_(std::move(client)),
+      completion_(std::move(completion)),
+      kind_(kind),
+      tag_(tag),
+      wanted_(std::move(wanted)),
+      deadline_(deadline_of(*client_, wanted_)),
       show_versions_(show_versions) {}
 
 const char* Request::operation() const {
   switch (kind_) {
-    case RINGLET_GET: return "get";
-    case RINGLET_PUT: return "put";
-    case RINGLET_DELETE: return "delete";
-    default: return "update";
+    case RINGLET_GET:
+      return "get";
+    case RINGLET_PUT:
+      return "put";
+    case RINGLET_DELETE:
+      return "delete";
+    default:
+      return "update";
   }
 }
 
 std::uint32_t Request::remaining_ms() const {
-  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+  auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
   return left > 0 ? static_cast<std::uint32_t>(left) : 0;
 }
 
@@ -52,8 +61,11 @@ void Request::start() {
 void Request::launch(Step step, Client::Request wanted, Next next) {
   wanted.options.timeout_ms = remaining_ms();
   if (wanted.options.timeout_ms == 0) {
-    finish(Failure{Status(Code::timeout, std::string(operation()) + " " + printable(wanted_.key) +
-                                             ": its deadline has come", written_)}, nullptr);
+    finish(Failure{Status(
+               Code::timeout,
+               std::string(operation()) + " " + printable(wanted_.key) + ": its deadline has come",
+               written_)},
+           nullptr);
     return;
   }
   bool cancelled;
@@ -67,7 +79,8 @@ void Request::launch(Step step, Client::Request wanted, Next next) {
     cancelled = cancelled_;
   }
   if (cancelled) {
-    finish(Failure{Status(Code::cancelled, std::string(operation()) + " was cancelled", written_)}, nullptr);
+    finish(Failure{Status(Code::cancelled, std::string(operation()) + " was cancelled", written_)},
+           nullptr);
     return;
   }
   // The answer may come from another thread, or from inside submit, before the number is known.
@@ -110,12 +123,13 @@ void Request::on_written(Outcome outcome) {
   std::size_t versions = siblings(outcome.reply.object).size();
   if (versions <= 1) return finish({}, new ringlet_reply(std::move(outcome), operation(), true));
   if (attempt_ >= client_->update_attempts) {
-    return finish(Failure{Status(Code::update_exhausted,
-                                 "update " + printable(wanted_.key) + ": wanted one version within " +
-                                     std::to_string(attempt_) + " attempts, got " +
-                                     std::to_string(versions), true),
-                          details_of(outcome)},
-                  nullptr);
+    return finish(
+        Failure{Status(Code::update_exhausted,
+                       "update " + printable(wanted_.key) + ": wanted one version within " +
+                           std::to_string(attempt_) + " attempts, got " + std::to_string(versions),
+                       true),
+                details_of(outcome)},
+        nullptr);
   }
   ask(std::move(outcome));
 }
@@ -169,8 +183,9 @@ Status Request::still_asked(std::uint32_t attempt) {
 Status Request::answer(std::uint32_t attempt, MergeAnswer answer) {
   if (Status s = still_asked(attempt); !s) return s;
   ringlet_reply* kept = nullptr;
-  Client::Request write = with(wanted_, answer.kind == MergeAnswer::Kind::erase ? ClientCore::Kind::erase
-                                                                         : ClientCore::Kind::put);
+  Client::Request write =
+      with(wanted_, answer.kind == MergeAnswer::Kind::erase ? ClientCore::Kind::erase
+                                                            : ClientCore::Kind::put);
   {
     std::lock_guard lock(mutex_);
     if (step_ != Step::asked || attempt_ != attempt) return too_late("its request is over");
@@ -181,14 +196,18 @@ Status Request::answer(std::uint32_t attempt, MergeAnswer answer) {
   }
   completion_->merge_over(number_);
   switch (answer.kind) {
-    case MergeAnswer::Kind::keep: finish({}, kept); break;
+    case MergeAnswer::Kind::keep:
+      finish({}, kept);
+      break;
     case MergeAnswer::Kind::none:
     case MergeAnswer::Kind::fail:
-      finish(Failure{Status(Code::merge_failed, "update " + printable(wanted_.key) + ": " + answer.reason,
-                            written_)},
+      finish(Failure{Status(Code::merge_failed,
+                            "update " + printable(wanted_.key) + ": " + answer.reason, written_)},
              nullptr);
       break;
-    case MergeAnswer::Kind::value: write.value = std::move(answer.value); [[fallthrough]];
+    case MergeAnswer::Kind::value:
+      write.value = std::move(answer.value);
+      [[fallthrough]];
     case MergeAnswer::Kind::erase:
       if (answer.kind == MergeAnswer::Kind::erase) write.content_type.clear();
       // Each attempt writes another value, so each is another write: with the id of the one before,
@@ -210,7 +229,8 @@ void Request::cancel() {
     waiting_for_people = step_ == Step::asked;
   }
   if (waiting_for_people) {
-    finish(Failure{Status(Code::cancelled, "update " + printable(wanted_.key) + " was cancelled", written_)},
+    finish(Failure{Status(Code::cancelled, "update " + printable(wanted_.key) + " was cancelled",
+                          written_)},
            nullptr, Step::asked);
   } else if (number != 0) {
     client_->client->cancel(number);
@@ -218,14 +238,16 @@ void Request::cancel() {
 }
 
 void Request::expire() {
-  finish(Failure{Status(Code::timeout, "update " + printable(wanted_.key) +
-                                           ": its merge was not answered by the deadline", written_)},
+  finish(Failure{Status(
+             Code::timeout,
+             "update " + printable(wanted_.key) + ": its merge was not answered by the deadline",
+             written_)},
          nullptr, Step::asked);
 }
 
 void Request::client_closed() {
-  finish(Failure{Status(Code::closed, "update " + printable(wanted_.key) + ": the client was closed",
-                        written_)},
+  finish(Failure{Status(Code::closed,
+                        "update " + printable(wanted_.key) + ": the client was closed", written_)},
          nullptr);
 }
 

@@ -33,8 +33,8 @@ class Request : public std::enable_shared_from_this<Request> {
   std::uint64_t number() const { return number_; }
   void start();
   void cancel();
-  void expire();                    // the deadline of an unanswered merge has come
-  void client_closed();             // its client is closed: what waits for an answer ends
+  void expire();         // the deadline of an unanswered merge has come
+  void client_closed();  // its client is closed: what waits for an answer ends
 
   // Of attempt `attempt`; CLOSED when the request does not wait for it any more.
   Status answer(std::uint32_t attempt, MergeAnswer answer);

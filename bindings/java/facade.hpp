@@ -35,7 +35,9 @@ Handle to(T* pointer) {
   return static_cast<Handle>(reinterpret_cast<intptr_t>(pointer));
 }
 
-inline const char* chars(ringlet_bytes text) { return static_cast<const char*>(text.data); }
+inline const char* chars(ringlet_bytes text) {
+  return static_cast<const char*>(text.data);
+}
 
 // The error by its address: as a value it might be read before the call beside it has set it.
 inline void check(ringlet_status status, ringlet_error* const* error) {
@@ -58,10 +60,18 @@ inline std::string take(ringlet_text* text) {
 
 // ---- library ----
 
-inline int abi_version() { return static_cast<int>(ringlet_abi_version()); }
-inline std::string library_version() { return ringlet_version(); }
-inline int has(ringlet_bytes feature) { return ringlet_has(chars(feature)); }
-inline std::string status_name(int status) { return ringlet_status_name(status); }
+inline int abi_version() {
+  return static_cast<int>(ringlet_abi_version());
+}
+inline std::string library_version() {
+  return ringlet_version();
+}
+inline int has(ringlet_bytes feature) {
+  return ringlet_has(chars(feature));
+}
+inline std::string status_name(int status) {
+  return ringlet_status_name(status);
+}
 
 // ---- options ----
 
@@ -74,10 +84,12 @@ inline Handle options_new() {
 inline void options_set(Handle options, ringlet_bytes name, ringlet_bytes value) {
   ringlet_error* error = nullptr;
   check(ringlet_options_set(from<ringlet_options>(options), chars(name), chars(value), &error),
-      &error);
+        &error);
 }
 
-inline std::string options_describe() { return take(ringlet_options_describe()); }
+inline std::string options_describe() {
+  return take(ringlet_options_describe());
+}
 inline void options_release(Handle options) {
   ringlet_options_release(from<ringlet_options>(options));
 }
@@ -95,7 +107,9 @@ inline void client_close(Handle client, int drain_ms) {
   check(ringlet_client_close(from<ringlet_client>(client), static_cast<uint32_t>(drain_ms)));
 }
 
-inline void client_release(Handle client) { ringlet_client_release(from<ringlet_client>(client)); }
+inline void client_release(Handle client) {
+  ringlet_client_release(from<ringlet_client>(client));
+}
 
 // The log records that wait, each as level digit, part, tab, text, NUL.
 inline std::string client_log_take(Handle client) {
@@ -121,8 +135,12 @@ inline Handle queue_new() {
   return to(queue);
 }
 
-inline void queue_wake(Handle queue) { ringlet_queue_wake(from<ringlet_queue>(queue)); }
-inline void queue_release(Handle queue) { ringlet_queue_release(from<ringlet_queue>(queue)); }
+inline void queue_wake(Handle queue) {
+  ringlet_queue_wake(from<ringlet_queue>(queue));
+}
+inline void queue_release(Handle queue) {
+  ringlet_queue_release(from<ringlet_queue>(queue));
+}
 
 // One request; its number, for cancel. 0 in any number: the default.
 inline Handle submit(Handle client, Handle queue, int kind, Handle tag, ringlet_bytes bucket,
@@ -162,7 +180,9 @@ inline void error_throw(Handle error, int status) {
   check(status, &failure);
 }
 
-inline void error_release(Handle error) { ringlet_error_release(from<ringlet_error>(error)); }
+inline void error_release(Handle error) {
+  ringlet_error_release(from<ringlet_error>(error));
+}
 
 // ---- replies ----
 
@@ -195,7 +215,9 @@ inline std::string reply_context(Handle reply) {
 inline std::string reply_explain(Handle reply) {
   return take(ringlet_reply_explain(from<ringlet_reply>(reply)));
 }
-inline void reply_release(Handle reply) { ringlet_reply_release(from<ringlet_reply>(reply)); }
+inline void reply_release(Handle reply) {
+  ringlet_reply_release(from<ringlet_reply>(reply));
+}
 
 // -1 before, 0 same, 1 after, 2 concurrent.
 inline int context_compare(ringlet_bytes left, ringlet_bytes right) {
@@ -218,21 +240,26 @@ inline int merge_attempt(Handle merge) {
 inline int merge_answer(Handle merge, ringlet_bytes value) {
   return ringlet_merge_answer(from<ringlet_merge>(merge), value);
 }
-inline int merge_erase(Handle merge) { return ringlet_merge_erase(from<ringlet_merge>(merge)); }
-inline int merge_keep(Handle merge) { return ringlet_merge_keep(from<ringlet_merge>(merge)); }
+inline int merge_erase(Handle merge) {
+  return ringlet_merge_erase(from<ringlet_merge>(merge));
+}
+inline int merge_keep(Handle merge) {
+  return ringlet_merge_keep(from<ringlet_merge>(merge));
+}
 inline int merge_fail(Handle merge, ringlet_bytes message) {
   return ringlet_merge_fail(from<ringlet_merge>(merge), chars(message));
 }
-inline void merge_release(Handle merge) { ringlet_merge_release(from<ringlet_merge>(merge)); }
+inline void merge_release(Handle merge) {
+  ringlet_merge_release(from<ringlet_merge>(merge));
+}
 
 // ---- a cluster in this process ----
 
 inline Handle cluster_start(Handle options, int nodes) {
   ringlet_cluster* cluster = nullptr;
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_start(
-      from<ringlet_options>(options), static_cast<uint32_t>(nodes), RINGLET_ABI,
-                              &cluster, &error),
+  check(ringlet_cluster_start(from<ringlet_options>(options), static_cast<uint32_t>(nodes),
+                              RINGLET_ABI, &cluster, &error),
         &error);
   return to(cluster);
 }
@@ -249,19 +276,21 @@ inline int cluster_size(Handle cluster) {
 inline void cluster_kill(Handle cluster, int index) {
   ringlet_error* error = nullptr;
   check(ringlet_cluster_kill(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error),
-      &error);
+        &error);
 }
 
 inline void cluster_restart(Handle cluster, int index) {
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_restart(
-      from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error), &error);
+  check(
+      ringlet_cluster_restart(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error),
+      &error);
 }
 
 inline void cluster_stop(Handle cluster, int drain_ms) {
   ringlet_error* error = nullptr;
-  check(ringlet_cluster_stop(
-      from<ringlet_cluster>(cluster), static_cast<uint32_t>(drain_ms), &error), &error);
+  check(
+      ringlet_cluster_stop(from<ringlet_cluster>(cluster), static_cast<uint32_t>(drain_ms), &error),
+      &error);
 }
 
 inline void cluster_release(Handle cluster) {

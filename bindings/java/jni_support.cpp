@@ -22,15 +22,12 @@ jint JNICALL drain(JNIEnv* env, jclass, jlong queue, jlongArray out, jint timeou
     throw_java(env, "java/lang/NullPointerException", "out");
     return 0;
   }
-  const size_t room =
-      std::min<size_t>(
-          kEventsOfBatch, static_cast<size_t>(env->GetArrayLength(out) / kFieldsOfEvent));
+  const size_t room = std::min<size_t>(
+      kEventsOfBatch, static_cast<size_t>(env->GetArrayLength(out) / kFieldsOfEvent));
   std::array<ringlet_event, kEventsOfBatch> events = {};
   size_t count = 0;
-  const ringlet_status status =
-      ringlet_drain(
-          from<ringlet_queue>(queue), events.data(), sizeof(ringlet_event), room, timeout_ms,
-              &count);
+  const ringlet_status status = ringlet_drain(from<ringlet_queue>(queue), events.data(),
+                                              sizeof(ringlet_event), room, timeout_ms, &count);
   if (status != RINGLET_OK) {
     throw_java(env, Failed{status, nullptr});
     return 0;
@@ -42,9 +39,9 @@ jint JNICALL drain(JNIEnv* env, jclass, jlong queue, jlongArray out, jint timeou
     const ringlet_event& event = events[i];
     for (const jlong number :
          {static_cast<jlong>(event.kind), static_cast<jlong>(event.status),
-             static_cast<jlong>(event.tag),
-          static_cast<jlong>(event.request), static_cast<jlong>(to(event.reply)),
-          static_cast<jlong>(to(event.error)), static_cast<jlong>(to(event.merge))}) {
+          static_cast<jlong>(event.tag), static_cast<jlong>(event.request),
+          static_cast<jlong>(to(event.reply)), static_cast<jlong>(to(event.error)),
+          static_cast<jlong>(to(event.merge))}) {
       *next++ = number;
     }
   }
@@ -66,7 +63,7 @@ bool register_natives(JNIEnv* env) {
   JNINativeMethod methods[] = {
       {const_cast<char*>("drain"), const_cast<char*>("(J[JI)I"), reinterpret_cast<void*>(&drain)},
       {const_cast<char*>("value"), const_cast<char*>("(JI)Ljava/nio/ByteBuffer;"),
-          reinterpret_cast<void*>(&value)},
+       reinterpret_cast<void*>(&value)},
   };
   if (env->RegisterNatives(batch, methods, 2) != JNI_OK) return false;
   env->DeleteLocalRef(batch);
@@ -114,10 +111,10 @@ jbyteArray to_array(JNIEnv* env, const std::string& bytes) {
 
 void throw_java(JNIEnv* env, const Failed& failed) {
   // Several calls of the C API fail with a status alone.
-  const std::string message = failed.error ? ringlet_error_message(failed.error)
-      : ringlet_status_name(failed.status);
-  const std::string details = failed.error ? take(ringlet_error_details(failed.error))
-      : std::string("{}");
+  const std::string message =
+      failed.error ? ringlet_error_message(failed.error) : ringlet_status_name(failed.status);
+  const std::string details =
+      failed.error ? take(ringlet_error_details(failed.error)) : std::string("{}");
   const bool retryable = failed.error && ringlet_error_retryable(failed.error);
   const bool maybe_applied = failed.error && ringlet_error_maybe_applied(failed.error);
   ringlet_error_release(failed.error);
@@ -125,10 +122,10 @@ void throw_java(JNIEnv* env, const Failed& failed) {
   if (!message_array) return;
   const jbyteArray details_array = to_array(env, details);
   if (!details_array) return;
-  const jobject failure = env->NewObject(
-      failure_class, failure_constructor, static_cast<jint>(failed.status),
-      static_cast<jboolean>(retryable), static_cast<jboolean>(maybe_applied), message_array,
-      details_array);
+  const jobject failure =
+      env->NewObject(failure_class, failure_constructor, static_cast<jint>(failed.status),
+                     static_cast<jboolean>(retryable), static_cast<jboolean>(maybe_applied),
+                     message_array, details_array);
   if (!failure || env->ExceptionCheck()) return;
   env->Throw(static_cast<jthrowable>(failure));
 }

@@ -447,8 +447,7 @@ PYBIND11_MODULE(_core, m) {
   m.def(
       "has", [](const std::string& feature) { return ringlet_has(feature.c_str()); },
       py::arg("feature"));
-  m.def(
-      "status_name", [](int status) { return ringlet_status_name(status); }, py::arg("status"));
+  m.def("status_name", [](int status) { return ringlet_status_name(status); }, py::arg("status"));
   m.def("describe_options", [] { return to_str(take_text(ringlet_options_describe())); });
   m.def("context_compare", &context_compare, py::arg("a"), py::arg("b"));
 

@@ -15,5 +15,6 @@ AssertHandler set_assert_handler(AssertHandler handler);
 
 }  // namespace ringlet
 
-#define RINGLET_ASSERT(expression) \
-  ((expression) ? static_cast<void>(0) : ::ringlet::assertion_failed(__FILE__, __LINE__, #expression))
+#define RINGLET_ASSERT(expression)     \
+  ((expression) ? static_cast<void>(0) \
+                : ::ringlet::assertion_failed(__FILE__, __LINE__, #expression))

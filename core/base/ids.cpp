@@ -20,8 +20,14 @@ NodeId node_id_of(std::string_view name) {
   return NodeId{hash.high != 0 ? hash.high : 1};
 }
 
-std::string to_string(NodeId id) { return hex(id.value); }
-std::string to_string(WriteId id) { return hex(id.high) + hex(id.low); }
-std::string to_string(const Token& t) { return hex(t.high) + hex(t.low); }
+std::string to_string(NodeId id) {
+  return hex(id.value);
+}
+std::string to_string(WriteId id) {
+  return hex(id.high) + hex(id.low);
+}
+std::string to_string(const Token& t) {
+  return hex(t.high) + hex(t.low);
+}
 
 }  // namespace ringlet

@@ -21,10 +21,12 @@ enum class PlantedBug {
 };
 
 #ifdef RINGLET_PLANTED_BUGS
-bool planted(PlantedBug bug);       // is this bug on, on this thread?
-void plant(PlantedBug bug);         // one at a time; none removes it. Per thread.
+bool planted(PlantedBug bug);  // is this bug on, on this thread?
+void plant(PlantedBug bug);    // one at a time; none removes it. Per thread.
 #else
-constexpr bool planted(PlantedBug) { return false; }
+constexpr bool planted(PlantedBug) {
+  return false;
+}
 #endif
 const char* name_of(PlantedBug bug);
 

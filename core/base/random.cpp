@@ -64,10 +64,16 @@ std::int64_t Random::between(std::int64_t low, std::int64_t high) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + offset);
 }
 
-double Random::uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Random::uniform() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
-bool Random::chance(double probability) { return uniform() < probability; }
+bool Random::chance(double probability) {
+  return uniform() < probability;
+}
 
-double Random::exponential(double mean) { return -mean * portable_log(1 - uniform()); }
+double Random::exponential(double mean) {
+  return -mean * portable_log(1 - uniform());
+}
 
 }  // namespace ringlet

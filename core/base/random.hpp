@@ -11,15 +11,15 @@ namespace ringlet {
 class Random {
  public:
   explicit Random(std::uint64_t seed);
-  std::uint64_t next();                       // all 64 bits
-  std::uint64_t below(std::uint64_t bound);   // uniform in [0, bound), bound >= 1, without bias
+  std::uint64_t next();                      // all 64 bits
+  std::uint64_t below(std::uint64_t bound);  // uniform in [0, bound), bound >= 1, without bias
   std::int64_t between(std::int64_t low, std::int64_t high);  // uniform, both ends included
-  double uniform();                           // [0, 1)
+  double uniform();                                           // [0, 1)
   bool chance(double probability);
   double exponential(double mean);
-  Random fork() { return Random(next()); }    // an independent stream
+  Random fork() { return Random(next()); }  // an independent stream
   template <typename Container>
-  void shuffle(Container& items) {            // Fisher and Yates
+  void shuffle(Container& items) {  // Fisher and Yates
     for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(i)]);
   }
 

@@ -4,28 +4,50 @@ namespace ringlet {
 
 const char* name_of(Code code) {
   switch (code) {
-    case Code::ok: return "ok";
-    case Code::invalid_argument: return "invalid_argument";
-    case Code::invalid_context: return "invalid_context";
-    case Code::too_large: return "too_large";
-    case Code::unknown_option: return "unknown_option";
-    case Code::busy: return "busy";
-    case Code::closed: return "closed";
-    case Code::forked: return "forked";
-    case Code::abi_mismatch: return "abi_mismatch";
-    case Code::unsupported: return "unsupported";
-    case Code::timeout: return "timeout";
-    case Code::unavailable: return "unavailable";
-    case Code::quorum_not_met: return "quorum_not_met";
-    case Code::overloaded: return "overloaded";
-    case Code::cancelled: return "cancelled";
-    case Code::too_many_siblings: return "too_many_siblings";
-    case Code::corrupt: return "corrupt";
-    case Code::merge_failed: return "merge_failed";
-    case Code::update_exhausted: return "update_exhausted";
-    case Code::internal: return "internal";
-    case Code::no_memory: return "no_memory";
-    case Code::io: return "io";
+    case Code::ok:
+      return "ok";
+    case Code::invalid_argument:
+      return "invalid_argument";
+    case Code::invalid_context:
+      return "invalid_context";
+    case Code::too_large:
+      return "too_large";
+    case Code::unknown_option:
+      return "unknown_option";
+    case Code::busy:
+      return "busy";
+    case Code::closed:
+      return "closed";
+    case Code::forked:
+      return "forked";
+    case Code::abi_mismatch:
+      return "abi_mismatch";
+    case Code::unsupported:
+      return "unsupported";
+    case Code::timeout:
+      return "timeout";
+    case Code::unavailable:
+      return "unavailable";
+    case Code::quorum_not_met:
+      return "quorum_not_met";
+    case Code::overloaded:
+      return "overloaded";
+    case Code::cancelled:
+      return "cancelled";
+    case Code::too_many_siblings:
+      return "too_many_siblings";
+    case Code::corrupt:
+      return "corrupt";
+    case Code::merge_failed:
+      return "merge_failed";
+    case Code::update_exhausted:
+      return "update_exhausted";
+    case Code::internal:
+      return "internal";
+    case Code::no_memory:
+      return "no_memory";
+    case Code::io:
+      return "io";
   }
   return "unknown";
 }
@@ -36,8 +58,10 @@ bool Status::retryable() const {
     case Code::unavailable:
     case Code::quorum_not_met:
     case Code::overloaded:
-    case Code::busy: return true;
-    default: return false;
+    case Code::busy:
+      return true;
+    default:
+      return false;
   }
 }
 

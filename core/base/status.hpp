@@ -14,16 +14,31 @@ namespace ringlet {
 enum class Code : std::int32_t {
   ok = 0,
   // the caller's mistake, nothing sent
-  invalid_argument = 101, invalid_context = 102, too_large = 103, unknown_option = 104,
-  busy = 105, closed = 106, forked = 107, abi_mismatch = 108, unsupported = 109,
+  invalid_argument = 101,
+  invalid_context = 102,
+  too_large = 103,
+  unknown_option = 104,
+  busy = 105,
+  closed = 106,
+  forked = 107,
+  abi_mismatch = 108,
+  unsupported = 109,
   // the cluster could not, now
-  timeout = 201, unavailable = 202, quorum_not_met = 203, overloaded = 204, cancelled = 205,
+  timeout = 201,
+  unavailable = 202,
+  quorum_not_met = 203,
+  overloaded = 204,
+  cancelled = 205,
   // the data
-  too_many_siblings = 301, corrupt = 302,
+  too_many_siblings = 301,
+  corrupt = 302,
   // the user's function
-  merge_failed = 401, update_exhausted = 402,
+  merge_failed = 401,
+  update_exhausted = 402,
   // ours
-  internal = 501, no_memory = 502, io = 503,
+  internal = 501,
+  no_memory = 502,
+  io = 503,
 };
 
 const char* name_of(Code code);  // "quorum_not_met"; "unknown" for a number it does not know
@@ -63,10 +78,22 @@ class [[nodiscard]] Result {
   bool is_ok() const { return value_.has_value(); }
   explicit operator bool() const { return is_ok(); }
   const Status& status() const { return status_; }
-  T& operator*() { RINGLET_ASSERT(is_ok()); return *value_; }
-  const T& operator*() const { RINGLET_ASSERT(is_ok()); return *value_; }
-  T* operator->() { RINGLET_ASSERT(is_ok()); return &*value_; }
-  const T* operator->() const { RINGLET_ASSERT(is_ok()); return &*value_; }
+  T& operator*() {
+    RINGLET_ASSERT(is_ok());
+    return *value_;
+  }
+  const T& operator*() const {
+    RINGLET_ASSERT(is_ok());
+    return *value_;
+  }
+  T* operator->() {
+    RINGLET_ASSERT(is_ok());
+    return &*value_;
+  }
+  const T* operator->() const {
+    RINGLET_ASSERT(is_ok());
+    return &*value_;
+  }
 
  private:
   std::optional<T> value_;

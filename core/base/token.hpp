@@ -14,8 +14,8 @@ struct Token {
   friend constexpr auto operator<=>(const Token&, const Token&) = default;
 };
 
-Token md5(BytesView bytes);            // RFC 1321, through OpenSSL
-Token token_of(const Key& key);        // md5(key) for the empty bucket, else md5(bucket NUL key)
-std::string to_string(const Token& t); // 32 hex digits
+Token md5(BytesView bytes);             // RFC 1321, through OpenSSL
+Token token_of(const Key& key);         // md5(key) for the empty bucket, else md5(bucket NUL key)
+std::string to_string(const Token& t);  // 32 hex digits
 
 }  // namespace ringlet

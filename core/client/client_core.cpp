@@ -17,13 +17,18 @@ std::uint64_t number_for(Numbered owner, std::uint64_t number) {
   return number << 2 | static_cast<std::uint64_t>(owner);
 }
 
-NodeId seed_id(const std::string& address) { return node_id_of("seed " + address); }
+NodeId seed_id(const std::string& address) {
+  return node_id_of("seed " + address);
+}
 
 const char* verb_of(ClientCore::Kind kind) {
   switch (kind) {
-    case ClientCore::Kind::get: return "get";
-    case ClientCore::Kind::put: return "put";
-    case ClientCore::Kind::erase: return "delete";
+    case ClientCore::Kind::get:
+      return "get";
+    case ClientCore::Kind::put:
+      return "put";
+    case ClientCore::Kind::erase:
+      return "delete";
   }
   return "call";
 }
@@ -38,13 +43,13 @@ struct ClientCore::Impl {
     OnDone on_done;
     Instant deadline;
     std::uint32_t attempts = 0;
-    std::uint64_t message = 0;     // under way: its number; 0 none
-    NodeId asked;                  // whom
-    Instant asked_at;              // when
-    Instant ask_again;             // silent until then: the next node
+    std::uint64_t message = 0;  // under way: its number; 0 none
+    NodeId asked;               // whom
+    Instant asked_at;           // when
+    Instant ask_again;          // silent until then: the next node
     std::vector<NodeId> tried;
-    bool sent = false;             // a write left: it may exist
-    Status last;                   // why the latest attempt failed
+    bool sent = false;  // a write left: it may exist
+    Status last;        // why the latest attempt failed
   };
 
   ClientOptions options;
@@ -55,14 +60,14 @@ struct ClientCore::Impl {
   CoordinationOptions coordination;
   std::shared_ptr<const Ring> ring;
   std::map<NodeId, std::string> seeds;
-  std::map<std::uint64_t, Call> calls;             // by call number
+  std::map<std::uint64_t, Call> calls;                // by call number
   std::map<std::uint64_t, std::uint64_t> by_message;  // message number -> call number
-  std::vector<std::uint64_t> waiting_for_ring;     // client coordination before the first table
+  std::vector<std::uint64_t> waiting_for_ring;        // client coordination before the first table
   std::vector<Outgoing> outgoing;
   std::uint64_t next_call = 1, next_message = 1;
   Instant next_refresh = Instant::never();
   Instant refresh_not_before{};
-  NodeId table_asked;        // a pull under way
+  NodeId table_asked;  // a pull under way
   std::uint64_t table_message = 0;
   Instant table_until = Instant::never();
   bool closed = false;
@@ -129,7 +134,8 @@ struct ClientCore::Impl {
       for (const auto& [id, address] : seeds) order.push_back(id);
       random.shuffle(order);
     }
-    std::stable_partition(order.begin(), order.end(), [&](NodeId node) { return !health.is_down(node); });
+    std::stable_partition(order.begin(), order.end(),
+                          [&](NodeId node) { return !health.is_down(node); });
     return order;
   }
 
@@ -150,7 +156,8 @@ struct ClientCore::Impl {
       for (const auto& [id, address] : seeds) from.push_back(id);
     }
     random.shuffle(from);
-    std::stable_partition(from.begin(), from.end(), [&](NodeId node) { return !health.is_down(node); });
+    std::stable_partition(from.begin(), from.end(),
+                          [&](NodeId node) { return !health.is_down(node); });
     if (from.empty()) return;
     table_asked = from.front();
     table_message = number_for(Numbered::table, next_message++);
@@ -163,7 +170,8 @@ struct ClientCore::Impl {
   }
 
   bool everyone_down(const std::vector<NodeId>& nodes) const {
-    return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return health.is_down(node); });
+    return std::all_of(nodes.begin(), nodes.end(),
+                       [&](NodeId node) { return health.is_down(node); });
   }
 
   void table_failed(Now now) {
@@ -184,8 +192,8 @@ struct ClientCore::Impl {
     coordination.reconcile = table->reconcile;
     if (table->unchanged) return;
     if (table->options.cluster != options.cluster) {
-      log(LogLevel::error, "a node of cluster \"" + printable(table->options.cluster) + "\" answered, wanted \"" +
-                               options.cluster + "\"");
+      log(LogLevel::error, "a node of cluster \"" + printable(table->options.cluster) +
+                               "\" answered, wanted \"" + options.cluster + "\"");
       return table_failed(now);
     }
     auto built = Ring::from_owners(table->options, table->owners);
@@ -241,8 +249,9 @@ struct ClientCore::Impl {
                                                 std::to_string(call.request.options.timeout_ms));
     }
     if (calls.size() >= options.max_in_flight) {
-      return Status(Code::overloaded, std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
-                                          ": " + std::to_string(calls.size()) +
+      return Status(Code::overloaded, std::string(verb_of(call.request.kind)) + " " +
+                                          printable(call.request.key) + ": " +
+                                          std::to_string(calls.size()) +
                                           " calls are under way, this client's limit");
     }
     return Status::ok();
@@ -286,7 +295,8 @@ struct ClientCore::Impl {
     Duration share = std::max(left / 3, std::min(left, Duration::millis(50)));
     call.ask_again = now.instant + share;
     RequestOptions request_options = call.request.options;
-    request_options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
+    request_options.timeout_ms =
+        static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
     if (call.request.kind == Kind::get) {
       send(node, call.message, ClientGet{call.request.key, request_options});
       return;
@@ -314,7 +324,8 @@ struct ClientCore::Impl {
     coordinated.insert(number);
     RequestOptions request_options = call.request.options;
     Duration left = call.deadline - now.instant;
-    request_options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
+    request_options.timeout_ms =
+        static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
     auto on_answer = [this, number, now](ClientReply reply) {
       coordinated.erase(number);
       if (calls.contains(number)) on_answered(number, std::move(reply), now);
@@ -325,8 +336,8 @@ struct ClientCore::Impl {
       const auto& preference = ring->preference_list(token_of(call.request.key));
       NodeId minter = choose_minter(preference, ring->effective_replicas(), NodeId{},
                                     call.context.fastest_reader, health);
-      coordinator.put(call.request.key, call.context, write_of(call.request), request_options, minter, now,
-                      std::move(on_answer));
+      coordinator.put(call.request.key, call.context, write_of(call.request), request_options,
+                      minter, now, std::move(on_answer));
     }
   }
 
@@ -340,7 +351,8 @@ struct ClientCore::Impl {
     // One more try elsewhere while there is time; the write id makes it the same write.
     call.last = reply.status;
     pull_table(now, true);
-    Duration pause = Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));
+    Duration pause =
+        Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));
     if (now.instant + pause >= call.deadline) {
       if (call.sent && call.attempts > 1) reply.status.set_maybe_applied(true);
       return finish(number, std::move(reply));
@@ -366,7 +378,8 @@ struct ClientCore::Impl {
     outcome.coordinator = call.asked;
     outcome.node = name_of_node(call.asked);
     if (reply.status) {
-      outcome.context = encode_client_context({reply.object.context, reply.fastest_reader}, call.request.key);
+      outcome.context =
+          encode_client_context({reply.object.context, reply.fastest_reader}, call.request.key);
     }
     outcome.reply = std::move(reply);
     if (call.on_done) call.on_done(std::move(outcome));
@@ -375,14 +388,16 @@ struct ClientCore::Impl {
   void time_out(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
     // Refused, and asked once more a moment ago: the refusal is the reason, not this silence.
-    if (!call.last.is_ok() && call.message != 0 && now.instant - call.asked_at < health.patience(call.asked)) {
+    if (!call.last.is_ok() && call.message != 0 &&
+        now.instant - call.asked_at < health.patience(call.asked)) {
       Status why = call.last;
       why.set_maybe_applied(call.sent);
       return finish(number, failure(std::move(why)));
     }
-    std::string message = std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
-                          ": wanted an answer by its deadline, got none in " + std::to_string(call.attempts) +
-                          (call.attempts == 1 ? " attempt" : " attempts");
+    std::string message =
+        std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
+        ": wanted an answer by its deadline, got none in " + std::to_string(call.attempts) +
+        (call.attempts == 1 ? " attempt" : " attempts");
     if (call.asked) message += " (" + name_of_node(call.asked) + " silent)";
     if (!call.last.is_ok()) message += "; before that: " + call.last.message();
     finish(number, failure(Status(Code::timeout, std::move(message), call.sent)));
@@ -393,8 +408,11 @@ struct ClientCore::Impl {
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
     health.heard_from(from, now.instant);
     switch (static_cast<Numbered>(number & 3)) {
-      case Numbered::coordinator: coordinator.on_reply(from, number >> 2, std::move(message), now); break;
-      case Numbered::ping: break;
+      case Numbered::coordinator:
+        coordinator.on_reply(from, number >> 2, std::move(message), now);
+        break;
+      case Numbered::ping:
+        break;
       case Numbered::table:
         if (number == table_message) on_table(message, now);
         break;
@@ -450,7 +468,8 @@ struct ClientCore::Impl {
       if (it == calls.end()) continue;
       // Our own coordinator has the same deadline and better words: it speaks first.
       if (it->second.deadline <= now.instant) {
-        if (!coordinated.contains(number) || it->second.deadline + Duration::millis(5) <= now.instant) {
+        if (!coordinated.contains(number) ||
+            it->second.deadline + Duration::millis(5) <= now.instant) {
           time_out(number, now);
         }
         continue;
@@ -462,17 +481,21 @@ struct ClientCore::Impl {
   }
 
   void settle(Now now) {
-    for (NodeId node : health.due_pings(now.instant)) send(node, number_for(Numbered::ping, next_message++), Ping{});
+    for (NodeId node : health.due_pings(now.instant))
+      send(node, number_for(Numbered::ping, next_message++), Ping{});
     health.take_recovered();  // a client keeps no hints
     for (auto& message : coordinator.take_outgoing()) {
-      send(message.to, number_for(Numbered::coordinator, message.number), std::move(message.message));
+      send(message.to, number_for(Numbered::coordinator, message.number),
+           std::move(message.message));
     }
   }
 
   Instant next_wake() const {
-    Instant next = std::min({coordinator.next_wake(), health.next_wake(), next_refresh, table_until});
+    Instant next =
+        std::min({coordinator.next_wake(), health.next_wake(), next_refresh, table_until});
     for (const auto& [number, call] : calls) {
-      Instant deadline = coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
+      Instant deadline =
+          coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
       next = std::min({next, deadline, call.ask_again});
     }
     return next;
@@ -483,7 +506,9 @@ ClientCore::ClientCore(ClientOptions options, std::uint64_t seed)
     : impl_(std::make_unique<Impl>(std::move(options), seed)) {}
 ClientCore::~ClientCore() = default;
 
-void ClientCore::start(Now now) { impl_->pull_table(now, false); }
+void ClientCore::start(Now now) {
+  impl_->pull_table(now, false);
+}
 
 std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done) {
   std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done));
@@ -495,7 +520,8 @@ void ClientCore::cancel(std::uint64_t request, Now) {
   auto it = impl_->calls.find(request);
   if (it == impl_->calls.end()) return;
   const auto& call = it->second;
-  std::string text = std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) + ": cancelled";
+  std::string text =
+      std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) + ": cancelled";
   impl_->finish(request, impl_->failure(Status(Code::cancelled, text, call.sent)));
 }
 
@@ -514,13 +540,29 @@ void ClientCore::close(const Status& why, Now) {
 void ClientCore::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
   impl_->on_reply(from, number, std::move(message), now);
 }
-void ClientCore::on_unreachable(NodeId node, Now now) { impl_->on_unreachable(node, now); }
-void ClientCore::on_wake(Now now) { impl_->on_wake(now); }
-std::vector<ClientCore::Outgoing> ClientCore::take_outgoing() { return std::exchange(impl_->outgoing, {}); }
-Instant ClientCore::next_wake() const { return impl_->next_wake(); }
-std::shared_ptr<const Ring> ClientCore::ring() const { return impl_->ring; }
-std::size_t ClientCore::unanswered() const { return impl_->calls.size(); }
-Reconcile ClientCore::reconcile() const { return impl_->coordination.reconcile; }
-const ClientOptions& ClientCore::options() const { return impl_->options; }
+void ClientCore::on_unreachable(NodeId node, Now now) {
+  impl_->on_unreachable(node, now);
+}
+void ClientCore::on_wake(Now now) {
+  impl_->on_wake(now);
+}
+std::vector<ClientCore::Outgoing> ClientCore::take_outgoing() {
+  return std::exchange(impl_->outgoing, {});
+}
+Instant ClientCore::next_wake() const {
+  return impl_->next_wake();
+}
+std::shared_ptr<const Ring> ClientCore::ring() const {
+  return impl_->ring;
+}
+std::size_t ClientCore::unanswered() const {
+  return impl_->calls.size();
+}
+Reconcile ClientCore::reconcile() const {
+  return impl_->coordination.reconcile;
+}
+const ClientOptions& ClientCore::options() const {
+  return impl_->options;
+}
 
 }  // namespace ringlet

@@ -19,12 +19,12 @@ namespace ringlet {
 enum class Coordination : std::uint8_t { server = 0, client = 1 };
 
 struct ClientOptions {
-  std::string cluster = "ringlet";           // its name; a node of another cluster is refused
-  std::vector<std::string> seeds;            // "host:port", at least one
+  std::string cluster = "ringlet";  // its name; a node of another cluster is refused
+  std::vector<std::string> seeds;   // "host:port", at least one
   Coordination coordination = Coordination::server;
-  Duration timeout = Duration::millis(1000); // a whole call, retries included
-  Duration refresh = Duration::seconds(10);  // routing table pull, jittered (R6.4-b, O-21)
-  std::size_t max_in_flight = 10'000;        // calls at once; more is overloaded
+  Duration timeout = Duration::millis(1000);  // a whole call, retries included
+  Duration refresh = Duration::seconds(10);   // routing table pull, jittered (R6.4-b, O-21)
+  std::size_t max_in_flight = 10'000;         // calls at once; more is overloaded
   FaultDetector::Options fault_detector;
   LogSink log;
 };
@@ -35,16 +35,16 @@ class ClientCore {
   struct Request {
     Kind kind = Kind::get;
     Key key;
-    Bytes context;       // put, erase: from an earlier reply; empty: blind
+    Bytes context;  // put, erase: from an earlier reply; empty: blind
     Bytes value;
     Bytes content_type;
-    WriteId write_id;    // zero: drawn here
+    WriteId write_id;  // zero: drawn here
     RequestOptions options;
   };
   struct Outcome {
-    ClientReply reply;   // with status
-    Bytes context;       // get: what to hand to the next put; put: what the minter holds now
-    WriteId write_id;    // the write's, for a later retry
+    ClientReply reply;  // with status
+    Bytes context;      // get: what to hand to the next put; put: what the minter holds now
+    WriteId write_id;   // the write's, for a later retry
     std::uint32_t attempts = 0;
     NodeId coordinator;  // who coordinated; nobody: this client
     std::string node;    // its name or address, for people
@@ -66,8 +66,9 @@ class ClientCore {
   void start(Now now);  // pulls the routing table
   // `on_done` is called exactly once, from inside this or a later call. Returns the number for cancel().
   std::uint64_t submit(Request request, Now now, OnDone on_done);
-  void cancel(std::uint64_t request, Now now);  // CANCELLED, maybe applied once a write left; late: no effect
-  void close(const Status& why, Now now);       // everything unanswered ends with it
+  void cancel(std::uint64_t request,
+              Now now);  // CANCELLED, maybe applied once a write left; late: no effect
+  void close(const Status& why, Now now);  // everything unanswered ends with it
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
   void on_unreachable(NodeId node, Now now);

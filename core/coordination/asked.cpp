@@ -27,8 +27,10 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
                      bool strict) {
   std::string text = verb;
   text += ' ' + printable(key) + ": wanted " + std::to_string(tally.wanted);
-  if (strict) text += tally.wanted == 1 ? " owner" : " owners";
-  else text += tally.wanted == 1 ? " replica" : " replicas";
+  if (strict)
+    text += tally.wanted == 1 ? " owner" : " owners";
+  else
+    text += tally.wanted == 1 ? " replica" : " replicas";
   text += " within " + std::to_string(timeout.millis()) + " ms, got " + std::to_string(tally.got) +
           " of " + std::to_string(tally.asked);
   std::string reasons;
@@ -48,9 +50,8 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
 
 Code failure_code(const std::vector<Asked>& asked, bool lost) {
   if (asked.empty()) return Code::unavailable;
-  bool waits = std::any_of(asked.begin(), asked.end(), [](const Asked& a) {
-    return a.open() && a.what != Asked::For::keep;
-  });
+  bool waits = std::any_of(asked.begin(), asked.end(),
+                           [](const Asked& a) { return a.open() && a.what != Asked::For::keep; });
   return waits && !lost ? Code::timeout : Code::quorum_not_met;
 }
 

@@ -18,19 +18,19 @@ struct Asked {
   NodeId node;
   Instant until;
   Reply reply = Reply::waiting;
-  Code why = Code::ok;      // refused: the reason given
-  std::size_t slot = 0;     // put: the owner it stores for
+  Code why = Code::ok;                                   // refused: the reason given
+  std::size_t slot = 0;                                  // put: the owner it stores for
   enum class For { vote, mint, keep } what = For::vote;  // keep: a last-resort hint, no vote
-  bool may_mint = false;    // a MintPut is on its way or was answered by nobody
-  int times = 1;            // asked
+  bool may_mint = false;  // a MintPut is on its way or was answered by nobody
+  int times = 1;          // asked
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 
 // What both kinds of request are planned with. The ring holds `members`.
 struct Participants {
-  std::shared_ptr<const Ring> ring;             // for the members' names
-  const std::vector<NodeId>* members = nullptr; // all S in the order to try them, owners first
-  std::size_t owners = 0;                       // N: the first of them
+  std::shared_ptr<const Ring> ring;              // for the members' names
+  const std::vector<NodeId>* members = nullptr;  // all S in the order to try them, owners first
+  std::size_t owners = 0;                        // N: the first of them
 
   bool is_owner(NodeId node) const;
   std::string name(NodeId node) const;

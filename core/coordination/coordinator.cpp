@@ -64,13 +64,12 @@ ClientReply failed(Code code, std::string message, bool maybe_applied = false) {
 
 // What r or w means here: 0 is the cluster's default, which shrinks with a cluster that is smaller
 // than N (R4.3-b); a number the caller named does not.
-Result<std::size_t> wanted(const Key& key, const char* what, std::uint8_t named,
-                           std::uint8_t usual, std::uint32_t owners) {
+Result<std::size_t> wanted(const Key& key, const char* what, std::uint8_t named, std::uint8_t usual,
+                           std::uint32_t owners) {
   if (named > owners) {
-    return Status(Code::invalid_argument, printable(key) + ": " + what + "=" +
-                                              std::to_string(named) +
-                                              " was wanted, but a key has " +
-                                              std::to_string(owners) + " replicas");
+    return Status(Code::invalid_argument,
+                  printable(key) + ": " + what + "=" + std::to_string(named) +
+                      " was wanted, but a key has " + std::to_string(owners) + " replicas");
   }
   std::uint32_t count = named != 0 ? named : usual;
   return static_cast<std::size_t>(std::clamp<std::uint32_t>(count, 1, owners));
@@ -97,13 +96,14 @@ struct Coordinator::Impl {
   Status plan(const Key& key, const RequestOptions& request, Participants& participants,
               Duration& timeout) const {
     if (!ring || ring->members().empty()) {
-      return Status(Code::unavailable, printable(key) + ": wanted a member to ask, got none: no "
-                                                        "routing table yet");
+      return Status(Code::unavailable, printable(key) +
+                                           ": wanted a member to ask, got none: no "
+                                           "routing table yet");
     }
     participants.ring = ring;
     participants.members = &ring->preference_list(token_of(key));
-    participants.owners = std::min<std::size_t>(ring->effective_replicas(),
-                                                participants.members->size());
+    participants.owners =
+        std::min<std::size_t>(ring->effective_replicas(), participants.members->size());
     timeout = request.timeout_ms != 0 ? Duration::millis(request.timeout_ms) : options.timeout;
     if (timeout > options.max_timeout) {
       return Status(Code::invalid_argument,
@@ -122,8 +122,8 @@ struct Coordinator::Impl {
 
   void begin(Operation operation, Now now, OnAnswer on_answer) {
     std::uint64_t id = ++last_machine;
-    auto& machine = *(machines[id] = std::make_unique<Machine>(std::move(operation),
-                                                               std::move(on_answer)));
+    auto& machine =
+        *(machines[id] = std::make_unique<Machine>(std::move(operation), std::move(on_answer)));
     ++unanswered;
     Effects effects;
     std::visit([&](auto& o) { o.start(now, effects); }, machine.operation);
@@ -196,10 +196,16 @@ Coordinator::Coordinator(NodeId self, CoordinationOptions options, Health& healt
     : impl_(std::make_unique<Impl>(self, options, health)) {}
 Coordinator::~Coordinator() = default;
 
-void Coordinator::set_ring(std::shared_ptr<const Ring> ring) { impl_->ring = std::move(ring); }
-const std::shared_ptr<const Ring>& Coordinator::ring() const { return impl_->ring; }
+void Coordinator::set_ring(std::shared_ptr<const Ring> ring) {
+  impl_->ring = std::move(ring);
+}
+const std::shared_ptr<const Ring>& Coordinator::ring() const {
+  return impl_->ring;
+}
 
-void Coordinator::set_options(CoordinationOptions options) { impl_->options = options; }
+void Coordinator::set_options(CoordinationOptions options) {
+  impl_->options = options;
+}
 
 void Coordinator::get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer) {
   GetOperation::Plan plan;
@@ -302,7 +308,11 @@ Instant Coordinator::next_wake() const {
   return impl_->clock.empty() ? Instant::never() : impl_->clock.begin()->first;
 }
 
-std::size_t Coordinator::in_flight() const { return impl_->machines.size(); }
-std::size_t Coordinator::unanswered() const { return impl_->unanswered; }
+std::size_t Coordinator::in_flight() const {
+  return impl_->machines.size();
+}
+std::size_t Coordinator::unanswered() const {
+  return impl_->unanswered;
+}
 
 }  // namespace ringlet

@@ -23,9 +23,9 @@ namespace ringlet {
 struct CoordinationOptions {
   std::uint8_t r = 2, w = 2;
   Reconcile reconcile = Reconcile::siblings;
-  Duration timeout = Duration::millis(1000);      // a request that names none
+  Duration timeout = Duration::millis(1000);  // a request that names none
   Duration max_timeout = Duration::seconds(3600);
-  Duration linger = Duration::millis(1000);       // after the answer, for late replies (R5-e)
+  Duration linger = Duration::millis(1000);  // after the answer, for late replies (R5-e)
   WriteDurability durability = WriteDurability::log;
 };
 
@@ -64,8 +64,8 @@ class Coordinator {
 
   // Effects since the last call.
   std::vector<Outgoing> take_outgoing();
-  Instant next_wake() const;            // Instant::never() when idle
-  std::size_t in_flight() const;        // machines alive, lingering ones included
+  Instant next_wake() const;      // Instant::never() when idle
+  std::size_t in_flight() const;  // machines alive, lingering ones included
   std::size_t unanswered() const;
 
  private:

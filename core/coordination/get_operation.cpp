@@ -21,8 +21,10 @@ void GetOperation::start(Now now, Effects& out) {
   const std::vector<NodeId>& members = *plan_.participants.members;
   std::size_t missing = 0;
   for (std::size_t i = 0; i < plan_.participants.owners; ++i) {
-    if (health_.is_down(members[i])) ++missing;
-    else ask(members[i], now, out);
+    if (health_.is_down(members[i]))
+      ++missing;
+    else
+      ask(members[i], now, out);
   }
   for (; missing > 0; --missing) ask_a_fallback(now, out);
   settle(now, out);
@@ -64,8 +66,10 @@ void GetOperation::on_wake(Now now, Effects& out) {
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
     health_.was_silent(asked_[i].node, now.instant);
-    if (too_late) asked_[i].reply = Reply::silent;
-    else give_up_on(asked_[i], Reply::silent, now, out);
+    if (too_late)
+      asked_[i].reply = Reply::silent;
+    else
+      give_up_on(asked_[i], Reply::silent, now, out);
   }
   if (too_late && !answered_) fail(now, out);
   if (!done_) settle(now, out);
@@ -138,8 +142,8 @@ void GetOperation::fail(Now now, Effects& out) {
   tally.got = static_cast<std::uint32_t>(quorum_.count());
   count_missing(asked_, false, tally);
   bool lost = quorum_.verdict() == Verdict::lost;
-  std::string text = sentence("get", plan_.key, plan_.participants, asked_, tally, plan_.timeout,
-                              plan_.strict);
+  std::string text =
+      sentence("get", plan_.key, plan_.participants, asked_, tally, plan_.timeout, plan_.strict);
   answer(Status(failure_code(asked_, lost), std::move(text)), now, out);
 }
 

@@ -67,8 +67,10 @@ void PutOperation::on_wake(Now now, Effects& out) {
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
     health_.was_silent(asked_[i].node, now.instant);
-    if (too_late) asked_[i].reply = Reply::silent;
-    else give_up_on(i, Reply::silent, now, out);
+    if (too_late)
+      asked_[i].reply = Reply::silent;
+    else
+      give_up_on(i, Reply::silent, now, out);
   }
   if (too_late && !answered_) fail(now, out);
   if (!done_) settle(now, out);
@@ -186,9 +188,8 @@ void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& o
     return send_copy(node, slot, out);
   }
   // Whoever stores it later is asked then.
-  bool more = std::any_of(asked_.begin(), asked_.end(), [](const Asked& a) {
-    return a.open() && a.what != Asked::For::keep;
-  });
+  bool more = std::any_of(asked_.begin(), asked_.end(),
+                          [](const Asked& a) { return a.open() && a.what != Asked::For::keep; });
   if (!more && !stored_by_.empty()) slots_[slot].exhausted = true;
 }
 
@@ -235,8 +236,10 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
   asked.reply = reply;
   if (reply != Reply::silent && votes(asked)) quorum_.no();
   if (was_waited_for) {
-    if (object_) replace_owner(asked.slot, now, out);
-    else if (!answered_ && quorum_.verdict() == Verdict::pending) ask_next_minter(now, out);
+    if (object_)
+      replace_owner(asked.slot, now, out);
+    else if (!answered_ && quorum_.verdict() == Verdict::pending)
+      ask_next_minter(now, out);
   }
   settle(now, out);
 }
@@ -273,8 +276,8 @@ void PutOperation::fail(Now now, Effects& out) {
   count_missing(asked_, false, tally);
   const char* verb = plan_.write.tombstone ? "delete" : "put";
   bool lost = quorum_.verdict() == Verdict::lost;
-  std::string text = sentence(verb, plan_.key, plan_.participants, asked_, tally, plan_.timeout,
-                              plan_.strict);
+  std::string text =
+      sentence(verb, plan_.key, plan_.participants, asked_, tally, plan_.timeout, plan_.strict);
   Status status(failure_code(asked_, lost), std::move(text));
   status.set_maybe_applied(may_be_applied());
   answer(std::move(status), now, out);
@@ -363,9 +366,8 @@ NodeId PutOperation::next_fallback(bool down) const {
 }
 
 bool PutOperation::somebody_waited_for(std::size_t slot) const {
-  return std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
-    return a.slot == slot && a.reply == Reply::waiting;
-  });
+  return std::any_of(asked_.begin(), asked_.end(),
+                     [&](const Asked& a) { return a.slot == slot && a.reply == Reply::waiting; });
 }
 
 bool PutOperation::votes(const Asked& asked) const {
@@ -383,8 +385,8 @@ bool PutOperation::may_fall_short() const {
 
 // What every other minter would say as well, as long as nobody holds the write.
 bool PutOperation::ends_the_request(Code code) const {
-  bool same_everywhere = code == Code::invalid_context || code == Code::too_large ||
-                         code == Code::too_many_siblings;
+  bool same_everywhere =
+      code == Code::invalid_context || code == Code::too_large || code == Code::too_many_siblings;
   return same_everywhere && stored_by_.empty() && !answered_;
 }
 

@@ -101,7 +101,7 @@ class PutOperation {
   Quorum quorum_;
   Instant deadline_, linger_until_;
   std::vector<Asked> asked_;
-  std::vector<Slot> slots_;  // one an owner
+  std::vector<Slot> slots_;       // one an owner
   std::optional<Object> object_;  // what to replicate; nothing: still minting
   Dot dot_;
   std::vector<NodeId> stored_by_;  // in the order heard

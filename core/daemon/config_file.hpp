@@ -18,10 +18,10 @@ struct Config {
   std::string pid_file, port_file;    // "": none
   std::uint64_t cache_mb = 256;
   std::string log_level = "info";
-  std::string log_file;               // "": stderr
-  NodeOptions node;                   // with coordination, limits, failure, hints
+  std::string log_file;  // "": stderr
+  NodeOptions node;      // with coordination, limits, failure, hints
   ServerOptions server;
-  Ring::Options ring;                 // cluster, partitions, replicas, members
+  Ring::Options ring;  // cluster, partitions, replicas, members
 };
 
 // `file` names the text in errors.

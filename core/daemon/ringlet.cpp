@@ -5,9 +5,9 @@
 #include <iterator>
 #include <sstream>
 
+#include <openssl/evp.h>
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
-#include <openssl/evp.h>
 
 #include "base/token.hpp"
 #include "runtime/client.hpp"
@@ -29,10 +29,14 @@ constexpr const char* exit_codes =
 
 int exit_for(const Status& status) {
   switch (static_cast<int>(status.code()) / 100) {
-    case 0: return done;
-    case 1: return usage;
-    case 2: return cluster_could_not;
-    default: return other;
+    case 0:
+      return done;
+    case 1:
+      return usage;
+    case 2:
+      return cluster_could_not;
+    default:
+      return other;
   }
 }
 
@@ -41,13 +45,16 @@ int complain(int code, const std::string& text) {
   return code;
 }
 int complain(const Status& status) {
-  return complain(exit_for(status), status.message() + (status.maybe_applied() ? " (the write may have been applied)" : ""));
+  return complain(
+      exit_for(status),
+      status.message() + (status.maybe_applied() ? " (the write may have been applied)" : ""));
 }
 
 std::string to_base64(BytesView bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
   int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                             reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+                             reinterpret_cast<const unsigned char*>(bytes.data()),
+                             static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(size));
   return text;
 }
@@ -56,7 +63,8 @@ std::optional<Bytes> from_base64(const std::string& text) {
   Bytes bytes(text.size() / 4 * 3 + 3, '\0');
   if (text.size() % 4 != 0) return std::nullopt;
   int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                             reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+                             reinterpret_cast<const unsigned char*>(text.data()),
+                             static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
   std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
   bytes.resize(static_cast<std::size_t>(size) - padding);
@@ -80,19 +88,29 @@ class Program {
     app.add_option("--seeds", seeds_, "host:port of nodes, by commas")->capture_default_str();
     app.add_option("--cluster", options_.cluster, "the cluster's name")->capture_default_str();
     app.add_option("--bucket", bucket_, "the bucket of KEY");
-    app.add_option("--output", output_, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-    app.add_option("--timeout", timeout_ms_, "milliseconds for the whole call")->check(CLI::Range(1, 3'600'000))->capture_default_str();
-    app.add_option("--coordination", coordination_, "server or client")->check(CLI::IsMember({"server", "client"}))->capture_default_str();
-    app.add_option("--r", request_.r, "answers a get waits for; 0: the cluster's")->check(CLI::Range(0, 16));
-    app.add_option("--w", request_.w, "copies a write waits for; 0: the cluster's")->check(CLI::Range(0, 16));
+    app.add_option("--output", output_, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+    app.add_option("--timeout", timeout_ms_, "milliseconds for the whole call")
+        ->check(CLI::Range(1, 3'600'000))
+        ->capture_default_str();
+    app.add_option("--coordination", coordination_, "server or client")
+        ->check(CLI::IsMember({"server", "client"}))
+        ->capture_default_str();
+    app.add_option("--r", request_.r, "answers a get waits for; 0: the cluster's")
+        ->check(CLI::Range(0, 16));
+    app.add_option("--w", request_.w, "copies a write waits for; 0: the cluster's")
+        ->check(CLI::Range(0, 16));
     app.add_flag("--strict", request_.strict, "count only the key's owners");
     auto* get = app.add_subcommand("get", "print the versions of KEY");
     auto* put = app.add_subcommand("put", "write VALUE to KEY");
-    auto* erase = app.add_subcommand("delete", "delete the versions of KEY that the context has seen");
+    auto* erase =
+        app.add_subcommand("delete", "delete the versions of KEY that the context has seen");
     auto* status = app.add_subcommand("status", "what each node says of itself");
     auto* ring = app.add_subcommand("ring", "members and their shares");
     auto* locate = app.add_subcommand("locate", "where KEY lives");
-    for (auto* verb : {get, put, erase, locate}) verb->add_option("KEY", key_, "the key")->required();
+    for (auto* verb : {get, put, erase, locate})
+      verb->add_option("KEY", key_, "the key")->required();
     put->add_option("VALUE", value_, "the value; - reads it from standard input");
     put->add_option("--file", value_file_, "read the value from a file");
     put->add_option("--content-type", content_type_, "kept beside the value");
@@ -100,7 +118,8 @@ class Program {
       verb->add_option("--context", context_file_, "file with the context of an earlier get");
       verb->add_option("--context-text", context_text_, "the same as base64 text");
     }
-    for (auto* verb : {get, put}) verb->add_option("--context-out", context_out_, "write the context to this file");
+    for (auto* verb : {get, put})
+      verb->add_option("--context-out", context_out_, "write the context to this file");
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -149,18 +168,24 @@ class Program {
     if (!outcome.reply.status) return complain(outcome.reply.status);
     auto versions = siblings(outcome.reply.object);
     if (output_ == "json") {
-      std::cout << json::serialize(json::object{{"key", printable(key_)}, {"siblings", shown(versions)},
-                                                {"context_base64", to_base64(outcome.context)}}) << "\n";
+      std::cout << json::serialize(json::object{{"key", printable(key_)},
+                                                {"siblings", shown(versions)},
+                                                {"context_base64", to_base64(outcome.context)}})
+                << "\n";
     } else {
       for (const Version* version : versions) {
-        if (versions.size() > 1) std::cout << "# " << to_string(version->dot) << (version->tombstone ? " deleted" : "") << "\n";
-        std::cout << version->value << (version->value.ends_with("\n") || versions.size() == 1 ? "" : "\n");
+        if (versions.size() > 1)
+          std::cout << "# " << to_string(version->dot) << (version->tombstone ? " deleted" : "")
+                    << "\n";
+        std::cout << version->value
+                  << (version->value.ends_with("\n") || versions.size() == 1 ? "" : "\n");
       }
       if (versions.size() == 1 && !versions[0]->value.ends_with("\n")) std::cout << "\n";
     }
     if (int failed = keep_context(outcome)) return failed;
     if (versions.empty()) {
-      if (output_ == "text") std::fprintf(stderr, "ringlet: %s: no such key\n", printable(Key{bucket_, key_}).c_str());
+      if (output_ == "text")
+        std::fprintf(stderr, "ringlet: %s: no such key\n", printable(Key{bucket_, key_}).c_str());
       return not_found;
     }
     return versions.size() > 1 ? conflict : done;
@@ -172,18 +197,22 @@ class Program {
     request.key = {bucket_, key_};
     request.options = request_;
     request.content_type = content_type_;
-    if (!context_file_.empty() && !context_text_.empty()) return complain(usage, "--context and --context-text: wanted one of them");
+    if (!context_file_.empty() && !context_text_.empty())
+      return complain(usage, "--context and --context-text: wanted one of them");
     if (!context_file_.empty()) {
       auto context = read_file(context_file_);
       if (!context) return complain(context.status());
       request.context = std::move(*context);
     } else if (!context_text_.empty()) {
       auto context = from_base64(context_text_);
-      if (!context) return complain(usage, "--context-text: wanted base64, got \"" + printable(context_text_) + "\"");
+      if (!context)
+        return complain(usage,
+                        "--context-text: wanted base64, got \"" + printable(context_text_) + "\"");
       request.context = std::move(*context);
     }
     if (!erase) {
-      if (value_.has_value() == !value_file_.empty()) return complain(usage, "put: wanted either VALUE or --file");
+      if (value_.has_value() == !value_file_.empty())
+        return complain(usage, "put: wanted either VALUE or --file");
       if (value_ && *value_ != "-") {
         request.value = *value_;
       } else {
@@ -195,18 +224,22 @@ class Program {
     Outcome outcome = client_->call(std::move(request));
     if (!outcome.reply.status) return complain(outcome.reply.status);
     if (output_ == "json") {
-      std::cout << json::serialize(json::object{{"key", printable(key_)}, {"dot", to_string(outcome.reply.dot)},
+      std::cout << json::serialize(json::object{{"key", printable(key_)},
+                                                {"dot", to_string(outcome.reply.dot)},
                                                 {"copies", outcome.reply.tally.got},
                                                 {"siblings", siblings(outcome.reply.object).size()},
-                                                {"context_base64", to_base64(outcome.context)}}) << "\n";
+                                                {"context_base64", to_base64(outcome.context)}})
+                << "\n";
     }
     return keep_context(outcome);
   }
 
-  std::shared_ptr<const Ring> wait_for_ring() { return client_->ring(Duration::millis(timeout_ms_)); }
+  std::shared_ptr<const Ring> wait_for_ring() {
+    return client_->ring(Duration::millis(timeout_ms_));
+  }
   int no_ring() {
-    return complain(cluster_could_not, "wanted the routing table from " + seeds_ + " within " + std::to_string(timeout_ms_) +
-                                           " ms, got none");
+    return complain(cluster_could_not, "wanted the routing table from " + seeds_ + " within " +
+                                           std::to_string(timeout_ms_) + " ms, got none");
   }
 
   int do_status() {
@@ -219,13 +252,16 @@ class Program {
       if (!text.status) {
         exit = cluster_could_not;
         nodes.push_back(json::object{{"node", member.name}, {"error", text.status.message()}});
-        if (output_ == "text") std::cout << member.name << "  " << member.address << "  " << text.status.message() << "\n";
+        if (output_ == "text")
+          std::cout << member.name << "  " << member.address << "  " << text.status.message()
+                    << "\n";
         continue;
       }
       json::value said = json::parse(text.json);
       if (output_ == "text") {
-        std::cout << member.name << "  " << member.address << "  hints " << said.at("hints") << "  gets " << said.at("gets")
-                  << "  puts " << said.at("puts") << "  failed " << said.at("failed") << "  down " << said.at("down") << "\n";
+        std::cout << member.name << "  " << member.address << "  hints " << said.at("hints")
+                  << "  gets " << said.at("gets") << "  puts " << said.at("puts") << "  failed "
+                  << said.at("failed") << "  down " << said.at("down") << "\n";
       }
       nodes.push_back(std::move(said));
     }
@@ -239,17 +275,24 @@ class Program {
     json::array members;
     for (const auto& member : ring->members()) {
       auto owned = std::count(ring->owners().begin(), ring->owners().end(), member.id);
-      members.push_back(json::object{{"name", member.name}, {"address", member.address}, {"zone", member.zone},
-                                     {"weight", member.weight}, {"partitions", owned}});
+      members.push_back(json::object{{"name", member.name},
+                                     {"address", member.address},
+                                     {"zone", member.zone},
+                                     {"weight", member.weight},
+                                     {"partitions", owned}});
       if (output_ == "text") {
-        std::cout << member.name << "  " << member.address << "  " << owned << " of " << ring->partitions()
-                  << " partitions" << (member.zone.empty() ? "" : "  zone " + member.zone) << "\n";
+        std::cout << member.name << "  " << member.address << "  " << owned << " of "
+                  << ring->partitions() << " partitions"
+                  << (member.zone.empty() ? "" : "  zone " + member.zone) << "\n";
       }
     }
     if (output_ == "json") {
-      std::cout << json::serialize(json::object{{"cluster", ring->cluster()}, {"epoch", ring->epoch()},
-                                                {"partitions", ring->partitions()}, {"replicas", ring->replicas()},
-                                                {"members", members}}) << "\n";
+      std::cout << json::serialize(json::object{{"cluster", ring->cluster()},
+                                                {"epoch", ring->epoch()},
+                                                {"partitions", ring->partitions()},
+                                                {"replicas", ring->replicas()},
+                                                {"members", members}})
+                << "\n";
     }
     return done;
   }
@@ -261,15 +304,22 @@ class Program {
     json::array list;
     std::size_t place = 0;
     std::uint32_t partition = ring->partition_of(token);
-    if (output_ == "text") std::cout << "token " << to_string(token) << "  partition " << partition << "\n";
+    if (output_ == "text")
+      std::cout << "token " << to_string(token) << "  partition " << partition << "\n";
     for (NodeId id : ring->preference_list(partition)) {
       const Member* member = ring->find(id);
       bool owner = place++ < ring->effective_replicas();
-      list.push_back(json::object{{"name", member->name}, {"address", member->address}, {"owner", owner}});
-      if (output_ == "text") std::cout << (owner ? "owner     " : "fallback  ") << member->name << "  " << member->address << "\n";
+      list.push_back(
+          json::object{{"name", member->name}, {"address", member->address}, {"owner", owner}});
+      if (output_ == "text")
+        std::cout << (owner ? "owner     " : "fallback  ") << member->name << "  "
+                  << member->address << "\n";
     }
     if (output_ == "json") {
-      std::cout << json::serialize(json::object{{"token", to_string(token)}, {"partition", partition}, {"preference_list", list}}) << "\n";
+      std::cout << json::serialize(json::object{{"token", to_string(token)},
+                                                {"partition", partition},
+                                                {"preference_list", list}})
+                << "\n";
     }
     return done;
   }
@@ -286,4 +336,6 @@ class Program {
 }  // namespace
 }  // namespace ringlet
 
-int main(int argc, char** argv) { return ringlet::Program().run(argc, argv); }
+int main(int argc, char** argv) {
+  return ringlet::Program().run(argc, argv);
+}

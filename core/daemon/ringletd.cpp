@@ -11,10 +11,10 @@
 #include <cstdio>
 #include <iostream>
 
-#include <CLI/CLI.hpp>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
 
 #include "daemon/config_file.hpp"
 #include "storage/memory_engine.hpp"
@@ -52,9 +52,9 @@ Result<std::shared_ptr<spdlog::logger>> make_logger(const Config& config) {
 
 LogSink sink_of(std::shared_ptr<spdlog::logger> logger) {
   return [logger](LogLevel level, std::string_view part, const std::string& text) {
-    static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
-                                                           spdlog::level::info, spdlog::level::warn,
-                                                           spdlog::level::err};
+    static constexpr spdlog::level::level_enum levels[] = {
+        spdlog::level::trace, spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+        spdlog::level::err};
     logger->log(levels[static_cast<int>(level)], "{}: {}", part, text);
   };
 }
@@ -62,7 +62,8 @@ LogSink sink_of(std::shared_ptr<spdlog::logger> logger) {
 // Written beside and renamed, so that whoever sees the file sees all of it.
 class PublishedFile {
  public:
-  static Result<std::unique_ptr<PublishedFile>> write(const std::string& path, const std::string& text) {
+  static Result<std::unique_ptr<PublishedFile>> write(const std::string& path,
+                                                      const std::string& text) {
     if (path.empty()) return std::unique_ptr<PublishedFile>();
     std::string beside = path + ".new";
     std::FILE* file = std::fopen(beside.c_str(), "we");
@@ -80,7 +81,8 @@ class PublishedFile {
   std::string path_;
 };
 
-Result<std::shared_ptr<StorageEngine>> open_engine(const Config& config, [[maybe_unused]] const LogSink& log) {
+Result<std::shared_ptr<StorageEngine>> open_engine(const Config& config,
+                                                   [[maybe_unused]] const LogSink& log) {
   if (config.engine == "memory") return std::shared_ptr<StorageEngine>(make_memory_engine());
 #ifdef RINGLET_HAVE_WIREDTIGER
   WiredTigerOptions options;
@@ -125,9 +127,10 @@ int run(Config config) {
   auto engine = open_engine(config, log);
   if (!engine) return complain(exit_taken, engine.status().message());
 
-  config.node.first_epoch = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
+  config.node.first_epoch =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count());
   auto state = NodeState::open(config.node, *engine, *ring);
   if (!state) return complain(exit_taken, state.status().message());
   auto server = Server::start(*state, config.server, std::move(*listener));
@@ -137,8 +140,9 @@ int run(Config config) {
   if (!pid_file) return complain(1, "node.pid_file: " + pid_file.status().message());
   auto port_file = PublishedFile::write(config.port_file, port + "\n");
   if (!port_file) return complain(1, "node.port_file: " + port_file.status().message());
-  log(LogLevel::info, "ringletd", "node " + config.node.name + " of cluster " + config.ring.cluster + " serves at " +
-                                      address + ", engine " + (*engine)->name());
+  log(LogLevel::info, "ringletd",
+      "node " + config.node.name + " of cluster " + config.ring.cluster + " serves at " + address +
+          ", engine " + (*engine)->name());
   sd_notify(0, "READY=1");
 
   int caught = 0;
@@ -154,13 +158,17 @@ int run(Config config) {
 }
 
 int main_of(int argc, char** argv) {
-  CLI::App app{"A storage node of Ringlet, an always-writeable key-value store.\n"
-               "Exit codes: 0 stopped as asked, 2 wrong configuration or flags, 3 directory or address not to be had."};
+  CLI::App app{
+      "A storage node of Ringlet, an always-writeable key-value store.\n"
+      "Exit codes: 0 stopped as asked, 2 wrong configuration or flags, 3 directory or address not "
+      "to be had."};
   std::string path;
   bool check = false, print = false, version = false;
   app.add_option("--config", path, "the node's configuration, a TOML file");
-  app.add_flag("--check-config", check, "read the configuration, say what is wrong with it, and stop");
-  app.add_flag("--print-default-config", print, "print a configuration with every key and its default");
+  app.add_flag("--check-config", check,
+               "read the configuration, say what is wrong with it, and stop");
+  app.add_flag("--print-default-config", print,
+               "print a configuration with every key and its default");
   app.add_flag("--version", version, "print the version");
   try {
     app.parse(argc, argv);
@@ -175,12 +183,13 @@ int main_of(int argc, char** argv) {
     std::cout << default_config();
     return 0;
   }
-  if (path.empty()) return complain(exit_usage, "wanted --config FILE; --print-default-config shows one");
+  if (path.empty())
+    return complain(exit_usage, "wanted --config FILE; --print-default-config shows one");
   auto config = load_config(path);
   if (!config) return complain(exit_usage, config.status().message());
   if (check) {
-    std::cout << path << ": node " << config->node.name << " of cluster " << config->ring.cluster << ", "
-              << config->ring.members.size() << " members: ok\n";
+    std::cout << path << ": node " << config->node.name << " of cluster " << config->ring.cluster
+              << ", " << config->ring.members.size() << " members: ok\n";
     return 0;
   }
   return run(std::move(*config));
@@ -189,4 +198,6 @@ int main_of(int argc, char** argv) {
 }  // namespace
 }  // namespace ringlet
 
-int main(int argc, char** argv) { return ringlet::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  return ringlet::main_of(argc, argv);
+}

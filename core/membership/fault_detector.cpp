@@ -83,7 +83,9 @@ Instant FaultDetector::next_wake() const {
   return next;
 }
 
-std::vector<NodeId> FaultDetector::take_recovered() { return std::exchange(recovered_, {}); }
+std::vector<NodeId> FaultDetector::take_recovered() {
+  return std::exchange(recovered_, {});
+}
 
 std::vector<NodeId> FaultDetector::down() const {
   std::vector<NodeId> nodes;

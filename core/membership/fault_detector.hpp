@@ -14,9 +14,10 @@ namespace ringlet {
 class FaultDetector final : public Health {
  public:
   struct Options {
-    int silences_to_suspect = 2;                      // in a row
-    Duration retry = Duration::millis(500);           // Ping a node that is down
-    Duration min_patience = Duration::millis(20);     // adaptive: 4 x the smoothed answer time, clamped
+    int silences_to_suspect = 2;             // in a row
+    Duration retry = Duration::millis(500);  // Ping a node that is down
+    Duration min_patience =
+        Duration::millis(20);  // adaptive: 4 x the smoothed answer time, clamped
     Duration max_patience = Duration::millis(250);
     Duration first_patience = Duration::millis(100);  // before anything was measured
   };

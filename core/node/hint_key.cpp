@@ -55,11 +55,14 @@ Bytes hint_row(NodeId target, const Key& key) {
   return row;
 }
 
-Bytes hint_actor_row(NodeId target, const Key& key) { return "hint.actor." + hint_row(target, key); }
+Bytes hint_actor_row(NodeId target, const Key& key) {
+  return "hint.actor." + hint_row(target, key);
+}
 
 Bytes after_prefix(Bytes prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
-  if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  if (!prefix.empty())
+    prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
   return prefix;
 }
 

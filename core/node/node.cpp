@@ -36,7 +36,7 @@ struct Node::Impl {
   // Replies that wait for the engine to have flushed, in the order of their tickets.
   struct Waiting {
     StorageEngine::Ticket ticket;
-    std::uint64_t link;     // to a requester; own_link: to our own coordinator or hints
+    std::uint64_t link;  // to a requester; own_link: to our own coordinator or hints
     std::uint64_t number;
     Message reply;
   };
@@ -122,11 +122,13 @@ struct Node::Impl {
       if (auto bad = over_limits(mint->key, mint->write.value.size())) {
         return deliver(link, number, Refused{*bad, 0}, now);
       }
-      if (auto bad = not_hintable(mint->hint_for)) return deliver(link, number, Refused{*bad, 0}, now);
+      if (auto bad = not_hintable(mint->hint_for))
+        return deliver(link, number, Refused{*bad, 0}, now);
       answer(link, number, replica.mint(*mint, now), now);
     } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
       if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
-      if (auto bad = not_hintable(put->hint_for)) return deliver(link, number, Refused{*bad, 0}, now);
+      if (auto bad = not_hintable(put->hint_for))
+        return deliver(link, number, Refused{*bad, 0}, now);
       answer(link, number, replica.merge(*put, now), now);
     } else {
       RINGLET_ASSERT(false && "serve() is given replica requests only");
@@ -137,8 +139,8 @@ struct Node::Impl {
   std::optional<Status> not_hintable(NodeId target) const {
     if (!target) return std::nullopt;
     if (target == state->self() || ring->find(target) == nullptr) {
-      return Status(Code::invalid_argument,
-                    "a hint for node " + to_string(target) + ", wanted another member of the cluster");
+      return Status(Code::invalid_argument, "a hint for node " + to_string(target) +
+                                                ", wanted another member of the cluster");
     }
     return std::nullopt;
   }
@@ -148,10 +150,12 @@ struct Node::Impl {
   bool accept_client(std::uint64_t link, std::uint64_t number) {
     ClientReply reply;
     if (draining) {
-      reply.status = Status(Code::unavailable, "node " + state->options().name + " is shutting down: ask another node");
+      reply.status = Status(Code::unavailable, "node " + state->options().name +
+                                                   " is shutting down: ask another node");
     } else if (client_requests >= state->options().max_requests) {
-      reply.status = Status(Code::overloaded, "node " + state->options().name + " serves " +
-                                                  std::to_string(client_requests) + " requests, its limit");
+      reply.status =
+          Status(Code::overloaded, "node " + state->options().name + " serves " +
+                                       std::to_string(client_requests) + " requests, its limit");
       reply.retry_after_ms = 50;
       state->counters().refused_overload.fetch_add(1, std::memory_order_relaxed);
     } else {
@@ -206,14 +210,16 @@ struct Node::Impl {
       return reply_to(link, number, failed(*bad));
     }
     if (!request.write.write_id) {
-      return reply_to(link, number, failed(Status(Code::invalid_argument,
-                      "put " + printable(request.key) + ": wanted a write id, got zero")));
+      return reply_to(link, number,
+                      failed(Status(Code::invalid_argument, "put " + printable(request.key) +
+                                                                ": wanted a write id, got zero")));
     }
     auto context = decode_client_context(request.context, request.key);
     if (!context) return reply_to(link, number, failed(context.status()));
     const auto& preference = ring->preference_list(token_of(request.key));
-    NodeId to = forward_to(preference, ring->effective_replicas(), state->self(), context->fastest_reader,
-                           request.forwarded, state->options().coordination.reconcile, health);
+    NodeId to =
+        forward_to(preference, ring->effective_replicas(), state->self(), context->fastest_reader,
+                   request.forwarded, state->options().coordination.reconcile, health);
     if (to && to != state->self()) return forward(link, number, to, request, now);
     coordinate_put(link, number, request, *context, now);
   }
@@ -266,8 +272,10 @@ struct Node::Impl {
     } else if (is_request(message)) {
       serve(link, number, message, now);
     } else {
-      replies.push_back({link, number, Refused{Status(Code::unsupported, std::string("wanted a request, got ") +
-                                                          name_of(message)), 0}});
+      replies.push_back({link, number,
+                         Refused{Status(Code::unsupported,
+                                        std::string("wanted a request, got ") + name_of(message)),
+                                 0}});
     }
     settle(now);
   }
@@ -276,9 +284,14 @@ struct Node::Impl {
     if (from != state->self()) health.heard_from(from, now.instant);
     std::uint64_t own = number >> 2;
     switch (static_cast<Numbered>(number & 3)) {
-      case Numbered::coordinator: coordinator.on_reply(from, own, std::move(message), now); break;
-      case Numbered::hints: hints.on_reply(from, own, message, now); break;
-      case Numbered::ping: break;  // being heard was all
+      case Numbered::coordinator:
+        coordinator.on_reply(from, own, std::move(message), now);
+        break;
+      case Numbered::hints:
+        hints.on_reply(from, own, message, now);
+        break;
+      case Numbered::ping:
+        break;  // being heard was all
       case Numbered::forward: {
         auto it = forwarded.find(number);
         if (it == forwarded.end()) break;
@@ -337,7 +350,8 @@ struct Node::Impl {
   // which may make the machines want more.
   void settle(Now now) {
     for (NodeId node : health.due_pings(now.instant)) {
-      if (ring->find(node)) requests.push_back({node, number_for(Numbered::ping, next_number++), Ping{}});
+      if (ring->find(node))
+        requests.push_back({node, number_for(Numbered::ping, next_number++), Ping{}});
     }
     for (NodeId node : health.take_recovered()) {
       if (lane == 0) hints.on_recovered(node, now);
@@ -402,7 +416,8 @@ struct Node::Impl {
       return {Status::ok(), replica_json(state->options().name, query.key, *reply)};
     }
     return {Status(Code::invalid_argument,
-                   "wanted status, hints or replica, got \"" + printable(query.what) + "\""), ""};
+                   "wanted status, hints or replica, got \"" + printable(query.what) + "\""),
+            ""};
   }
 
   std::string status() {
@@ -437,13 +452,21 @@ void Node::on_reply(NodeId from, std::uint64_t number, Message message, Now now)
   impl_->on_reply(from, number, std::move(message), now);
   impl_->settle(now);
 }
-void Node::on_unreachable(NodeId node, Now now) { impl_->on_unreachable(node, now); }
-void Node::on_wake(Now now) { impl_->on_wake(now); }
+void Node::on_unreachable(NodeId node, Now now) {
+  impl_->on_unreachable(node, now);
+}
+void Node::on_wake(Now now) {
+  impl_->on_wake(now);
+}
 void Node::on_durable(StorageEngine::Ticket durable_up_to, Now now) {
   impl_->on_durable(durable_up_to, now);
 }
-std::vector<Node::ToMember> Node::take_requests() { return std::exchange(impl_->requests, {}); }
-std::vector<Node::ToRequester> Node::take_replies() { return std::exchange(impl_->replies, {}); }
+std::vector<Node::ToMember> Node::take_requests() {
+  return std::exchange(impl_->requests, {});
+}
+std::vector<Node::ToRequester> Node::take_replies() {
+  return std::exchange(impl_->replies, {});
+}
 
 Instant Node::next_wake() const {
   Instant next = std::min(impl_->coordinator.next_wake(), impl_->health.next_wake());
@@ -454,12 +477,21 @@ Instant Node::next_wake() const {
   return next;
 }
 
-void Node::drain(Now) { impl_->draining = true; }
-bool Node::idle() const {
-  return impl_->client_requests == 0 && impl_->coordinator.in_flight() == 0 && impl_->waiting.empty();
+void Node::drain(Now) {
+  impl_->draining = true;
 }
-std::size_t Node::in_flight() const { return impl_->coordinator.in_flight() + impl_->forwarded.size(); }
-const FaultDetector& Node::health() const { return impl_->health; }
-std::string Node::status_json() const { return impl_->status(); }
+bool Node::idle() const {
+  return impl_->client_requests == 0 && impl_->coordinator.in_flight() == 0 &&
+         impl_->waiting.empty();
+}
+std::size_t Node::in_flight() const {
+  return impl_->coordinator.in_flight() + impl_->forwarded.size();
+}
+const FaultDetector& Node::health() const {
+  return impl_->health;
+}
+std::string Node::status_json() const {
+  return impl_->status();
+}
 
 }  // namespace ringlet

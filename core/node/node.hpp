@@ -42,7 +42,8 @@ class Node {
   void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now);
   void on_link_closed(std::uint64_t link);  // its replies are of no use any more
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
-  void on_unreachable(NodeId node, Now now);  // no connection, or it broke: nothing under way will be answered
+  void on_unreachable(NodeId node,
+                      Now now);  // no connection, or it broke: nothing under way will be answered
   void on_wake(Now now);
   void on_durable(StorageEngine::Ticket durable_up_to, Now now);
 
@@ -52,7 +53,7 @@ class Node {
 
   // Graceful stop: client requests are refused (unavailable, retry elsewhere), those under way go on.
   void drain(Now now);
-  bool idle() const;        // nothing unanswered
+  bool idle() const;  // nothing unanswered
   std::size_t in_flight() const;
   const FaultDetector& health() const;
   std::string status_json() const;

@@ -23,7 +23,8 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_epochs(BytesView te
 
 }  // namespace
 
-Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options, std::shared_ptr<StorageEngine> engine,
+Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
+                                                   std::shared_ptr<StorageEngine> engine,
                                                    std::shared_ptr<const Ring> ring) {
   RINGLET_ASSERT(engine != nullptr && ring != nullptr);
   if (ring->find(options.name) == nullptr) {

@@ -19,20 +19,21 @@
 namespace ringlet {
 
 struct NodeOptions {
-  std::string name;                      // a member of the ring
+  std::string name;  // a member of the ring
   CoordinationOptions coordination;
   FaultDetector::Options fault_detector;
   HintDelivery::Options hints;
   Truncation truncation;
-  std::size_t max_key_bytes = 64 * 1024;       // bucket and key together
+  std::size_t max_key_bytes = 64 * 1024;  // bucket and key together
   std::size_t max_value_bytes = 8 * 1024 * 1024;
-  std::size_t max_siblings = 1000;             // a blind write beyond this is refused, never a sibling dropped
-  std::size_t max_requests = 10'000;           // at once on a lane; more is overloaded
-  std::uint64_t epoch_lease = 10'000;          // epochs reserved on the disk at a time (O-4)
+  std::size_t max_siblings = 1000;  // a blind write beyond this is refused, never a sibling dropped
+  std::size_t max_requests = 10'000;   // at once on a lane; more is overloaded
+  std::uint64_t epoch_lease = 10'000;  // epochs reserved on the disk at a time (O-4)
   // Where the epochs of a store without memory begin: above any that an earlier store of this node's
   // name may have used. Whoever opens a node gives the wall clock in microseconds.
   std::uint64_t first_epoch = 1;
-  std::int64_t max_stamp_ahead_ms = 60'000;    // last-write-wins stamps further ahead are refused (O-19)
+  std::int64_t max_stamp_ahead_ms =
+      60'000;  // last-write-wins stamps further ahead are refused (O-19)
   LogSink log;
 };
 
@@ -46,12 +47,13 @@ struct NodeCounters {
 class NodeState {
  public:
   // Reads or creates the node's epoch records; refuses an engine that belongs to another node name.
-  static Result<std::shared_ptr<NodeState>> open(NodeOptions options, std::shared_ptr<StorageEngine> engine,
+  static Result<std::shared_ptr<NodeState>> open(NodeOptions options,
+                                                 std::shared_ptr<StorageEngine> engine,
                                                  std::shared_ptr<const Ring> ring);
   const NodeOptions& options() const { return options_; }
   NodeId self() const { return self_; }
   StorageEngine& engine() { return *engine_; }
-  std::shared_ptr<const Ring> ring() const;   // an immutable snapshot
+  std::shared_ptr<const Ring> ring() const;  // an immutable snapshot
   void set_ring(std::shared_ptr<const Ring> ring);
   NodeCounters& counters() { return counters_; }
 

@@ -9,12 +9,18 @@
 namespace ringlet {
 namespace {
 
-Refused refused(Status status) { return Refused{std::move(status), 0}; }
+Refused refused(Status status) {
+  return Refused{std::move(status), 0};
+}
 
 // Actors that mint into a node's own copy have even epochs, those of a hint row odd ones.
-bool is_own_copy(const Actor& actor) { return (actor.epoch & 1) == 0; }
+bool is_own_copy(const Actor& actor) {
+  return (actor.epoch & 1) == 0;
+}
 
-std::string epoch_text(std::uint64_t epoch) { return std::to_string(epoch); }
+std::string epoch_text(std::uint64_t epoch) {
+  return std::to_string(epoch);
+}
 std::uint64_t parse_epoch(BytesView text) {
   std::uint64_t epoch = 0;  // of an incarnation long gone, should the record be damaged
   std::from_chars(text.data(), text.data() + text.size(), epoch);
@@ -25,8 +31,8 @@ std::uint64_t parse_epoch(BytesView text) {
 bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, NodeId self,
                       std::uint64_t incarnation) {
   for (const auto& entry : theirs.entries()) {
-    if (entry.actor.node == self && is_own_copy(entry.actor) && entry.actor.epoch >> 1 >= incarnation &&
-        entry.counter > ours.counter(entry.actor)) {
+    if (entry.actor.node == self && is_own_copy(entry.actor) &&
+        entry.actor.epoch >> 1 >= incarnation && entry.counter > ours.counter(entry.actor)) {
       return true;
     }
   }
@@ -38,9 +44,12 @@ bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, No
 Durability Replica::durability_of(WriteDurability wanted) const {
   if (wanted == WriteDurability::unset) wanted = state_->options().coordination.durability;
   switch (wanted) {
-    case WriteDurability::buffer: return Durability::buffer;
-    case WriteDurability::disk: return Durability::disk;
-    default: return Durability::log;
+    case WriteDurability::buffer:
+      return Durability::buffer;
+    case WriteDurability::disk:
+      return Durability::disk;
+    default:
+      return Durability::log;
   }
 }
 
@@ -54,12 +63,13 @@ Result<Object> Replica::read(Transaction& transaction, const Key& key, NodeId hi
   return decode_record(**record);
 }
 
-Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object) {
+Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
+                      const Object& object) {
   auto ring = state_->ring();
-  return hint_for ? transaction.put(Table::hints, hint_row(hint_for, key), encode_record(object))
-                  : transaction.put(Table::objects,
-                                    object_row(ring->partition_of(token_of(key)), key),
-                                    encode_record(object));
+  return hint_for
+             ? transaction.put(Table::hints, hint_row(hint_for, key), encode_record(object))
+             : transaction.put(Table::objects, object_row(ring->partition_of(token_of(key)), key),
+                               encode_record(object));
 }
 
 // Which actor mints into a row (decision 4). A node's own copy of a key outlives what it minted, so
@@ -67,8 +77,8 @@ Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
 // and what came back since by way of others may know an older count of the actor that minted it: so
 // each hint row has an actor of its own, remembered beside it and forgotten with it. The lowest bit of
 // an epoch tells the two kinds apart.
-Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeId hint_for, const Object& local,
-                                 std::optional<Actor>& fresh) {
+Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
+                                 const Object& local, std::optional<Actor>& fresh) {
   NodeId self = state_->self();
   std::uint64_t incarnation = state_->incarnation();
   if (planted(PlantedBug::epoch_reused)) return Actor{self, incarnation << 1};
@@ -81,8 +91,10 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeI
     }
   } else {
     const auto& entries = local.context.entries();
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {  // the newest epoch first
-      if (entry->actor.node == self && is_own_copy(entry->actor) && entry->actor.epoch >> 1 >= incarnation) {
+    for (auto entry = entries.rbegin(); entry != entries.rend();
+         ++entry) {  // the newest epoch first
+      if (entry->actor.node == self && is_own_copy(entry->actor) &&
+          entry->actor.epoch >> 1 >= incarnation) {
         return entry->actor;
       }
     }
@@ -93,15 +105,16 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeI
     fresh = Actor{self, *epoch << 1 | (hint_for ? 1 : 0)};
   }
   if (hint_for) {
-    Status bound = transaction.put(Table::state, hint_actor_row(hint_for, key), epoch_text(fresh->epoch));
+    Status bound =
+        transaction.put(Table::state, hint_actor_row(hint_for, key), epoch_text(fresh->epoch));
     if (!bound) return bound;
   }
   return *fresh;
 }
 
 Result<Object> Replica::stored(const Key& key) {
-  auto record = state_->engine().get(
-      Table::objects, object_row(state_->ring()->partition_of(token_of(key)), key));
+  auto record = state_->engine().get(Table::objects,
+                                     object_row(state_->ring()->partition_of(token_of(key)), key));
   if (!record) return record.status();
   if (!*record) return Object{};
   return decode_record(**record);
@@ -129,25 +142,27 @@ Message Replica::get(const ReplicaGet& request) {
 Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   Minted minted;
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
-  auto ticket = state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
-    auto local = read(transaction, request.key, request.hint_for);
-    if (!local) return local.status();
-    auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
-    if (!actor) return actor.status();
-    Object object = std::move(*local);
-    minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
-    if (object.versions.size() > state_->options().max_siblings) {
-      return Status(Code::too_many_siblings,
-                    "put " + printable(request.key) + ": wanted at most " +
-                        std::to_string(state_->options().max_siblings) + " siblings, this write would make " +
-                        std::to_string(object.versions.size()) +
-                        ": read the key and write with the context read");
-    }
-    truncate(object, *actor, now.wall_ms, state_->options().truncation);
-    Status written = write(transaction, request.key, request.hint_for, object);
-    minted.object = std::move(object);
-    return written;
-  });
+  auto ticket =
+      state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
+        auto local = read(transaction, request.key, request.hint_for);
+        if (!local) return local.status();
+        auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
+        if (!actor) return actor.status();
+        Object object = std::move(*local);
+        minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
+        if (object.versions.size() > state_->options().max_siblings) {
+          return Status(Code::too_many_siblings,
+                        "put " + printable(request.key) + ": wanted at most " +
+                            std::to_string(state_->options().max_siblings) +
+                            " siblings, this write would make " +
+                            std::to_string(object.versions.size()) +
+                            ": read the key and write with the context read");
+        }
+        truncate(object, *actor, now.wall_ms, state_->options().truncation);
+        Status written = write(transaction, request.key, request.hint_for, object);
+        minted.object = std::move(object);
+        return written;
+      });
   if (!ticket) return {refused(ticket.status()), 0};
   if (request.hint_for) state_->note_hint();
   state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
@@ -161,22 +176,26 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
       if (ahead_ms > state_->options().max_stamp_ahead_ms) {
         return {refused(Status(Code::invalid_argument,
                                "put " + printable(request.key) + ": its stamp is " +
-                                   std::to_string(ahead_ms) + " ms ahead of this node's clock, wanted at most " +
-                                   std::to_string(state_->options().max_stamp_ahead_ms))), 0};
+                                   std::to_string(ahead_ms) +
+                                   " ms ahead of this node's clock, wanted at most " +
+                                   std::to_string(state_->options().max_stamp_ahead_ms))),
+                0};
       }
     }
   }
   bool went_back = false;
-  auto ticket = state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
-    auto local = read(transaction, request.key, request.hint_for);
-    if (!local) return local.status();
-    went_back = !request.hint_for && knows_more_of_us(request.object.context, local->context,
-                                                      state_->self(), state_->incarnation());
-    // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
-    // same, or a repeated message would be acknowledged before the first one is safe.
-    if (!sync(*local, request.object) && durability_of(request.durability) != Durability::disk) return Status::ok();
-    return write(transaction, request.key, request.hint_for, *local);
-  });
+  auto ticket =
+      state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
+        auto local = read(transaction, request.key, request.hint_for);
+        if (!local) return local.status();
+        went_back = !request.hint_for && knows_more_of_us(request.object.context, local->context,
+                                                          state_->self(), state_->incarnation());
+        // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
+        // same, or a repeated message would be acknowledged before the first one is safe.
+        if (!sync(*local, request.object) && durability_of(request.durability) != Durability::disk)
+          return Status::ok();
+        return write(transaction, request.key, request.hint_for, *local);
+      });
   if (!ticket) return {refused(ticket.status()), 0};
   if (went_back) {
     Status forgot = state_->forget_incarnation();

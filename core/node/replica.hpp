@@ -37,8 +37,8 @@ class Replica final : public HintStore {
  private:
   Result<Object> read(Transaction& transaction, const Key& key, NodeId hint_for);
   Status write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object);
-  Result<Actor> actor_for(Transaction& transaction, const Key& key, NodeId hint_for, const Object& local,
-                          std::optional<Actor>& fresh);
+  Result<Actor> actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
+                          const Object& local, std::optional<Actor>& fresh);
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
 };

@@ -18,8 +18,12 @@ static_assert(std::size(kinds) == std::variant_size_v<Message>);
 
 }  // namespace
 
-const char* name_of(const Message& message) { return kinds[message.index()].name; }
+const char* name_of(const Message& message) {
+  return kinds[message.index()].name;
+}
 
-bool is_request(const Message& message) { return kinds[message.index()].request; }
+bool is_request(const Message& message) {
+  return kinds[message.index()].request;
+}
 
 }  // namespace ringlet

@@ -91,11 +91,11 @@ struct ClientPut {  // and delete: write.tombstone
 // Who answered: the numbers of a verdict, for errors and for explain().
 struct Tally {
   std::uint32_t wanted = 0, got = 0, asked = 0;
-  std::uint32_t not_found = 0;         // of a get's answers (O-6)
-  std::vector<NodeId> answered;        // in the order heard
-  std::vector<NodeId> silent;          // asked, not heard by the deadline
+  std::uint32_t not_found = 0;   // of a get's answers (O-6)
+  std::vector<NodeId> answered;  // in the order heard
+  std::vector<NodeId> silent;    // asked, not heard by the deadline
   std::vector<NodeId> refused;
-  std::vector<NodeId> substitutes;     // fallbacks among `answered`
+  std::vector<NodeId> substitutes;  // fallbacks among `answered`
   friend bool operator==(const Tally&, const Tally&) = default;
 };
 
@@ -117,9 +117,9 @@ struct RingPull {
 };
 struct RingTable {
   bool unchanged = false;
-  Ring::Options options;        // with members
-  std::vector<NodeId> owners;   // by partition
-  std::uint8_t r = 0, w = 0;    // the cluster's defaults
+  Ring::Options options;       // with members
+  std::vector<NodeId> owners;  // by partition
+  std::uint8_t r = 0, w = 0;   // the cluster's defaults
   Reconcile reconcile = Reconcile::siblings;
 };
 
@@ -134,8 +134,9 @@ struct StatusText {
   std::string json;
 };
 
-using Message = std::variant<ReplicaGet, ReplicaObject, MintPut, Minted, ReplicaPut, Stored, Refused, Ping, Pong,
-                             ClientGet, ClientPut, ClientReply, RingPull, RingTable, StatusQuery, StatusText>;
+using Message = std::variant<ReplicaGet, ReplicaObject, MintPut, Minted, ReplicaPut, Stored,
+                             Refused, Ping, Pong, ClientGet, ClientPut, ClientReply, RingPull,
+                             RingTable, StatusQuery, StatusText>;
 
 const char* name_of(const Message& message);  // "MintPut"
 bool is_request(const Message& message);

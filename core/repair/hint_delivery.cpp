@@ -13,7 +13,7 @@ namespace {
 
 // One walk over the hints of one owner.
 struct Pass {
-  bool walking = false;      // more to read or to send; otherwise only confirmations are waited for
+  bool walking = false;  // more to read or to send; otherwise only confirmations are waited for
   bool read_all = false;
   std::optional<Key> after;  // the last key read
   std::deque<Hint> page;     // read, not sent
@@ -38,7 +38,7 @@ struct HintDelivery::Impl {
   std::uint64_t last_number = 0, delivered = 0;
   Instant scan_at = Instant::never();
   Instant pace_at{INT64_MIN / 2};  // the next copy may leave then
-  bool held_back = false; // something waits for pace_at
+  bool held_back = false;          // something waits for pace_at
   NodeId last_served;
 
   Impl(NodeId me, Options o, HintStore& s, const Health& h)
@@ -216,7 +216,11 @@ Instant HintDelivery::next_wake() const {
   return next;
 }
 
-std::uint64_t HintDelivery::delivered() const { return impl_->delivered; }
-std::size_t HintDelivery::under_way() const { return impl_->under_way.size(); }
+std::uint64_t HintDelivery::delivered() const {
+  return impl_->delivered;
+}
+std::size_t HintDelivery::under_way() const {
+  return impl_->under_way.size();
+}
 
 }  // namespace ringlet

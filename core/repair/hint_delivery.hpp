@@ -24,7 +24,8 @@ class HintStore {
  public:
   virtual ~HintStore() = default;
   // Up to `limit` hints for `target` with keys after `after` (nullptr: from the start), in key order.
-  virtual Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) = 0;
+  virtual Result<std::vector<Hint>> hints_for(NodeId target, const Key* after,
+                                              std::size_t limit) = 0;
   virtual Result<std::vector<NodeId>> targets() = 0;  // who has hints waiting
   // Removes the hint if it still is exactly this one; ok also when it changed or is gone.
   virtual Status drop_if_same(const Hint& hint) = 0;
@@ -33,11 +34,11 @@ class HintStore {
 class HintDelivery {
  public:
   struct Options {
-    std::size_t window = 16;                       // objects under way to one owner
+    std::size_t window = 16;  // objects under way to one owner
     std::size_t page = 64;
-    Duration scan = Duration::millis(1000);        // look for waiting hints again
-    Duration patience = Duration::millis(1000);    // for one confirmation
-    std::uint32_t per_second = 2000;               // pace, all owners together
+    Duration scan = Duration::millis(1000);      // look for waiting hints again
+    Duration patience = Duration::millis(1000);  // for one confirmation
+    std::uint32_t per_second = 2000;             // pace, all owners together
   };
   HintDelivery(NodeId self, Options options, HintStore& store, const Health& health);
   ~HintDelivery();

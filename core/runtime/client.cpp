@@ -24,7 +24,9 @@ Outcome failed(Status status) {
   return outcome;
 }
 
-StatusText failed_text(Status status) { return {std::move(status), {}}; }
+StatusText failed_text(Status status) {
+  return {std::move(status), {}};
+}
 
 // Where one thread waits for what another one brings.
 template <typename T>
@@ -57,13 +59,16 @@ Status check(const ClientOptions& options) {
   for (const std::string& seed : options.seeds) {
     auto address = Address::parse(seed);
     if (!address) return invalid("seeds: " + address.status().message());
-    if (address->port == 0) return invalid("seeds: wanted a port of 1 to 65535, got '" + seed + "'");
+    if (address->port == 0)
+      return invalid("seeds: wanted a port of 1 to 65535, got '" + seed + "'");
   }
   if (options.timeout <= Duration{}) {
-    return invalid("timeout: wanted more than 0 ms, got " + std::to_string(options.timeout.millis()));
+    return invalid("timeout: wanted more than 0 ms, got " +
+                   std::to_string(options.timeout.millis()));
   }
   if (options.refresh <= Duration{}) {
-    return invalid("refresh: wanted more than 0 ms, got " + std::to_string(options.refresh.millis()));
+    return invalid("refresh: wanted more than 0 ms, got " +
+                   std::to_string(options.refresh.millis()));
   }
   if (options.max_in_flight == 0) return invalid("max_in_flight: wanted at least 1, got 0");
   return Status::ok();
@@ -254,9 +259,10 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     auto on_done = std::move(query->second.on_done);
     queries.erase(query);
     if (auto* text = std::get_if<StatusText>(&message)) return on_done(std::move(*text));
-    if (auto* refused = std::get_if<Refused>(&message)) return on_done(failed_text(refused->status));
-    on_done(failed_text(Status(Code::corrupt, std::string("query: wanted StatusText, got ") +
-                                                  name_of(message))));
+    if (auto* refused = std::get_if<Refused>(&message))
+      return on_done(failed_text(refused->status));
+    on_done(failed_text(
+        Status(Code::corrupt, std::string("query: wanted StatusText, got ") + name_of(message))));
   }
 
   void on_unreachable(NodeId node, const Status& why) override {
@@ -346,19 +352,26 @@ Client::~Client() {
   [[maybe_unused]] auto ignored = close(Duration{});
 }
 
-const ClientOptions& Client::options() const { return impl_->options; }
+const ClientOptions& Client::options() const {
+  return impl_->options;
+}
 
 std::uint64_t Client::submit(Request request, OnDone on_done) {
   return impl_->submit(std::move(request), std::move(on_done));
 }
 
-void Client::cancel(std::uint64_t request) { impl_->cancel(request); }
+void Client::cancel(std::uint64_t request) {
+  impl_->cancel(request);
+}
 
-Status Client::close(Duration drain) { return impl_->close(drain); }
+Status Client::close(Duration drain) {
+  return impl_->close(drain);
+}
 
 Outcome Client::call(Request request) {
   if (!impl_->is_forked() && impl_->thread.is_current()) {
-    return failed(Status(Code::busy, "a blocking call on the client's own thread, from a callback"));
+    return failed(
+        Status(Code::busy, "a blocking call on the client's own thread, from a callback"));
   }
   Slot<Outcome> slot;
   submit(std::move(request), [&slot](Outcome outcome) { slot.set(std::move(outcome)); });
@@ -417,8 +430,8 @@ Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options
   if (attempts == 0) {
     return failed(Status(Code::invalid_argument, "attempts: wanted at least 1, got 0"));
   }
-  Duration whole = options.timeout_ms != 0 ? Duration::millis(options.timeout_ms)
-                                           : impl_->options.timeout;
+  Duration whole =
+      options.timeout_ms != 0 ? Duration::millis(options.timeout_ms) : impl_->options.timeout;
   Instant deadline = read_clocks().instant + whole;
   Outcome last = get(key, options);
   for (std::uint32_t attempt = 1; last.reply.status.is_ok(); ++attempt) {
@@ -439,11 +452,12 @@ Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options
     Merge merge = resolver(seen, attempt);
     if (merge.kind == Merge::Kind::keep) return last;
     if (merge.kind == Merge::Kind::fail) {
-      last.reply.status = Status(Code::merge_failed, "update " + printable(key) + ": " + merge.reason,
-                                 attempt > 1);
+      last.reply.status =
+          Status(Code::merge_failed, "update " + printable(key) + ": " + merge.reason, attempt > 1);
       return last;
     }
-    options.timeout_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(left.millis(), UINT32_MAX));
+    options.timeout_ms =
+        static_cast<std::uint32_t>(std::min<std::int64_t>(left.millis(), UINT32_MAX));
     last = merge.kind == Merge::Kind::erase
                ? erase(key, last.context, options)
                : put(key, std::move(merge.value), last.context, options);
@@ -473,8 +487,8 @@ StatusText Client::query(const std::string& node, const std::string& what, const
     }
     const Member* member = known->find(std::string_view(node));
     if (member == nullptr) {
-      return failed_text(Status(Code::invalid_argument,
-                                "query: no member is named '" + printable(node) + "'"));
+      return failed_text(
+          Status(Code::invalid_argument, "query: no member is named '" + printable(node) + "'"));
     }
     address = member->address;
   }

@@ -24,7 +24,8 @@ class Client {
   ~Client();  // close(0)
 
   using Request = ClientCore::Request;
-  using OnDone = std::function<void(Outcome)>;  // exactly once; on the I/O thread, or inside submit when refused at once
+  using OnDone = std::function<void(
+      Outcome)>;  // exactly once; on the I/O thread, or inside submit when refused at once
   std::uint64_t submit(Request request, OnDone on_done);
   void cancel(std::uint64_t request);  // stops waiting: CANCELLED
 
@@ -43,12 +44,16 @@ class Client {
     Bytes value;         // of answer
     std::string reason;  // of fail
   };
-  using Resolver = std::function<Merge(const std::vector<const Version*>& siblings, std::uint32_t attempt)>;
-  Outcome update(Key key, const Resolver& resolver, RequestOptions options = {}, std::uint32_t attempts = 16);
+  using Resolver =
+      std::function<Merge(const std::vector<const Version*>& siblings, std::uint32_t attempt)>;
+  Outcome update(Key key, const Resolver& resolver, RequestOptions options = {},
+                 std::uint32_t attempts = 16);
 
   // A query to one node (by name or address; empty: any), e.g. "status".
-  StatusText query(const std::string& node, const std::string& what, const Key& key, Duration timeout);
-  std::shared_ptr<const Ring> ring(Duration wait);  // pulls if there is none yet; nullptr: none in time
+  StatusText query(const std::string& node, const std::string& what, const Key& key,
+                   Duration timeout);
+  std::shared_ptr<const Ring> ring(
+      Duration wait);  // pulls if there is none yet; nullptr: none in time
 
   // Refuses new calls (CLOSED), waits up to `drain` for those under way, fails the rest, joins the
   // thread. Again: no effect. From its own I/O thread: busy.

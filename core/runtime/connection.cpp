@@ -23,7 +23,9 @@ Connection::Connection(IoThread& thread, tcp::socket socket, std::uint64_t link,
   remote_ = remote.address().to_string() + ":" + std::to_string(remote.port());
 }
 
-void Connection::start() { read(); }
+void Connection::start() {
+  read();
+}
 
 void Connection::handshake_done(std::uint8_t version) {
   version_ = version;
@@ -51,10 +53,9 @@ void Connection::flush() {
   if (written_.capacity() > 1024 * 1024) written_.shrink_to_fit();
   written_.swap(queued_);
   writing_now_ = true;
-  asio::async_write(socket_, asio::buffer(written_),
-                    [self = shared_from_this()](ErrorCode error, std::size_t) {
-                      self->on_written(error);
-                    });
+  asio::async_write(
+      socket_, asio::buffer(written_),
+      [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_written(error); });
 }
 
 void Connection::on_written(ErrorCode error) {

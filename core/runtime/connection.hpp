@@ -42,7 +42,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(IoThread& thread, tcp::socket socket, std::uint64_t link, Limits limits,
              Events& events);
 
-  void start();                // begins to read
+  void start();  // begins to read
   void handshake_done(std::uint8_t version);
   bool established() const { return version_ != 0; }
   void send(std::uint64_t number, const Message& message);  // goes out with the next flush()

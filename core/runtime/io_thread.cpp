@@ -11,17 +11,19 @@ namespace ringlet {
 
 Now read_clocks() {
   using std::chrono::duration_cast;
-  auto instant = duration_cast<std::chrono::microseconds>(
-      std::chrono::steady_clock::now().time_since_epoch());
-  auto wall = duration_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
+  auto instant =
+      duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
+  auto wall =
+      duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
   return {Instant{instant.count()}, wall.count()};
 }
 
 IoThread::IoThread(Work& work, Duration sweep_every, LogSink log)
     : work_(work), sweep_every_(sweep_every), log_(std::move(log)) {}
 
-IoThread::~IoThread() { stop(); }
+IoThread::~IoThread() {
+  stop();
+}
 
 void IoThread::start() {
   arm_sweep();

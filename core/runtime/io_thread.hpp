@@ -21,9 +21,9 @@ class IoThread {
   class Work {
    public:
     virtual ~Work() = default;
-    virtual void turn(Now now) = 0;      // after events: send what came out of them
-    virtual void on_wake(Now now) = 0;   // next_wake() has come
-    virtual void sweep(Now now) = 0;     // now and then: what is overdue?
+    virtual void turn(Now now) = 0;     // after events: send what came out of them
+    virtual void on_wake(Now now) = 0;  // next_wake() has come
+    virtual void sweep(Now now) = 0;    // now and then: what is overdue?
     virtual Instant next_wake() const = 0;
   };
 

@@ -70,24 +70,24 @@ void Peer::connect() {
 }
 
 void Peer::resolve(const std::string& host, std::uint16_t port) {
-  resolver_.async_resolve(
-      host, std::to_string(port),
-      [this, alive = alive_, attempt = attempt_](ErrorCode error,
-                                                 const tcp::resolver::results_type& found) {
-        if (!*alive || attempt != attempt_ || state_ != State::connecting) return;
-        if (error || found.empty()) {
-          return fail(Status(Code::unavailable, "resolve: " + error.message()));
-        }
-        // An IPv4 address first: "localhost" is both, and servers listen on 127.0.0.1.
-        tcp::endpoint endpoint = found.begin()->endpoint();
-        for (const auto& one : found) {
-          if (one.endpoint().address().is_v4()) {
-            endpoint = one.endpoint();
-            break;
-          }
-        }
-        connect_to(endpoint);
-      });
+  resolver_.async_resolve(host, std::to_string(port),
+                          [this, alive = alive_, attempt = attempt_](
+                              ErrorCode error, const tcp::resolver::results_type& found) {
+                            if (!*alive || attempt != attempt_ || state_ != State::connecting)
+                              return;
+                            if (error || found.empty()) {
+                              return fail(Status(Code::unavailable, "resolve: " + error.message()));
+                            }
+                            // An IPv4 address first: "localhost" is both, and servers listen on 127.0.0.1.
+                            tcp::endpoint endpoint = found.begin()->endpoint();
+                            for (const auto& one : found) {
+                              if (one.endpoint().address().is_v4()) {
+                                endpoint = one.endpoint();
+                                break;
+                              }
+                            }
+                            connect_to(endpoint);
+                          });
 }
 
 void Peer::connect_to(const tcp::endpoint& endpoint) {
@@ -115,7 +115,8 @@ void Peer::on_connected(ErrorCode error) {
   if (state_ != State::connecting) return;
   if (error) return fail(Status(Code::unavailable, "connect: " + error.message()));
   auto socket = std::move(socket_);
-  connection_ = std::make_shared<Connection>(thread_, std::move(*socket), 0, options_.limits, *this);
+  connection_ =
+      std::make_shared<Connection>(thread_, std::move(*socket), 0, options_.limits, *this);
   wire::encode_frame(options_.hello, connection_->raw());
   connection_->flush();
   connection_->start();
@@ -147,7 +148,8 @@ Status Peer::on_frame(Connection& connection, const wire::Frame& frame) {
   auto message = wire::decode(frame.type, frame.body);
   if (!message) return message.status();
   if (is_request(*message)) {
-    return Status(Code::corrupt, std::string("wanted a reply, got the request ") + name_of(*message));
+    return Status(Code::corrupt,
+                  std::string("wanted a reply, got the request ") + name_of(*message));
   }
   events_.on_reply(to_, frame.number, std::move(*message));
   return Status::ok();

@@ -71,7 +71,7 @@ class Peer final : public Connection::Events {
   std::shared_ptr<Connection> connection_;
   std::unique_ptr<tcp::socket> socket_;  // while it connects
   tcp::resolver resolver_;
-  asio::steady_timer timer_;             // connect_within; the pause
+  asio::steady_timer timer_;  // connect_within; the pause
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

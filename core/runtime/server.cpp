@@ -39,7 +39,9 @@ struct Listener::Impl {
 
 Listener::~Listener() = default;
 
-std::string Listener::address() const { return impl->address; }
+std::string Listener::address() const {
+  return impl->address;
+}
 
 Result<std::unique_ptr<Listener>> Listener::open(const std::string& text) {
   auto address = Address::parse(text);
@@ -242,8 +244,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     acceptor_.async_wait(tcp::acceptor::wait_read, [this](ErrorCode error) {
       if (error || !acceptor_.is_open()) return;
       for (;;) {
-        int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr,
-                           SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd =
+            ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
           deal_out(fd);
           continue;
@@ -294,9 +296,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       return server_.log(LogLevel::error, "accept: " + error.message());
     }
     std::uint64_t link = server_.next_link++;
-    auto connection = std::make_shared<Connection>(thread_, std::move(socket), link,
-                                                   server_.connection_limits(),
-                                                   static_cast<Connection::Events&>(*this));
+    auto connection =
+        std::make_shared<Connection>(thread_, std::move(socket), link, server_.connection_limits(),
+                                     static_cast<Connection::Events&>(*this));
     links_.emplace(link, connection);
     connection->start();
   }
@@ -432,7 +434,9 @@ Server::~Server() {
   [[maybe_unused]] auto ignored = stop(Duration{});
 }
 
-std::string Server::address() const { return impl_->address; }
+std::string Server::address() const {
+  return impl_->address;
+}
 
 Status Server::stop(Duration drain) {
   if (impl_->generation != fork_generation()) {

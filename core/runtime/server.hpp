@@ -11,11 +11,13 @@
 namespace ringlet {
 
 struct ServerLimits {
-  std::size_t max_frame_bytes = 64 * 1024 * 1024;     // refused before memory is taken
+  std::size_t max_frame_bytes = 64 * 1024 * 1024;  // refused before memory is taken
   std::size_t max_connections = 10'000;
-  std::size_t max_queued_bytes = 64 * 1024 * 1024;    // to one slow reader; more: reading from it stops, then it is dropped
+  std::size_t max_queued_bytes =
+      64 * 1024 * 1024;  // to one slow reader; more: reading from it stops, then it is dropped
   Duration handshake_within = Duration::seconds(5);
-  Duration frame_within = Duration::seconds(30);      // slow-loris: from a frame's first byte to its last
+  Duration frame_within =
+      Duration::seconds(30);  // slow-loris: from a frame's first byte to its last
 };
 
 struct ServerOptions {
@@ -37,7 +39,8 @@ class Listener {
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(std::shared_ptr<NodeState> state, ServerOptions options,
+  static Result<std::unique_ptr<Server>> start(std::shared_ptr<NodeState> state,
+                                               ServerOptions options,
                                                std::unique_ptr<Listener> listener = nullptr);
   ~Server();  // stop(0)
   std::string address() const;

@@ -4,7 +4,8 @@ namespace ringlet::sim {
 
 class SimEngine final : public StorageEngine {
  public:
-  explicit SimEngine(SimDisk& disk) : disk_(disk), generation_(disk.generation_), intact_(disk.intact_) {}
+  explicit SimEngine(SimDisk& disk)
+      : disk_(disk), generation_(disk.generation_), intact_(disk.intact_) {}
 
   Result<std::optional<Bytes>> get(Table table, BytesView key) override {
     if (gone()) return closed();
@@ -88,7 +89,9 @@ class SimEngine final : public StorageEngine {
   };
 
   bool gone() const { return generation_ != disk_.generation_; }
-  static Status closed() { return Status(Code::closed, "the process that opened this disk is gone"); }
+  static Status closed() {
+    return Status(Code::closed, "the process that opened this disk is gone");
+  }
 
   SimDisk& disk_;
   std::uint64_t generation_;

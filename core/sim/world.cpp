@@ -10,11 +10,11 @@ namespace ringlet::sim {
 // A process and its machine: the disk and the clock's skew outlive the process.
 struct World::Host {
   std::string name, address;
-  std::unique_ptr<SimDisk> disk;           // nodes
+  std::unique_ptr<SimDisk> disk;  // nodes
   std::shared_ptr<NodeState> state;
   std::unique_ptr<Node> node;
   std::unique_ptr<ClientCore> client;
-  std::uint64_t generation = 1;            // of the process
+  std::uint64_t generation = 1;  // of the process
   bool up = true, paused = false, sync_scheduled = false;
   std::int64_t skew_ms = 0;
   std::vector<std::function<void()>> held;  // while paused
@@ -112,9 +112,12 @@ HostId World::add_client(ClientOptions options) {
   return id;
 }
 
-ClientCore& World::client(HostId host) { return *hosts_.at(host)->client; }
+ClientCore& World::client(HostId host) {
+  return *hosts_.at(host)->client;
+}
 
-std::uint64_t World::submit(HostId client, ClientCore::Request request, ClientCore::OnDone on_done) {
+std::uint64_t World::submit(HostId client, ClientCore::Request request,
+                            ClientCore::OnDone on_done) {
   Host& host = *hosts_.at(client);
   trace(host.name + " submits " + printable(request.key));
   std::uint64_t number = host.client->submit(std::move(request), clock(host), std::move(on_done));
@@ -122,7 +125,9 @@ std::uint64_t World::submit(HostId client, ClientCore::Request request, ClientCo
   return number;
 }
 
-NodeId World::id_of(HostId node) const { return node_id_of(hosts_.at(node)->name); }
+NodeId World::id_of(HostId node) const {
+  return node_id_of(hosts_.at(node)->name);
+}
 HostId World::host_of(NodeId id) const {
   for (HostId node = 0; node < node_count_; ++node) {
     if (id_of(node) == id) return node;
@@ -130,9 +135,15 @@ HostId World::host_of(NodeId id) const {
   RINGLET_ASSERT(false && "no such node");
   return 0;
 }
-SimDisk& World::disk(HostId node) { return *hosts_.at(node)->disk; }
-bool World::up(HostId host) const { return hosts_.at(host)->up; }
-bool World::paused(HostId host) const { return hosts_.at(host)->paused; }
+SimDisk& World::disk(HostId node) {
+  return *hosts_.at(node)->disk;
+}
+bool World::up(HostId host) const {
+  return hosts_.at(host)->up;
+}
+bool World::paused(HostId host) const {
+  return hosts_.at(host)->paused;
+}
 
 Object World::stored(HostId node, const Key& key) {
   const auto& rows = hosts_.at(node)->disk->rows(Table::objects);
@@ -143,7 +154,9 @@ Object World::stored(HostId node, const Key& key) {
   return *object;
 }
 
-std::size_t World::hints_at(HostId node) { return hosts_.at(node)->disk->rows(Table::hints).size(); }
+std::size_t World::hints_at(HostId node) {
+  return hosts_.at(node)->disk->rows(Table::hints).size();
+}
 
 // ---- faults ----
 
@@ -219,12 +232,16 @@ void World::resume(HostId node) {
   for (auto& what : std::exchange(host.held, {})) after(Duration::micros(1), std::move(what));
 }
 
-void World::skew(HostId node, std::int64_t ms) { hosts_.at(node)->skew_ms = ms; }
+void World::skew(HostId node, std::int64_t ms) {
+  hosts_.at(node)->skew_ms = ms;
+}
 void World::cut(HostId from, HostId to) {
   trace(hosts_.at(from)->name + " no longer reaches " + hosts_.at(to)->name);
   cuts_.insert({from, to});
 }
-void World::mend(HostId from, HostId to) { cuts_.erase({from, to}); }
+void World::mend(HostId from, HostId to) {
+  cuts_.erase({from, to});
+}
 void World::mend_all() {
   trace("the network is whole");
   cuts_.clear();
@@ -236,8 +253,9 @@ bool World::connected(HostId a, HostId b) const {
 // ---- the network ----
 
 Duration World::delay() {
-  Duration time = network_.min_delay +
-                  Duration::micros(static_cast<std::int64_t>(random_.exponential(network_.mean_delay.us)));
+  Duration time =
+      network_.min_delay +
+      Duration::micros(static_cast<std::int64_t>(random_.exponential(network_.mean_delay.us)));
   if (network_.slow > 0 && random_.chance(network_.slow)) {
     time = time + Duration::micros(random_.between(0, 50'000));
   }
@@ -252,7 +270,8 @@ void World::whenever_awake(HostId id, std::uint64_t generation, std::function<vo
   Host& host = *hosts_[id];
   if (!host.up || host.generation != generation) return;
   if (host.paused) {
-    host.held.push_back([this, id, generation, what = std::move(what)] { whenever_awake(id, generation, what); });
+    host.held.push_back(
+        [this, id, generation, what = std::move(what)] { whenever_awake(id, generation, what); });
     return;
   }
   what();
@@ -274,7 +293,8 @@ void World::unreachable(HostId at_host, HostId whom, std::uint64_t generation, N
   });
 }
 
-void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message) {
+void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t number,
+                    Message message) {
   Host& sender = *hosts_[from];
   trace(sender.name + " -> " + hosts_[to]->name + " " + name_of(message));
   if (lost(from, to)) return;
@@ -312,7 +332,8 @@ void World::reply(HostId from, std::uint64_t name, std::uint64_t number, Message
   auto it = links_.find(name);
   if (it == links_.end()) return;  // the asker is gone
   if (it->second.answered || it->second.number != number) {
-    if (on_violation) on_violation(hosts_[from]->name + " answered a request twice: " + name_of(message));
+    if (on_violation)
+      on_violation(hosts_[from]->name + " answered a request twice: " + name_of(message));
     return;
   }
   it->second.answered = true;
@@ -338,14 +359,18 @@ void World::reply(HostId from, std::uint64_t name, std::uint64_t number, Message
 void World::pump(HostId id) {
   Host& host = *hosts_[id];
   if (host.node) {
-    for (auto& out : host.node->take_replies()) reply(id, out.link, out.number, std::move(out.message));
-    for (auto& out : host.node->take_requests()) request(id, host_of(out.to), out.to, out.number, std::move(out.message));
+    for (auto& out : host.node->take_replies())
+      reply(id, out.link, out.number, std::move(out.message));
+    for (auto& out : host.node->take_requests())
+      request(id, host_of(out.to), out.to, out.number, std::move(out.message));
   } else if (host.client) {
     for (auto& out : host.client->take_outgoing()) {
       request(id, by_address_.at(out.address), out.to, out.number, std::move(out.message));
     }
   }
-  Instant next = host.node ? host.node->next_wake() : host.client ? host.client->next_wake() : Instant::never();
+  Instant next = host.node     ? host.node->next_wake()
+                 : host.client ? host.client->next_wake()
+                               : Instant::never();
   if (next == Instant::never() || (host.wake <= next && host.wake > now_)) return;
   next = std::max(next, now_ + Duration::micros(1));
   host.wake = next;

@@ -19,10 +19,11 @@ namespace ringlet::sim {
 
 struct NetworkOptions {
   Duration min_delay = Duration::micros(100);
-  Duration mean_delay = Duration::micros(400);  // beyond the minimum, exponential: messages overtake
+  Duration mean_delay =
+      Duration::micros(400);  // beyond the minimum, exponential: messages overtake
   double loss = 0;
   double duplicate = 0;
-  double slow = 0;                              // share of messages that take up to 50 ms
+  double slow = 0;  // share of messages that take up to 50 ms
 };
 
 // A host is a node or a client, by its number: nodes first, in the order they were added.
@@ -37,7 +38,7 @@ class World {
   Instant now() const { return now_; }
   void at(Instant when, std::function<void()> what);
   void after(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
-  bool step();                       // the next event; false: none left
+  bool step();  // the next event; false: none left
   void run_until(Instant end);
   void run_for(Duration time) { run_until(now_ + time); }
   Random& random() { return random_; }
@@ -60,20 +61,20 @@ class World {
 
   // ---- faults ----
   void crash(HostId node, bool machine);
-  void wipe(HostId node);                 // the disk of a crashed node is replaced by an empty one
+  void wipe(HostId node);  // the disk of a crashed node is replaced by an empty one
   void restart(HostId node);
   void pause(HostId node);
   void resume(HostId node);
   bool paused(HostId host) const;
   void skew(HostId node, std::int64_t ms);
-  void cut(HostId from, HostId to);       // one way
+  void cut(HostId from, HostId to);  // one way
   void mend(HostId from, HostId to);
   void mend_all();
   bool connected(HostId a, HostId b) const;  // both ways
   void set_network(NetworkOptions network) { network_ = network; }
 
   // ---- what happened ----
-  std::function<void(const std::string& line)> on_trace;    // each event, in words
+  std::function<void(const std::string& line)> on_trace;      // each event, in words
   std::function<void(const std::string& what)> on_violation;  // an answer twice, a dead link, …
   std::uint64_t trace_hash() const { return hash_; }
   std::uint64_t events() const { return events_; }

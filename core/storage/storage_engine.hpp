@@ -45,7 +45,7 @@ class Transaction {
   virtual ~Transaction() = default;
   virtual Result<std::optional<Bytes>> get(Table table, BytesView key) = 0;  // sees own writes
   virtual Status put(Table table, BytesView key, BytesView value) = 0;
-  virtual Status erase(Table table, BytesView key) = 0;                      // absent: ok
+  virtual Status erase(Table table, BytesView key) = 0;  // absent: ok
 };
 
 struct EngineStats {

@@ -28,13 +28,13 @@ class CausalContext {
   bool contains(const Dot& dot) const { return dot.counter <= counter(dot.actor); }
   std::uint64_t counter(const Actor& actor) const;  // 0: never seen
   void add(const Dot& dot, std::int64_t wall_ms);   // raises the actor's counter to the dot's
-  void join(const CausalContext& other);            // pointwise maximum; of equal counters the later time
+  void join(const CausalContext& other);  // pointwise maximum; of equal counters the later time
   CausalOrder compare(const CausalContext& other) const;
-  bool covers(const CausalContext& other) const;    // everything other has seen
+  bool covers(const CausalContext& other) const;  // everything other has seen
   bool empty() const { return entries_.empty(); }
   std::size_t size() const { return entries_.size(); }
   const std::vector<Entry>& entries() const { return entries_; }  // sorted by actor
-  void set_entries(std::vector<Entry> entries);     // sorts; asserts that no actor is twice
+  void set_entries(std::vector<Entry> entries);  // sorts; asserts that no actor is twice
   void erase(const Actor& actor);
   friend bool operator==(const CausalContext& a, const CausalContext& b) {
     return a.entries_ == b.entries_;

@@ -26,16 +26,35 @@ constexpr char record_format = 1;
 constexpr char context_format = 1;
 constexpr std::size_t checksum_bytes = 8;
 
-namespace actor_field { enum : unsigned { node = 1, epoch = 2 }; }
-namespace dot_field { enum : unsigned { actor = 1, counter = 2 }; }
-namespace context_field { enum : unsigned { entries = 1 }; }
-namespace entry_field { enum : unsigned { actor = 1, counter = 2, last_ms = 3 }; }
-namespace version_field {
-enum : unsigned { dot = 1, write_id_high = 2, write_id_low = 3, written_us = 4, tombstone = 5,
-                  value = 6, content_type = 7 };
+namespace actor_field {
+enum : unsigned { node = 1, epoch = 2 };
 }
-namespace object_field { enum : unsigned { mode = 1, context = 2, versions = 3 }; }
-namespace client_field { enum : unsigned { seen = 1, fastest_reader = 2 }; }
+namespace dot_field {
+enum : unsigned { actor = 1, counter = 2 };
+}
+namespace context_field {
+enum : unsigned { entries = 1 };
+}
+namespace entry_field {
+enum : unsigned { actor = 1, counter = 2, last_ms = 3 };
+}
+namespace version_field {
+enum : unsigned {
+  dot = 1,
+  write_id_high = 2,
+  write_id_low = 3,
+  written_us = 4,
+  tombstone = 5,
+  value = 6,
+  content_type = 7
+};
+}
+namespace object_field {
+enum : unsigned { mode = 1, context = 2, versions = 3 };
+}
+namespace client_field {
+enum : unsigned { seen = 1, fastest_reader = 2 };
+}
 
 // ---- writing ----
 
@@ -94,7 +113,9 @@ BytesView view(pbf_reader& in) {
   return {v.data(), v.size()};
 }
 
-pbf_reader reader_of(BytesView bytes) { return pbf_reader{bytes.data(), bytes.size()}; }
+pbf_reader reader_of(BytesView bytes) {
+  return pbf_reader{bytes.data(), bytes.size()};
+}
 
 constexpr std::uint32_t varint(unsigned field) {
   return protozero::tag_and_type(field, protozero::pbf_wire_type::varint);
@@ -110,9 +131,14 @@ Actor read_actor(pbf_reader in) {
   Actor actor;
   while (in.next()) {
     switch (in.tag_and_type()) {
-      case fixed64(actor_field::node): actor.node.value = in.get_fixed64(); break;
-      case varint(actor_field::epoch): actor.epoch = in.get_uint64(); break;
-      default: in.skip();
+      case fixed64(actor_field::node):
+        actor.node.value = in.get_fixed64();
+        break;
+      case varint(actor_field::epoch):
+        actor.epoch = in.get_uint64();
+        break;
+      default:
+        in.skip();
     }
   }
   return actor;
@@ -130,9 +156,14 @@ Dot read_dot(pbf_reader in) {
   Dot dot;
   while (in.next()) {
     switch (in.tag_and_type()) {
-      case bytes(dot_field::actor): dot.actor = read_actor(in.get_message()); break;
-      case varint(dot_field::counter): dot.counter = read_counter(in); break;
-      default: in.skip();
+      case bytes(dot_field::actor):
+        dot.actor = read_actor(in.get_message());
+        break;
+      case varint(dot_field::counter):
+        dot.counter = read_counter(in);
+        break;
+      default:
+        in.skip();
     }
   }
   return dot;
@@ -142,10 +173,17 @@ CausalContext::Entry read_entry(pbf_reader in) {
   CausalContext::Entry entry;
   while (in.next()) {
     switch (in.tag_and_type()) {
-      case bytes(entry_field::actor): entry.actor = read_actor(in.get_message()); break;
-      case varint(entry_field::counter): entry.counter = read_counter(in); break;
-      case varint(entry_field::last_ms): entry.last_ms = in.get_int64(); break;
-      default: in.skip();
+      case bytes(entry_field::actor):
+        entry.actor = read_actor(in.get_message());
+        break;
+      case varint(entry_field::counter):
+        entry.counter = read_counter(in);
+        break;
+      case varint(entry_field::last_ms):
+        entry.last_ms = in.get_int64();
+        break;
+      default:
+        in.skip();
     }
   }
   return entry;
@@ -176,14 +214,29 @@ Version read_version(pbf_reader in) {
   Version version;
   while (in.next()) {
     switch (in.tag_and_type()) {
-      case bytes(version_field::dot): version.dot = read_dot(in.get_message()); break;
-      case fixed64(version_field::write_id_high): version.write_id.high = in.get_fixed64(); break;
-      case fixed64(version_field::write_id_low): version.write_id.low = in.get_fixed64(); break;
-      case varint(version_field::written_us): version.written_us = in.get_int64(); break;
-      case varint(version_field::tombstone): version.tombstone = in.get_bool(); break;
-      case bytes(version_field::value): version.value = Bytes(view(in)); break;
-      case bytes(version_field::content_type): version.content_type = Bytes(view(in)); break;
-      default: in.skip();
+      case bytes(version_field::dot):
+        version.dot = read_dot(in.get_message());
+        break;
+      case fixed64(version_field::write_id_high):
+        version.write_id.high = in.get_fixed64();
+        break;
+      case fixed64(version_field::write_id_low):
+        version.write_id.low = in.get_fixed64();
+        break;
+      case varint(version_field::written_us):
+        version.written_us = in.get_int64();
+        break;
+      case varint(version_field::tombstone):
+        version.tombstone = in.get_bool();
+        break;
+      case bytes(version_field::value):
+        version.value = Bytes(view(in));
+        break;
+      case bytes(version_field::content_type):
+        version.content_type = Bytes(view(in));
+        break;
+      default:
+        in.skip();
     }
   }
   return version;
@@ -222,12 +275,15 @@ Object read_object(pbf_reader in) {
         object.mode = static_cast<Reconcile>(mode);
         break;
       }
-      case bytes(object_field::context): object.context = read_context(in.get_message()); break;
+      case bytes(object_field::context):
+        object.context = read_context(in.get_message());
+        break;
       case bytes(object_field::versions):
         if (object.versions.size() == max_items) throw Malformed{"more than 65536 versions"};
         object.versions.push_back(read_version(in.get_message()));
         break;
-      default: in.skip();
+      default:
+        in.skip();
     }
   }
   check(object);
@@ -238,11 +294,14 @@ ClientContext read_client_context(pbf_reader in) {
   ClientContext context;
   while (in.next()) {
     switch (in.tag_and_type()) {
-      case bytes(client_field::seen): context.seen = read_context(in.get_message()); break;
+      case bytes(client_field::seen):
+        context.seen = read_context(in.get_message());
+        break;
       case fixed64(client_field::fastest_reader):
         context.fastest_reader.value = in.get_fixed64();
         break;
-      default: in.skip();
+      default:
+        in.skip();
     }
   }
   return context;

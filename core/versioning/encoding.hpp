@@ -14,8 +14,8 @@
 
 namespace ringlet {
 
-void encode_object(const Object& object, Bytes& out);   // appends
-Result<Object> decode_object(BytesView bytes);          // corrupt: says what was wrong
+void encode_object(const Object& object, Bytes& out);  // appends
+Result<Object> decode_object(BytesView bytes);         // corrupt: says what was wrong
 Bytes encode_record(const Object& object);
 Result<Object> decode_record(BytesView bytes);
 void encode_causal_context(const CausalContext& context, Bytes& out);

@@ -25,9 +25,9 @@ enum class Reconcile : std::uint8_t { siblings = 0, lww = 1 };
 // One immutable version of a value (R4.4-c).
 struct Version {
   Dot dot;
-  WriteId write_id;               // which write this is, however often it was minted
-  std::int64_t written_us = 0;    // the minter's wall clock, microseconds since 1970
-  bool tombstone = false;         // a delete; value is empty
+  WriteId write_id;             // which write this is, however often it was minted
+  std::int64_t written_us = 0;  // the minter's wall clock, microseconds since 1970
+  bool tombstone = false;       // a delete; value is empty
   Bytes value;
   Bytes content_type;
   friend bool operator==(const Version&, const Version&) = default;
@@ -35,8 +35,8 @@ struct Version {
 
 struct Object {
   Reconcile mode = Reconcile::siblings;
-  CausalContext context;           // covers every version's dot (siblings mode)
-  std::vector<Version> versions;   // sorted by dot
+  CausalContext context;          // covers every version's dot (siblings mode)
+  std::vector<Version> versions;  // sorted by dot
   bool missing() const { return versions.empty() && context.empty(); }
   friend bool operator==(const Object&, const Object&) = default;
 };
@@ -70,8 +70,8 @@ Object lww_object(NodeId stamper, Write write, std::int64_t wall_us);
 std::vector<const Version*> siblings(const Object& object);
 
 struct Truncation {
-  std::size_t threshold = 50;              // entries; more than this is truncated
-  std::int64_t minimum_age_ms = 20'000;    // younger entries stay (O-3)
+  std::size_t threshold = 50;            // entries; more than this is truncated
+  std::int64_t minimum_age_ms = 20'000;  // younger entries stay (O-3)
 };
 // Drops the oldest entries of a context beyond the threshold (R4.4-g with the guards of O-3): never
 // the dot of a living version, never `keep`, never a young one; ties by actor. Only the minter

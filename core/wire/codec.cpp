@@ -11,12 +11,16 @@ namespace {
 
 using protozero::pbf_writer;
 
-[[noreturn]] void fail(const Status& status) { throw Malformed{status.message()}; }
+[[noreturn]] void fail(const Status& status) {
+  throw Malformed{status.message()};
+}
 
 // ---- parts that several messages have ----
 
 // protozero takes a message back that stayed empty; where its presence matters it is written so.
-void write_empty(pbf_writer& out, std::uint32_t tag) { out.add_bytes(tag, "", 0); }
+void write_empty(pbf_writer& out, std::uint32_t tag) {
+  out.add_bytes(tag, "", 0);
+}
 
 void write_key(pbf_writer& out, std::uint32_t tag, const Key& key) {
   if (key.bucket.empty() && key.key.empty()) return write_empty(out, tag);
@@ -30,9 +34,14 @@ Key read_key(BytesView bytes) {
   Key key;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: key.bucket = fields.bytes("bucket"); break;
-      case 2: key.key = fields.bytes("key"); break;
-      default: fields.skip();
+      case 1:
+        key.bucket = fields.bytes("bucket");
+        break;
+      case 2:
+        key.key = fields.bytes("key");
+        break;
+      default:
+        fields.skip();
     }
   }
   return key;
@@ -81,9 +90,14 @@ Actor read_actor(BytesView bytes) {
   Actor actor;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: actor.node.value = fields.fixed64("node"); break;
-      case 2: actor.epoch = fields.number("epoch"); break;
-      default: fields.skip();
+      case 1:
+        actor.node.value = fields.fixed64("node");
+        break;
+      case 2:
+        actor.epoch = fields.number("epoch");
+        break;
+      default:
+        fields.skip();
     }
   }
   return actor;
@@ -94,9 +108,14 @@ Dot read_dot(BytesView bytes) {
   Dot dot;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: dot.actor = read_actor(fields.bytes("actor")); break;
-      case 2: dot.counter = fields.number("counter"); break;
-      default: fields.skip();
+      case 1:
+        dot.actor = read_actor(fields.bytes("actor"));
+        break;
+      case 2:
+        dot.counter = fields.number("counter");
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "actor");
@@ -117,12 +136,23 @@ Write read_write(BytesView bytes) {
   Write write;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: write.write_id.high = fields.fixed64("write_id_high"); break;
-      case 2: write.write_id.low = fields.fixed64("write_id_low"); break;
-      case 3: write.tombstone = fields.flag("tombstone"); break;
-      case 4: write.value = fields.bytes("value"); break;
-      case 5: write.content_type = fields.bytes("content_type"); break;
-      default: fields.skip();
+      case 1:
+        write.write_id.high = fields.fixed64("write_id_high");
+        break;
+      case 2:
+        write.write_id.low = fields.fixed64("write_id_low");
+        break;
+      case 3:
+        write.tombstone = fields.flag("tombstone");
+        break;
+      case 4:
+        write.value = fields.bytes("value");
+        break;
+      case 5:
+        write.content_type = fields.bytes("content_type");
+        break;
+      default:
+        fields.skip();
     }
   }
   if (!write.write_id) fields.fail("write_id", "is missing");
@@ -156,12 +186,23 @@ RequestOptions read_options(BytesView bytes) {
   RequestOptions options;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: options.timeout_ms = read_u32(fields, "timeout_ms"); break;
-      case 2: options.r = read_quorum(fields, "r"); break;
-      case 3: options.w = read_quorum(fields, "w"); break;
-      case 4: options.strict = fields.flag("strict"); break;
-      case 5: options.durability = read_durability(fields); break;
-      default: fields.skip();
+      case 1:
+        options.timeout_ms = read_u32(fields, "timeout_ms");
+        break;
+      case 2:
+        options.r = read_quorum(fields, "r");
+        break;
+      case 3:
+        options.w = read_quorum(fields, "w");
+        break;
+      case 4:
+        options.strict = fields.flag("strict");
+        break;
+      case 5:
+        options.durability = read_durability(fields);
+        break;
+      default:
+        fields.skip();
     }
   }
   return options;
@@ -204,15 +245,32 @@ Tally read_tally(BytesView bytes) {
   Tally tally;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: tally.wanted = read_u32(fields, "wanted"); break;
-      case 2: tally.got = read_u32(fields, "got"); break;
-      case 3: tally.asked = read_u32(fields, "asked"); break;
-      case 4: tally.not_found = read_u32(fields, "not_found"); break;
-      case 5: tally.answered = read_nodes(fields, "answered", max_members); break;
-      case 6: tally.silent = read_nodes(fields, "silent", max_members); break;
-      case 7: tally.refused = read_nodes(fields, "refused", max_members); break;
-      case 8: tally.substitutes = read_nodes(fields, "substitutes", max_members); break;
-      default: fields.skip();
+      case 1:
+        tally.wanted = read_u32(fields, "wanted");
+        break;
+      case 2:
+        tally.got = read_u32(fields, "got");
+        break;
+      case 3:
+        tally.asked = read_u32(fields, "asked");
+        break;
+      case 4:
+        tally.not_found = read_u32(fields, "not_found");
+        break;
+      case 5:
+        tally.answered = read_nodes(fields, "answered", max_members);
+        break;
+      case 6:
+        tally.silent = read_nodes(fields, "silent", max_members);
+        break;
+      case 7:
+        tally.refused = read_nodes(fields, "refused", max_members);
+        break;
+      case 8:
+        tally.substitutes = read_nodes(fields, "substitutes", max_members);
+        break;
+      default:
+        fields.skip();
     }
   }
   return tally;
@@ -234,12 +292,23 @@ Member read_member(BytesView bytes) {
   member.weight = 0;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: member.id.value = fields.fixed64("id"); break;
-      case 2: member.name = fields.text("name", max_name_bytes); break;
-      case 3: member.address = fields.text("address", max_name_bytes); break;
-      case 4: member.zone = fields.text("zone", max_name_bytes); break;
-      case 5: member.weight = read_u32(fields, "weight"); break;
-      default: fields.skip();
+      case 1:
+        member.id.value = fields.fixed64("id");
+        break;
+      case 2:
+        member.name = fields.text("name", max_name_bytes);
+        break;
+      case 3:
+        member.address = fields.text("address", max_name_bytes);
+        break;
+      case 4:
+        member.zone = fields.text("zone", max_name_bytes);
+        break;
+      case 5:
+        member.weight = read_u32(fields, "weight");
+        break;
+      default:
+        fields.skip();
     }
   }
   return member;
@@ -247,13 +316,18 @@ Member read_member(BytesView bytes) {
 
 // ---- each message: write(…) and read(…) in the order of the variant ----
 
-void write(const ReplicaGet& m, pbf_writer& out, Bytes&) { write_key(out, 1, m.key); }
+void write(const ReplicaGet& m, pbf_writer& out, Bytes&) {
+  write_key(out, 1, m.key);
+}
 void read(BytesView bytes, ReplicaGet& m) {
   FieldReader fields("ReplicaGet", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.key = read_key(fields.bytes("key")); break;
-      default: fields.skip();
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "key");
@@ -266,8 +340,11 @@ void read(BytesView bytes, ReplicaObject& m) {
   FieldReader fields("ReplicaObject", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.object = read_object(fields.bytes("object")); break;
-      default: fields.skip();
+      case 1:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "object");
@@ -284,12 +361,23 @@ void read(BytesView bytes, MintPut& m) {
   FieldReader fields("MintPut", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.key = read_key(fields.bytes("key")); break;
-      case 2: m.seen = read_context(fields.bytes("seen")); break;
-      case 3: m.write = read_write(fields.bytes("write")); break;
-      case 4: m.hint_for.value = fields.fixed64("hint_for"); break;
-      case 5: m.durability = read_durability(fields); break;
-      default: fields.skip();
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        m.seen = read_context(fields.bytes("seen"));
+        break;
+      case 3:
+        m.write = read_write(fields.bytes("write"));
+        break;
+      case 4:
+        m.hint_for.value = fields.fixed64("hint_for");
+        break;
+      case 5:
+        m.durability = read_durability(fields);
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "key");
@@ -304,9 +392,14 @@ void read(BytesView bytes, Minted& m) {
   FieldReader fields("Minted", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.object = read_object(fields.bytes("object")); break;
-      case 2: m.dot = read_dot(fields.bytes("dot")); break;
-      default: fields.skip();
+      case 1:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      case 2:
+        m.dot = read_dot(fields.bytes("dot"));
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "object");
@@ -322,11 +415,20 @@ void read(BytesView bytes, ReplicaPut& m) {
   FieldReader fields("ReplicaPut", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.key = read_key(fields.bytes("key")); break;
-      case 2: m.object = read_object(fields.bytes("object")); break;
-      case 3: m.hint_for.value = fields.fixed64("hint_for"); break;
-      case 4: m.durability = read_durability(fields); break;
-      default: fields.skip();
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      case 3:
+        m.hint_for.value = fields.fixed64("hint_for");
+        break;
+      case 4:
+        m.durability = read_durability(fields);
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "key");
@@ -340,9 +442,15 @@ void read_nothing(const char* message, BytesView bytes) {
   FieldReader fields(message, bytes);
   while (fields.next()) fields.skip();
 }
-void read(BytesView bytes, Stored&) { read_nothing("Stored", bytes); }
-void read(BytesView bytes, Ping&) { read_nothing("Ping", bytes); }
-void read(BytesView bytes, Pong&) { read_nothing("Pong", bytes); }
+void read(BytesView bytes, Stored&) {
+  read_nothing("Stored", bytes);
+}
+void read(BytesView bytes, Ping&) {
+  read_nothing("Ping", bytes);
+}
+void read(BytesView bytes, Pong&) {
+  read_nothing("Pong", bytes);
+}
 
 void write(const Refused& m, pbf_writer& out, Bytes&) {
   write_status(out, 1, m.status);
@@ -352,9 +460,14 @@ void read(BytesView bytes, Refused& m) {
   FieldReader fields("Refused", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.status = read_status(fields.bytes("status")); break;
-      case 2: m.retry_after_ms = read_u32(fields, "retry_after_ms"); break;
-      default: fields.skip();
+      case 1:
+        m.status = read_status(fields.bytes("status"));
+        break;
+      case 2:
+        m.retry_after_ms = read_u32(fields, "retry_after_ms");
+        break;
+      default:
+        fields.skip();
     }
   }
 }
@@ -367,9 +480,14 @@ void read(BytesView bytes, ClientGet& m) {
   FieldReader fields("ClientGet", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.key = read_key(fields.bytes("key")); break;
-      case 2: m.options = read_options(fields.bytes("options")); break;
-      default: fields.skip();
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        m.options = read_options(fields.bytes("options"));
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "key");
@@ -386,12 +504,23 @@ void read(BytesView bytes, ClientPut& m) {
   FieldReader fields("ClientPut", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.key = read_key(fields.bytes("key")); break;
-      case 2: m.context = fields.bytes("context"); break;
-      case 3: m.write = read_write(fields.bytes("write")); break;
-      case 4: m.options = read_options(fields.bytes("options")); break;
-      case 5: m.forwarded = fields.flag("forwarded"); break;
-      default: fields.skip();
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        m.context = fields.bytes("context");
+        break;
+      case 3:
+        m.write = read_write(fields.bytes("write"));
+        break;
+      case 4:
+        m.options = read_options(fields.bytes("options"));
+        break;
+      case 5:
+        m.forwarded = fields.flag("forwarded");
+        break;
+      default:
+        fields.skip();
     }
   }
   fields.need(1, "key");
@@ -411,14 +540,29 @@ void read(BytesView bytes, ClientReply& m) {
   FieldReader fields("ClientReply", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.status = read_status(fields.bytes("status")); break;
-      case 2: m.object = read_object(fields.bytes("object")); break;
-      case 3: m.dot = read_dot(fields.bytes("dot")); break;
-      case 4: m.fastest_reader.value = fields.fixed64("fastest_reader"); break;
-      case 5: m.tally = read_tally(fields.bytes("tally")); break;
-      case 6: m.ring_epoch = fields.number("ring_epoch"); break;
-      case 7: m.retry_after_ms = read_u32(fields, "retry_after_ms"); break;
-      default: fields.skip();
+      case 1:
+        m.status = read_status(fields.bytes("status"));
+        break;
+      case 2:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      case 3:
+        m.dot = read_dot(fields.bytes("dot"));
+        break;
+      case 4:
+        m.fastest_reader.value = fields.fixed64("fastest_reader");
+        break;
+      case 5:
+        m.tally = read_tally(fields.bytes("tally"));
+        break;
+      case 6:
+        m.ring_epoch = fields.number("ring_epoch");
+        break;
+      case 7:
+        m.retry_after_ms = read_u32(fields, "retry_after_ms");
+        break;
+      default:
+        fields.skip();
     }
   }
 }
@@ -431,9 +575,14 @@ void read(BytesView bytes, RingPull& m) {
   FieldReader fields("RingPull", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.have_epoch = fields.number("have_epoch"); break;
-      case 2: m.have_digest = fields.fixed64("have_digest"); break;
-      default: fields.skip();
+      case 1:
+        m.have_epoch = fields.number("have_epoch");
+        break;
+      case 2:
+        m.have_digest = fields.fixed64("have_digest");
+        break;
+      default:
+        fields.skip();
     }
   }
 }
@@ -457,11 +606,21 @@ void read(BytesView bytes, RingTable& m) {
   m.options.epoch = 0;
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.unchanged = fields.flag("unchanged"); break;
-      case 2: m.options.cluster = fields.text("cluster", max_name_bytes); break;
-      case 3: m.options.partitions = read_u32(fields, "partitions"); break;
-      case 4: m.options.replicas = read_u32(fields, "replicas"); break;
-      case 5: m.options.epoch = fields.number("epoch"); break;
+      case 1:
+        m.unchanged = fields.flag("unchanged");
+        break;
+      case 2:
+        m.options.cluster = fields.text("cluster", max_name_bytes);
+        break;
+      case 3:
+        m.options.partitions = read_u32(fields, "partitions");
+        break;
+      case 4:
+        m.options.replicas = read_u32(fields, "replicas");
+        break;
+      case 5:
+        m.options.epoch = fields.number("epoch");
+        break;
       case 6: {
         BytesView member = fields.repeated_bytes("members");
         if (m.options.members.size() == max_members) {
@@ -470,11 +629,20 @@ void read(BytesView bytes, RingTable& m) {
         m.options.members.push_back(read_member(member));
         break;
       }
-      case 7: m.owners = read_nodes(fields, "owners", max_partitions); break;
-      case 8: m.r = read_quorum(fields, "r"); break;
-      case 9: m.w = read_quorum(fields, "w"); break;
-      case 10: m.reconcile = static_cast<Reconcile>(fields.number("reconcile", 1)); break;
-      default: fields.skip();
+      case 7:
+        m.owners = read_nodes(fields, "owners", max_partitions);
+        break;
+      case 8:
+        m.r = read_quorum(fields, "r");
+        break;
+      case 9:
+        m.w = read_quorum(fields, "w");
+        break;
+      case 10:
+        m.reconcile = static_cast<Reconcile>(fields.number("reconcile", 1));
+        break;
+      default:
+        fields.skip();
     }
   }
 }
@@ -487,9 +655,14 @@ void read(BytesView bytes, StatusQuery& m) {
   FieldReader fields("StatusQuery", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.what = fields.text("what", max_what_bytes); break;
-      case 2: m.key = read_key(fields.bytes("key")); break;
-      default: fields.skip();
+      case 1:
+        m.what = fields.text("what", max_what_bytes);
+        break;
+      case 2:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      default:
+        fields.skip();
     }
   }
 }
@@ -502,9 +675,14 @@ void read(BytesView bytes, StatusText& m) {
   FieldReader fields("StatusText", bytes);
   while (fields.next()) {
     switch (fields.tag()) {
-      case 1: m.status = read_status(fields.bytes("status")); break;
-      case 2: m.json = fields.bytes("json"); break;
-      default: fields.skip();
+      case 1:
+        m.status = read_status(fields.bytes("status"));
+        break;
+      case 2:
+        m.json = fields.bytes("json");
+        break;
+      default:
+        fields.skip();
     }
   }
 }
@@ -534,32 +712,50 @@ void encode(const Message& message, Bytes& out) {
 
 Result<Message> decode(std::uint8_t type, BytesView body) {
   switch (static_cast<Type>(type)) {
-    case Type::replica_get: return decode_as<ReplicaGet>("ReplicaGet", body);
-    case Type::replica_object: return decode_as<ReplicaObject>("ReplicaObject", body);
-    case Type::mint_put: return decode_as<MintPut>("MintPut", body);
-    case Type::minted: return decode_as<Minted>("Minted", body);
-    case Type::replica_put: return decode_as<ReplicaPut>("ReplicaPut", body);
-    case Type::stored: return decode_as<Stored>("Stored", body);
-    case Type::refused: return decode_as<Refused>("Refused", body);
-    case Type::ping: return decode_as<Ping>("Ping", body);
-    case Type::pong: return decode_as<Pong>("Pong", body);
-    case Type::client_get: return decode_as<ClientGet>("ClientGet", body);
-    case Type::client_put: return decode_as<ClientPut>("ClientPut", body);
-    case Type::client_reply: return decode_as<ClientReply>("ClientReply", body);
-    case Type::ring_pull: return decode_as<RingPull>("RingPull", body);
-    case Type::ring_table: return decode_as<RingTable>("RingTable", body);
-    case Type::status_query: return decode_as<StatusQuery>("StatusQuery", body);
-    case Type::status_text: return decode_as<StatusText>("StatusText", body);
+    case Type::replica_get:
+      return decode_as<ReplicaGet>("ReplicaGet", body);
+    case Type::replica_object:
+      return decode_as<ReplicaObject>("ReplicaObject", body);
+    case Type::mint_put:
+      return decode_as<MintPut>("MintPut", body);
+    case Type::minted:
+      return decode_as<Minted>("Minted", body);
+    case Type::replica_put:
+      return decode_as<ReplicaPut>("ReplicaPut", body);
+    case Type::stored:
+      return decode_as<Stored>("Stored", body);
+    case Type::refused:
+      return decode_as<Refused>("Refused", body);
+    case Type::ping:
+      return decode_as<Ping>("Ping", body);
+    case Type::pong:
+      return decode_as<Pong>("Pong", body);
+    case Type::client_get:
+      return decode_as<ClientGet>("ClientGet", body);
+    case Type::client_put:
+      return decode_as<ClientPut>("ClientPut", body);
+    case Type::client_reply:
+      return decode_as<ClientReply>("ClientReply", body);
+    case Type::ring_pull:
+      return decode_as<RingPull>("RingPull", body);
+    case Type::ring_table:
+      return decode_as<RingTable>("RingTable", body);
+    case Type::status_query:
+      return decode_as<StatusQuery>("StatusQuery", body);
+    case Type::status_text:
+      return decode_as<StatusText>("StatusText", body);
     case Type::hello:
     case Type::welcome:
-    case Type::goodbye: break;
+    case Type::goodbye:
+      break;
   }
   return Status(Code::corrupt, "frame: wanted the type of a message, 1 to 16, got " +
                                    std::to_string(static_cast<int>(type)));
 }
 
 void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out) {
-  std::size_t begun = begin_frame(version, static_cast<std::uint8_t>(type_of(message)), number, out);
+  std::size_t begun =
+      begin_frame(version, static_cast<std::uint8_t>(type_of(message)), number, out);
   encode(message, out);
   end_frame(begun, out);
 }

@@ -16,10 +16,25 @@ namespace ringlet::wire {
 
 // The type byte of a frame. Numbers are never reused.
 enum class Type : std::uint8_t {
-  replica_get = 1, replica_object = 2, mint_put = 3, minted = 4, replica_put = 5, stored = 6,
-  refused = 7, ping = 8, pong = 9, client_get = 10, client_put = 11, client_reply = 12,
-  ring_pull = 13, ring_table = 14, status_query = 15, status_text = 16,
-  hello = 100, welcome = 101, goodbye = 102,  // handshake.hpp
+  replica_get = 1,
+  replica_object = 2,
+  mint_put = 3,
+  minted = 4,
+  replica_put = 5,
+  stored = 6,
+  refused = 7,
+  ping = 8,
+  pong = 9,
+  client_get = 10,
+  client_put = 11,
+  client_reply = 12,
+  ring_pull = 13,
+  ring_table = 14,
+  status_query = 15,
+  status_text = 16,
+  hello = 100,
+  welcome = 101,
+  goodbye = 102,  // handshake.hpp
 };
 
 Type type_of(const Message& message);

@@ -28,8 +28,8 @@ bool is_utf8(BytesView bytes) {
 std::string FieldReader::text(const char* field, std::size_t limit) {
   BytesView view = bytes(field);
   if (view.size() > limit) {
-    fail(field, "wanted at most " + std::to_string(limit) + " bytes, got " +
-                    std::to_string(view.size()));
+    fail(field,
+         "wanted at most " + std::to_string(limit) + " bytes, got " + std::to_string(view.size()));
   }
   if (!is_utf8(view)) fail(field, "wanted UTF-8, got '" + printable(view) + "'");
   return std::string(view);
@@ -55,10 +55,17 @@ Status read_status(BytesView bytes) {
   while (fields.next()) {
     switch (fields.tag()) {
       // A newer peer may have codes we cannot name; their category is still theirs.
-      case 1: code = static_cast<Code>(fields.number("code", 999)); break;
-      case 2: message = fields.bytes("message"); break;
-      case 3: maybe_applied = fields.flag("maybe_applied"); break;
-      default: fields.skip();
+      case 1:
+        code = static_cast<Code>(fields.number("code", 999));
+        break;
+      case 2:
+        message = fields.bytes("message");
+        break;
+      case 3:
+        maybe_applied = fields.flag("maybe_applied");
+        break;
+      default:
+        fields.skip();
     }
   }
   return Status(code, std::move(message), maybe_applied);

@@ -108,7 +108,8 @@ inline void write_fixed64(protozero::pbf_writer& out, std::uint32_t tag, std::ui
 }
 
 // Shared messages.
-void write_status(protozero::pbf_writer& out, std::uint32_t tag, const Status& status);  // if not ok
+void write_status(protozero::pbf_writer& out, std::uint32_t tag,
+                  const Status& status);  // if not ok
 Status read_status(BytesView bytes);
 
 // Runs `read`; what it throws becomes corrupt, with the message's name in front.

@@ -83,8 +83,8 @@ Result<std::optional<Frame>> FrameReader::next() {
   const char* at = buffer_.get() + begin_;
   std::size_t length = load_le<std::uint32_t>(at);
   if (length < frame_header_bytes - length_bytes) {
-    broken_ = Status(Code::corrupt, "frame: wanted a length of at least 10, got " +
-                                        std::to_string(length));
+    broken_ = Status(Code::corrupt,
+                     "frame: wanted a length of at least 10, got " + std::to_string(length));
     return broken_;
   }
   if (length > max_frame_bytes_) {

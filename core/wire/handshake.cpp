@@ -69,14 +69,31 @@ Result<Hello> decode_hello(const Frame& frame) {
     hello.features = 0;
     while (fields.next()) {
       switch (fields.tag()) {
-        case 1: hello.lowest_version = static_cast<std::uint32_t>(fields.number("lowest_version", UINT32_MAX)); break;
-        case 2: hello.highest_version = static_cast<std::uint32_t>(fields.number("highest_version", UINT32_MAX)); break;
-        case 3: hello.features = fields.number("features"); break;
-        case 4: hello.cluster = fields.text("cluster", max_name_bytes); break;
-        case 5: hello.name = fields.text("name", max_name_bytes); break;
-        case 6: hello.node.value = fields.fixed64("node"); break;
-        case 7: hello.role = static_cast<Role>(fields.number("role", 1)); break;
-        default: fields.skip();
+        case 1:
+          hello.lowest_version =
+              static_cast<std::uint32_t>(fields.number("lowest_version", UINT32_MAX));
+          break;
+        case 2:
+          hello.highest_version =
+              static_cast<std::uint32_t>(fields.number("highest_version", UINT32_MAX));
+          break;
+        case 3:
+          hello.features = fields.number("features");
+          break;
+        case 4:
+          hello.cluster = fields.text("cluster", max_name_bytes);
+          break;
+        case 5:
+          hello.name = fields.text("name", max_name_bytes);
+          break;
+        case 6:
+          hello.node.value = fields.fixed64("node");
+          break;
+        case 7:
+          hello.role = static_cast<Role>(fields.number("role", 1));
+          break;
+        default:
+          fields.skip();
       }
     }
     if (hello.lowest_version == 0 || hello.highest_version < hello.lowest_version) {
@@ -99,12 +116,23 @@ Result<Welcome> decode_welcome(const Frame& frame) {
     welcome.version = 0;
     while (fields.next()) {
       switch (fields.tag()) {
-        case 1: welcome.version = static_cast<std::uint32_t>(fields.number("version", UINT32_MAX)); break;
-        case 2: welcome.features = fields.number("features"); break;
-        case 3: welcome.cluster = fields.text("cluster", max_name_bytes); break;
-        case 4: welcome.name = fields.text("name", max_name_bytes); break;
-        case 5: welcome.node.value = fields.fixed64("node"); break;
-        default: fields.skip();
+        case 1:
+          welcome.version = static_cast<std::uint32_t>(fields.number("version", UINT32_MAX));
+          break;
+        case 2:
+          welcome.features = fields.number("features");
+          break;
+        case 3:
+          welcome.cluster = fields.text("cluster", max_name_bytes);
+          break;
+        case 4:
+          welcome.name = fields.text("name", max_name_bytes);
+          break;
+        case 5:
+          welcome.node.value = fields.fixed64("node");
+          break;
+        default:
+          fields.skip();
       }
     }
     return welcome;
@@ -118,8 +146,11 @@ Result<Goodbye> decode_goodbye(const Frame& frame) {
     Goodbye goodbye;
     while (fields.next()) {
       switch (fields.tag()) {
-        case 1: goodbye.status = read_status(fields.bytes("status")); break;
-        default: fields.skip();
+        case 1:
+          goodbye.status = read_status(fields.bytes("status"));
+          break;
+        default:
+          fields.skip();
       }
     }
     if (goodbye.status.is_ok()) fields.fail("status", "is missing");
@@ -131,10 +162,10 @@ Result<Welcome> answer_hello(const Hello& hello, const Self& self) {
   std::string who = self.name.empty() ? "this node" : self.name;
   std::uint32_t version = std::min(hello.highest_version, self.highest_version);
   if (version < std::max(hello.lowest_version, self.lowest_version)) {
-    return Status(Code::unsupported,
-                  "handshake: no common protocol version: " + who + " speaks " +
-                      range(self.lowest_version, self.highest_version) + ", the peer " +
-                      range(hello.lowest_version, hello.highest_version));
+    return Status(Code::unsupported, "handshake: no common protocol version: " + who + " speaks " +
+                                         range(self.lowest_version, self.highest_version) +
+                                         ", the peer " +
+                                         range(hello.lowest_version, hello.highest_version));
   }
   if (hello.cluster != self.cluster) {
     return Status(Code::invalid_argument, "handshake: " + who + " belongs to cluster '" +
@@ -151,11 +182,10 @@ Result<Welcome> answer_hello(const Hello& hello, const Self& self) {
 
 Status check_welcome(const Welcome& welcome, const Hello& hello) {
   if (welcome.version < hello.lowest_version || welcome.version > hello.highest_version) {
-    return Status(Code::unsupported,
-                  "handshake: offered protocol version " +
-                      range(hello.lowest_version, hello.highest_version) + ", " +
-                      (welcome.name.empty() ? "the node" : welcome.name) + " chose " +
-                      std::to_string(welcome.version));
+    return Status(Code::unsupported, "handshake: offered protocol version " +
+                                         range(hello.lowest_version, hello.highest_version) + ", " +
+                                         (welcome.name.empty() ? "the node" : welcome.name) +
+                                         " chose " + std::to_string(welcome.version));
   }
   if (welcome.cluster != hello.cluster) {
     return Status(Code::invalid_argument, "handshake: wanted cluster '" + hello.cluster +

@@ -19,6 +19,6 @@ inline constexpr std::size_t max_handshake_bytes = 4096;  // of a frame before t
 inline constexpr std::size_t max_name_bytes = 255;        // cluster, member, zone
 inline constexpr std::size_t max_members = 4096;          // of a routing table
 inline constexpr std::size_t max_partitions = 65536;
-inline constexpr std::size_t max_what_bytes = 255;        // of a status query
+inline constexpr std::size_t max_what_bytes = 255;  // of a status query
 
 }  // namespace ringlet::wire

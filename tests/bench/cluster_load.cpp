@@ -140,8 +140,8 @@ int main(int argc, char** argv) {
   std::vector<std::thread> threads_of_load;
   double cpu = cpu_seconds();
   auto start = Clock::now();
-  auto until = start + std::chrono::duration_cast<Clock::duration>(
-                           std::chrono::duration<double>(seconds));
+  auto until =
+      start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   for (std::size_t i = 0; i < connections; ++i) {
     threads_of_load.emplace_back(
         [&, i] { run(*clients[i], seed + i, payload, keys, until, loads[i]); });
@@ -158,12 +158,12 @@ int main(int argc, char** argv) {
   Load& all = loads[0];
   auto calls = static_cast<double>(all.gets.count() + all.puts.count());
   // Of this process: with a cluster of its own, nodes and clients together.
-  std::printf("{\"what\":\"cluster\",\"coordination\":\"%s\",\"connections\":%zu,\"payload\":%zu,"
-              "\"seconds\":%.1f,\"per_second\":%.0f,\"failed\":%zu,\"cpu_us_per_call\":%.1f,"
-              "\"nodes_in_process\":%s,\"get\":%s,\"put\":%s}\n",
-              coordination.c_str(), connections, payload, took, calls / took, all.failed,
-              cpu * 1e6 / calls, own ? "true" : "false", all.gets.json().c_str(),
-              all.puts.json().c_str());
+  std::printf(
+      "{\"what\":\"cluster\",\"coordination\":\"%s\",\"connections\":%zu,\"payload\":%zu,"
+      "\"seconds\":%.1f,\"per_second\":%.0f,\"failed\":%zu,\"cpu_us_per_call\":%.1f,"
+      "\"nodes_in_process\":%s,\"get\":%s,\"put\":%s}\n",
+      coordination.c_str(), connections, payload, took, calls / took, all.failed, cpu * 1e6 / calls,
+      own ? "true" : "false", all.gets.json().c_str(), all.puts.json().c_str());
   if (all.failed != 0) std::fprintf(stderr, "first failure: %s\n", all.first_failure.c_str());
   return all.failed == 0 ? 0 : 1;
 }

@@ -60,12 +60,12 @@ struct Asker : std::enable_shared_from_this<Asker> {
                       });
   }
   void hear() {
-    asio::async_read(socket, asio::buffer(in),
-                     [self = shared_from_this()](ErrorCode error, std::size_t) {
-                       if (error) return;
-                       self->times.add(std::chrono::nanoseconds(Clock::now() - self->asked).count());
-                       self->ask();
-                     });
+    asio::async_read(
+        socket, asio::buffer(in), [self = shared_from_this()](ErrorCode error, std::size_t) {
+          if (error) return;
+          self->times.add(std::chrono::nanoseconds(Clock::now() - self->asked).count());
+          self->ask();
+        });
   }
   tcp::socket socket;
   std::vector<char> out, in;
@@ -92,8 +92,8 @@ int main(int argc, char** argv) {
 
   asio::io_context client{1};
   ringlet::bench::Times times;
-  auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                  std::chrono::duration<double>(seconds));
+  auto until = Clock::now() +
+               std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   for (std::size_t i = 0; i < connections; ++i) {
     tcp::socket socket(client);
     socket.connect(endpoint);
@@ -103,9 +103,10 @@ int main(int argc, char** argv) {
   client.run();
   server.stop();
   thread.join();
-  std::printf("{\"what\":\"echo\",\"payload\":%zu,\"connections\":%zu,\"seconds\":%.1f,"
-              "\"per_second\":%.0f,\"round_trip\":%s}\n",
-              payload, connections, seconds, static_cast<double>(times.count()) / seconds,
-              times.json().c_str());
+  std::printf(
+      "{\"what\":\"echo\",\"payload\":%zu,\"connections\":%zu,\"seconds\":%.1f,"
+      "\"per_second\":%.0f,\"round_trip\":%s}\n",
+      payload, connections, seconds, static_cast<double>(times.count()) / seconds,
+      times.json().c_str());
   return 0;
 }

@@ -21,9 +21,10 @@ class Times {
     for (std::int64_t ns : ns_) sum += static_cast<double>(ns);
     double mean = ns_.empty() ? 0 : sum / static_cast<double>(ns_.size()) / 1000;
     char text[200];
-    std::snprintf(text, sizeof text,
-                  "{\"count\":%zu,\"mean_us\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f}",
-                  ns_.size(), mean, at(0.5), at(0.99), at(0.999));
+    std::snprintf(
+        text, sizeof text,
+        "{\"count\":%zu,\"mean_us\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f}",
+        ns_.size(), mean, at(0.5), at(0.99), at(0.999));
     return text;
   }
 

@@ -39,11 +39,13 @@ struct Engine {
   std::unique_ptr<StorageEngine> engine;
 };
 
-Bytes key_of(int n) { return "k" + std::to_string(n * 7919 % rows); }
+Bytes key_of(int n) {
+  return "k" + std::to_string(n * 7919 % rows);
+}
 
 void put(StorageEngine& engine, Durability durability, const Bytes& key, const Bytes& value) {
-  auto done = engine.transact(
-      durability, [&](Transaction& t) { return t.put(Table::objects, key, value); });
+  auto done = engine.transact(durability,
+                              [&](Transaction& t) { return t.put(Table::objects, key, value); });
   if (!done) std::abort();
 }
 

@@ -8,7 +8,9 @@
 namespace ringlet {
 namespace {
 
-Actor actor(std::uint64_t node) { return {NodeId{0x0123456789abcdef * node}, node}; }
+Actor actor(std::uint64_t node) {
+  return {NodeId{0x0123456789abcdef * node}, node};
+}
 
 Write write_of(std::uint64_t id, std::size_t size) {
   return {WriteId{1, id}, false, Bytes(size, 'v'), "application/json"};

@@ -30,8 +30,8 @@ TEST_CASE("a value is written, read, replaced and deleted") {
   CHECK(text(ringlet_reply_value(second.get(), 0)) == "tea\nmilk\n");
 
   ringlet_reply* gone = nullptr;
-  REQUIRE(ringlet_delete(f.client.get(), key, ringlet_reply_context(second.get()), nullptr, &gone, nullptr) ==
-          RINGLET_OK);
+  REQUIRE(ringlet_delete(f.client.get(), key, ringlet_reply_context(second.get()), nullptr, &gone,
+                         nullptr) == RINGLET_OK);
   Reply owned(gone);
   CHECK(ringlet_reply_count(f.get(key).get()) == 0);
 }
@@ -55,8 +55,8 @@ TEST_CASE("a delete beside a write is a tombstone among the siblings") {
   f.put(key, "", "tea\n");
   Reply read = f.get(key);
   f.put(key, "", "milk\n");  // a version that `read` has not seen
-  REQUIRE(ringlet_delete(f.client.get(), key, ringlet_reply_context(read.get()), nullptr, nullptr, nullptr) ==
-          RINGLET_OK);
+  REQUIRE(ringlet_delete(f.client.get(), key, ringlet_reply_context(read.get()), nullptr, nullptr,
+                         nullptr) == RINGLET_OK);
   Reply both = f.get(key);
   REQUIRE(ringlet_reply_count(both.get()) == 2);
   CHECK(ringlet_reply_is_tombstone(both.get(), 0) + ringlet_reply_is_tombstone(both.get(), 1) == 1);
@@ -95,8 +95,8 @@ TEST_CASE("contexts that are cut, altered or of another key are refused and noth
   for (const std::string& context : bad) {
     ringlet_error* error = nullptr;
     const std::string value = "must not be";
-    CHECK(ringlet_put(f.client.get(), key, bytes(context), bytes(value), nullptr, nullptr, &error) ==
-          RINGLET_INVALID_CONTEXT);
+    CHECK(ringlet_put(f.client.get(), key, bytes(context), bytes(value), nullptr, nullptr,
+                      &error) == RINGLET_INVALID_CONTEXT);
     Error owned(error);
     CHECK(has(message(owned), "carts/erin"));
     CHECK(ringlet_error_maybe_applied(owned.get()) == 0);
@@ -140,18 +140,24 @@ TEST_CASE("NULL and impossible sizes are refused before anything is read") {
   ringlet_client* c = f.client.get();
   CHECK(ringlet_get(nullptr, key, nullptr, &reply, nullptr) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_get(c, key, nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_put(nullptr, key, {}, bytes(value), nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_put(nullptr, key, {}, bytes(value), nullptr, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_delete(nullptr, key, {}, nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_get(c, {{nullptr, 1}, {"k", 1}}, nullptr, &reply, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_get(c, {{"b", 1}, {nullptr, 1}}, nullptr, &reply, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_get(c, {{"b", 1}, {nullptr, 0}}, nullptr, &reply, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_get(c, {{nullptr, 1}, {"k", 1}}, nullptr, &reply, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_get(c, {{"b", 1}, {nullptr, 1}}, nullptr, &reply, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_get(c, {{"b", 1}, {nullptr, 0}}, nullptr, &reply, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_get(c, {{nullptr, huge}, {"k", 1}}, nullptr, &reply, nullptr) == RINGLET_TOO_LARGE);
   CHECK(ringlet_get(c, {{"b", 1}, {nullptr, huge}}, nullptr, &reply, nullptr) == RINGLET_TOO_LARGE);
-  CHECK(ringlet_put(c, key, {nullptr, 9}, bytes(value), nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_put(c, key, {nullptr, 9}, bytes(value), nullptr, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_put(c, key, {nullptr, huge}, bytes(value), nullptr, nullptr, nullptr) ==
         RINGLET_INVALID_CONTEXT);
   CHECK(ringlet_put(c, key, {}, {nullptr, huge}, nullptr, nullptr, nullptr) == RINGLET_TOO_LARGE);
-  CHECK(ringlet_put(c, key, {}, {nullptr, 1}, nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_put(c, key, {}, {nullptr, 1}, nullptr, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_put(c, key, {}, {nullptr, 0}, nullptr, nullptr, nullptr) == RINGLET_OK);
   CHECK(reply == nullptr);
 }
@@ -237,14 +243,16 @@ TEST_CASE("several gets at once: an answer or an error for each") {
     ringlet_reply_release(replies[i]);
   }
   CHECK(ringlet_multi_get(f.client.get(), nullptr, 0, nullptr, nullptr, nullptr) == RINGLET_OK);
-  CHECK(ringlet_multi_get(f.client.get(), nullptr, 3, nullptr, replies, errors) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_multi_get(f.client.get(), nullptr, 3, nullptr, replies, errors) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(replies[0] == nullptr);
   REQUIRE(errors[0] != nullptr);
   ringlet_error_release(errors[0]);
   CHECK(ringlet_multi_get(f.client.get(), keys, std::size_t{1} << 40, nullptr, nullptr, nullptr) ==
         RINGLET_TOO_LARGE);
   keys[1].key = {nullptr, 0};
-  CHECK(ringlet_multi_get(f.client.get(), keys, 3, nullptr, replies, errors) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_multi_get(f.client.get(), keys, 3, nullptr, replies, errors) ==
+        RINGLET_INVALID_ARGUMENT);
   REQUIRE(errors[1] != nullptr);
   CHECK(has(ringlet_error_message(errors[1]), "keys[1]"));
   ringlet_error_release(errors[1]);
@@ -300,12 +308,14 @@ TEST_CASE("operators' questions") {
   CHECK(has(ask("status", "{}", RINGLET_OK), "{"));
   std::string inspected = ask("key.inspect", R"({"bucket":"carts","key":"hal"})", RINGLET_OK);
   CHECK(has(inspected, "\"replicas\""));
-  CHECK(ask("key.inspect", R"({"bucket_hex":"6361727473","key_hex":"68616c"})", RINGLET_OK) == inspected);
+  CHECK(ask("key.inspect", R"({"bucket_hex":"6361727473","key_hex":"68616c"})", RINGLET_OK) ==
+        inspected);
   CHECK(has(ask("reboot", "{}", RINGLET_INVALID_ARGUMENT), "reboot"));
   CHECK(has(ask("ring", "{\"a\":\"b\"}", RINGLET_INVALID_ARGUMENT), "\"a\""));
   CHECK(has(ask("ring", "[", RINGLET_INVALID_ARGUMENT), "JSON"));
   CHECK(has(ask("key.inspect", "{}", RINGLET_INVALID_ARGUMENT), "key"));
   CHECK(has(ask("key.inspect", R"({"key_hex":"0g"})", RINGLET_INVALID_ARGUMENT), "key_hex"));
   CHECK(has(ask(nullptr, "{}", RINGLET_INVALID_ARGUMENT), "command"));
-  CHECK(ringlet_admin(f.client.get(), "ring", "{}", nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_admin(f.client.get(), "ring", "{}", nullptr, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
 }

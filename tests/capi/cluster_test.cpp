@@ -29,7 +29,8 @@ TEST_CASE("without enough nodes a strict write fails and says so") {
   call.timeout_ms = 500;
   call.strict = 1;
   ringlet_error* error = nullptr;
-  ringlet_status status = ringlet_put(f.client.get(), key_of("c", "strict"), {}, {"v", 1}, &call, nullptr, &error);
+  ringlet_status status =
+      ringlet_put(f.client.get(), key_of("c", "strict"), {}, {"v", 1}, &call, nullptr, &error);
   Error owned(error);
   INFO(message(owned));
   CHECK(status / 100 == 2);
@@ -58,7 +59,8 @@ TEST_CASE("cluster functions with arguments that make no sense") {
   ringlet_cluster* c = nullptr;
   CHECK(ringlet_cluster_start(nullptr, 0, RINGLET_ABI, &c, nullptr) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_cluster_start(nullptr, 65, RINGLET_ABI, &c, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_cluster_start(nullptr, 3, RINGLET_ABI, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_start(nullptr, 3, RINGLET_ABI, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   Options o = options({{"cluster.n", "3"}, {"cluster.w", "4"}});
   ringlet_error* error = nullptr;
   CHECK(ringlet_cluster_start(o.get(), 3, RINGLET_ABI, &c, &error) == RINGLET_INVALID_ARGUMENT);
@@ -134,8 +136,8 @@ TEST_CASE("log records are handed over on the calling thread only") {
   auto count = [](void* user_data, int level, const char* part, const char* text) {
     auto* s = static_cast<Seen*>(user_data);
     ++s->records;
-    s->elsewhere += std::this_thread::get_id() != s->caller || level < 0 || level > 4 || part == nullptr ||
-                    text == nullptr;
+    s->elsewhere += std::this_thread::get_id() != s->caller || level < 0 || level > 4 ||
+                    part == nullptr || text == nullptr;
   };
   std::size_t told = ringlet_cluster_log_drain(f.cluster.get(), count, &seen);
   told += ringlet_client_log_drain(f.client.get(), count, &seen);
@@ -154,7 +156,8 @@ TEST_CASE("in the child of a fork inherited handles answer FORKED and may be rel
     ringlet_op op{};
     op.kind = RINGLET_GET;
     op.key = key_of("c", "fork");
-    REQUIRE(ringlet_submit(f.client.get(), q.get(), &op, sizeof op, 1, nullptr, nullptr) == RINGLET_OK);
+    REQUIRE(ringlet_submit(f.client.get(), q.get(), &op, sizeof op, 1, nullptr, nullptr) ==
+            RINGLET_OK);
   }
   pid_t child = fork();
   if (child == 0) {
@@ -164,8 +167,12 @@ TEST_CASE("in the child of a fork inherited handles answer FORKED and may be rel
     std::size_t n;
     ringlet_event event;
     int wrong = 0;
-    wrong |= (ringlet_get(f.client.get(), key_of("c", "fork"), nullptr, &reply, &error) != RINGLET_FORKED) << 0;
-    wrong |= (std::strstr(ringlet_error_message(error), std::to_string(getppid()).c_str()) == nullptr) << 1;
+    wrong |= (ringlet_get(f.client.get(), key_of("c", "fork"), nullptr, &reply, &error) !=
+              RINGLET_FORKED)
+             << 0;
+    wrong |=
+        (std::strstr(ringlet_error_message(error), std::to_string(getppid()).c_str()) == nullptr)
+        << 1;
     wrong |= (ringlet_drain(q.get(), &event, sizeof event, 1, 0, &n) != RINGLET_FORKED) << 2;
     wrong |= (ringlet_cluster_kill(f.cluster.get(), 0, nullptr) != RINGLET_FORKED) << 3;
     wrong |= (ringlet_client_close(f.client.get(), 0) != RINGLET_FORKED) << 4;

@@ -70,7 +70,8 @@ int main(void) {
 
   EXPECT(ringlet_cluster_start(options, 3, RINGLET_ABI, &cluster, &error) == RINGLET_OK);
   EXPECT(ringlet_cluster_size(cluster) == 3);
-  EXPECT(ringlet_options_set(options, "client.seeds", ringlet_cluster_seeds(cluster), &error) == RINGLET_OK);
+  EXPECT(ringlet_options_set(options, "client.seeds", ringlet_cluster_seeds(cluster), &error) ==
+         RINGLET_OK);
   EXPECT(ringlet_client_open(options, RINGLET_ABI, &client, &error) == RINGLET_OK);
   ringlet_client_retain(client);
   ringlet_client_release(client);
@@ -84,11 +85,13 @@ int main(void) {
   EXPECT(ringlet_reply_dot(reply, 0).size == 24);
   EXPECT(ringlet_reply_written_ms(reply, 0) > 0);
   EXPECT(ringlet_reply_is_tombstone(reply, 0) == 0);
-  EXPECT(ringlet_context_compare(none, ringlet_reply_context(reply), &order) == RINGLET_OK && order == -1);
+  EXPECT(ringlet_context_compare(none, ringlet_reply_context(reply), &order) == RINGLET_OK &&
+         order == -1);
   text = ringlet_reply_explain(reply);
   EXPECT(ringlet_text_bytes(text).size > 2);
   ringlet_text_release(text);
-  EXPECT(ringlet_delete(client, key, ringlet_reply_context(reply), &call, NULL, &error) == RINGLET_OK);
+  EXPECT(ringlet_delete(client, key, ringlet_reply_context(reply), &call, NULL, &error) ==
+         RINGLET_OK);
   ringlet_reply_retain(reply);
   ringlet_reply_release(reply);
   ringlet_reply_release(reply);

@@ -17,7 +17,8 @@ int main(int argc, char **argv) {
 
   alarm(10);
   if (ringlet_cluster_start(options, 3, RINGLET_ABI, &cluster, NULL) != RINGLET_OK ||
-      ringlet_options_set(options, "client.seeds", ringlet_cluster_seeds(cluster), NULL) != RINGLET_OK ||
+      ringlet_options_set(options, "client.seeds", ringlet_cluster_seeds(cluster), NULL) !=
+          RINGLET_OK ||
       ringlet_client_open(options, RINGLET_ABI, &client, NULL) != RINGLET_OK ||
       ringlet_queue_new(&queue, NULL) != RINGLET_OK) {
     return 1;

@@ -16,7 +16,9 @@ namespace capi_test {
 template <auto release>
 struct Release {
   template <typename T>
-  void operator()(T* handle) const { release(handle); }
+  void operator()(T* handle) const {
+    release(handle);
+  }
 };
 template <typename T, auto release>
 using Owned = std::unique_ptr<T, Release<release>>;
@@ -29,16 +31,22 @@ using Reply = Owned<ringlet_reply, ringlet_reply_release>;
 using Error = Owned<ringlet_error, ringlet_error_release>;
 using Text = Owned<ringlet_text, ringlet_text_release>;
 
-inline ringlet_bytes bytes(const std::string& text) { return {text.data(), text.size()}; }
+inline ringlet_bytes bytes(const std::string& text) {
+  return {text.data(), text.size()};
+}
 inline ringlet_bytes bytes(std::string&& text) = delete;
 inline std::string text(ringlet_bytes b) {
   return b.size == 0 ? std::string() : std::string(static_cast<const char*>(b.data), b.size);
 }
-inline std::string text(const Text& t) { return text(ringlet_text_bytes(t.get())); }
+inline std::string text(const Text& t) {
+  return text(ringlet_text_bytes(t.get()));
+}
 inline ringlet_key key_of(const char* bucket, const char* key) {
   return {{bucket, std::strlen(bucket)}, {key, std::strlen(key)}};
 }
-inline std::string message(const Error& e) { return ringlet_error_message(e.get()); }
+inline std::string message(const Error& e) {
+  return ringlet_error_message(e.get());
+}
 inline bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -73,8 +81,8 @@ struct Fixture {
   }
   ClientHandle open(Options o = options({})) const {
     ringlet_error* error = nullptr;
-    REQUIRE(ringlet_options_set(o.get(), "client.seeds", ringlet_cluster_seeds(cluster.get()), &error) ==
-            RINGLET_OK);
+    REQUIRE(ringlet_options_set(o.get(), "client.seeds", ringlet_cluster_seeds(cluster.get()),
+                                &error) == RINGLET_OK);
     ringlet_client* made = nullptr;
     ringlet_status status = ringlet_client_open(o.get(), RINGLET_ABI, &made, &error);
     Error owned(error);
@@ -96,7 +104,8 @@ struct Fixture {
             const ringlet_call* call = nullptr) const {
     ringlet_reply* reply = nullptr;
     ringlet_error* error = nullptr;
-    ringlet_status status = ringlet_put(client.get(), key, bytes(context), bytes(value), call, &reply, &error);
+    ringlet_status status =
+        ringlet_put(client.get(), key, bytes(context), bytes(value), call, &reply, &error);
     Error owned(error);
     INFO(message(owned));
     REQUIRE(status == RINGLET_OK);

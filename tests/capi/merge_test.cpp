@@ -28,7 +28,8 @@ struct Updated {
   Error error;
 };
 
-Updated update(const Fixture& f, ringlet_key key, Resolver& resolver, const ringlet_call* call = nullptr) {
+Updated update(const Fixture& f, ringlet_key key, Resolver& resolver,
+               const ringlet_call* call = nullptr) {
   ringlet_resolver c = resolver.c();
   ringlet_reply* reply = nullptr;
   ringlet_error* error = nullptr;
@@ -38,7 +39,8 @@ Updated update(const Fixture& f, ringlet_key key, Resolver& resolver, const ring
 
 std::string all(const ringlet_reply* reply) {
   std::string joined;
-  for (std::size_t i = 0; i < ringlet_reply_count(reply); ++i) joined += text(ringlet_reply_value(reply, i));
+  for (std::size_t i = 0; i < ringlet_reply_count(reply); ++i)
+    joined += text(ringlet_reply_value(reply, i));
   return joined;
 }
 
@@ -139,15 +141,34 @@ TEST_CASE("resolvers that fail: nothing is written, MERGE_FAILED says how, destr
   ringlet_key key = key_of("u", "fails");
   f.put(key, "", "a");
   const std::string value = "must not be";
-  struct { const char* says; std::function<int(ringlet_merge*)> body; } cases[] = {
+  struct {
+    const char* says;
+    std::function<int(ringlet_merge*)> body;
+  } cases[] = {
       {"returned 1", [](ringlet_merge*) { return 1; }},
-      {"returned 1", [&](ringlet_merge* m) { ringlet_merge_answer(m, bytes(value)); return 1; }},
+      {"returned 1",
+       [&](ringlet_merge* m) {
+         ringlet_merge_answer(m, bytes(value));
+         return 1;
+       }},
       {"threw: out of tea", [](ringlet_merge*) -> int { throw std::runtime_error("out of tea"); }},
       {"threw", [](ringlet_merge*) -> int { throw 7; }},
-      {"threw", [&](ringlet_merge* m) -> int { ringlet_merge_answer(m, bytes(value)); throw 7; }},
+      {"threw",
+       [&](ringlet_merge* m) -> int {
+         ringlet_merge_answer(m, bytes(value));
+         throw 7;
+       }},
       {"without an answer", [](ringlet_merge*) { return 0; }},
-      {"no such cart", [](ringlet_merge* m) { ringlet_merge_fail(m, "no such cart"); return 0; }},
-      {"without an answer", [](ringlet_merge* m) { ringlet_merge_release(m); return 0; }},
+      {"no such cart",
+       [](ringlet_merge* m) {
+         ringlet_merge_fail(m, "no such cart");
+         return 0;
+       }},
+      {"without an answer",
+       [](ringlet_merge* m) {
+         ringlet_merge_release(m);
+         return 0;
+       }},
   };
   for (auto& c : cases) {
     Resolver merge{c.body};
@@ -233,9 +254,11 @@ TEST_CASE("an update without client, resolver or key is refused, and destroys wh
   Fixture f;
   Resolver merge{[](ringlet_merge*) { return 0; }};
   ringlet_resolver c = merge.c();
-  CHECK(ringlet_update(nullptr, key_of("u", "k"), &c, nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_update(nullptr, key_of("u", "k"), &c, nullptr, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(merge.destroyed == 1);
-  CHECK(ringlet_update(f.client.get(), {}, &c, nullptr, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_update(f.client.get(), {}, &c, nullptr, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(merge.destroyed == 2);
   c.resolve = nullptr;
   CHECK(ringlet_update(f.client.get(), key_of("u", "k"), &c, nullptr, nullptr, nullptr) ==

@@ -23,7 +23,9 @@ TEST_CASE("an unknown option is answered with the nearest one") {
 }
 
 TEST_CASE("a bad value names the option, what was wanted and what was got") {
-  struct { const char *name, *value, *wanted; } cases[] = {
+  struct {
+    const char *name, *value, *wanted;
+  } cases[] = {
       {"client.timeout_ms", "soon", "an integer from 1 to 3600000"},
       {"client.timeout_ms", "0", "an integer from 1 to 3600000"},
       {"client.timeout_ms", "3600001", "an integer"},
@@ -61,11 +63,26 @@ TEST_CASE("option names and values are UTF-8 and not NULL") {
 TEST_CASE("every option is described and takes its own default") {
   Text described(ringlet_options_describe());
   std::string json = text(described);
-  for (const char* name : {"client.seeds", "client.cluster", "client.coordination", "client.timeout_ms",
-                           "client.refresh_ms", "client.max_in_flight", "log.level", "cluster.n", "cluster.r",
-                           "cluster.w", "cluster.partitions", "cluster.reconcile", "cluster.name", "node.name",
-                           "node.listen", "node.members", "node.threads", "limits.max_key_bytes",
-                           "limits.max_value_bytes", "limits.max_siblings"}) {
+  for (const char* name : {"client.seeds",
+                           "client.cluster",
+                           "client.coordination",
+                           "client.timeout_ms",
+                           "client.refresh_ms",
+                           "client.max_in_flight",
+                           "log.level",
+                           "cluster.n",
+                           "cluster.r",
+                           "cluster.w",
+                           "cluster.partitions",
+                           "cluster.reconcile",
+                           "cluster.name",
+                           "node.name",
+                           "node.listen",
+                           "node.members",
+                           "node.threads",
+                           "limits.max_key_bytes",
+                           "limits.max_value_bytes",
+                           "limits.max_siblings"}) {
     CHECK(has(json, std::string("\"name\":\"") + name + "\""));
   }
   CHECK(has(json, "\"doc\""));

@@ -40,11 +40,12 @@ TEST_CASE("every request of a queue is done exactly once, with its tag and numbe
   Queue q = queue();
   std::vector<ringlet_op> ops;
   for (std::uint64_t i = 0; i < 200; ++i) {
-    ops.push_back(op_of(i % 2 == 0 ? RINGLET_PUT : RINGLET_GET, i, key_of("q", i % 3 == 0 ? "a" : "b"), "v"));
+    ops.push_back(
+        op_of(i % 2 == 0 ? RINGLET_PUT : RINGLET_GET, i, key_of("q", i % 3 == 0 ? "a" : "b"), "v"));
   }
   std::vector<std::uint64_t> numbers(ops.size());
-  REQUIRE(ringlet_submit(f.client.get(), q.get(), ops.data(), sizeof ops[0], ops.size(), numbers.data(),
-                         nullptr) == RINGLET_OK);
+  REQUIRE(ringlet_submit(f.client.get(), q.get(), ops.data(), sizeof ops[0], ops.size(),
+                         numbers.data(), nullptr) == RINGLET_OK);
   CHECK(std::set<std::uint64_t>(numbers.begin(), numbers.end()).size() == ops.size());
   CHECK(readable(q.get(), 5000));
   Drained d;
@@ -142,7 +143,8 @@ TEST_CASE("cancelling: an unanswered merge, a finished request, a number nobody 
 
 TEST_CASE("a request to a dead cluster is cancelled at once") {
   Fixture f;
-  for (std::uint32_t i = 0; i < 3; ++i) REQUIRE(ringlet_cluster_kill(f.cluster.get(), i, nullptr) == RINGLET_OK);
+  for (std::uint32_t i = 0; i < 3; ++i)
+    REQUIRE(ringlet_cluster_kill(f.cluster.get(), i, nullptr) == RINGLET_OK);
   Queue q = queue();
   ringlet_call call = RINGLET_CALL_INIT;
   call.timeout_ms = 60000;
@@ -193,7 +195,8 @@ TEST_CASE("a second drain at the same time is BUSY") {
 TEST_CASE("all or none: one bad request and nothing is sent") {
   Fixture f;
   Queue q = queue();
-  ringlet_op ops[3] = {op_of(RINGLET_PUT, 1, key_of("q", "none"), "v"), op_of(9, 2, key_of("q", "none")),
+  ringlet_op ops[3] = {op_of(RINGLET_PUT, 1, key_of("q", "none"), "v"),
+                       op_of(9, 2, key_of("q", "none")),
                        op_of(RINGLET_GET, 3, key_of("q", "none"))};
   ringlet_error* error = nullptr;
   CHECK(ringlet_submit(f.client.get(), q.get(), ops, sizeof ops[0], 3, nullptr, &error) ==
@@ -216,26 +219,38 @@ TEST_CASE("queue functions with arguments that make no sense") {
   ringlet_client* c = f.client.get();
   CHECK(ringlet_queue_new(nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_queue_fd(nullptr) == -1);
-  CHECK(ringlet_submit(nullptr, q.get(), &op, sizeof op, 1, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_submit(c, nullptr, &op, sizeof op, 1, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_submit(c, q.get(), nullptr, sizeof op, 1, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_submit(nullptr, q.get(), &op, sizeof op, 1, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_submit(c, nullptr, &op, sizeof op, 1, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_submit(c, q.get(), nullptr, sizeof op, 1, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_submit(c, q.get(), nullptr, sizeof op, 0, nullptr, nullptr) == RINGLET_OK);
   CHECK(ringlet_submit(c, q.get(), &op, 0, 1, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_submit(c, q.get(), &op, sizeof op - 1, 1, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_submit(c, q.get(), &op, sizeof op - 1, 1, nullptr, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_submit(c, q.get(), &op, 5000, 1, nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
-  CHECK(ringlet_submit(c, q.get(), &op, sizeof op, std::size_t{1} << 40, nullptr, nullptr) == RINGLET_TOO_LARGE);
+  CHECK(ringlet_submit(c, q.get(), &op, sizeof op, std::size_t{1} << 40, nullptr, nullptr) ==
+        RINGLET_TOO_LARGE);
   CHECK(ringlet_drain(nullptr, &event, sizeof event, 1, 0, &n) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_drain(q.get(), nullptr, sizeof event, 1, 0, &n) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_drain(q.get(), &event, 0, 1, 0, &n) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_drain(q.get(), &event, sizeof event, 0, 0, &n) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_drain(q.get(), &event, sizeof event, 1, -2, &n) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_drain(q.get(), &event, sizeof event, 1, 0, nullptr) == RINGLET_INVALID_ARGUMENT);
-  struct { ringlet_op op; unsigned char newer[64]; } grown{};
+  struct {
+    ringlet_op op;
+    unsigned char newer[64];
+  } grown{};
   grown.op = op;
   CHECK(ringlet_submit(c, q.get(), &grown.op, sizeof grown, 1, nullptr, nullptr) == RINGLET_OK);
   grown.newer[3] = 1;
-  CHECK(ringlet_submit(c, q.get(), &grown.op, sizeof grown, 1, nullptr, nullptr) == RINGLET_UNSUPPORTED);
-  struct { ringlet_event event; unsigned char newer[64]; } wide;
+  CHECK(ringlet_submit(c, q.get(), &grown.op, sizeof grown, 1, nullptr, nullptr) ==
+        RINGLET_UNSUPPORTED);
+  struct {
+    ringlet_event event;
+    unsigned char newer[64];
+  } wide;
   std::memset(&wide, 0xff, sizeof wide);
   REQUIRE(ringlet_drain(q.get(), &wide.event, sizeof wide, 1, 5000, &n) == RINGLET_OK);
   REQUIRE(n == 1);
@@ -248,7 +263,8 @@ TEST_CASE("queue functions with arguments that make no sense") {
 TEST_CASE("a client closed with requests in flight: each has its one DONE") {
   Fixture f;
   Queue q = queue();
-  for (std::uint64_t i = 0; i < 300; ++i) submit(f, q.get(), op_of(RINGLET_PUT, i, key_of("q", "close"), "v"));
+  for (std::uint64_t i = 0; i < 300; ++i)
+    submit(f, q.get(), op_of(RINGLET_PUT, i, key_of("q", "close"), "v"));
   submit(f, q.get(), op_of(RINGLET_UPDATE, 300, key_of("q", "asked")));
   CHECK(ringlet_client_close(f.client.get(), 0) == RINGLET_OK);
   Drained d;
@@ -266,7 +282,8 @@ TEST_CASE("a client closed with requests in flight: each has its one DONE") {
 TEST_CASE("closing with time to drain lets requests finish") {
   Fixture f;
   Queue q = queue();
-  for (std::uint64_t i = 0; i < 20; ++i) submit(f, q.get(), op_of(RINGLET_PUT, i, key_of("q", "drain"), "v"));
+  for (std::uint64_t i = 0; i < 20; ++i)
+    submit(f, q.get(), op_of(RINGLET_PUT, i, key_of("q", "drain"), "v"));
   CHECK(ringlet_client_close(f.client.get(), 5000) == RINGLET_OK);
   Drained d;
   drain(q.get(), d, 20);
@@ -283,7 +300,8 @@ TEST_CASE("queue and client released in flight, in either order, also with a mer
     Drained d;
     drain(q.get(), d, 0, 1);
     REQUIRE(d.count(RINGLET_MERGE) == 1);
-    for (std::uint64_t i = 0; i < 100; ++i) submit(f, q.get(), op_of(RINGLET_PUT, i, key_of("q", "r"), "v"));
+    for (std::uint64_t i = 0; i < 100; ++i)
+      submit(f, q.get(), op_of(RINGLET_PUT, i, key_of("q", "r"), "v"));
     if (order == 0) {
       q.reset();
       f.client.reset();
@@ -304,9 +322,11 @@ TEST_CASE("threads submit, cancel and drain one queue at once") {
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < per_thread; ++i) {
-        ringlet_op op = op_of(i % 5 == 0 ? RINGLET_UPDATE : RINGLET_PUT, 1, key_of("q", "storm"), "v");
+        ringlet_op op =
+            op_of(i % 5 == 0 ? RINGLET_UPDATE : RINGLET_PUT, 1, key_of("q", "storm"), "v");
         std::uint64_t number = 0;
-        if (ringlet_submit(f.client.get(), q.get(), &op, sizeof op, 1, &number, nullptr) == RINGLET_OK &&
+        if (ringlet_submit(f.client.get(), q.get(), &op, sizeof op, 1, &number, nullptr) ==
+                RINGLET_OK &&
             (i + t) % 3 == 0) {
           ringlet_cancel(q.get(), number);
         }

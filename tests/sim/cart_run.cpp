@@ -29,21 +29,32 @@ struct Settings {
   WriteDurability durability = WriteDurability::log;
   NetworkOptions network;
   // Faults of this seed.
-  bool kills = false, power = false, wipes = false, partitions = false, one_way = false, pauses = false,
-       full_disks = false, skews = false, dead_owners = false;
+  bool kills = false, power = false, wipes = false, partitions = false, one_way = false,
+       pauses = false, full_disks = false, skews = false, dead_owners = false;
 
   bool lossy() const { return network.loss > 0; }
-  bool quiet() const { return !kills && !power && !wipes && !pauses && !full_disks && !dead_owners && !lossy(); }
+  bool quiet() const {
+    return !kills && !power && !wipes && !pauses && !full_disks && !dead_owners && !lossy();
+  }
 
   std::string text() const {
-    std::string out = "nodes=" + std::to_string(nodes) + " clients=" + std::to_string(clients) + " carts=" +
-                      std::to_string(carts) + " N=" + std::to_string(n) + " R=" + std::to_string(r) + " W=" +
-                      std::to_string(w) + (coordination == Coordination::client ? " client-driven" : " server-driven") +
+    std::string out = "nodes=" + std::to_string(nodes) + " clients=" + std::to_string(clients) +
+                      " carts=" + std::to_string(carts) + " N=" + std::to_string(n) +
+                      " R=" + std::to_string(r) + " W=" + std::to_string(w) +
+                      (coordination == Coordination::client ? " client-driven" : " server-driven") +
                       (durability == WriteDurability::disk ? " disk" : " log");
-    for (auto [on, name] : {std::pair{kills, " kills"}, {power, " power-cuts"}, {wipes, " lost-disks"},
-                            {partitions, " partitions"}, {one_way, " one-way"}, {pauses, " pauses"},
-                            {full_disks, " full-disks"}, {skews, " skews"}, {dead_owners, " dead-owners"},
-                            {lossy(), " loss"}, {network.duplicate > 0, " duplicates"}, {network.slow > 0, " slow"}}) {
+    for (auto [on, name] : {std::pair{kills, " kills"},
+                            {power, " power-cuts"},
+                            {wipes, " lost-disks"},
+                            {partitions, " partitions"},
+                            {one_way, " one-way"},
+                            {pauses, " pauses"},
+                            {full_disks, " full-disks"},
+                            {skews, " skews"},
+                            {dead_owners, " dead-owners"},
+                            {lossy(), " loss"},
+                            {network.duplicate > 0, " duplicates"},
+                            {network.slow > 0, " slow"}}) {
       if (on) out += name;
     }
     return out;
@@ -84,10 +95,14 @@ Settings draw(Random& random) {
 class CartRun {
  public:
   CartRun(std::uint64_t seed, std::function<void(const std::string&)> trace)
-      : random_(seed * 0x9E3779B97F4A7C15ULL + 1), settings_(draw(random_)), world_(random_.next(), settings_.network) {
+      : random_(seed * 0x9E3779B97F4A7C15ULL + 1),
+        settings_(draw(random_)),
+        world_(random_.next(), settings_.network) {
     report_.settings = settings_.text();
     world_.on_trace = std::move(trace);
-    world_.on_violation = [this](const std::string& what) { checkers_.fail("an answer twice", what); };
+    world_.on_violation = [this](const std::string& what) {
+      checkers_.fail("an answer twice", what);
+    };
   }
 
   RunReport run() {
@@ -127,8 +142,10 @@ class CartRun {
     client.cluster = "sim";
     client.coordination = settings_.coordination;
     client.timeout = Duration::seconds(2);
-    for (std::size_t i = 0; i < settings_.clients; ++i) clients_.push_back(world_.add_client(client));
-    for (std::size_t i = 0; i < settings_.carts; ++i) carts_.push_back({"carts", "k" + std::to_string(i)});
+    for (std::size_t i = 0; i < settings_.clients; ++i)
+      clients_.push_back(world_.add_client(client));
+    for (std::size_t i = 0; i < settings_.carts; ++i)
+      carts_.push_back({"carts", "k" + std::to_string(i)});
   }
 
   // A hint may go only when its owner holds all of it (L11).
@@ -142,8 +159,8 @@ class CartRun {
     Object held = world_.stored(owner, parsed->key);
     if (!held.context.covers(hint->context)) {
       checkers_.fail("a hint dropped before its owner had it",
-                     "n" + std::to_string(node + 1) + " dropped a hint of " + printable(parsed->key) + " for n" +
-                         std::to_string(owner + 1));
+                     "n" + std::to_string(node + 1) + " dropped a hint of " +
+                         printable(parsed->key) + " for n" + std::to_string(owner + 1));
     }
   }
 
@@ -151,7 +168,8 @@ class CartRun {
 
   void shop(std::size_t client, Instant end) {
     if (world_.now() >= end) return;
-    world_.after(Duration::micros(random_.between(1'000, 60'000)), [this, client, end] { visit(client, end); });
+    world_.after(Duration::micros(random_.between(1'000, 60'000)),
+                 [this, client, end] { visit(client, end); });
   }
 
   void visit(std::size_t client, Instant end) {
@@ -173,14 +191,16 @@ class CartRun {
       checkers_.on_object(cart, outcome.reply.object, "a get by c" + std::to_string(client));
       if (siblings(outcome.reply.object).size() > 1) ++report_.conflicts;
       std::set<std::string> items;
-      for (const Version* version : siblings(outcome.reply.object)) items.merge(items_of(version->value));
+      for (const Version* version : siblings(outcome.reply.object))
+        items.merge(items_of(version->value));
       // Sometimes a shopper thinks, so that others write meanwhile.
       Duration thinking = Duration::micros(random_.chance(0.3) ? random_.between(0, 400'000) : 0);
       world_.after(thinking, [=, this, &cart] { put(client, end, cart, items, outcome.context); });
     });
   }
 
-  void put(std::size_t client, Instant end, const Key& cart, std::set<std::string> items, Bytes context) {
+  void put(std::size_t client, Instant end, const Key& cart, std::set<std::string> items,
+           Bytes context) {
     std::string item;
     if (!items.empty() && random_.chance(0.05)) {
       std::string gone = *std::next(items.begin(), static_cast<long>(random_.below(items.size())));
@@ -202,7 +222,8 @@ class CartRun {
     write(client, end, request, item, 0);
   }
 
-  void write(std::size_t client, Instant end, const ClientCore::Request& request, std::string item, int retries) {
+  void write(std::size_t client, Instant end, const ClientCore::Request& request, std::string item,
+             int retries) {
     Instant began = world_.now();
     ++report_.operations;
     auto answers = std::make_shared<int>(0);
@@ -212,7 +233,8 @@ class CartRun {
       if (status) {
         ++report_.acknowledged;
         if (!item.empty()) checkers_.acknowledged(request.key, item);
-        checkers_.on_object(request.key, outcome.reply.object, "a put by c" + std::to_string(client));
+        checkers_.on_object(request.key, outcome.reply.object,
+                            "a put by c" + std::to_string(client));
         // The network may have eaten an answer before: the application repeats itself now and then.
         if (retries == 0 && random_.chance(0.05)) {
           world_.after(Duration::millis(1), [=, this] { write(client, end, request, item, 1); });
@@ -222,7 +244,8 @@ class CartRun {
         ++report_.failed;
         could_have(client, began, settings_.w, status);
         if (retries < 1 && random_.chance(0.5)) {
-          world_.after(Duration::millis(1), [=, this] { write(client, end, request, item, retries + 1); });
+          world_.after(Duration::millis(1),
+                       [=, this] { write(client, end, request, item, retries + 1); });
           return;
         }
       }
@@ -233,7 +256,9 @@ class CartRun {
   // ---- availability ----
 
   void bad_now(HostId node) { bad_since_[node] = silent_since_[node] = world_.now(); }
-  bool silent(HostId node) { return !world_.up(node) || world_.paused(node) || in_trouble_.contains(node); }
+  bool silent(HostId node) {
+    return !world_.up(node) || world_.paused(node) || in_trouble_.contains(node);
+  }
   bool bad(HostId node) { return silent(node) || world_.disk(node).full(); }
   // From then on every node answers, if only with a refusal.
   bool all_speak_since(Instant from) {
@@ -248,7 +273,8 @@ class CartRun {
     wanted = std::min<std::uint32_t>(wanted, world_.ring()->effective_replicas());
     if (status.code() == Code::timeout && all_speak_since(began - Duration::seconds(2)) &&
         began - Duration::seconds(2) >= last_cut_of_[client]) {
-      checkers_.fail("a refusal taken for silence", "c" + std::to_string(client) + " was told \"" + status.to_string() +
+      checkers_.fail("a refusal taken for silence", "c" + std::to_string(client) + " was told \"" +
+                                                        status.to_string() +
                                                         "\" while every node answered");
     }
     Instant from = began - Duration::seconds(2);
@@ -259,15 +285,17 @@ class CartRun {
     // Cuts are among the troubles of a node: those that are left are all in touch.
     if (good.size() < wanted || from < last_cut_of_[client]) return;
     checkers_.fail("refused though it could have been taken",
-                   "c" + std::to_string(client) + " was told \"" + status.to_string() + "\" while " +
-                       std::to_string(good.size()) + " nodes could serve it, " + std::to_string(wanted) + " wanted");
+                   "c" + std::to_string(client) + " was told \"" + status.to_string() +
+                       "\" while " + std::to_string(good.size()) + " nodes could serve it, " +
+                       std::to_string(wanted) + " wanted");
   }
 
   // ---- faults ----
 
   void faults(Instant end) {
     if (settings_.skews) {
-      for (HostId node = 0; node < settings_.nodes; ++node) world_.skew(node, random_.between(-120'000, 120'000));
+      for (HostId node = 0; node < settings_.nodes; ++node)
+        world_.skew(node, random_.between(-120'000, 120'000));
     }
     for (int i = 0; i < 6; ++i) {
       Instant when = world_.now() + Duration::micros(random_.between(200'000, 7'000'000));
@@ -278,22 +306,43 @@ class CartRun {
 
   void one_fault(Duration time) {
     std::vector<int> kinds;
-    for (auto [on, kind] : {std::pair{settings_.kills, 0}, {settings_.partitions, 1}, {settings_.pauses, 2},
-                            {settings_.full_disks, 3}, {settings_.power, 4}, {settings_.wipes, 5},
-                            {settings_.one_way, 6}, {settings_.dead_owners, 7}}) {
+    for (auto [on, kind] : {std::pair{settings_.kills, 0},
+                            {settings_.partitions, 1},
+                            {settings_.pauses, 2},
+                            {settings_.full_disks, 3},
+                            {settings_.power, 4},
+                            {settings_.wipes, 5},
+                            {settings_.one_way, 6},
+                            {settings_.dead_owners, 7}}) {
       if (on) kinds.push_back(kind);
     }
     if (kinds.empty()) return;
     HostId node = random_.below(settings_.nodes);
     switch (kinds[random_.below(kinds.size())]) {
-      case 0: kill(node, false, time); break;
-      case 1: isolate(node, time); break;
-      case 2: stop(node, time); break;
-      case 3: fill(node, time); break;
-      case 4: cut_power(time); break;
-      case 5: lose_disk(node, time); break;
-      case 6: deafen(node, time); break;
-      case 7: kill_owners(time); break;
+      case 0:
+        kill(node, false, time);
+        break;
+      case 1:
+        isolate(node, time);
+        break;
+      case 2:
+        stop(node, time);
+        break;
+      case 3:
+        fill(node, time);
+        break;
+      case 4:
+        cut_power(time);
+        break;
+      case 5:
+        lose_disk(node, time);
+        break;
+      case 6:
+        deafen(node, time);
+        break;
+      case 7:
+        kill_owners(time);
+        break;
     }
   }
 
@@ -309,8 +358,10 @@ class CartRun {
   }
 
   void kill_owners(Duration time) {
-    const auto& preference = world_.ring()->preference_list(token_of(carts_[random_.below(carts_.size())]));
-    for (std::size_t i = 0; i < world_.ring()->effective_replicas(); ++i) kill(world_.host_of(preference[i]), false, time);
+    const auto& preference =
+        world_.ring()->preference_list(token_of(carts_[random_.below(carts_.size())]));
+    for (std::size_t i = 0; i < world_.ring()->effective_replicas(); ++i)
+      kill(world_.host_of(preference[i]), false, time);
   }
 
   void cut_power(Duration time) {
@@ -396,7 +447,9 @@ class CartRun {
     }
     Instant bound = world_.now() + Duration::seconds(30);
     while (world_.now() < bound && hints_left() > 0) world_.run_for(Duration::millis(100));
-    if (hints_left() > 0) return checkers_.fail("hints that never drain", std::to_string(hints_left()) + " left 30 s after healing");
+    if (hints_left() > 0)
+      return checkers_.fail("hints that never drain",
+                            std::to_string(hints_left()) + " left 30 s after healing");
     // Whatever a put that was not cut short owed its owners, it gave them: before any read repairs it.
     if (settings_.quiet() && settings_.coordination == Coordination::server) {
       world_.run_for(Duration::seconds(3));
@@ -444,9 +497,10 @@ class CartRun {
       Object first = world_.stored(world_.host_of(preference[0]), cart);
       for (std::size_t i = 1; i < world_.ring()->effective_replicas(); ++i) {
         if (world_.stored(world_.host_of(preference[i]), cart) == first) continue;
-        checkers_.fail("owners differ", "after " + by + ": n" + std::to_string(world_.host_of(preference[0]) + 1) + " and n" +
-                                            std::to_string(world_.host_of(preference[i]) + 1) + " hold different versions of " +
-                                            printable(cart));
+        checkers_.fail("owners differ",
+                       "after " + by + ": n" + std::to_string(world_.host_of(preference[0]) + 1) +
+                           " and n" + std::to_string(world_.host_of(preference[i]) + 1) +
+                           " hold different versions of " + printable(cart));
       }
     }
   }

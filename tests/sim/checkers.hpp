@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "sim/world.hpp"
 #include "run.hpp"
+#include "sim/world.hpp"
 
 namespace ringlet::sim {
 
@@ -29,7 +29,7 @@ class Checkers {
 
  private:
   std::map<Key, std::set<std::string>> known_, removed_, acknowledged_;
-  std::map<WriteId, CausalContext> seen_by_;   // what each write had read
+  std::map<WriteId, CausalContext> seen_by_;  // what each write had read
   std::map<Key, std::map<Dot, WriteId>> dots_;
 };
 

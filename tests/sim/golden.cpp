@@ -60,7 +60,8 @@ struct Golden {
     for (HostId node = 0; node < 3; ++node) {
       for (const auto& entry : context.entries()) {
         if (entry.actor.node != world.id_of(node)) continue;
-        out += std::string(out.empty() ? "" : ",") + "(S" + "xyz"[node] + "," + std::to_string(entry.counter) + ")";
+        out += std::string(out.empty() ? "" : ",") + "(S" + "xyz"[node] + "," +
+               std::to_string(entry.counter) + ")";
       }
     }
     return "[" + out + "]";
@@ -110,11 +111,13 @@ std::string golden_history() {
   std::size_t versions = 0;
   CausalContext read = g.get(versions);
   expect("the read", read, "[(Sx,2),(Sy,1),(Sz,1)]");
-  if (versions != 2) wrong += "the read: wanted D3 and D4, got " + std::to_string(versions) + " versions\n";
+  if (versions != 2)
+    wrong += "the read: wanted D3 and D4, got " + std::to_string(versions) + " versions\n";
   CausalContext d5 = g.put(sx, read, "D5");
   expect("D5", d5, "[(Sx,3),(Sy,1),(Sz,1)]");
   g.get(versions);
-  if (versions != 1) wrong += "after D5: wanted one version, got " + std::to_string(versions) + "\n";
+  if (versions != 1)
+    wrong += "after D5: wanted one version, got " + std::to_string(versions) + "\n";
   return wrong;
 }
 

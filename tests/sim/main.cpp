@@ -13,13 +13,18 @@ namespace {
 
 int one(std::uint64_t seed, bool trace) {
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  RunReport report = run_carts(seed, trace ? [](const std::string& line) { std::puts(line.c_str()); }
-                                           : std::function<void(const std::string&)>());
-  std::printf("%s\n%llu operations, %llu writes acknowledged, %llu failed, %llu conflicts, %llu crashes, %llu events, trace %016llx\n",
-              report.settings.c_str(), static_cast<unsigned long long>(report.operations),
-              static_cast<unsigned long long>(report.acknowledged), static_cast<unsigned long long>(report.failed),
-              static_cast<unsigned long long>(report.conflicts), static_cast<unsigned long long>(report.crashes),
-              static_cast<unsigned long long>(report.events), static_cast<unsigned long long>(report.hash));
+  RunReport report =
+      run_carts(seed, trace ? [](const std::string& line) { std::puts(line.c_str()); }
+                            : std::function<void(const std::string&)>());
+  std::printf(
+      "%s\n%llu operations, %llu writes acknowledged, %llu failed, %llu conflicts, %llu crashes, "
+      "%llu events, trace %016llx\n",
+      report.settings.c_str(), static_cast<unsigned long long>(report.operations),
+      static_cast<unsigned long long>(report.acknowledged),
+      static_cast<unsigned long long>(report.failed),
+      static_cast<unsigned long long>(report.conflicts),
+      static_cast<unsigned long long>(report.crashes),
+      static_cast<unsigned long long>(report.events), static_cast<unsigned long long>(report.hash));
   if (!report.violation) {
     std::puts("every law held");
     return 0;
@@ -43,16 +48,19 @@ int many(std::uint64_t from, std::uint64_t count) {
     }
     if (report.violation) {
       ++broken;
-      std::printf("seed %llu: %s: %s\n  %s\n  ./dev sim --seed %llu --trace\n", static_cast<unsigned long long>(seed),
-                  report.violation->law.c_str(), report.violation->what.c_str(), report.settings.c_str(),
+      std::printf("seed %llu: %s: %s\n  %s\n  ./dev sim --seed %llu --trace\n",
+                  static_cast<unsigned long long>(seed), report.violation->law.c_str(),
+                  report.violation->what.c_str(), report.settings.c_str(),
                   static_cast<unsigned long long>(seed));
     }
   }
-  std::printf("%llu seeds, %llu operations, %llu writes acknowledged, %llu conflicts read, %llu crashes, %llu hints delivered: %llu broken\n",
-              static_cast<unsigned long long>(count), static_cast<unsigned long long>(operations),
-              static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(conflicts),
-              static_cast<unsigned long long>(crashes), static_cast<unsigned long long>(hints),
-              static_cast<unsigned long long>(broken));
+  std::printf(
+      "%llu seeds, %llu operations, %llu writes acknowledged, %llu conflicts read, %llu crashes, "
+      "%llu hints delivered: %llu broken\n",
+      static_cast<unsigned long long>(count), static_cast<unsigned long long>(operations),
+      static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(conflicts),
+      static_cast<unsigned long long>(crashes), static_cast<unsigned long long>(hints),
+      static_cast<unsigned long long>(broken));
   // A run in which nothing happened proves nothing.
   if (count >= 100 && (conflicts == 0 || crashes == 0 || hints == 0)) {
     std::puts("BROKEN: conflicts, crashes and hints must each have been seen");
@@ -75,10 +83,12 @@ int planted_bugs(std::uint64_t seeds) {
     }
     plant(PlantedBug::none);
     if (seed <= seeds) {
-      std::printf("%-26s found at seed %llu: %s\n", name_of(bug), static_cast<unsigned long long>(seed), report.violation->law.c_str());
+      std::printf("%-26s found at seed %llu: %s\n", name_of(bug),
+                  static_cast<unsigned long long>(seed), report.violation->law.c_str());
     } else {
       ++unfound;
-      std::printf("%-26s NOT FOUND in %llu seeds\n", name_of(bug), static_cast<unsigned long long>(seeds));
+      std::printf("%-26s NOT FOUND in %llu seeds\n", name_of(bug),
+                  static_cast<unsigned long long>(seeds));
     }
     std::fflush(stdout);
   }
@@ -87,14 +97,17 @@ int planted_bugs(std::uint64_t seeds) {
 #endif
 
 int main_of(int argc, char** argv) {
-  CLI::App app{"Runs the real coordinator on virtual time: shoppers on shared carts, faults, and every law checked."};
+  CLI::App app{
+      "Runs the real coordinator on virtual time: shoppers on shared carts, faults, and every law "
+      "checked."};
   std::uint64_t seeds = 1000, from = 1, seed = 0;
   bool trace = false, planted = false, golden = false;
   app.add_option("--seeds", seeds, "how many histories to run")->check(CLI::Range(1, 100'000'000));
   app.add_option("--from", from, "the first seed");
   auto* single = app.add_option("--seed", seed, "run this one");
   app.add_flag("--trace", trace, "print each event of --seed");
-  app.add_flag("--planted", planted, "plant each known bug in turn: all must be found within --seeds");
+  app.add_flag("--planted", planted,
+               "plant each known bug in turn: all must be found within --seeds");
   app.add_flag("--golden", golden, "the paper's D1 to D5");
   try {
     app.parse(argc, argv);
@@ -110,7 +123,9 @@ int main_of(int argc, char** argv) {
 #ifdef RINGLET_PLANTED_BUGS
     return planted_bugs(seeds);
 #else
-    std::fputs("ringlet_sim: this build has no planted bugs, wanted one with RINGLET_PLANTED_BUGS=ON\n", stderr);
+    std::fputs(
+        "ringlet_sim: this build has no planted bugs, wanted one with RINGLET_PLANTED_BUGS=ON\n",
+        stderr);
     return 2;
 #endif
   }
@@ -120,4 +135,6 @@ int main_of(int argc, char** argv) {
 }  // namespace
 }  // namespace ringlet::sim
 
-int main(int argc, char** argv) { return ringlet::sim::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  return ringlet::sim::main_of(argc, argv);
+}

@@ -24,7 +24,9 @@ std::vector<std::string> split(const std::string& text, char at) {
   return parts;
 }
 
-[[noreturn]] void bad(const std::string& what) { throw std::runtime_error("transcript: " + what); }
+[[noreturn]] void bad(const std::string& what) {
+  throw std::runtime_error("transcript: " + what);
+}
 
 Duration millis(const std::string& text) {
   if (text.size() < 3 || text.substr(text.size() - 2) != "ms") bad("no time: " + text);
@@ -340,7 +342,8 @@ Ending run_to_the_end(const std::vector<Step>& steps) {
   Conversation conversation;
   Ending ending;
   for (const Step& step : steps) ending.happened += conversation.command(step.command);
-  while (conversation.tick(ending.happened)) {}
+  while (conversation.tick(ending.happened)) {
+  }
   ending.answers = conversation.answers;
   ending.dones = conversation.dones;
   ending.sends_after_done = conversation.sends_after_done;

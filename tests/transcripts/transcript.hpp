@@ -24,7 +24,7 @@
 namespace ringlet::transcript {
 
 struct Step {
-  std::string comment;   // with its #s, before the command
+  std::string comment;  // with its #s, before the command
   std::string command;
   std::string happened;  // lines
 };

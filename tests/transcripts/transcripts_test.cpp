@@ -46,7 +46,9 @@ std::string difference(const std::vector<Step>& written, const std::vector<Step>
   return "";
 }
 
-bool is_reply(const Step& step) { return step.command.find(':') == 1; }
+bool is_reply(const Step& step) {
+  return step.command.find(':') == 1;
+}
 
 }  // namespace
 

@@ -60,8 +60,8 @@ extern "C" {
 #define RINGLET_ABI_MINOR 0u /* up with every added symbol, field or code */
 #define RINGLET_ABI ((RINGLET_ABI_MAJOR << 16) | RINGLET_ABI_MINOR)
 
-RINGLET_API uint32_t ringlet_abi_version(void);     /* the library's RINGLET_ABI */
-RINGLET_API const char *ringlet_version(void);      /* "0.1.0", static */
+RINGLET_API uint32_t ringlet_abi_version(void); /* the library's RINGLET_ABI */
+RINGLET_API const char *ringlet_version(void);  /* "0.1.0", static */
 /* 1 if this library can do it, else 0 (also for names nobody knows, and NULL): "client", "queue",
    "node", "cluster", "engine.memory", "coordination.client"; "debug.live_handles" answers with the
    number of handles not yet released, for leak tests. */
@@ -122,13 +122,15 @@ enum {
   RINGLET_IO = 503
 };
 
-RINGLET_API const char *ringlet_status_name(ringlet_status); /* "QUORUM_NOT_MET"; "UNKNOWN"; static */
+RINGLET_API const char *ringlet_status_name(
+    ringlet_status); /* "QUORUM_NOT_MET"; "UNKNOWN"; static */
 
 /* ---- errors and text ---- */
 
 RINGLET_API ringlet_status ringlet_error_status(const ringlet_error *); /* NULL: RINGLET_OK */
-RINGLET_API const char *ringlet_error_message(const ringlet_error *);   /* one sentence, never NULL */
-RINGLET_API int ringlet_error_retryable(const ringlet_error *); /* the same call may succeed later */
+RINGLET_API const char *ringlet_error_message(const ringlet_error *); /* one sentence, never NULL */
+RINGLET_API int ringlet_error_retryable(
+    const ringlet_error *); /* the same call may succeed later */
 /* This write may exist all the same. Repeating it with the same write id is always safe. */
 RINGLET_API int ringlet_error_maybe_applied(const ringlet_error *);
 /* A JSON object; of a request: status, wanted, got, asked, node, attempts, write_id, answered, silent,
@@ -155,8 +157,8 @@ RINGLET_API void ringlet_text_release(ringlet_text *);
    are ignored by it, so that one set may serve a cluster and its clients. */
 RINGLET_API ringlet_options *ringlet_options_new(void); /* NULL: no memory */
 /* Checks name (UNKNOWN_OPTION, with the nearest one) and value (INVALID_ARGUMENT) at once. */
-RINGLET_API ringlet_status ringlet_options_set(ringlet_options *, const char *name, const char *value,
-                                               ringlet_error **);
+RINGLET_API ringlet_status ringlet_options_set(ringlet_options *, const char *name,
+                                               const char *value, ringlet_error **);
 RINGLET_API ringlet_text *ringlet_options_describe(void); /* JSON: [{name, type, default, doc}] */
 RINGLET_API void ringlet_options_release(ringlet_options *);
 
@@ -164,8 +166,8 @@ RINGLET_API void ringlet_options_release(ringlet_options *);
 
 /* Copies the options. Does not wait for a connection: an unreachable cluster shows in the first call.
    abi: RINGLET_ABI. */
-RINGLET_API ringlet_status ringlet_client_open(const ringlet_options *, uint32_t abi, ringlet_client **,
-                                               ringlet_error **);
+RINGLET_API ringlet_status ringlet_client_open(const ringlet_options *, uint32_t abi,
+                                               ringlet_client **, ringlet_error **);
 RINGLET_API void ringlet_client_retain(ringlet_client *);
 /* Refuses new calls (CLOSED), waits up to drain_ms for those under way, fails the rest, joins its
    thread. Again: OK. From inside a resolver of its own: BUSY. */
@@ -190,8 +192,8 @@ typedef struct {
   {(uint32_t)sizeof(ringlet_call), 0, 0, 0, 0, 0, 0, {0, 0}, {NULL, 0}, {NULL, 0}}
 
 /* Blocking. call may be NULL. A missing key is OK with count 0. */
-RINGLET_API ringlet_status ringlet_get(ringlet_client *, ringlet_key, const ringlet_call *, ringlet_reply **,
-                                       ringlet_error **);
+RINGLET_API ringlet_status ringlet_get(ringlet_client *, ringlet_key, const ringlet_call *,
+                                       ringlet_reply **, ringlet_error **);
 /* context: of the reply that this write follows, and replaces; empty: a blind write, beside whatever
    is there. reply may be NULL. */
 RINGLET_API ringlet_status ringlet_put(ringlet_client *, ringlet_key, ringlet_bytes context,
@@ -207,13 +209,15 @@ RINGLET_API ringlet_status ringlet_multi_get(ringlet_client *, const ringlet_key
 
 /* ---- replies ---- */
 
-RINGLET_API size_t ringlet_reply_count(const ringlet_reply *); /* 0 missing, 1 a value, 2.. a conflict */
+RINGLET_API size_t
+ringlet_reply_count(const ringlet_reply *); /* 0 missing, 1 a value, 2.. a conflict */
 /* The siblings, in one order on every node. An index out of range: the empty answer. */
 RINGLET_API ringlet_bytes ringlet_reply_value(const ringlet_reply *, size_t);
 RINGLET_API ringlet_bytes ringlet_reply_content_type(const ringlet_reply *, size_t);
 /* The version's identity: 24 bytes, big-endian: node, epoch, counter. */
 RINGLET_API ringlet_bytes ringlet_reply_dot(const ringlet_reply *, size_t);
-RINGLET_API uint64_t ringlet_reply_written_ms(const ringlet_reply *, size_t); /* minter's wall clock */
+RINGLET_API uint64_t ringlet_reply_written_ms(const ringlet_reply *,
+                                              size_t); /* minter's wall clock */
 /* 1: a delete that happened at the same time as the other siblings. Alone, a delete is count 0. */
 RINGLET_API int ringlet_reply_is_tombstone(const ringlet_reply *, size_t);
 /* Opaque, at most 4 KiB, checksummed, of this key only. May be stored and used later, anywhere. */
@@ -237,12 +241,14 @@ RINGLET_API ringlet_status ringlet_context_compare(ringlet_bytes, ringlet_bytes,
 typedef int (*ringlet_resolve_fn)(void *user_data, ringlet_merge *);
 typedef struct {
   ringlet_resolve_fn resolve;
-  void (*destroy)(void *user_data); /* may be NULL; once, before ringlet_update returns, also when it fails */
+  void (*destroy)(
+      void *user_data); /* may be NULL; once, before ringlet_update returns, also when it fails */
   void *user_data;
 } ringlet_resolver;
 
-RINGLET_API const ringlet_reply *ringlet_merge_siblings(const ringlet_merge *); /* borrowed; count 0.. */
-RINGLET_API uint32_t ringlet_merge_attempt(const ringlet_merge *);              /* from 1 */
+RINGLET_API const ringlet_reply *ringlet_merge_siblings(
+    const ringlet_merge *);                                        /* borrowed; count 0.. */
+RINGLET_API uint32_t ringlet_merge_attempt(const ringlet_merge *); /* from 1 */
 /* One of these ends the merge. A second one is BUSY and changes nothing; one after the request has
    ended (deadline, cancel, close) is CLOSED and harmless. */
 RINGLET_API ringlet_status ringlet_merge_answer(ringlet_merge *, ringlet_bytes value); /* copied */
@@ -260,7 +266,7 @@ RINGLET_API ringlet_status ringlet_update(ringlet_client *, ringlet_key, const r
 /* ---- requests in the background ---- */
 
 enum { RINGLET_GET = 1, RINGLET_PUT = 2, RINGLET_DELETE = 3, RINGLET_UPDATE = 4 };
-typedef struct { /* grows at its end; op_size is an argument */
+typedef struct {           /* grows at its end; op_size is an argument */
   uint32_t kind, reserved; /* reserved: 0 */
   uint64_t tag;            /* yours; comes back in every event of the request */
   ringlet_key key;
@@ -283,7 +289,8 @@ typedef struct { /* grows at its end; event_size is an argument */
 RINGLET_API ringlet_status ringlet_queue_new(ringlet_queue **, ringlet_error **);
 /* Readable while the queue is not empty or was woken; for poll(). Ringlet's to close. -1: none. */
 RINGLET_API int ringlet_queue_fd(ringlet_queue *);
-RINGLET_API void ringlet_queue_wake(ringlet_queue *); /* a drain that waits, or the next, returns at once */
+RINGLET_API void ringlet_queue_wake(
+    ringlet_queue *); /* a drain that waits, or the next, returns at once */
 RINGLET_API void ringlet_queue_release(ringlet_queue *); /* cancels what is in flight */
 /* All or none; inputs are copied. requests may be NULL, else it gets count numbers, unique in the
    queue. */
@@ -292,8 +299,8 @@ RINGLET_API ringlet_status ringlet_submit(ringlet_client *, ringlet_queue *, con
                                           ringlet_error **);
 /* Waits for at least one event: timeout_ms -1 for ever, 0 not at all. OK with *count 0: none in
    time, or woken. */
-RINGLET_API ringlet_status ringlet_drain(ringlet_queue *, ringlet_event *, size_t event_size, size_t room,
-                                         int32_t timeout_ms, size_t *count);
+RINGLET_API ringlet_status ringlet_drain(ringlet_queue *, ringlet_event *, size_t event_size,
+                                         size_t room, int32_t timeout_ms, size_t *count);
 /* Stops waiting, not the replicas: its DONE says CANCELLED. Any time; too late is no error. */
 RINGLET_API void ringlet_cancel(ringlet_queue *, uint64_t request);
 RINGLET_API void ringlet_event_clear(ringlet_event *); /* releases what it holds and zeroes it */
@@ -302,9 +309,10 @@ RINGLET_API void ringlet_event_clear(ringlet_event *); /* releases what it holds
 
 /* node.name and node.members say who it is among whom; without members it is a cluster of one. Its
    data are in memory and end with it. */
-RINGLET_API ringlet_status ringlet_node_start(const ringlet_options *, uint32_t abi, ringlet_node **,
-                                              ringlet_error **);
-RINGLET_API const char *ringlet_node_address(const ringlet_node *); /* "127.0.0.1:41873", lives as the node */
+RINGLET_API ringlet_status ringlet_node_start(const ringlet_options *, uint32_t abi,
+                                              ringlet_node **, ringlet_error **);
+RINGLET_API const char *ringlet_node_address(
+    const ringlet_node *); /* "127.0.0.1:41873", lives as the node */
 RINGLET_API ringlet_status ringlet_node_stop(ringlet_node *, uint32_t drain_ms, ringlet_error **);
 RINGLET_API void ringlet_node_release(ringlet_node *); /* running: stops without draining */
 
@@ -312,15 +320,20 @@ RINGLET_API void ringlet_node_release(ringlet_node *); /* running: stops without
 
 /* Nodes n1, n2, … on 127.0.0.1, any free ports, memory engine. options may be NULL: N 3 (or nodes, if
    fewer), R 2, W 2. nodes: 1 to 64. */
-RINGLET_API ringlet_status ringlet_cluster_start(const ringlet_options *, uint32_t nodes, uint32_t abi,
-                                                 ringlet_cluster **, ringlet_error **);
-RINGLET_API const char *ringlet_cluster_seeds(const ringlet_cluster *); /* for client.seeds; lives as it */
+RINGLET_API ringlet_status ringlet_cluster_start(const ringlet_options *, uint32_t nodes,
+                                                 uint32_t abi, ringlet_cluster **,
+                                                 ringlet_error **);
+RINGLET_API const char *ringlet_cluster_seeds(
+    const ringlet_cluster *); /* for client.seeds; lives as it */
 RINGLET_API uint32_t ringlet_cluster_size(const ringlet_cluster *);
 /* The node is gone at once, its requests unanswered; its data are kept. Of one that is down: OK. */
-RINGLET_API ringlet_status ringlet_cluster_kill(ringlet_cluster *, uint32_t index, ringlet_error **);
+RINGLET_API ringlet_status ringlet_cluster_kill(ringlet_cluster *, uint32_t index,
+                                                ringlet_error **);
 /* On the same address, with its data. Of one that is running: OK. */
-RINGLET_API ringlet_status ringlet_cluster_restart(ringlet_cluster *, uint32_t index, ringlet_error **);
-RINGLET_API ringlet_status ringlet_cluster_stop(ringlet_cluster *, uint32_t drain_ms, ringlet_error **);
+RINGLET_API ringlet_status ringlet_cluster_restart(ringlet_cluster *, uint32_t index,
+                                                   ringlet_error **);
+RINGLET_API ringlet_status ringlet_cluster_stop(ringlet_cluster *, uint32_t drain_ms,
+                                                ringlet_error **);
 RINGLET_API void ringlet_cluster_release(ringlet_cluster *); /* running: stops without draining */
 
 /* ---- for operators ---- */

@@ -9,7 +9,9 @@ namespace {
 
 using Rows = std::map<Bytes, Bytes, std::less<>>;
 
-Status closed() { return Status(Code::closed, "the memory engine is closed"); }
+Status closed() {
+  return Status(Code::closed, "the memory engine is closed");
+}
 
 // The body's writes lie over the tables until it returns ok.
 class MemoryTransaction final : public Transaction {
@@ -116,6 +118,8 @@ class MemoryEngine final : public StorageEngine {
 
 }  // namespace
 
-std::unique_ptr<StorageEngine> make_memory_engine() { return std::make_unique<MemoryEngine>(); }
+std::unique_ptr<StorageEngine> make_memory_engine() {
+  return std::make_unique<MemoryEngine>();
+}
 
 }  // namespace ringlet

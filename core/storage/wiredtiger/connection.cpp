@@ -30,7 +30,9 @@ WtConnection::WtConnection(std::string directory, std::uint64_t min_free_bytes, 
   handler_.owner = this;
 }
 
-WtConnection::~WtConnection() { (void)close(); }
+WtConnection::~WtConnection() {
+  (void)close();
+}
 
 void WtConnection::say(LogLevel level, const std::string& text) const {
   if (log_) log_(level, "storage", text);
@@ -115,8 +117,7 @@ Result<WtConnection::Lease> WtConnection::lease() {
     }
   }
   auto made = std::make_unique<WtSession>();
-  int code =
-      connection_->open_session(connection_, nullptr, "isolation=snapshot", &made->session);
+  int code = connection_->open_session(connection_, nullptr, "isolation=snapshot", &made->session);
   for (int table = 0; table < table_count && code == 0; ++table) {
     code = made->session->open_cursor(made->session, uri_of(table).c_str(), nullptr, nullptr,
                                       &made->cursors[table]);
@@ -161,13 +162,15 @@ Status WtConnection::broken() const {
                         " failed and is closed to everything until it is opened again"};
 }
 
-void WtConnection::set_broken() { broken_ = true; }
+void WtConnection::set_broken() {
+  broken_ = true;
+}
 
 Status WtConnection::room() {
   const std::int64_t now = steady_us();
   std::int64_t next = next_look_.load();
   if (now >= next && next_look_.compare_exchange_strong(next, now + 100'000)) {
-    struct statvfs info {};
+    struct statvfs info{};
     if (::statvfs(directory_.c_str(), &info) == 0) {
       const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
       const bool full = free < min_free_bytes_;

@@ -51,9 +51,9 @@ class WtConnection {
 
   // The Status of a return code; remembers a broken engine.
   Status status_of(int code, const char* doing);
-  Status broken() const;      // ok, or Code::io after a panic or a failed fsync
+  Status broken() const;  // ok, or Code::io after a panic or a failed fsync
   void set_broken();
-  Status room();              // ok, or Code::unavailable "disk full"; looks every 100 ms
+  Status room();  // ok, or Code::unavailable "disk full"; looks every 100 ms
   std::uint64_t cache_bytes_in_use();
 
  private:
@@ -94,6 +94,8 @@ inline WT_ITEM key_item_of(BytesView key) {
 inline BytesView view_of(const WT_ITEM& item) {
   return {static_cast<const char*>(item.data), item.size};
 }
-inline BytesView key_of(const WT_ITEM& item) { return view_of(item).substr(1); }
+inline BytesView key_of(const WT_ITEM& item) {
+  return view_of(item).substr(1);
+}
 
 }  // namespace ringlet

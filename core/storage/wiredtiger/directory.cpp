@@ -82,7 +82,8 @@ Status check(const std::string& path, const std::string& cluster, const std::str
     for (const auto& entry : entries) {
       const std::string name = entry.path().filename().string();
       if (is_harmless(name)) continue;
-      return {Code::invalid_argument, path + " is not a Ringlet directory: wanted an empty one or " +
+      return {Code::invalid_argument, path +
+                                          " is not a Ringlet directory: wanted an empty one or " +
                                           "one with the file RINGLET, found " + name};
     }
     fresh = true;
@@ -110,8 +111,8 @@ Status check(const std::string& path, const std::string& cluster, const std::str
                                         "\", wanted \"" + cluster + "\""};
   }
   if (its_node.substr(5) != node) {
-    return {Code::invalid_argument, path + " belongs to node \"" + its_node.substr(5) +
-                                        "\", wanted \"" + node + "\""};
+    return {Code::invalid_argument,
+            path + " belongs to node \"" + its_node.substr(5) + "\", wanted \"" + node + "\""};
   }
   return Status::ok();
 }
@@ -148,8 +149,8 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   // ones, and an intact history of nothing would let a node mint its old dots again.
   if (!fresh && std::filesystem::exists(path + "/ringlet.state") &&
       !std::filesystem::exists(directory->tables_path() + "/WiredTiger")) {
-    return Status(Code::corrupt, path + " has lost its tables: wanted " +
-                                     directory->tables_path() + "/WiredTiger: restore the " +
+    return Status(Code::corrupt, path + " has lost its tables: wanted " + directory->tables_path() +
+                                     "/WiredTiger: restore the " +
                                      "directory or start with an empty one");
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
@@ -176,7 +177,9 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   return directory;
 }
 
-Directory::~Directory() { release(); }
+Directory::~Directory() {
+  release();
+}
 
 void Directory::release() {
   if (lock_ >= 0) ::close(lock_);
@@ -184,7 +187,7 @@ void Directory::release() {
 }
 
 std::string Directory::identity() const {
-  struct stat info {};
+  struct stat info{};
   if (::stat((path_ + "/RINGLET").c_str(), &info) != 0) return "";
   return std::to_string(info.st_dev) + " " + std::to_string(info.st_ino);
 }
@@ -193,9 +196,13 @@ Status Directory::write_state(const char* how) {
   return write_text(path_, "ringlet.state", boot_id() + "\n" + identity() + "\n" + how + "\n");
 }
 
-Status Directory::remember_running() { return write_state("running"); }
+Status Directory::remember_running() {
+  return write_state("running");
+}
 
-Status Directory::mark_unsure() { return write_text(path_, "ringlet.unsure", "unsure\n"); }
+Status Directory::mark_unsure() {
+  return write_text(path_, "ringlet.unsure", "unsure\n");
+}
 
 Status Directory::remember_clean() {
   if (Status written = write_state("clean"); !written) return written;

@@ -116,7 +116,8 @@ class BufferTransaction final : public Transaction {
 class WiredTigerEngine final : public StorageEngine {
  public:
   WiredTigerEngine(WiredTigerOptions options, std::unique_ptr<Directory> directory)
-      : options_(std::move(options)), directory_(std::move(directory)),
+      : options_(std::move(options)),
+        directory_(std::move(directory)),
         connection_(options_.directory, options_.min_free_bytes, options_.log) {}
   ~WiredTigerEngine() override { (void)close(); }
 
@@ -155,8 +156,8 @@ class WiredTigerEngine final : public StorageEngine {
   Result<Ticket> transact(Durability durability, const Body& body) override {
     std::shared_lock life(life_);
     if (closed_) return closed();
-    Result<Ticket> done = durability == Durability::buffer ? transact_buffer(body)
-                                                           : transact_log(durability, body);
+    Result<Ticket> done =
+        durability == Durability::buffer ? transact_buffer(body) : transact_log(durability, body);
     ++(done ? commits_ : failures_);
     return done;
   }

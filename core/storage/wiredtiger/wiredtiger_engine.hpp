@@ -23,10 +23,10 @@ namespace ringlet {
 struct WiredTigerOptions {
   std::string directory;  // made if absent; its parent must exist
   std::string cluster, node;
-  std::uint64_t cache_bytes = 256ull << 20;  // at most; taken as needed
-  Duration flush_interval = Duration::millis(2);     // between two fsyncs
+  std::uint64_t cache_bytes = 256ull << 20;                // at most; taken as needed
+  Duration flush_interval = Duration::millis(2);           // between two fsyncs
   Duration buffer_flush_interval = Duration::millis(100);  // between two buffer writes
-  std::size_t buffer_objects = 1000;                                // or when it holds as many
+  std::size_t buffer_objects = 1000;                       // or when it holds as many
   std::uint64_t min_free_bytes = 64ull << 20;
   LogSink log;
 };

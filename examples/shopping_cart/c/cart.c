@@ -177,7 +177,8 @@ int main(int argc, char **argv) {
   wanted.removing = strcmp(argv[3], "remove") == 0;
   wanted.items = argv + 4;
   wanted.count = argc - 4;
-  if (!show && !wanted.removing && strcmp(argv[3], "add") != 0) return usage("wanted add, remove or show");
+  if (!show && !wanted.removing && strcmp(argv[3], "add") != 0)
+    return usage("wanted add, remove or show");
   if (show ? wanted.count != 0 : wanted.removing ? wanted.count != 1 : wanted.count < 1) {
     return usage("add takes items, remove takes one item, show takes none");
   }

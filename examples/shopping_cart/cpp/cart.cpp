@@ -59,7 +59,8 @@ ringlet::Outcome change(Client& client, const ringlet::Key& key, const std::stri
       if (verb == "remove") cart.erase(item);
     }
     std::string text = text_of(cart);
-    if (versions.size() == 1 && !text.empty() && versions[0]->value == text) break;  // as it is already
+    if (versions.size() == 1 && !text.empty() && versions[0]->value == text)
+      break;  // as it is already
 
     Client::Request write;
     write.kind = ringlet::ClientCore::Kind::put;
@@ -79,12 +80,14 @@ int main(int argc, char** argv) {
   if (argc < 4) return usage("something is missing");
   const std::string verb = argv[3];
   const std::vector<std::string> items(argv + 4, argv + argc);
-  if (verb != "add" && verb != "remove" && verb != "show") return usage("wanted add, remove or show");
+  if (verb != "add" && verb != "remove" && verb != "show")
+    return usage("wanted add, remove or show");
   if (verb == "show" ? !items.empty() : verb == "remove" ? items.size() != 1 : items.empty()) {
     return usage("add takes items, remove takes one item, show takes none");
   }
   for (const std::string& item : items) {
-    if (item.empty() || item.find('\n') != std::string::npos) return usage("an item is one line of text");
+    if (item.empty() || item.find('\n') != std::string::npos)
+      return usage("an item is one line of text");
   }
 
   ringlet::ClientOptions options;
@@ -96,11 +99,13 @@ int main(int argc, char** argv) {
     return 1;
   }
   const ringlet::Key key{"carts", argv[2]};
-  ringlet::Outcome outcome = verb == "show" ? (*client)->get(key) : change(**client, key, verb, items);
+  ringlet::Outcome outcome =
+      verb == "show" ? (*client)->get(key) : change(**client, key, verb, items);
   if (const ringlet::Status& status = outcome.reply.status; !status.is_ok()) {
     std::cerr << "cart: " << status.message()
               << (status.maybe_applied() ? " (the change may have been made)" : "") << "\n";
     return 1;
   }
-  for (const std::string& item : union_of(ringlet::siblings(outcome.reply.object))) std::cout << item << "\n";
+  for (const std::string& item : union_of(ringlet::siblings(outcome.reply.object)))
+    std::cout << item << "\n";
 }

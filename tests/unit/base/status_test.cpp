@@ -26,8 +26,8 @@ TEST_CASE("status: a failure says its code, its sentence and whether the write m
 
 TEST_CASE("status: every code has its own name, its number is the ABI's") {
   std::set<std::string> names;
-  for (int number : {0, 101, 102, 103, 104, 105, 106, 107, 108, 109, 201, 202, 203, 204, 205, 301, 302,
-                     401, 402, 501, 502, 503}) {
+  for (int number : {0,   101, 102, 103, 104, 105, 106, 107, 108, 109, 201,
+                     202, 203, 204, 205, 301, 302, 401, 402, 501, 502, 503}) {
     std::string name = name_of(static_cast<Code>(number));
     CHECK(name != "unknown");
     CHECK(names.insert(name).second);
@@ -37,7 +37,8 @@ TEST_CASE("status: every code has its own name, its number is the ABI's") {
 }
 
 TEST_CASE("status: what may succeed when it is tried again") {
-  for (Code code : {Code::timeout, Code::unavailable, Code::quorum_not_met, Code::overloaded, Code::busy}) {
+  for (Code code :
+       {Code::timeout, Code::unavailable, Code::quorum_not_met, Code::overloaded, Code::busy}) {
     CHECK(Status(code, "").retryable());
   }
   for (Code code : {Code::invalid_argument, Code::corrupt, Code::closed, Code::cancelled, Code::io,

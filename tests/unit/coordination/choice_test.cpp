@@ -60,7 +60,7 @@ TEST_CASE("R4.5-b a node that owns nothing of the key forwards to the first owne
   };
   CHECK(forward(D, false, {}) == A);
   CHECK(forward(D, true, {}) == nobody);
-  CHECK(forward(D, false, {A}) == B);          // the target is down: the next of the list
+  CHECK(forward(D, false, {A}) == B);             // the target is down: the next of the list
   CHECK(forward(D, false, {A, B, C}) == nobody);  // it is the first healthy one itself
   CHECK(forward(E, false, {A, B, C}) == D);
   for (NodeId owner : {A, B, C}) CHECK(forward(owner, false, {}) == nobody);

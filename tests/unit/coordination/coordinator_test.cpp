@@ -202,12 +202,14 @@ TEST_CASE("nothing survives its request: ten thousand of all fates leave an idle
   for (std::uint64_t i = 0; i < 10'000; ++i) {
     world.coordinator.put(key, {}, a_write(1), options, {}, world.now, world.remember());
     world.coordinator.get(key, options, world.now, world.remember());
-    while (world.deliver_one()) {}
+    while (world.deliver_one()) {
+    }
     if (i % 1000 == 999) {
       for (int wakes = 0; wakes < 50 && world.coordinator.in_flight() > 0; ++wakes) {
         world.now.instant = std::max(world.now.instant, world.coordinator.next_wake());
         world.coordinator.on_wake(world.now);
-        while (world.deliver_one()) {}
+        while (world.deliver_one()) {
+        }
       }
       REQUIRE(world.coordinator.in_flight() == 0);
     }
@@ -311,7 +313,7 @@ TEST_CASE("R4.4-f a minter that answers late makes no second sibling") {
   world.coordinator.get(key, {}, world.now, world.remember());
   world.run();
   REQUIRE(world.replies.size() == 2);
-  CHECK(world.replies[1].object.versions.size() == 2);  // two dots ...
+  CHECK(world.replies[1].object.versions.size() == 2);   // two dots ...
   CHECK(siblings(world.replies[1].object).size() == 1);  // ... one write
   // Whoever read it and writes again supersedes both, everywhere.
   ClientContext seen{world.replies[1].object.context, {}};

@@ -85,8 +85,10 @@ TEST_CASE("R5-d every outcome and order of three owners: the verdict counts thos
             well += mood == Mood::well;
             silent |= mood == Mood::silent;
           }
-          if (put) world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
-          else world.coordinator.get(key, {}, world.now, world.remember());
+          if (put)
+            world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+          else
+            world.coordinator.get(key, {}, world.now, world.remember());
           world.run();
           ++cases;
           INFO((put ? "put" : "get") << " wanted " << wanted << " combination " << combination

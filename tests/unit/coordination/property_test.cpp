@@ -1,6 +1,6 @@
 // "Could have taken the write and did not" is the checker to write first.
-#include <catch2/catch.hpp>
 #include <rapidcheck.h>
+#include <catch2/catch.hpp>
 
 #include "base/planted.hpp"
 #include "unit/coordination/world.hpp"
@@ -25,10 +25,8 @@ Setting draw() {
   s.replicas = *rc::gen::inRange<std::uint32_t>(1, 6);
   s.wanted = *rc::gen::inRange<std::size_t>(1, std::min<std::size_t>(s.replicas, s.members) + 1);
   for (std::size_t i = 0; i < s.members; ++i) {
-    s.moods.push_back(*rc::gen::weightedElement<Mood>({{3, Mood::well},
-                                                       {1, Mood::silent},
-                                                       {1, Mood::refusing},
-                                                       {1, Mood::unreachable}}));
+    s.moods.push_back(*rc::gen::weightedElement<Mood>(
+        {{3, Mood::well}, {1, Mood::silent}, {1, Mood::refusing}, {1, Mood::unreachable}}));
     s.believed_down.push_back(*rc::gen::weightedElement<bool>({{2, false}, {1, true}}));
   }
   s.lww = *rc::gen::arbitrary<bool>();

@@ -12,9 +12,9 @@ TEST_CASE("R4.5-d a vote is reached at W, lost when too few are left, pending in
           Quorum quorum(wanted, voters);
           for (std::size_t i = 0; i < yes; ++i) quorum.yes();
           for (std::size_t i = 0; i < no; ++i) quorum.no();
-          Verdict expected = yes >= wanted            ? Verdict::reached
-                             : voters - no < wanted   ? Verdict::lost
-                                                      : Verdict::pending;
+          Verdict expected = yes >= wanted          ? Verdict::reached
+                             : voters - no < wanted ? Verdict::lost
+                                                    : Verdict::pending;
           CHECK(quorum.verdict() == expected);
           CHECK(quorum.count() == yes);
         }

@@ -94,8 +94,11 @@ class World final : public Health {
       case Mood::refusing:
         coordinator.on_reply(out.to, out.number, Refused{Status(Code::overloaded, "busy"), 7}, now);
         break;
-      case Mood::unreachable: coordinator.on_unreachable(out.to, now); break;
-      case Mood::silent: break;
+      case Mood::unreachable:
+        coordinator.on_unreachable(out.to, now);
+        break;
+      case Mood::silent:
+        break;
     }
     collect();
     return true;

@@ -8,9 +8,13 @@ using namespace ringlet;
 namespace {
 
 const NodeId A{1}, B{2}, C{3};
-Instant at(std::int64_t ms) { return Instant{} + Duration::millis(ms); }
+Instant at(std::int64_t ms) {
+  return Instant{} + Duration::millis(ms);
+}
 
-FaultDetector detector(FaultDetector::Options options = {}) { return FaultDetector(options, 1); }
+FaultDetector detector(FaultDetector::Options options = {}) {
+  return FaultDetector(options, 1);
+}
 
 }  // namespace
 

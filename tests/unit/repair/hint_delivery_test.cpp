@@ -52,7 +52,9 @@ class Opinion final : public Health {
   std::set<NodeId> down;
 };
 
-Key key(int i) { return {"b", std::to_string(10'000 + i)}; }
+Key key(int i) {
+  return {"b", std::to_string(10'000 + i)};
+}
 
 Object object(NodeId minter, std::uint64_t counter) {
   Object o;
@@ -141,7 +143,8 @@ TEST_CASE("R4.6-b a crash in the middle loses nothing, and redelivery changes no
     for (auto& o : out) {
       if (confirmed < 50) scene.confirm(o);
       // The rest arrives at the owner, but its confirmation finds nobody.
-      else scene.store(o);
+      else
+        scene.store(o);
       ++confirmed;
     }
   }
@@ -230,9 +233,12 @@ TEST_CASE("an owner that refuses, breaks off or is silent is left until the next
     while (true) {
       auto out = scene.take();
       for (auto& o : out) {
-        if (o.to == B) scene.confirm(o);
-        else if (how == "refused") scene.delivery->on_reply(A, o.number, refusal, scene.now);
-        else if (how == "unreachable") scene.delivery->on_unreachable(A, scene.now);
+        if (o.to == B)
+          scene.confirm(o);
+        else if (how == "refused")
+          scene.delivery->on_reply(A, o.number, refusal, scene.now);
+        else if (how == "unreachable")
+          scene.delivery->on_unreachable(A, scene.now);
       }
       if (!out.empty()) continue;
       Instant next = scene.delivery->next_wake();

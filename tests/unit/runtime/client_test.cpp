@@ -78,7 +78,8 @@ TEST_CASE("multi_get answers in the order asked") {
   auto outcomes = client->multi_get(keys);
   REQUIRE(outcomes.size() == 20);
   for (int i = 0; i < 20; ++i) {
-    CHECK(values(outcomes[static_cast<std::size_t>(i)]) == std::vector<std::string>{std::to_string(i)});
+    CHECK(values(outcomes[static_cast<std::size_t>(i)]) ==
+          std::vector<std::string>{std::to_string(i)});
   }
 }
 

@@ -64,7 +64,8 @@ struct Cluster {
       server.threads = threads;
       server.limits = limits;
       server.log = log.sink();
-      auto started = Server::start(*state, server, std::move(listeners[static_cast<std::size_t>(i)]));
+      auto started =
+          Server::start(*state, server, std::move(listeners[static_cast<std::size_t>(i)]));
       REQUIRE(started.is_ok());
       servers.push_back(std::move(*started));
     }

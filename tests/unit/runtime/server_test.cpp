@@ -28,7 +28,8 @@ class Raw {
     }
     sockaddr_in to{};
     to.sin_family = AF_INET;
-    to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
+    to.sin_port =
+        htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
   }
@@ -170,7 +171,8 @@ TEST_CASE("F-90 F-91 garbage, oversize and forbidden frames drop the peer, with 
     Raw raw(address);
     raw.shake_hands();
     Bytes bytes;
-    std::size_t begun = wire::begin_frame(1, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
+    std::size_t begun =
+        wire::begin_frame(1, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
     bytes += "\xff\xff\xff";
     wire::end_frame(begun, bytes);
     raw.send(bytes);
@@ -241,7 +243,8 @@ TEST_CASE("stop drains, closes and is repeatable; the port is free again") {
 }
 
 TEST_CASE("bad addresses and options are refused and named") {
-  for (const char* bad : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", ":80", "::1:80"}) {
+  for (const char* bad :
+       {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", ":80", "::1:80"}) {
     auto listener = Listener::open(bad);
     INFO(bad);
     REQUIRE_FALSE(listener.is_ok());

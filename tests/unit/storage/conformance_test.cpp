@@ -90,8 +90,8 @@ TEST_CASE("F-10 an engine keeps what its contract says", "[conformance]") {
     REQUIRE(put(*engine, Durability::log, "b", "1"));
     REQUIRE(put(*engine, durability, "b", "2"));
     REQUIRE(put(*engine, durability, "c", "2"));
-    REQUIRE(engine->transact(durability,
-                             [](Transaction& t) { return t.erase(Table::objects, "a"); }));
+    REQUIRE(
+        engine->transact(durability, [](Transaction& t) { return t.erase(Table::objects, "a"); }));
     CHECK(keys(*engine, "", "") == std::vector<Bytes>{"b", "c"});
     REQUIRE(put(*engine, Durability::log, "b", "3"));
     CHECK(**engine->get(Table::objects, "b") == "3");

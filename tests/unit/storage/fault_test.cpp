@@ -21,7 +21,8 @@ Result<StorageEngine::Ticket> rewrite(StorageEngine& engine, const Bytes& value)
 TEST_CASE("F-11 a fault at the n-th call applies nothing", "[fault]") {
   const std::string name = GENERATE("fault+memory"
 #ifdef RINGLET_HAVE_WIREDTIGER
-                                    , "fault+wiredtiger"
+                                    ,
+                                    "fault+wiredtiger"
 #endif
   );
   Folder folder;

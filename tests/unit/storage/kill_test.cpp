@@ -43,12 +43,10 @@ TEST_CASE("O-3 every write acknowledged with log survives kill -9", "[kill]") {
   }
   CHECK(missing == 0);
   std::set<std::string> objects, states;  // a transaction is there whole or not at all
-  REQUIRE(engine->scan(Table::objects, "", "", [&](BytesView key, BytesView) {
-    return objects.emplace(key), true;
-  }));
-  REQUIRE(engine->scan(Table::state, "", "", [&](BytesView key, BytesView) {
-    return states.emplace(key), true;
-  }));
+  REQUIRE(engine->scan(Table::objects, "", "",
+                       [&](BytesView key, BytesView) { return objects.emplace(key), true; }));
+  REQUIRE(engine->scan(Table::state, "", "",
+                       [&](BytesView key, BytesView) { return states.emplace(key), true; }));
   CHECK((objects == states));
   CHECK(objects.size() >= acknowledged.size());
 }

@@ -3,8 +3,8 @@
 //   storage_victim <directory> write <first>     writes until killed
 //   storage_victim <directory> hold              opens, says "open", waits for the end of its input
 //   storage_victim <directory> buffer            one buffered write, says "done", stops uncleanly
-#include <sys/prctl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -43,9 +43,8 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (what == "buffer") {
-    auto done = (*engine)->transact(Durability::buffer, [](Transaction& t) {
-      return t.put(Table::objects, "buffered", "v");
-    });
+    auto done = (*engine)->transact(
+        Durability::buffer, [](Transaction& t) { return t.put(Table::objects, "buffered", "v"); });
     say(done ? "done\n" : "failed\n");
     _exit(0);
   }

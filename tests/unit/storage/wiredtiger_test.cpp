@@ -25,8 +25,8 @@ WiredTigerOptions options_for(const std::string& path) {
 }
 
 Status put(StorageEngine& engine, BytesView key, BytesView value) {
-  auto done = engine.transact(
-      Durability::log, [&](Transaction& t) { return t.put(Table::objects, key, value); });
+  auto done = engine.transact(Durability::log,
+                              [&](Transaction& t) { return t.put(Table::objects, key, value); });
   return done ? Status::ok() : done.status();
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("F-13 a damaged file is a sentence, never a wrong value", "[damage]") 
 // The limit lies between what is free and what is free beside a large file.
 TEST_CASE("F-10 a full disk stops writes, not reads, and room lets them go on", "[full]") {
   Folder folder;
-  struct statvfs info {};
+  struct statvfs info{};
   REQUIRE(::statvfs(folder.path.c_str(), &info) == 0);
   const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize, gap = 1ull << 30;
   REQUIRE(free > 4 * gap);
@@ -154,8 +154,8 @@ TEST_CASE("F-10 a full disk stops writes, not reads, and room lets them go on", 
   REQUIRE(::posix_fallocate(file, 0, static_cast<off_t>(2 * gap)) == 0);
   std::this_thread::sleep_for(std::chrono::milliseconds(150));
   for (Durability durability : {Durability::buffer, Durability::log, Durability::disk}) {
-    auto done = engine.transact(
-        durability, [](Transaction& t) { return t.put(Table::objects, "a", "new"); });
+    auto done = engine.transact(durability,
+                                [](Transaction& t) { return t.put(Table::objects, "a", "new"); });
     REQUIRE(!done);
     CHECK(done.status().code() == Code::unavailable);
     CHECK_THAT(done.status().message(), Catch::StartsWith("disk full"));

@@ -23,9 +23,15 @@ NOT_INLINED void* operator new(std::size_t size) {
   if (void* memory = operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
-NOT_INLINED void operator delete(void* memory) noexcept { std::free(memory); }
-NOT_INLINED void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-NOT_INLINED void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+NOT_INLINED void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+NOT_INLINED void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+NOT_INLINED void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
 
 namespace ringlet {
 namespace {
@@ -33,7 +39,8 @@ namespace {
 Object three_actors() {
   Object object;
   for (std::uint64_t n = 1; n <= 3; ++n) {
-    update(object, object.context, {NodeId{n}, 1}, {WriteId{1, n}, false, Bytes(100, 'v'), ""}, 1000);
+    update(object, object.context, {NodeId{n}, 1}, {WriteId{1, n}, false, Bytes(100, 'v'), ""},
+           1000);
   }
   return object;
 }
@@ -60,9 +67,8 @@ TEST_CASE("allocation: sync of replicas that agree, or of an older one, allocate
 TEST_CASE("allocation: an update by a known actor moves the write in and allocates nothing") {
   Object object = three_actors();
   Write write{WriteId{3, 3}, false, Bytes(1000, 'w'), Bytes(100, 't')};
-  CHECK(allocations_of([&] {
-          update(object, object.context, {NodeId{2}, 1}, std::move(write), 3000);
-        }) == 0);
+  CHECK(allocations_of(
+            [&] { update(object, object.context, {NodeId{2}, 1}, std::move(write), 3000); }) == 0);
   CHECK(object.versions.size() == 1);
   CHECK(object.versions[0].value.size() == 1000);
 }

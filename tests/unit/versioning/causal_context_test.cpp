@@ -1,12 +1,14 @@
 #include "versioning/causal_context.hpp"
 
-#include <catch2/catch.hpp>
 #include <rapidcheck.h>
+#include <catch2/catch.hpp>
 
 namespace ringlet {
 namespace {
 
-Actor actor(std::uint64_t node, std::uint64_t epoch = 0) { return {NodeId{node}, epoch}; }
+Actor actor(std::uint64_t node, std::uint64_t epoch = 0) {
+  return {NodeId{node}, epoch};
+}
 
 CausalContext context(std::initializer_list<std::pair<std::uint64_t, std::uint64_t>> entries) {
   CausalContext c;

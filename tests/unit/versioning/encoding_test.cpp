@@ -13,14 +13,17 @@ const Key key{"carts", "alice"};
 Object sample() {
   Object object;
   std::int64_t us = 1'700'000'000'000'000;
-  update(object, {}, {NodeId{0xfedcba9876543210}, 1}, {WriteId{1, 2}, false, Bytes("a\0b", 3), "text/plain"}, us);
+  update(object, {}, {NodeId{0xfedcba9876543210}, 1},
+         {WriteId{1, 2}, false, Bytes("a\0b", 3), "text/plain"}, us);
   update(object, {}, {NodeId{7}, 300}, {WriteId{3, 4}, false, "", ""}, us + 1);
   remove(object, {}, {NodeId{8}, 0}, WriteId{5, 0}, -1);
   object.context.add({{NodeId{9}, 1}, 12}, 77);
   return object;
 }
 
-ClientContext sample_context() { return {sample().context, NodeId{7}}; }
+ClientContext sample_context() {
+  return {sample().context, NodeId{7}};
+}
 
 Bytes object_bytes(const Object& object) {
   Bytes out;
@@ -81,9 +84,10 @@ TEST_CASE("encoding: the bytes of an object are pinned, stored ones are read for
   Object object;
   update(object, {}, {NodeId{0x0102030405060708}, 3}, {WriteId{0, 9}, false, "v", "t"}, 5'000'000);
   const unsigned char golden[] = {
-      0x12, 0x14, 0x0a, 0x12, 0x0a, 0x0b, 0x09, 8, 7, 6, 5, 4, 3, 2, 1, 0x10, 3, 0x10, 1, 0x18, 0x88, 0x27,
-      0x1a, 0x25, 0x0a, 0x0f, 0x0a, 0x0b, 0x09, 8, 7, 6, 5, 4, 3, 2, 1, 0x10, 3, 0x10, 1,
-      0x19, 9, 0, 0, 0, 0, 0, 0, 0, 0x20, 0xc0, 0x96, 0xb1, 0x02, 0x32, 1, 'v', 0x3a, 1, 't'};
+      0x12, 0x14, 0x0a, 0x12, 0x0a, 0x0b, 0x09, 8,    7,    6,    5,    4,    3,    2, 1, 0x10,
+      3,    0x10, 1,    0x18, 0x88, 0x27, 0x1a, 0x25, 0x0a, 0x0f, 0x0a, 0x0b, 0x09, 8, 7, 6,
+      5,    4,    3,    2,    1,    0x10, 3,    0x10, 1,    0x19, 9,    0,    0,    0, 0, 0,
+      0,    0,    0x20, 0xc0, 0x96, 0xb1, 0x02, 0x32, 1,    'v',  0x3a, 1,    't'};
   Bytes wanted(reinterpret_cast<const char*>(golden), sizeof golden);
   CHECK(object_bytes(object) == wanted);
   auto again = decode_object(wanted);
@@ -114,7 +118,8 @@ TEST_CASE("encoding: records cut at every length and with every bit flipped are 
     REQUIRE(damaged.status().code() == Code::corrupt);
   }
   CHECK(says(decode_record("").status(), "wanted at least 9 bytes, got 0"));
-  CHECK(says(decode_record(Bytes("\x02", 1) + record.substr(1)).status(), "wanted format 1, got format 2"));
+  CHECK(says(decode_record(Bytes("\x02", 1) + record.substr(1)).status(),
+             "wanted format 1, got format 2"));
   CHECK(says(decode_record(record + "x").status(), "checksum"));
 }
 
@@ -145,7 +150,8 @@ TEST_CASE("encoding: objects without a checksum never crash the reader, whatever
   }
   for (int i = 0; i < 2000; ++i) {
     Bytes noise;
-    for (std::uint64_t n = random.below(40); n > 0; --n) noise += static_cast<char>(random.below(256));
+    for (std::uint64_t n = random.below(40); n > 0; --n)
+      noise += static_cast<char>(random.below(256));
     feed(noise);
   }
   CHECK(refused > 1000);
@@ -191,7 +197,8 @@ TEST_CASE("encoding: objects that break a promise are corrupt, and the sentence 
 TEST_CASE("encoding: counts are limited") {
   auto many = [](int n) {
     std::vector<CausalContext::Entry> entries;
-    for (int i = 0; i < n; ++i) entries.push_back({{NodeId{static_cast<std::uint64_t>(i + 1)}, 0}, 1, 0});
+    for (int i = 0; i < n; ++i)
+      entries.push_back({{NodeId{static_cast<std::uint64_t>(i + 1)}, 0}, 1, 0});
     CausalContext context;
     context.set_entries(std::move(entries));
     Bytes out;
@@ -254,13 +261,15 @@ TEST_CASE("R4.1-b contexts with any bit flipped are refused") {
     auto damaged = decode_client_context(flipped, key);
     REQUIRE_FALSE(damaged);
     REQUIRE(damaged.status().code() == Code::invalid_context);
-    REQUIRE(says(damaged.status(), bit < 8 ? "wanted format 1" : "damaged or belongs to another key"));
+    REQUIRE(
+        says(damaged.status(), bit < 8 ? "wanted format 1" : "damaged or belongs to another key"));
   }
 }
 
 TEST_CASE("R4.1-b another key's context is refused") {
   Bytes bytes = encode_client_context(sample_context(), key);
-  for (const Key& other : {Key{"carts", "bob"}, Key{"cart", "alice"}, Key{"", "alice"}, Key{"", ""}}) {
+  for (const Key& other :
+       {Key{"carts", "bob"}, Key{"cart", "alice"}, Key{"", "alice"}, Key{"", ""}}) {
     auto foreign = decode_client_context(bytes, other);
     REQUIRE_FALSE(foreign);
     CHECK(foreign.status().code() == Code::invalid_context);
@@ -289,7 +298,8 @@ TEST_CASE("R4.1-b a context with a good checksum and a bad body is refused all t
 TEST_CASE("R4.1-b a context that grew too long forgets what is oldest, never the youngest") {
   CausalContext seen;
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    seen.add({{NodeId{0xff00000000000000 + i}, i}, 1 + i * 1000}, static_cast<std::int64_t>(1'700'000'000'000 - i));
+    seen.add({{NodeId{0xff00000000000000 + i}, i}, 1 + i * 1000},
+             static_cast<std::int64_t>(1'700'000'000'000 - i));
   }
   Bytes bytes = encode_client_context({seen, NodeId{3}}, key);
   CHECK(bytes.size() <= max_context_bytes);

@@ -224,9 +224,9 @@ class History {
   const bool fresh_epochs_;
   std::vector<Replica> replicas_;
   std::vector<Client> clients_;
-  std::vector<Object> mail_;                // every object as it was replicated, to arrive whenever
-  std::map<Dot, std::set<Dot>> shown_;      // a write -> all its client had been shown: the truth
-  std::map<Dot, CausalContext> seen_;       // a write -> the context it was written with
+  std::vector<Object> mail_;            // every object as it was replicated, to arrive whenever
+  std::map<Dot, std::set<Dot>> shown_;  // a write -> all its client had been shown: the truth
+  std::map<Dot, CausalContext> seen_;   // a write -> the context it was written with
   std::uint64_t last_epoch_ = 0, last_write_ = 0;
   std::int64_t now_ms_ = 1'000'000;
   bool truncated_ = false;

@@ -1,6 +1,6 @@
 // The laws of versioning over histories that rapidcheck invents, and proof that they can fail.
-#include <catch2/catch.hpp>
 #include <rapidcheck.h>
+#include <catch2/catch.hpp>
 
 #include "base/planted.hpp"
 #include "unit/versioning/history.hpp"
@@ -24,7 +24,9 @@ Object joined(Object a, const Object& b) {
 }
 
 // Bytes, so that the times of entries are compared too: replicas must end byte-equal.
-Bytes bytes_of(const Object& object) { return encode_record(object); }
+Bytes bytes_of(const Object& object) {
+  return encode_record(object);
+}
 
 std::optional<std::string> broken_law(const std::vector<Step>& steps, bool fresh_epochs = true) {
   History history(fresh_epochs);
@@ -67,11 +69,14 @@ void hold(bool truncates) {
   }
 }
 
-TEST_CASE("O-2 laws: sync is a join, no write lost, no sibling twice, no ancestor by a descendant") {
+TEST_CASE(
+    "O-2 laws: sync is a join, no write lost, no sibling twice, no ancestor by a descendant") {
   hold(false);
 }
 
-TEST_CASE("O-3 laws: truncation never loses a write") { hold(true); }
+TEST_CASE("O-3 laws: truncation never loses a write") {
+  hold(true);
+}
 
 TEST_CASE("O-3 the histories do truncate, write and hold several versions") {
   Random random(3);

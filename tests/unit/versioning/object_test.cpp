@@ -11,11 +11,15 @@ namespace {
 
 constexpr std::int64_t second = 1'000'000;
 
-Actor actor(std::uint64_t node, std::uint64_t epoch = 1) { return {NodeId{node}, epoch}; }
+Actor actor(std::uint64_t node, std::uint64_t epoch = 1) {
+  return {NodeId{node}, epoch};
+}
 const Actor sx = actor(1), sy = actor(2), sz = actor(3);
 
 std::uint64_t next_id = 0;
-Write value(Bytes text) { return {WriteId{9, ++next_id}, false, std::move(text), "text/plain"}; }
+Write value(Bytes text) {
+  return {WriteId{9, ++next_id}, false, std::move(text), "text/plain"};
+}
 
 CausalContext context(std::initializer_list<std::pair<Actor, std::uint64_t>> entries) {
   CausalContext c;
@@ -367,10 +371,10 @@ TEST_CASE("R4.4-g the oldest stamp goes first, equal stamps in the order of acto
 
 TEST_CASE("O-3 guards: own entry, living versions and young entries stay") {
   Object object;
-  update(object, {}, sx, value("alive"), 1 * second);   // oldest, but its version lives
-  object.context.add({sy, 4}, 2000);                    // old, and the minter's own
-  object.context.add({sz, 1}, 3000);                    // old, nobody needs it
-  object.context.add({actor(8), 1}, 95'000);            // young
+  update(object, {}, sx, value("alive"), 1 * second);  // oldest, but its version lives
+  object.context.add({sy, 4}, 2000);                   // old, and the minter's own
+  object.context.add({sz, 1}, 3000);                   // old, nobody needs it
+  object.context.add({actor(8), 1}, 95'000);           // young
   Truncation strict{0, 20'000};
   CHECK(truncate(object, sy, 100'000, strict) == 1);
   CHECK(object.context == context({{sx, 1}, {sy, 4}, {actor(8), 1}}));

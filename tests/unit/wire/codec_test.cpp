@@ -1,7 +1,7 @@
 #include "wire/codec.hpp"
 
-#include <catch2/catch.hpp>
 #include <rapidcheck.h>
+#include <catch2/catch.hpp>
 
 #include <memory>
 
@@ -22,8 +22,9 @@ Bytes bytes_of(const Message& message) {
 }
 
 std::unique_ptr<google::protobuf::Message> protobuf_for(const Message& message) {
-  const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(
-      std::string("ringlet.v1.") + name_of(message));
+  const auto* descriptor =
+      google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(
+          std::string("ringlet.v1.") + name_of(message));
   REQUIRE(descriptor != nullptr);
   return std::unique_ptr<google::protobuf::Message>(
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(descriptor)->New());
@@ -141,10 +142,13 @@ TEST_CASE("what is wrong is named: message and field") {
   using Catch::Matchers::Contains;
   CHECK_THAT(wrong(wire::Type::replica_get, ""), Contains("ReplicaGet.key") && Contains("missing"));
   CHECK_THAT(wrong(wire::Type::replica_get, text(1, "") + text(1, "")), Contains("twice"));
-  CHECK_THAT(wrong(wire::Type::replica_get, field(1, 0, "\x05")), Contains("ReplicaGet.key") && Contains("wire type"));
-  CHECK_THAT(wrong(wire::Type::client_get, text(1, "") + text(2, field(2, 0, "\x80\x02"))), Contains("RequestOptions.r: wanted at most 255, got 256"));
+  CHECK_THAT(wrong(wire::Type::replica_get, field(1, 0, "\x05")),
+             Contains("ReplicaGet.key") && Contains("wire type"));
+  CHECK_THAT(wrong(wire::Type::client_get, text(1, "") + text(2, field(2, 0, "\x80\x02"))),
+             Contains("RequestOptions.r: wanted at most 255, got 256"));
   CHECK_THAT(wrong(wire::Type::client_put, text(1, "") + text(3, "")), Contains("Write.write_id"));
-  CHECK_THAT(wrong(wire::Type::ring_table, text(2, "\xff")), Contains("RingTable.cluster") && Contains("UTF-8"));
+  CHECK_THAT(wrong(wire::Type::ring_table, text(2, "\xff")),
+             Contains("RingTable.cluster") && Contains("UTF-8"));
   CHECK_THAT(wrong(wire::Type::ring_table, text(7, "123")), Contains("RingTable.owners"));
   CHECK_THAT(wrong(static_cast<wire::Type>(77), ""), Contains("77"));
 }

@@ -44,7 +44,8 @@ Status feed(wire::FrameReader& reader, BytesView bytes, std::size_t piece,
 TEST_CASE("a frame lies as the header says") {
   Bytes bytes = frame(0x0102030405060708, "abc");
   CHECK(bytes == Bytes("\x0d\0\0\0\x01\x07\x08\x07\x06\x05\x04\x03\x02\x01"
-                       "abc", 17));
+                       "abc",
+                       17));
 }
 
 TEST_CASE("frames come out whole, however the stream was cut") {
@@ -92,7 +93,8 @@ TEST_CASE("a frame announced and not sent costs what was sent of it") {
 
 TEST_CASE("the memory of a large frame is given back") {
   wire::FrameReader reader(64 * 1024 * 1024);
-  CHECK(feed(reader, frame(1, Bytes(8 * 1024 * 1024, 'x')), 1 << 20, [](const wire::Frame&) {}).is_ok());
+  CHECK(feed(reader, frame(1, Bytes(8 * 1024 * 1024, 'x')), 1 << 20, [](const wire::Frame&) {
+        }).is_ok());
   reader.prepare();
   CHECK(reader.capacity() <= 64 * 1024);
 }

@@ -11,7 +11,9 @@
 
 namespace ringlet::test {
 
-inline Bytes any_bytes() { return *rc::gen::arbitrary<std::string>(); }
+inline Bytes any_bytes() {
+  return *rc::gen::arbitrary<std::string>();
+}
 inline std::string any_name() {
   return *rc::gen::container<std::string>(rc::gen::elementOf(std::string("abcxyz019._-")));
 }
@@ -19,11 +21,21 @@ template <typename T>
 T any_in(T low, T high) {
   return *rc::gen::inRange<T>(low, static_cast<T>(high + 1));
 }
-inline std::uint64_t any_u64() { return *rc::gen::arbitrary<std::uint64_t>(); }
-inline std::uint32_t any_u32() { return *rc::gen::arbitrary<std::uint32_t>(); }
-inline bool any_bool() { return *rc::gen::arbitrary<bool>(); }
-inline NodeId any_node() { return {any_u64()}; }
-inline Key any_key() { return {any_bytes(), any_bytes()}; }
+inline std::uint64_t any_u64() {
+  return *rc::gen::arbitrary<std::uint64_t>();
+}
+inline std::uint32_t any_u32() {
+  return *rc::gen::arbitrary<std::uint32_t>();
+}
+inline bool any_bool() {
+  return *rc::gen::arbitrary<bool>();
+}
+inline NodeId any_node() {
+  return {any_u64()};
+}
+inline Key any_key() {
+  return {any_bytes(), any_bytes()};
+}
 
 inline Write any_write() {
   Write write;
@@ -59,8 +71,12 @@ inline Status any_status() {
   Code code = codes[any_in(0, 3)];
   return code == Code::ok ? Status() : Status(code, any_bytes(), any_bool());
 }
-inline WriteDurability any_durability() { return static_cast<WriteDurability>(any_in(0, 3)); }
-inline std::uint8_t any_u8() { return static_cast<std::uint8_t>(any_in(0, 255)); }
+inline WriteDurability any_durability() {
+  return static_cast<WriteDurability>(any_in(0, 3));
+}
+inline std::uint8_t any_u8() {
+  return static_cast<std::uint8_t>(any_in(0, 255));
+}
 inline RequestOptions any_options() {
   return {any_u32(), any_u8(), any_u8(), any_bool(), any_durability()};
 }
@@ -73,31 +89,42 @@ inline std::vector<NodeId> any_nodes() {
 // The index-th kind of message.
 inline Message any_message(std::size_t index) {
   switch (index) {
-    case 0: return ReplicaGet{any_key()};
-    case 1: return ReplicaObject{any_object()};
+    case 0:
+      return ReplicaGet{any_key()};
+    case 1:
+      return ReplicaObject{any_object()};
     case 2:
       return MintPut{any_key(), any_object().context, any_write(), any_node(), any_durability()};
-    case 3: return Minted{any_object(), any_dot()};
-    case 4: return ReplicaPut{any_key(), any_object(), any_node(), any_durability()};
-    case 5: return Stored{};
-    case 6: return Refused{any_status(), any_u32()};
-    case 7: return Ping{};
-    case 8: return Pong{};
-    case 9: return ClientGet{any_key(), any_options()};
-    case 10: return ClientPut{any_key(), any_bytes(), any_write(), any_options(), any_bool()};
+    case 3:
+      return Minted{any_object(), any_dot()};
+    case 4:
+      return ReplicaPut{any_key(), any_object(), any_node(), any_durability()};
+    case 5:
+      return Stored{};
+    case 6:
+      return Refused{any_status(), any_u32()};
+    case 7:
+      return Ping{};
+    case 8:
+      return Pong{};
+    case 9:
+      return ClientGet{any_key(), any_options()};
+    case 10:
+      return ClientPut{any_key(), any_bytes(), any_write(), any_options(), any_bool()};
     case 11: {
       ClientReply reply;
       reply.status = any_status();
       reply.object = any_object();
       if (any_bool()) reply.dot = any_dot();
       reply.fastest_reader = any_node();
-      reply.tally = {any_u32(), any_u32(), any_u32(), any_u32(),
+      reply.tally = {any_u32(),   any_u32(),   any_u32(),   any_u32(),
                      any_nodes(), any_nodes(), any_nodes(), any_nodes()};
       reply.ring_epoch = any_u64();
       reply.retry_after_ms = any_u32();
       return reply;
     }
-    case 12: return RingPull{any_u64(), any_u64()};
+    case 12:
+      return RingPull{any_u64(), any_u64()};
     case 13: {
       RingTable table;
       table.unchanged = any_bool();
@@ -107,7 +134,8 @@ inline Message any_message(std::size_t index) {
       table.options.epoch = any_u64();
       int members = any_in(0, 4);
       for (int i = 0; i < members; ++i) {
-        table.options.members.push_back({any_node(), any_name(), any_name(), any_name(), any_u32()});
+        table.options.members.push_back(
+            {any_node(), any_name(), any_name(), any_name(), any_u32()});
       }
       table.owners = any_nodes();
       table.r = any_u8();
@@ -115,8 +143,10 @@ inline Message any_message(std::size_t index) {
       table.reconcile = static_cast<Reconcile>(any_in(0, 1));
       return table;
     }
-    case 14: return StatusQuery{any_name(), any_key()};
-    default: return StatusText{any_status(), any_bytes()};
+    case 14:
+      return StatusQuery{any_name(), any_key()};
+    default:
+      return StatusText{any_status(), any_bytes()};
   }
 }
 
