@@ -9,10 +9,20 @@ struct Kind {
   bool request;
 };
 constexpr Kind kinds[] = {
-    {"ReplicaGet", true}, {"ReplicaObject", false}, {"MintPut", true},     {"Minted", false},
-    {"ReplicaPut", true}, {"Stored", false},        {"Refused", false},    {"Ping", true},
-    {"Pong", false},      {"ClientGet", true},      {"ClientPut", true},   {"ClientReply", false},
-    {"RingPull", true},   {"RingTable", false},     {"StatusQuery", true}, {"StatusText", false},
+    {"ReplicaGet", true},      {"ReplicaObject", false},
+    {"MintPut", true},         {"Minted", false},
+    {"ReplicaPut", true},      {"Stored", false},
+    {"Refused", false},        {"Ping", true},
+    {"Pong", false},           {"ClientGet", true},
+    {"ClientPut", true},       {"ClientReply", false},
+    {"RingPull", true},        {"RingTable", false},
+    {"StatusQuery", true},     {"StatusText", false},
+    {"ClusterCommand", true},  {"Gossip", true},
+    {"GossipAnswer", false},   {"TransferPull", true},
+    {"TransferPage", false},   {"TreeCompare", true},
+    {"TreeDiffers", false},    {"SegmentCompare", true},
+    {"SegmentDiffers", false}, {"ReapAsk", true},
+    {"ReapAnswer", false},     {"Reap", true},
 };
 static_assert(std::size(kinds) == std::variant_size_v<Message>);
 

@@ -6,6 +6,10 @@
 //   MintPut     -> Minted | Refused               ClientPut -> ClientReply
 //   ReplicaPut  -> Stored | Refused               RingPull  -> RingTable
 //   Ping        -> Pong                           StatusQuery -> StatusText
+//   Gossip      -> GossipAnswer | Refused         ClusterCommand -> StatusText
+//   TransferPull   -> TransferPage | Refused      TreeCompare -> TreeDiffers | Refused
+//   SegmentCompare -> SegmentDiffers | Refused    ReapAsk -> ReapAnswer | Refused
+//   Reap        -> Stored | Refused
 #pragma once
 
 #include <cstdint>
@@ -119,7 +123,8 @@ struct RingTable {
   bool unchanged = false;
   Ring::Options options;       // with members
   std::vector<NodeId> owners;  // by partition
-  std::uint8_t r = 0, w = 0;   // the cluster's defaults
+  std::vector<NodeId> next;   // by partition: who will own it (nobody: it stays); empty: none moves
+  std::uint8_t r = 0, w = 0;  // the cluster's defaults
   Reconcile reconcile = Reconcile::siblings;
 };
 
@@ -134,9 +139,92 @@ struct StatusText {
   std::string json;
 };
 
+// An administrator's request, to any node: join, leave, replace, plan, commit, clear, status, repair.
+struct ClusterCommand {
+  std::string verb;
+  std::vector<std::string> arguments;
+};
+
+// ---- membership (core/membership) ----
+
+// One round of gossip (R4.8.1-c). `view` is an encoded MembershipView, empty in the first question:
+// the digest comes first, so that an idle round is small.
+struct Gossip {
+  std::string name, address;  // the asker's, as it knows itself
+  std::string cluster;
+  std::uint64_t digest = 0;  // of the asker's view; 0: it has none yet
+  Bytes view;
+};
+struct GossipAnswer {
+  std::uint64_t digest = 0;  // of the answerer's view, after it took the asker's
+  Bytes view;                // when the digests differ
+};
+
+// ---- repair (core/repair) ----
+
+struct KeyedObject {
+  Key key;
+  Object object;
+};
+
+// The next page of a partition, for a node that will own it (paper 4.9; R4.9-b: it asks, so nothing
+// is sent twice).
+struct TransferPull {
+  std::uint32_t partition = 0;
+  std::uint32_t partitions = 0;  // Q, as the asker sees it
+  bool first = true;             // from the beginning; else after `after`
+  Key after;
+  std::uint32_t max_bytes = 0;
+};
+struct TransferPage {
+  std::vector<KeyedObject> objects;  // in the order of the store
+  bool last = false;
+  std::uint64_t checksum = 0;  // checksum_of(objects) in repair/
+};
+
+// Compares hashes of one level of the trees that both sides have (paper 4.7).
+//   level 0: `nodes` are partitions; `hashes` their roots, or one hash over all of them
+//   level 1: the inner nodes of `partition`     level 2: its segments
+struct TreeCompare {
+  std::uint8_t level = 0;
+  std::uint32_t partition = 0;
+  std::vector<std::uint32_t> nodes;
+  std::vector<std::uint64_t> hashes;
+};
+struct TreeDiffers {
+  std::vector<std::uint32_t> nodes;  // those of the question whose hash is another one here
+};
+// The keys of one segment: hash of the key, hash of its clock. The answer has what the asker lacks
+// or may lack, and names the keys whose objects the answerer wants.
+struct SegmentCompare {
+  std::uint32_t partition = 0;
+  std::uint32_t segment = 0;
+  std::vector<std::uint64_t> key_hashes, clock_hashes;  // as many of each
+};
+struct SegmentDiffers {
+  std::vector<KeyedObject> objects;
+  std::vector<std::uint64_t> wanted;  // key hashes
+  bool more = false;                  // the page was full: compare again afterwards
+};
+
+// May these tombstones be forgotten? (O-5)
+struct ReapAsk {
+  std::vector<Key> keys;
+  std::vector<std::uint64_t> clock_hashes;  // of the asker's objects, as many
+};
+struct ReapAnswer {
+  std::vector<std::uint8_t> may;  // 1: yes, as far as this node goes
+};
+struct Reap {
+  std::vector<Key> keys;
+  std::vector<std::uint64_t> clock_hashes;  // erase only what still has this clock
+};
+
 using Message = std::variant<ReplicaGet, ReplicaObject, MintPut, Minted, ReplicaPut, Stored,
                              Refused, Ping, Pong, ClientGet, ClientPut, ClientReply, RingPull,
-                             RingTable, StatusQuery, StatusText>;
+                             RingTable, StatusQuery, StatusText, ClusterCommand, Gossip,
+                             GossipAnswer, TransferPull, TransferPage, TreeCompare, TreeDiffers,
+                             SegmentCompare, SegmentDiffers, ReapAsk, ReapAnswer, Reap>;
 
 const char* name_of(const Message& message);  // "MintPut"
 bool is_request(const Message& message);

@@ -208,17 +208,29 @@ RequestOptions read_options(BytesView bytes) {
   return options;
 }
 
-void write_nodes(pbf_writer& out, std::uint32_t tag, const std::vector<NodeId>& nodes) {
-  if (nodes.empty()) return;
-  // By hand: protozero's writer of packed fields leaves its parent open when told the size.
+std::uint64_t as_number(NodeId node) {
+  return node.value;
+}
+std::uint64_t as_number(std::uint64_t number) {
+  return number;
+}
+// Packed numbers of `Width` bytes, low byte first. By hand: protozero's writer of packed fields
+// leaves its parent open when told the size.
+template <int Width, typename Numbers>
+void write_packed(pbf_writer& out, std::uint32_t tag, const Numbers& numbers) {
+  if (numbers.empty()) return;
   Bytes packed;
-  packed.reserve(nodes.size() * 8);
-  for (NodeId node : nodes) {
-    for (int shift = 0; shift < 64; shift += 8) {
-      packed.push_back(static_cast<char>(node.value >> shift));
+  packed.reserve(numbers.size() * Width);
+  for (const auto& number : numbers) {
+    for (int shift = 0; shift < 8 * Width; shift += 8) {
+      packed.push_back(static_cast<char>(as_number(number) >> shift));
     }
   }
   out.add_bytes(tag, packed);
+}
+
+void write_nodes(pbf_writer& out, std::uint32_t tag, const std::vector<NodeId>& nodes) {
+  write_packed<8>(out, tag, nodes);
 }
 
 std::vector<NodeId> read_nodes(FieldReader& fields, const char* field, std::size_t limit) {
@@ -312,6 +324,58 @@ Member read_member(BytesView bytes) {
     }
   }
   return member;
+}
+
+void write_objects(pbf_writer& out, Bytes& bytes, std::uint32_t tag,
+                   const std::vector<KeyedObject>& objects) {
+  for (const KeyedObject& each : objects) {
+    pbf_writer message(out, tag);
+    write_key(message, 1, each.key);
+    write_object(message, bytes, 2, each.object);
+  }
+}
+
+void limit_repeated(FieldReader& fields, const char* field, std::size_t have, std::size_t limit) {
+  if (have < limit) return;
+  fields.fail(field, "wanted at most " + std::to_string(limit) + ", got more");
+}
+
+void read_keyed_object(FieldReader& of, std::vector<KeyedObject>& objects) {
+  BytesView bytes = of.repeated_bytes("objects");
+  limit_repeated(of, "objects", objects.size(), max_page_objects);
+  FieldReader fields("KeyedObject", bytes);
+  KeyedObject each;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        each.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        each.object = read_object(fields.bytes("object"));
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  fields.need(1, "key");
+  fields.need(2, "object");
+  objects.push_back(std::move(each));
+}
+
+std::vector<std::uint64_t> read_u64s(FieldReader& fields, const char* field, std::size_t limit) {
+  std::vector<std::uint64_t> numbers;
+  fields.fixed64s(field, limit, [&](std::uint64_t value) { numbers.push_back(value); });
+  return numbers;
+}
+std::vector<std::uint32_t> read_u32s(FieldReader& fields, const char* field, std::size_t limit) {
+  std::vector<std::uint32_t> numbers;
+  fields.fixed32s(field, limit, [&](std::uint32_t value) { numbers.push_back(value); });
+  return numbers;
+}
+
+void as_many(const FieldReader& fields, const char* field, std::size_t wanted, std::size_t got) {
+  if (wanted == got) return;
+  fields.fail(field, "wanted " + std::to_string(wanted) + ", got " + std::to_string(got));
 }
 
 // ---- each message: write(…) and read(…) in the order of the variant ----
@@ -598,6 +662,7 @@ void write(const RingTable& m, pbf_writer& out, Bytes&) {
   write_number(out, 8, m.r);
   write_number(out, 9, m.w);
   write_number(out, 10, static_cast<std::uint64_t>(m.reconcile));
+  write_nodes(out, 11, m.next);
 }
 void read(BytesView bytes, RingTable& m) {
   FieldReader fields("RingTable", bytes);
@@ -640,6 +705,9 @@ void read(BytesView bytes, RingTable& m) {
         break;
       case 10:
         m.reconcile = static_cast<Reconcile>(fields.number("reconcile", 1));
+        break;
+      case 11:
+        m.next = read_nodes(fields, "next", max_partitions);
         break;
       default:
         fields.skip();
@@ -687,6 +755,295 @@ void read(BytesView bytes, StatusText& m) {
   }
 }
 
+void write(const ClusterCommand& m, pbf_writer& out, Bytes&) {
+  write_text(out, 1, m.verb);
+  for (const std::string& argument : m.arguments) out.add_string(2, argument);
+}
+void read(BytesView bytes, ClusterCommand& m) {
+  FieldReader fields("ClusterCommand", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.verb = fields.text("verb", max_name_bytes);
+        break;
+      case 2:
+        limit_repeated(fields, "arguments", m.arguments.size(), max_arguments);
+        m.arguments.push_back(fields.repeated_text("arguments", max_name_bytes));
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const Gossip& m, pbf_writer& out, Bytes&) {
+  write_text(out, 1, m.name);
+  write_text(out, 2, m.address);
+  write_text(out, 3, m.cluster);
+  write_fixed64(out, 4, m.digest);
+  write_text(out, 5, m.view);
+}
+void read(BytesView bytes, Gossip& m) {
+  FieldReader fields("Gossip", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.name = fields.text("name", max_name_bytes);
+        break;
+      case 2:
+        m.address = fields.text("address", max_name_bytes);
+        break;
+      case 3:
+        m.cluster = fields.text("cluster", max_name_bytes);
+        break;
+      case 4:
+        m.digest = fields.fixed64("digest");
+        break;
+      case 5:
+        m.view = fields.bytes("view");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const GossipAnswer& m, pbf_writer& out, Bytes&) {
+  write_fixed64(out, 1, m.digest);
+  write_text(out, 2, m.view);
+}
+void read(BytesView bytes, GossipAnswer& m) {
+  FieldReader fields("GossipAnswer", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.digest = fields.fixed64("digest");
+        break;
+      case 2:
+        m.view = fields.bytes("view");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const TransferPull& m, pbf_writer& out, Bytes&) {
+  write_number(out, 1, m.partition);
+  write_number(out, 2, m.partitions);
+  write_number(out, 3, m.first);
+  if (m.after != Key()) write_key(out, 4, m.after);
+  write_number(out, 5, m.max_bytes);
+}
+void read(BytesView bytes, TransferPull& m) {
+  FieldReader fields("TransferPull", bytes);
+  m.first = false;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.partition = read_u32(fields, "partition");
+        break;
+      case 2:
+        m.partitions = read_u32(fields, "partitions");
+        break;
+      case 3:
+        m.first = fields.flag("first");
+        break;
+      case 4:
+        m.after = read_key(fields.bytes("after"));
+        break;
+      case 5:
+        m.max_bytes = read_u32(fields, "max_bytes");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const TransferPage& m, pbf_writer& out, Bytes& bytes) {
+  write_objects(out, bytes, 1, m.objects);
+  write_number(out, 2, m.last);
+  write_fixed64(out, 3, m.checksum);
+}
+void read(BytesView bytes, TransferPage& m) {
+  FieldReader fields("TransferPage", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        read_keyed_object(fields, m.objects);
+        break;
+      case 2:
+        m.last = fields.flag("last");
+        break;
+      case 3:
+        m.checksum = fields.fixed64("checksum");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const TreeCompare& m, pbf_writer& out, Bytes&) {
+  write_number(out, 1, m.level);
+  write_number(out, 2, m.partition);
+  write_packed<4>(out, 3, m.nodes);
+  write_packed<8>(out, 4, m.hashes);
+}
+void read(BytesView bytes, TreeCompare& m) {
+  FieldReader fields("TreeCompare", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.level = static_cast<std::uint8_t>(fields.number("level", 2));
+        break;
+      case 2:
+        m.partition = read_u32(fields, "partition");
+        break;
+      case 3:
+        m.nodes = read_u32s(fields, "nodes", max_tree_nodes);
+        break;
+      case 4:
+        m.hashes = read_u64s(fields, "hashes", max_tree_nodes);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const TreeDiffers& m, pbf_writer& out, Bytes&) {
+  write_packed<4>(out, 1, m.nodes);
+}
+void read(BytesView bytes, TreeDiffers& m) {
+  FieldReader fields("TreeDiffers", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.nodes = read_u32s(fields, "nodes", max_tree_nodes);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+void write(const SegmentCompare& m, pbf_writer& out, Bytes&) {
+  write_number(out, 1, m.partition);
+  write_number(out, 2, m.segment);
+  write_packed<8>(out, 3, m.key_hashes);
+  write_packed<8>(out, 4, m.clock_hashes);
+}
+void read(BytesView bytes, SegmentCompare& m) {
+  FieldReader fields("SegmentCompare", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.partition = read_u32(fields, "partition");
+        break;
+      case 2:
+        m.segment = read_u32(fields, "segment");
+        break;
+      case 3:
+        m.key_hashes = read_u64s(fields, "key_hashes", max_segment_keys);
+        break;
+      case 4:
+        m.clock_hashes = read_u64s(fields, "clock_hashes", max_segment_keys);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  as_many(fields, "clock_hashes", m.key_hashes.size(), m.clock_hashes.size());
+}
+
+void write(const SegmentDiffers& m, pbf_writer& out, Bytes& bytes) {
+  write_objects(out, bytes, 1, m.objects);
+  write_packed<8>(out, 2, m.wanted);
+  write_number(out, 3, m.more);
+}
+void read(BytesView bytes, SegmentDiffers& m) {
+  FieldReader fields("SegmentDiffers", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        read_keyed_object(fields, m.objects);
+        break;
+      case 2:
+        m.wanted = read_u64s(fields, "wanted", max_segment_keys);
+        break;
+      case 3:
+        m.more = fields.flag("more");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+// ReapAsk and Reap have the same fields.
+template <typename M>
+void write_reaped(const M& m, pbf_writer& out) {
+  for (const Key& key : m.keys) write_key(out, 1, key);
+  write_packed<8>(out, 2, m.clock_hashes);
+}
+template <typename M>
+void read_reaped(const char* name, BytesView bytes, M& m) {
+  FieldReader fields(name, bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        limit_repeated(fields, "keys", m.keys.size(), max_reaped);
+        m.keys.push_back(read_key(fields.repeated_bytes("keys")));
+        break;
+      case 2:
+        m.clock_hashes = read_u64s(fields, "clock_hashes", max_reaped);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  as_many(fields, "clock_hashes", m.keys.size(), m.clock_hashes.size());
+}
+void write(const ReapAsk& m, pbf_writer& out, Bytes&) {
+  write_reaped(m, out);
+}
+void read(BytesView bytes, ReapAsk& m) {
+  read_reaped("ReapAsk", bytes, m);
+}
+void write(const Reap& m, pbf_writer& out, Bytes&) {
+  write_reaped(m, out);
+}
+void read(BytesView bytes, Reap& m) {
+  read_reaped("Reap", bytes, m);
+}
+
+void write(const ReapAnswer& m, pbf_writer& out, Bytes&) {
+  write_text(out, 1, Bytes(m.may.begin(), m.may.end()));
+}
+void read(BytesView bytes, ReapAnswer& m) {
+  FieldReader fields("ReapAnswer", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1: {
+        BytesView may = fields.bytes("may");
+        if (may.size() > max_reaped) {
+          fields.fail("may", "wanted at most " + std::to_string(max_reaped) + " answers, got " +
+                                 std::to_string(may.size()));
+        }
+        for (char yes : may) {
+          if (yes != 0 && yes != 1) fields.fail("may", "wanted bytes 0 or 1");
+          m.may.push_back(static_cast<std::uint8_t>(yes));
+        }
+        break;
+      }
+      default:
+        fields.skip();
+    }
+  }
+}
+
 template <typename M>
 Result<Message> decode_as(const char* name, BytesView body) {
   return strictly<Message>(name, [&]() -> Result<Message> {
@@ -700,7 +1057,7 @@ Result<Message> decode_as(const char* name, BytesView body) {
 
 Type type_of(const Message& message) {
   // The variant is in the order of the numbers; a new message goes to the end of both.
-  static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::status_text));
+  static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::reap));
   static_assert(std::is_same_v<std::variant_alternative_t<11, Message>, ClientReply>);
   return static_cast<Type>(message.index() + 1);
 }
@@ -744,12 +1101,36 @@ Result<Message> decode(std::uint8_t type, BytesView body) {
       return decode_as<StatusQuery>("StatusQuery", body);
     case Type::status_text:
       return decode_as<StatusText>("StatusText", body);
+    case Type::cluster_command:
+      return decode_as<ClusterCommand>("ClusterCommand", body);
+    case Type::gossip:
+      return decode_as<Gossip>("Gossip", body);
+    case Type::gossip_answer:
+      return decode_as<GossipAnswer>("GossipAnswer", body);
+    case Type::transfer_pull:
+      return decode_as<TransferPull>("TransferPull", body);
+    case Type::transfer_page:
+      return decode_as<TransferPage>("TransferPage", body);
+    case Type::tree_compare:
+      return decode_as<TreeCompare>("TreeCompare", body);
+    case Type::tree_differs:
+      return decode_as<TreeDiffers>("TreeDiffers", body);
+    case Type::segment_compare:
+      return decode_as<SegmentCompare>("SegmentCompare", body);
+    case Type::segment_differs:
+      return decode_as<SegmentDiffers>("SegmentDiffers", body);
+    case Type::reap_ask:
+      return decode_as<ReapAsk>("ReapAsk", body);
+    case Type::reap_answer:
+      return decode_as<ReapAnswer>("ReapAnswer", body);
+    case Type::reap:
+      return decode_as<Reap>("Reap", body);
     case Type::hello:
     case Type::welcome:
     case Type::goodbye:
       break;
   }
-  return Status(Code::corrupt, "frame: wanted the type of a message, 1 to 16, got " +
+  return Status(Code::corrupt, "frame: wanted the type of a message, 1 to 28, got " +
                                    std::to_string(static_cast<int>(type)));
 }
 

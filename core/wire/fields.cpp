@@ -25,8 +25,8 @@ bool is_utf8(BytesView bytes) {
   return true;
 }
 
-std::string FieldReader::text(const char* field, std::size_t limit) {
-  BytesView view = bytes(field);
+std::string FieldReader::repeated_text(const char* field, std::size_t limit) {
+  BytesView view = repeated_bytes(field);
   if (view.size() > limit) {
     fail(field,
          "wanted at most " + std::to_string(limit) + " bytes, got " + std::to_string(view.size()));

@@ -45,7 +45,11 @@ class FieldReader {
     auto view = reader_.get_view();
     return {view.data(), view.size()};
   }
-  std::string text(const char* field, std::size_t limit);  // valid UTF-8
+  std::string text(const char* field, std::size_t limit) {  // valid UTF-8
+    once(field);
+    return repeated_text(field, limit);
+  }
+  std::string repeated_text(const char* field, std::size_t limit);
   std::uint64_t number(const char* field, std::uint64_t limit = UINT64_MAX) {
     once(field);
     require(field, protozero::pbf_wire_type::varint);
@@ -70,6 +74,17 @@ class FieldReader {
                       std::to_string(packed.size()) + " bytes");
     }
     protozero::const_fixed_iterator<std::uint64_t> at(packed.data()),
+        end(packed.data() + packed.size());
+    for (; at != end; ++at) each(*at);
+  }
+  template <typename Out>
+  void fixed32s(const char* field, std::size_t limit, Out&& each) {
+    BytesView packed = bytes(field);
+    if (packed.size() % 4 != 0 || packed.size() / 4 > limit) {
+      fail(field, "wanted up to " + std::to_string(limit) + " numbers of 4 bytes, got " +
+                      std::to_string(packed.size()) + " bytes");
+    }
+    protozero::const_fixed_iterator<std::uint32_t> at(packed.data()),
         end(packed.data() + packed.size());
     for (; at != end; ++at) each(*at);
   }

@@ -19,6 +19,11 @@ inline constexpr std::size_t max_handshake_bytes = 4096;  // of a frame before t
 inline constexpr std::size_t max_name_bytes = 255;        // cluster, member, zone
 inline constexpr std::size_t max_members = 4096;          // of a routing table
 inline constexpr std::size_t max_partitions = 65536;
+inline constexpr std::size_t max_arguments = 64;        // of a cluster command, of 255 bytes each
+inline constexpr std::size_t max_page_objects = 65536;  // of a transfer or a segment
+inline constexpr std::size_t max_tree_nodes = 65536;    // of one comparison
+inline constexpr std::size_t max_segment_keys = 1 << 20;
+inline constexpr std::size_t max_reaped = 4096;     // keys of one question
 inline constexpr std::size_t max_what_bytes = 255;  // of a status query
 
 }  // namespace ringlet::wire

@@ -86,6 +86,18 @@ inline std::vector<NodeId> any_nodes() {
   return nodes;
 }
 
+template <typename T>
+std::vector<T> any_numbers(std::size_t count) {
+  std::vector<T> numbers(count);
+  for (T& number : numbers) number = static_cast<T>(any_u64());
+  return numbers;
+}
+inline std::vector<KeyedObject> any_objects() {
+  std::vector<KeyedObject> objects(any_in<std::size_t>(0, 3));
+  for (KeyedObject& each : objects) each = {any_key(), any_object()};
+  return objects;
+}
+
 // The index-th kind of message.
 inline Message any_message(std::size_t index) {
   switch (index) {
@@ -138,6 +150,7 @@ inline Message any_message(std::size_t index) {
             {any_node(), any_name(), any_name(), any_name(), any_u32()});
       }
       table.owners = any_nodes();
+      table.next = any_nodes();
       table.r = any_u8();
       table.w = any_u8();
       table.reconcile = static_cast<Reconcile>(any_in(0, 1));
@@ -145,8 +158,51 @@ inline Message any_message(std::size_t index) {
     }
     case 14:
       return StatusQuery{any_name(), any_key()};
-    default:
+    case 15:
       return StatusText{any_status(), any_bytes()};
+    case 16: {
+      ClusterCommand command{any_name(), {}};
+      int arguments = any_in(0, 3);
+      for (int i = 0; i < arguments; ++i) command.arguments.push_back(any_name());
+      return command;
+    }
+    case 17:
+      return Gossip{any_name(), any_name(), any_name(), any_u64(), any_bytes()};
+    case 18:
+      return GossipAnswer{any_u64(), any_bytes()};
+    case 19:
+      return TransferPull{any_u32(), any_u32(), any_bool(), any_key(), any_u32()};
+    case 20:
+      return TransferPage{any_objects(), any_bool(), any_u64()};
+    case 21:
+      return TreeCompare{static_cast<std::uint8_t>(any_in(0, 2)), any_u32(),
+                         any_numbers<std::uint32_t>(any_in<std::size_t>(0, 5)),
+                         any_numbers<std::uint64_t>(any_in<std::size_t>(0, 5))};
+    case 22:
+      return TreeDiffers{any_numbers<std::uint32_t>(any_in<std::size_t>(0, 5))};
+    case 23: {
+      auto keys = any_in<std::size_t>(0, 5);
+      return SegmentCompare{any_u32(), any_u32(), any_numbers<std::uint64_t>(keys),
+                            any_numbers<std::uint64_t>(keys)};
+    }
+    case 24:
+      return SegmentDiffers{any_objects(), any_numbers<std::uint64_t>(any_in<std::size_t>(0, 5)),
+                            any_bool()};
+    case 25:
+    case 27: {
+      ReapAsk ask;
+      auto keys = any_in<std::size_t>(0, 4);
+      for (std::size_t i = 0; i < keys; ++i) ask.keys.push_back(any_key());
+      ask.clock_hashes = any_numbers<std::uint64_t>(keys);
+      if (index == 25) return ask;
+      return Reap{ask.keys, ask.clock_hashes};
+    }
+    default: {
+      ReapAnswer answer;
+      answer.may.resize(any_in<std::size_t>(0, 5));
+      for (auto& may : answer.may) may = any_bool() ? 1 : 0;
+      return answer;
+    }
   }
 }
 
