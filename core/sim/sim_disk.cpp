@@ -9,6 +9,7 @@ class SimEngine final : public StorageEngine {
 
   Result<std::optional<Bytes>> get(Table table, BytesView key) override {
     if (gone()) return closed();
+    if (disk_.broken_) return broken();
     const auto& rows = disk_.rows(table);
     auto it = rows.find(key);
     return it == rows.end() ? std::optional<Bytes>() : std::optional<Bytes>(it->second);
@@ -16,6 +17,7 @@ class SimEngine final : public StorageEngine {
 
   Result<Ticket> transact(Durability durability, const Body& body) override {
     if (gone()) return closed();
+    if (disk_.broken_) return broken();
     Writes writes(disk_);
     Status done = body(writes);
     if (!done) return done;
@@ -28,6 +30,11 @@ class SimEngine final : public StorageEngine {
     }
     writes.batch.durability = durability;
     SimDisk::apply(disk_.live_, writes.batch);
+    if (disk_.on_written) {
+      for (const auto& change : writes.batch.changes) {
+        if (change.value) disk_.on_written(change.table, change.key, *change.value);
+      }
+    }
     disk_.journal_.push_back(std::move(writes.batch));
     ++stats_.commits;
     if (durability != Durability::disk) return Ticket{0};
@@ -38,6 +45,7 @@ class SimEngine final : public StorageEngine {
 
   Status scan(Table table, BytesView from, BytesView to, const Visitor& visit) override {
     if (gone()) return closed();
+    if (disk_.broken_) return broken();
     const auto& rows = disk_.rows(table);
     for (auto it = rows.lower_bound(from); it != rows.end(); ++it) {
       if (!to.empty() && BytesView(it->first) >= to) break;
@@ -89,6 +97,7 @@ class SimEngine final : public StorageEngine {
   };
 
   bool gone() const { return generation_ != disk_.generation_; }
+  static Status broken() { return Status(Code::io, "the disk returns I/O errors"); }
   static Status closed() {
     return Status(Code::closed, "the process that opened this disk is gone");
   }
@@ -147,7 +156,19 @@ void SimDisk::wipe() {
   replay();
 }
 
+void SimDisk::restore(Rooms backup) {
+  crash_machine();
+  synced_ = std::move(backup);
+  replay();
+}
+
+void SimDisk::set_broken(bool broken) {
+  broken_ = broken;
+  if (!broken && !journal_.empty() && on_sync_wanted) on_sync_wanted();
+}
+
 void SimDisk::sync() {
+  if (broken_) return;  // what was not written stays so, and nobody is told otherwise
   for (const auto& batch : journal_) apply(synced_, batch);
   journal_.clear();
   if (durable_ + 1 == next_ticket_) return;

@@ -27,12 +27,21 @@ class SimDisk {
   void sync();           // everything committed so far is on the platter; the listener hears it
   void set_full(bool full) { full_ = full; }  // writes are refused, reads served
   bool full() const { return full_; }
+  void set_broken(bool broken);  // while so, every read, write and sync is an I/O error
+  bool broken() const { return broken_; }
+  // A backup of the directory, and its return: a store that has gone back in time.
+  Rooms backup() const { return live_; }
+  void restore(Rooms backup);
   // A ticket waits for sync(): whoever owns the time schedules one.
   std::function<void()> on_sync_wanted;
   // A row of the hint table is about to go; its last content.
   std::function<void(BytesView row, BytesView record)> on_hint_dropped;
+  // A row was committed with this content.
+  std::function<void(Table table, BytesView row, BytesView record)> on_written;
 
   const Rows& rows(Table table) const { return live_[static_cast<int>(table)]; }
+  // What a power cut would leave.
+  const Rows& synced_rows(Table table) const { return synced_[static_cast<int>(table)]; }
 
  private:
   friend class SimEngine;
@@ -53,7 +62,7 @@ class SimDisk {
   StorageEngine::Ticket next_ticket_ = 1, durable_ = 0;
   std::function<void(StorageEngine::Ticket)> listener_;
   std::uint64_t generation_ = 0;  // of the engine that is open
-  bool intact_ = false, full_ = false;
+  bool intact_ = false, full_ = false, broken_ = false;
 };
 
 }  // namespace ringlet::sim

@@ -9,7 +9,9 @@ namespace ringlet::sim {
 
 // A process and its machine: the disk and the clock's skew outlive the process.
 struct World::Host {
-  std::string name, address;
+  std::string name, address, zone;
+  std::uint32_t weight = 1;
+  Duration fsync, slowness;
   std::unique_ptr<SimDisk> disk;  // nodes
   std::shared_ptr<NodeState> state;
   std::unique_ptr<Node> node;
@@ -55,11 +57,13 @@ void World::trace(const std::string& line) {
 
 // ---- hosts ----
 
-HostId World::add_node(const std::string& name) {
+HostId World::add_node(const std::string& name, const std::string& zone, std::uint32_t weight) {
   RINGLET_ASSERT(node_count_ == hosts_.size());  // nodes come before clients
   auto host = std::make_unique<Host>();
   host->name = name;
   host->address = name + ":1";
+  host->zone = zone;
+  host->weight = weight;
   host->disk = std::make_unique<SimDisk>();
   host->up = false;
   by_address_[host->address] = hosts_.size();
@@ -74,21 +78,23 @@ void World::start_cluster(Ring::Options ring, NodeOptions options, Duration fsyn
     member.name = hosts_[node]->name;
     member.id = node_id_of(member.name);
     member.address = hosts_[node]->address;
+    member.zone = hosts_[node]->zone;
+    member.weight = hosts_[node]->weight;
     ring.members.push_back(std::move(member));
   }
   auto built = Ring::build(std::move(ring));
   RINGLET_ASSERT(built.is_ok());
   ring_ = *built;
   node_options_ = std::move(options);
-  fsync_ = fsync;
   for (HostId node = 0; node < node_count_; ++node) {
+    hosts_[node]->fsync = fsync;
     SimDisk& disk = *hosts_[node]->disk;
     disk.on_sync_wanted = [this, node] {
       Host& host = *hosts_[node];
       if (host.sync_scheduled) return;
       host.sync_scheduled = true;
       std::uint64_t generation = host.generation;
-      after(fsync_, [this, node, generation] {
+      after(host.fsync, [this, node, generation] {
         Host& same = *hosts_[node];
         if (same.generation != generation) return;
         same.sync_scheduled = false;
@@ -158,6 +164,16 @@ std::size_t World::hints_at(HostId node) {
   return hosts_.at(node)->disk->rows(Table::hints).size();
 }
 
+const std::string& World::name_of_host(HostId host) const {
+  return hosts_.at(host)->name;
+}
+const Node* World::node(HostId node) const {
+  return hosts_.at(node)->node.get();
+}
+NodeState* World::state(HostId node) const {
+  return hosts_.at(node)->state.get();
+}
+
 // ---- faults ----
 
 void World::restart(HostId node) {
@@ -219,6 +235,12 @@ void World::wipe(HostId node) {
   hosts_[node]->disk->wipe();
 }
 
+void World::restore(HostId node, Rooms backup) {
+  RINGLET_ASSERT(!hosts_.at(node)->up);
+  trace(hosts_[node]->name + " gets an old disk of its own");
+  hosts_[node]->disk->restore(std::move(backup));
+}
+
 void World::pause(HostId node) {
   trace(hosts_.at(node)->name + " is stopped");
   hosts_[node]->paused = true;
@@ -234,6 +256,12 @@ void World::resume(HostId node) {
 
 void World::skew(HostId node, std::int64_t ms) {
   hosts_.at(node)->skew_ms = ms;
+}
+void World::slow(HostId node, Duration more) {
+  hosts_.at(node)->slowness = more;
+}
+void World::set_fsync(HostId node, Duration time) {
+  hosts_.at(node)->fsync = time;
 }
 void World::cut(HostId from, HostId to) {
   trace(hosts_.at(from)->name + " no longer reaches " + hosts_.at(to)->name);
@@ -252,13 +280,16 @@ bool World::connected(HostId a, HostId b) const {
 
 // ---- the network ----
 
-Duration World::delay() {
+Duration World::delay(HostId from, HostId to) {
   Duration time =
       network_.min_delay +
       Duration::micros(static_cast<std::int64_t>(random_.exponential(network_.mean_delay.us)));
   if (network_.slow > 0 && random_.chance(network_.slow)) {
     time = time + Duration::micros(random_.between(0, 50'000));
   }
+  time = time + hosts_[from]->slowness + hosts_[to]->slowness;
+  const std::string &one = hosts_[from]->zone, &other = hosts_[to]->zone;
+  if (one != other && !one.empty() && !other.empty()) time = time + network_.between_zones;
   return time;
 }
 
@@ -280,7 +311,7 @@ void World::whenever_awake(HostId id, std::uint64_t generation, std::function<vo
 
 void World::unreachable(HostId at_host, HostId whom, std::uint64_t generation, NodeId addressed) {
   if (lost(whom, at_host)) return;
-  after(delay(), [=, this] {
+  after(delay(whom, at_host), [=, this] {
     whenever_awake(at_host, generation, [=, this] {
       Host& host = *hosts_[at_host];
       trace(host.name + " finds " + hosts_[whom]->name + " unreachable");
@@ -307,7 +338,7 @@ void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t numb
     // A duplicate is a request of its own to the receiver: it comes over another link.
     std::uint64_t name = copy == 0 ? link : next_link_++;
     if (copy > 0) links_.emplace(name, Link{from, to, sender.generation, addressed, number});
-    after(delay(), [this, to, name, shared] { deliver(to, name, *shared); });
+    after(delay(from, to), [this, to, name, shared] { deliver(to, name, *shared); });
   }
 }
 
@@ -324,6 +355,7 @@ void World::deliver(HostId to, std::uint64_t name, const Message& message) {
     auto same = links_.find(name);
     if (same == links_.end()) return;
     Host& receiver = *hosts_[to];
+    if (on_delivery) on_delivery(same->second.from, to, message);
     receiver.node->on_request(name, same->second.number, message, clock(receiver));
   });
 }
@@ -343,8 +375,9 @@ void World::reply(HostId from, std::uint64_t name, std::uint64_t number, Message
   after(Duration::seconds(5), [this, name] { links_.erase(name); });
   if (lost(from, link.from)) return;
   auto shared = std::make_shared<Message>(std::move(message));
-  after(delay(), [this, link, shared] {
-    whenever_awake(link.from, link.generation, [this, link, shared] {
+  after(delay(from, link.from), [this, from, link, shared] {
+    whenever_awake(link.from, link.generation, [this, from, link, shared] {
+      if (on_delivery) on_delivery(from, link.from, *shared);
       Host& host = *hosts_[link.from];
       if (host.node) {
         host.node->on_reply(link.addressed, link.number, *shared, clock(host));

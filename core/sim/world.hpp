@@ -23,7 +23,8 @@ struct NetworkOptions {
       Duration::micros(400);  // beyond the minimum, exponential: messages overtake
   double loss = 0;
   double duplicate = 0;
-  double slow = 0;  // share of messages that take up to 50 ms
+  double slow = 0;           // share of messages that take up to 50 ms
+  Duration between_zones{};  // more between nodes of two zones
 };
 
 // A host is a node or a client, by its number: nodes first, in the order they were added.
@@ -44,7 +45,7 @@ class World {
   Random& random() { return random_; }
 
   // ---- hosts ----
-  HostId add_node(const std::string& name);
+  HostId add_node(const std::string& name, const std::string& zone = "", std::uint32_t weight = 1);
   // Once, after the nodes were added; starts them. `options.name` and the ring come from here.
   void start_cluster(Ring::Options ring, NodeOptions options, Duration fsync = Duration::millis(2));
   HostId add_client(ClientOptions options);
@@ -58,16 +59,23 @@ class World {
   bool up(HostId host) const;
   Object stored(HostId node, const Key& key);  // the node's own copy, hints left out
   std::size_t hints_at(HostId node);
+  const std::string& name_of_host(HostId host) const;
+  // Of the running process; nullptr: down.
+  const Node* node(HostId node) const;
+  NodeState* state(HostId node) const;
 
   // ---- faults ----
   void crash(HostId node, bool machine);
   void wipe(HostId node);  // the disk of a crashed node is replaced by an empty one
+  void restore(HostId node, Rooms backup);  // the disk of a crashed node, by an old one of its own
   void restart(HostId node);
   void pause(HostId node);
   void resume(HostId node);
   bool paused(HostId host) const;
   void skew(HostId node, std::int64_t ms);
-  void cut(HostId from, HostId to);  // one way
+  void slow(HostId node, Duration more);       // each message to or from it takes that much longer
+  void set_fsync(HostId node, Duration time);  // from now on
+  void cut(HostId from, HostId to);            // one way
   void mend(HostId from, HostId to);
   void mend_all();
   bool connected(HostId a, HostId b) const;  // both ways
@@ -76,6 +84,8 @@ class World {
   // ---- what happened ----
   std::function<void(const std::string& line)> on_trace;      // each event, in words
   std::function<void(const std::string& what)> on_violation;  // an answer twice, a dead link, …
+  // A request or a reply reached its host and is about to be handed over.
+  std::function<void(HostId from, HostId to, const Message& message)> on_delivery;
   std::uint64_t trace_hash() const { return hash_; }
   std::uint64_t events() const { return events_; }
 
@@ -104,7 +114,7 @@ class World {
   void unreachable(HostId at_host, HostId whom, std::uint64_t generation, NodeId addressed);
   void pump(HostId host);
   void whenever_awake(HostId host, std::uint64_t generation, std::function<void()> what);
-  Duration delay();
+  Duration delay(HostId from, HostId to);
   bool lost(HostId from, HostId to);
 
   Instant now_{Duration::seconds(1).us};
@@ -119,7 +129,6 @@ class World {
   std::set<std::pair<HostId, HostId>> cuts_;
   std::shared_ptr<const Ring> ring_;
   NodeOptions node_options_;
-  Duration fsync_;
 };
 
 }  // namespace ringlet::sim
