@@ -4,6 +4,8 @@
 #include <functional>
 #include <sstream>
 
+#include "runtime/address.hpp"
+
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
@@ -39,6 +41,22 @@ class Keys {
            *value = *got;
            return "";
          }});
+  }
+
+  void addresses(const char* section, const char* key, std::vector<std::string>* value,
+                 const char* about) {
+    entries_.push_back({section, key, about, "[]", [=](const toml::node& node) -> std::string {
+                          const char* wanted = "a list of \"host:port\"";
+                          const toml::array* list = node.as_array();
+                          if (list == nullptr) return wanted;
+                          value->clear();
+                          for (const auto& element : *list) {
+                            auto text = element.value_exact<std::string>();
+                            if (!text || !Address::parse(*text)) return wanted;
+                            value->push_back(*text);
+                          }
+                          return "";
+                        }});
   }
 
   void number(const char* section, const char* key, std::int64_t shown, std::int64_t low,
@@ -108,6 +126,9 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
 
   table.text("cluster", "name", &config.ring.cluster,
              "nodes and clients of another name are refused");
+  table.addresses(
+      "cluster", "seeds", &config.node.seeds,
+      "nodes to hear of the cluster from; with no [[members]] this node waits to be joined");
   table.number("cluster", "n", &config.ring.replicas, 1, 16, "replicas of a key (N)");
   table.number("cluster", "r", &config.node.coordination.r, 1, 16, "answers a read waits for (R)");
   table.number("cluster", "w", &config.node.coordination.w, 1, 16, "copies a write waits for (W)");
@@ -177,9 +198,11 @@ class Reader {
     }
     if (config_.node.name.empty())
       return Status(Code::invalid_argument, file_ + ": [node] name is missing");
-    if (config_.ring.members.empty()) {
+    if (config_.ring.members.empty() && config_.node.seeds.empty()) {
       return Status(Code::invalid_argument,
-                    file_ + ": wanted a [[members]] table for each node, got none");
+                    file_ +
+                        ": wanted a [[members]] table for each node that founds the cluster, or "
+                        "cluster.seeds to join one; got neither");
     }
     config_.node.coordination.reconcile =
         reconcile_ == "lww" ? Reconcile::lww : Reconcile::siblings;
@@ -256,12 +279,24 @@ class Reader {
                    std::to_string(config_.ring.replicas) + "), got " + std::to_string(value));
       }
     }
+    config_.node.cluster = config_.ring.cluster;
+    if (config_.ring.members.empty()) {
+      if (config_.server.listen.empty() || config_.server.listen.ends_with(":0")) {
+        return bad(
+            "node.listen: a node that waits to be joined needs the address that others will reach "
+            "it at, host:port with a port of its own, got \"" +
+            config_.server.listen + "\"");
+      }
+      config_.node.address = config_.server.listen;
+      return Status::ok();
+    }
     auto ring = Ring::build(config_.ring);
     if (!ring) return bad(ring.status().message());
     const Member* self = (*ring)->find(config_.node.name);
     if (self == nullptr)
       return bad("node.name \"" + config_.node.name + "\" is not among the [[members]]");
     if (config_.server.listen.empty()) config_.server.listen = self->address;
+    config_.node.address = self->address;
     return Status::ok();
   }
 

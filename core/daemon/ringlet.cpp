@@ -109,6 +109,31 @@ class Program {
     auto* status = app.add_subcommand("status", "what each node says of itself");
     auto* ring = app.add_subcommand("ring", "members and their shares");
     auto* locate = app.add_subcommand("locate", "where KEY lives");
+    auto* cluster = app.add_subcommand("cluster", "change who the members are, in steps");
+    cluster->require_subcommand(1);
+    auto* join =
+        cluster->add_subcommand("join", "stage: a running node that waits becomes a member");
+    auto* leave = cluster->add_subcommand("leave", "stage: a member gives its partitions away");
+    auto* replace =
+        cluster->add_subcommand("replace", "stage: a new node takes the place of a dead member");
+    cluster->add_subcommand("plan", "what commit would move, and how even it would be");
+    cluster->add_subcommand("commit", "do what is staged");
+    cluster->add_subcommand("clear", "forget what is staged");
+    cluster->add_subcommand("status", "members, their states, what is still moving");
+    auto* repair = app.add_subcommand("repair", "compare replicas now and mend what differs");
+    for (auto* verb : {join, leave, replace}) {
+      verb->add_option("NAME", member_, "the member's name")->required();
+    }
+    replace->add_option("NEW", new_member_, "the new node's name")->required();
+    for (auto* verb : {join, replace}) {
+      verb->add_option("ADDRESS", address_, "host:port of the new node")->required();
+      verb->add_option("--zone", zone_, "its zone");
+      verb->add_option("--weight", weight_, "its share, 1 to 1000")->check(CLI::Range(1, 1000));
+    }
+    for (auto* verb : {cluster, repair}) {
+      verb->add_option("--node", node_, "the node to tell, by name or address; empty: any");
+    }
+    repair->add_option("--partition", partition_, "only this one")->check(CLI::Range(0, 65535));
     for (auto* verb : {get, put, erase, locate})
       verb->add_option("KEY", key_, "the key")->required();
     put->add_option("VALUE", value_, "the value; - reads it from standard input");
@@ -139,6 +164,8 @@ class Program {
     if (*erase) return do_write(true);
     if (*status) return do_status();
     if (*ring) return do_ring();
+    if (*repair) return do_repair();
+    if (*cluster) return do_cluster(cluster->get_subcommands().front()->get_name());
     return do_locate();
   }
 
@@ -297,6 +324,64 @@ class Program {
     return done;
   }
 
+  // What a node answered to a command; nothing when it refused, which has been said then.
+  std::optional<json::value> command(ClusterCommand command, int& exit) {
+    StatusText text = client_->command(node_, std::move(command), Duration::millis(timeout_ms_));
+    if (!text.status) {
+      exit = complain(text.status);
+      return std::nullopt;
+    }
+    json::error_code error;
+    json::value said = json::parse(text.json, error);
+    if (error) {
+      exit = complain(other, "the node's answer is no JSON: " + printable(text.json));
+      return std::nullopt;
+    }
+    if (output_ == "json") std::cout << text.json << "\n";
+    exit = done;
+    return said;
+  }
+
+  int do_cluster(const std::string& verb) {
+    ClusterCommand asked{verb, {}};
+    if (verb == "join") asked.arguments = {member_, address_, zone_, std::to_string(weight_)};
+    if (verb == "leave") asked.arguments = {member_};
+    if (verb == "replace")
+      asked.arguments = {member_, new_member_, address_, zone_, std::to_string(weight_)};
+    int exit = done;
+    auto said = command(std::move(asked), exit);
+    if (!said || output_ == "json") return exit;
+    const json::object& answer = said->as_object();
+    if (const auto* message = answer.if_contains("message"))
+      std::cout << message->as_string().c_str() << "\n";
+    if (const auto* members = answer.if_contains("members")) {
+      for (const auto& each : members->as_array()) {
+        std::string zone = each.at("zone").as_string().c_str();
+        std::cout << each.at("name").as_string().c_str() << "  "
+                  << each.at("address").as_string().c_str() << "  "
+                  << each.at("state").as_string().c_str() << "  " << each.at("owns")
+                  << " partitions" << (zone.empty() ? "" : "  zone " + zone) << "\n";
+      }
+    }
+    if (const auto* moves = answer.if_contains("moves")) {
+      for (const auto& move : moves->as_array()) {
+        std::cout << "partition " << move.at("partition") << "  "
+                  << move.at("from").as_string().c_str() << " -> "
+                  << move.at("to").as_string().c_str() << "\n";
+      }
+    }
+    return done;
+  }
+
+  int do_repair() {
+    ClusterCommand asked{"repair", {}};
+    if (partition_ >= 0) asked.arguments = {std::to_string(partition_)};
+    int exit = done;
+    auto said = command(std::move(asked), exit);
+    if (said && output_ == "text") std::cout << said->at("message").as_string().c_str() << "\n";
+    return exit;
+  }
+
   int do_locate() {
     auto ring = wait_for_ring();
     if (!ring) return no_ring();
@@ -329,7 +414,8 @@ class Program {
   std::string seeds_ = "127.0.0.1:7400", bucket_, key_, output_ = "text", coordination_ = "server";
   std::string value_file_, content_type_, context_file_, context_text_, context_out_;
   std::optional<std::string> value_;
-  int timeout_ms_ = 2000;
+  std::string node_, member_, new_member_, address_, zone_;
+  int timeout_ms_ = 2000, weight_ = 1, partition_ = -1;
   std::unique_ptr<Client> client_;
 };
 

@@ -12,10 +12,17 @@
 namespace ringlet {
 namespace {
 
-// Who a number in our messages belongs to: its two lowest bits. The rest is the owner's own number.
-enum class Numbered : std::uint64_t { coordinator = 0, hints = 1, ping = 2, forward = 3 };
+// Who a number in our messages belongs to: its four lowest bits. The rest is the owner's own number.
+enum class Numbered : std::uint64_t {
+  coordinator = 0,
+  hints = 1,
+  ping = 2,
+  forward = 3,
+  upkeep = 4
+};
+constexpr int owner_bits = 4;
 std::uint64_t number_for(Numbered owner, std::uint64_t number) {
-  return number << 2 | static_cast<std::uint64_t>(owner);
+  return number << owner_bits | static_cast<std::uint64_t>(owner);
 }
 
 }  // namespace
@@ -282,14 +289,15 @@ struct Node::Impl {
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
     if (from != state->self()) health.heard_from(from, now.instant);
-    std::uint64_t own = number >> 2;
-    switch (static_cast<Numbered>(number & 3)) {
+    std::uint64_t own = number >> owner_bits;
+    switch (static_cast<Numbered>(number & ((1 << owner_bits) - 1))) {
       case Numbered::coordinator:
         coordinator.on_reply(from, own, std::move(message), now);
         break;
       case Numbered::hints:
         hints.on_reply(from, own, message, now);
         break;
+      case Numbered::upkeep:
       case Numbered::ping:
         break;  // being heard was all
       case Numbered::forward: {

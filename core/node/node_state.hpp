@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "coordination/coordinator.hpp"
@@ -19,7 +20,12 @@
 namespace ringlet {
 
 struct NodeOptions {
-  std::string name;  // a member of the ring
+  std::string name;                 // a member of the ring, or one to be
+  std::string address;              // "host:port" where others reach it
+  std::string cluster = "ringlet";  // its name
+  // Nodes to ask for the ring, for one that was founded with no members; they also heal islands
+  // (paper 4.8.2).
+  std::vector<std::string> seeds;
   CoordinationOptions coordination;
   FaultDetector::Options fault_detector;
   HintDelivery::Options hints;

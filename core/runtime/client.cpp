@@ -287,7 +287,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     std::function<void(StatusText)> on_done;
   };
 
-  void query(const std::string& address, StatusQuery question, Duration timeout,
+  void query(const std::string& address, Message question, Duration timeout,
              std::function<void(StatusText)> on_done) {
     auto found = query_peers.find(address);
     if (found == query_peers.end()) {
@@ -467,13 +467,29 @@ Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options
 
 StatusText Client::query(const std::string& node, const std::string& what, const Key& key,
                          Duration timeout) {
-  if (impl_->is_forked()) return failed_text(Impl::forked());
-  if (impl_->thread.is_current()) {
-    return failed_text(Status(Code::busy, "a blocking call on the client's own thread"));
-  }
   if (what.size() > wire::max_what_bytes) {
     return failed_text(Status(Code::invalid_argument, "query: wanted at most 255 bytes, got " +
                                                           std::to_string(what.size())));
+  }
+  return ask(node, StatusQuery{what, key}, timeout);
+}
+
+StatusText Client::command(const std::string& node, ClusterCommand command, Duration timeout) {
+  std::size_t longest = command.verb.size();
+  for (const auto& argument : command.arguments) longest = std::max(longest, argument.size());
+  if (longest > wire::max_name_bytes || command.arguments.size() > wire::max_arguments) {
+    return failed_text(
+        Status(Code::invalid_argument, "command: wanted at most 64 arguments of 255 bytes, got " +
+                                           std::to_string(command.arguments.size()) + " of up to " +
+                                           std::to_string(longest)));
+  }
+  return ask(node, std::move(command), timeout);
+}
+
+StatusText Client::ask(const std::string& node, Message question, Duration timeout) {
+  if (impl_->is_forked()) return failed_text(Impl::forked());
+  if (impl_->thread.is_current()) {
+    return failed_text(Status(Code::busy, "a blocking call on the client's own thread"));
   }
   Instant deadline = read_clocks().instant + timeout;
   std::string address = node;
@@ -497,8 +513,8 @@ StatusText Client::query(const std::string& node, const std::string& what, const
     std::lock_guard lock(impl_->mutex);
     if (impl_->closing) return failed_text(Status(Code::closed, "the client is closed"));
     // Posted under the lock: before what close() posts.
-    impl_->thread.post([&impl = *impl_, slot, address, what, key, deadline] {
-      impl.query(address, StatusQuery{what, key}, deadline - read_clocks().instant,
+    impl_->thread.post([&impl = *impl_, slot, address, question, deadline] {
+      impl.query(address, question, deadline - read_clocks().instant,
                  [slot](StatusText text) { slot->set(std::move(text)); });
     });
   }

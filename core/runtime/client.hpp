@@ -52,6 +52,8 @@ class Client {
   // A query to one node (by name or address; empty: any), e.g. "status".
   StatusText query(const std::string& node, const std::string& what, const Key& key,
                    Duration timeout);
+  // An administrator's command to one node: join, leave, replace, plan, commit, clear, status, repair.
+  StatusText command(const std::string& node, ClusterCommand command, Duration timeout);
   std::shared_ptr<const Ring> ring(
       Duration wait);  // pulls if there is none yet; nullptr: none in time
 
@@ -64,6 +66,7 @@ class Client {
 
  private:
   Client();
+  StatusText ask(const std::string& node, Message question, Duration timeout);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
