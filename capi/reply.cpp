@@ -5,6 +5,7 @@
 #include <boost/json/value.hpp>
 #include <protozero/pbf_reader.hpp>
 
+#include "client_handle.hpp"
 #include "versioning/encoding.hpp"
 
 namespace json = boost::json;
@@ -45,6 +46,16 @@ json::object tally_of(const Outcome& outcome) {
   o["substitutes"] = names(tally.substitutes);
   o["retry_after_ms"] = outcome.reply.retry_after_ms;
   return o;
+}
+
+json::array clock_of(const CausalContext& context) {
+  json::array clock;
+  for (const CausalContext::Entry& entry : context.entries()) {
+    clock.push_back({{"node", to_string(entry.actor.node)},
+                     {"epoch", entry.actor.epoch},
+                     {"counter", entry.counter}});
+  }
+  return clock;
 }
 
 // A context without its key: its fields can be read, its checksum (seeded with the key) not checked.
@@ -164,13 +175,7 @@ ringlet_text* ringlet_reply_explain(const ringlet_reply* reply) {
       versions.push_back(std::move(v));
     }
     o["versions"] = std::move(versions);
-    json::array clock;
-    for (const CausalContext::Entry& entry : reply->outcome.reply.object.context.entries()) {
-      clock.push_back({{"node", to_string(entry.actor.node)},
-                       {"epoch", entry.actor.epoch},
-                       {"counter", entry.counter}});
-    }
-    o["context"] = std::move(clock);
+    o["context"] = clock_of(reply->outcome.reply.object.context);
     return make_text(json::serialize(o));
   });
 }
@@ -209,6 +214,30 @@ ringlet_status ringlet_context_compare(ringlet_bytes a, ringlet_bytes b, int* or
         *order = 2;
         break;
     }
+    return {};
+  });
+}
+
+ringlet_status ringlet_context_describe(const ringlet_key* key, ringlet_bytes context,
+                                        ringlet_text** text, ringlet_error** error) {
+  if (text != nullptr) *text = nullptr;
+  return guarded(error, [&]() -> Failure {
+    if (text == nullptr) return missing("text");
+    if (context.size > 0 && context.data == nullptr) return missing("context");
+    CausalContext seen;
+    if (key != nullptr) {
+      Result<Key> wanted = read_key(*key);
+      if (!wanted) return wanted.status();
+      Result<ClientContext> decoded = decode_client_context(view(context), *wanted);
+      if (!decoded) return decoded.status();
+      seen = std::move(decoded->seen);
+    } else {
+      Result<CausalContext> read = seen_of("context", context);
+      if (!read) return read.status();
+      seen = std::move(*read);
+    }
+    *text = make_text(
+        json::serialize(json::object{{"checked", key != nullptr}, {"seen", clock_of(seen)}}));
     return {};
   });
 }

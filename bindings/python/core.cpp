@@ -431,6 +431,25 @@ int context_compare(const py::bytes& a, const py::bytes& b) {
   return order;
 }
 
+// bucket and key: bytes, or both None, and then the checksum is not checked.
+py::str context_describe(const py::bytes& context, const py::object& bucket,
+                         const py::object& key) {
+  ringlet_key wanted{};
+  const bool checked = !bucket.is_none() && !key.is_none();
+  py::bytes bucket_bytes, key_bytes;
+  if (checked) {
+    bucket_bytes = py::cast<py::bytes>(bucket);
+    key_bytes = py::cast<py::bytes>(key);
+    wanted = {view_of(bucket_bytes), view_of(key_bytes)};
+  }
+  ringlet_text* text = nullptr;
+  ringlet_error* error = nullptr;
+  ringlet_status status =
+      ringlet_context_describe(checked ? &wanted : nullptr, view_of(context), &text, &error);
+  check(status, error);
+  return to_str(take_text(text));
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -450,6 +469,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("status_name", [](int status) { return ringlet_status_name(status); }, py::arg("status"));
   m.def("describe_options", [] { return to_str(take_text(ringlet_options_describe())); });
   m.def("context_compare", &context_compare, py::arg("a"), py::arg("b"));
+  m.def("context_describe", &context_describe, py::arg("context"), py::arg("bucket"),
+        py::arg("key"));
 
   m.attr("GET") = static_cast<int>(RINGLET_GET);
   m.attr("PUT") = static_cast<int>(RINGLET_PUT);

@@ -13,7 +13,7 @@ from ._core import version as _version
 from .client import Bucket, Client, Delete, Keep, connect
 from .cluster import LocalCluster, local_cluster
 from .codecs import RAW, Buffer, Codec, Dataclass, Json, Pickle, Text
-from .context import Context
+from .context import Context, Dot
 from .errors import (
     ClientClosed,
     ClientForked,
@@ -37,7 +37,7 @@ from .errors import (
     UsageError,
 )
 from .options import Option, options
-from .versioned import Dot, Explanation, Resolver, Sibling, Versioned
+from .versioned import Explanation, Resolver, Sibling, Versioned
 
 __version__: str = _version()
 

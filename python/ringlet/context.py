@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, NamedTuple
 
 from . import _core
-from .errors import from_core_error
+from .errors import Key, from_core_error
+
+
+class Dot(NamedTuple):
+    """A version's identity: the counter-th version that a node made of the key in one of its
+    epochs.
+    """
+
+    node: int
+    epoch: int
+    counter: int
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Dot:
+        """From the 24 big-endian bytes of the C ABI."""
+        if len(data) != 24:
+            raise ValueError(f"a dot has 24 bytes, got {len(data)}")
+        return cls(*(int.from_bytes(data[at : at + 8], "big") for at in (0, 8, 16)))
 
 
 class Context:
@@ -29,7 +47,10 @@ class Context:
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> Context:
-        """Takes back what ``bytes(context)`` gave. InvalidContext: cut or altered."""
+        """Takes back what ``bytes(context)`` gave. InvalidContext: no context by its form. What was
+        altered and still has the form, or is of another key, is refused by the write (or by
+        ``describe`` with bucket and key): the checksum is bound to the key.
+        """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"Context.from_bytes wanted bytes, got {type(data).__name__}")
         context = cls._trusted(bytes(data))
@@ -61,6 +82,29 @@ class Context:
         if not isinstance(other, Context):
             raise TypeError(f"same_history wanted a Context, got {type(other).__name__}")
         return self._compare(other) == 0
+
+    def describe(
+        self, bucket: str | bytes | None = None, key: Key | None = None
+    ) -> tuple[Dot, ...]:
+        """What it covers, for people and tests: of each node and epoch the newest version seen.
+
+        With ``bucket`` and ``key`` the checksum is checked too; InvalidContext: cut, altered or of
+        another key. Programs need nothing of this: they hand contexts on.
+        """
+        if (bucket is None) != (key is None):
+            raise TypeError("describe wanted both bucket and key, or neither")
+        given = [part.encode() if isinstance(part, str) else part for part in (bucket, key)]
+        for part in given:
+            if not isinstance(part, bytes | None):
+                raise TypeError(f"describe wanted text or bytes, got {type(part).__name__}")
+        try:
+            text = _core.context_describe(self._bytes, given[0], given[1])
+        except _core.CoreError as error:
+            raise from_core_error(error, key) from None
+        return tuple(
+            Dot(int(entry["node"], 16), entry["epoch"], entry["counter"])
+            for entry in json.loads(text)["seen"]
+        )
 
     def __bytes__(self) -> bytes:
         return self._bytes

@@ -5,34 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from . import _core
 from .codecs import OCTETS, RAW, Codec, media_type
-from .context import Context
+from .context import Context, Dot
 from .errors import ConflictError, DecodeError, Key, KeyMissing
 
 T = TypeVar("T")
 U = TypeVar("U")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UNREAD: Any = object()
-
-
-class Dot(NamedTuple):
-    """A version's identity: the counter-th version that a node made of the key in one of its
-    epochs.
-    """
-
-    node: int
-    epoch: int
-    counter: int
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Dot:
-        """From the 24 big-endian bytes of the C ABI."""
-        if len(data) != 24:
-            raise ValueError(f"a dot has 24 bytes, got {len(data)}")
-        return cls(*(int.from_bytes(data[at : at + 8], "big") for at in (0, 8, 16)))
 
 
 class Sibling(Generic[T]):

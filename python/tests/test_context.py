@@ -81,7 +81,35 @@ def test_bytes_that_are_no_context(data):
         ringlet.Context.from_bytes(data)
 
 
+def test_describe_shows_what_it_covers(history, name):
+    bucket, first, second = history
+    written = bucket.put("d", "x")
+    assert written.context.describe() == (written.siblings[0].dot,)
+    assert first.describe()[0].counter == 1
+    # By the same node twice, or by one node each.
+    assert [seen.counter for seen in second.describe(name, "k")] in ([2], [1, 1])
+    assert ringlet.Context().describe() == ringlet.Context().describe(name, "k") == ()
+
+
+def test_describe_with_the_key_finds_every_flipped_bit(history, name):
+    _, _, second = history
+    good = bytes(second)
+    for at in range(len(good)):
+        bad = ringlet.Context._trusted(good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :])
+        with pytest.raises(ringlet.InvalidContext) as caught:
+            bad.describe(name, "k")
+        assert caught.value.key == "k"
+    with pytest.raises(ringlet.InvalidContext, match="another key"):
+        second.describe(name, "other")
+
+
 def test_wrong_types():
+    with pytest.raises(TypeError, match="both"):
+        ringlet.Context().describe("bucket")
+    with pytest.raises(TypeError, match="int"):
+        ringlet.Context().describe("bucket", 7)
+    with pytest.raises(ringlet.UsageError, match="at least 1 byte"):
+        ringlet.Context().describe("bucket", "")
     with pytest.raises(TypeError, match="int"):
         ringlet.Context.from_bytes(7)
     with pytest.raises(TypeError):

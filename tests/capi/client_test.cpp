@@ -131,6 +131,55 @@ TEST_CASE("contexts of one key compare") {
   CHECK(ringlet_context_compare(bytes(older), bytes(newer), nullptr) == RINGLET_INVALID_ARGUMENT);
 }
 
+TEST_CASE("R4.4-f a context shows what it covers, and with its key whether it is whole") {
+  Fixture f({}, 1);
+  const ringlet_key key = key_of("carts", "gil"), other = key_of("carts", "hal");
+  f.put(key, "", "1");
+  const std::string good = text(ringlet_reply_context(f.get(key).get()));
+  auto describe = [](const ringlet_key* of, ringlet_bytes context, std::string& said) {
+    ringlet_text* out = nullptr;
+    ringlet_error* error = nullptr;
+    ringlet_status status = ringlet_context_describe(of, context, &out, &error);
+    Text text_owned(out);
+    Error error_owned(error);
+    CHECK((out == nullptr) == (status != RINGLET_OK));
+    said = status == RINGLET_OK ? text(text_owned) : message(error_owned);
+    return status;
+  };
+  std::string said;
+  REQUIRE(describe(&key, bytes(good), said) == RINGLET_OK);
+  CHECK(has(said, "\"checked\":true"));
+  CHECK(has(said, "\"counter\":1"));
+  REQUIRE(describe(nullptr, bytes(good), said) == RINGLET_OK);
+  CHECK(has(said, "\"checked\":false"));
+  CHECK(has(said, "\"counter\":1"));
+  CHECK(describe(&key, {nullptr, 0}, said) == RINGLET_OK);
+  CHECK(has(said, "\"seen\":[]"));
+  CHECK(describe(&other, bytes(good), said) == RINGLET_INVALID_CONTEXT);
+  CHECK(has(said, "another key"));
+  // Without the key an altered one may still have the form: compare() and this say what it reads.
+  int accepted = 0, order = 0;
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string bad = good;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ 1 << bit % 8);
+    INFO(bit);
+    CHECK(describe(&key, bytes(bad), said) == RINGLET_INVALID_CONTEXT);
+    CHECK(has(said, "carts/gil"));
+    ringlet_status without = describe(nullptr, bytes(bad), said);
+    CHECK((without == RINGLET_OK || without == RINGLET_INVALID_CONTEXT));
+    CHECK(ringlet_context_compare(bytes(bad), bytes(good), &order) == without);
+    accepted += without == RINGLET_OK;
+  }
+  CHECK(accepted >= 64);  // the checksum's own bits at least
+  for (std::size_t size = 1; size < good.size(); ++size) {
+    CHECK(describe(&key, {good.data(), size}, said) == RINGLET_INVALID_CONTEXT);
+  }
+  const ringlet_key none = {{"b", 1}, {nullptr, 0}};
+  CHECK(describe(&none, bytes(good), said) == RINGLET_INVALID_ARGUMENT);
+  CHECK(describe(&key, {nullptr, 9}, said) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_context_describe(&key, bytes(good), nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+}
+
 TEST_CASE("NULL and impossible sizes are refused before anything is read") {
   Fixture f;
   const ringlet_key key = key_of("b", "k");

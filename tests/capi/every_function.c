@@ -87,6 +87,9 @@ int main(void) {
   EXPECT(ringlet_reply_is_tombstone(reply, 0) == 0);
   EXPECT(ringlet_context_compare(none, ringlet_reply_context(reply), &order) == RINGLET_OK &&
          order == -1);
+  EXPECT(ringlet_context_describe(&key, ringlet_reply_context(reply), &text, &error) == RINGLET_OK);
+  EXPECT(ringlet_text_bytes(text).size > 2);
+  ringlet_text_release(text);
   text = ringlet_reply_explain(reply);
   EXPECT(ringlet_text_bytes(text).size > 2);
   ringlet_text_release(text);

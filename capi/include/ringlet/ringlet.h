@@ -57,7 +57,7 @@ extern "C" {
 /* ---- version ---- */
 
 #define RINGLET_ABI_MAJOR 1u /* soname libringlet.so.1 */
-#define RINGLET_ABI_MINOR 0u /* up with every added symbol, field or code */
+#define RINGLET_ABI_MINOR 1u /* up with every added symbol, field or code */
 #define RINGLET_ABI ((RINGLET_ABI_MAJOR << 16) | RINGLET_ABI_MINOR)
 
 RINGLET_API uint32_t ringlet_abi_version(void); /* the library's RINGLET_ABI */
@@ -229,9 +229,16 @@ RINGLET_API void ringlet_reply_retain(ringlet_reply *);
 RINGLET_API void ringlet_reply_release(ringlet_reply *);
 
 /* Of two contexts of one key: -1 the first has seen less; 0 the same; 1 more; 2 concurrent. Empty bytes
-   have seen nothing. INVALID_CONTEXT: not a context. (Without the key its checksum cannot be
-   checked: put and delete do that.) */
+   have seen nothing. INVALID_CONTEXT: no context by its form. The checksum is bound to the key, which
+   is not given here: what was altered and still has the form, or is of another key, is compared as
+   it reads. ringlet_context_describe with the key tells, and every put and delete does. */
 RINGLET_API ringlet_status ringlet_context_compare(ringlet_bytes, ringlet_bytes, int *order);
+/* What a context covers, as JSON for people and tests: {"checked", "seen": [{"node", "epoch",
+   "counter"}]}, by node: all versions of that node and epoch up to counter. Programs hand contexts on
+   and need nothing of this; fields may be added. With the key, a context that was cut, altered or is
+   of another key is INVALID_CONTEXT; key may be NULL, then "checked" is false. */
+RINGLET_API ringlet_status ringlet_context_describe(const ringlet_key *key, ringlet_bytes context,
+                                                    ringlet_text **, ringlet_error **);
 
 /* ---- merging ---- */
 
