@@ -46,7 +46,7 @@ Result<std::size_t> SegmentListing::read_page(RepairStore& store, std::size_t ro
         bytes += bytes_of(key, object);
         std::uint64_t hash = key_hash(key), clock = clock_hash(object);
         if (covers(segment_of(hash)) && clock != 0) {
-          entries_.push_back({hash, clock, key});
+          segments_[segment_of(hash) - first_].push_back({hash, clock, key});
         }
       });
   if (!last) return last.status();
