@@ -41,6 +41,16 @@ const char* name_of(PlantedBug bug) {
       return "sync_keeps_ancestors";
     case PlantedBug::ack_before_flush:
       return "ack_before_flush";
+    case PlantedBug::tree_not_updated:
+      return "tree_not_updated";
+    case PlantedBug::in_flight_write_not_forwarded:
+      return "in_flight_write_not_forwarded";
+    case PlantedBug::reap_before_all_owners:
+      return "reap_before_all_owners";
+    case PlantedBug::doomstone:
+      return "doomstone";
+    case PlantedBug::source_drops_early:
+      return "source_drops_early";
     case PlantedBug::count:
       break;
   }

@@ -7,16 +7,21 @@ namespace ringlet {
 
 enum class PlantedBug {
   none = 0,
-  refusal_not_counted,      // coordination: a refusal never moves the vote
-  answered_twice,           // coordination
-  no_fallback,              // coordination: a silent owner is never replaced
-  no_hint_at_quorum,        // coordination: late replicas are forgotten at W
-  context_covers_too_much,  // node: a read's context claims one more than was read
-  hint_dropped_on_send,     // repair: a hint leaves before its owner confirmed
-  epoch_reused,             // node: an actor mints again after losing its copy
-  write_id_ignored,         // versioning: siblings fold by dot only
-  sync_keeps_ancestors,     // versioning
-  ack_before_flush,         // node: durability promised too early
+  refusal_not_counted,            // coordination: a refusal never moves the vote
+  answered_twice,                 // coordination
+  no_fallback,                    // coordination: a silent owner is never replaced
+  no_hint_at_quorum,              // coordination: late replicas are forgotten at W
+  context_covers_too_much,        // node: a read's context claims one more than was read
+  hint_dropped_on_send,           // repair: a hint leaves before its owner confirmed
+  epoch_reused,                   // node: an actor mints again after losing its copy
+  write_id_ignored,               // versioning: siblings fold by dot only
+  sync_keeps_ancestors,           // versioning
+  ack_before_flush,               // node: durability promised too early
+  tree_not_updated,               // node: a write passes its Merkle tree by
+  in_flight_write_not_forwarded,  // node: a moving partition's new owner misses a write
+  reap_before_all_owners,         // repair: a silent or refusing member does not stop reaping
+  doomstone,                      // repair: reaping does not ask for hints and fallbacks' copies
+  source_drops_early,             // repair: surplus goes with the first confirmation
   count,
 };
 

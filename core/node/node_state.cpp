@@ -36,6 +36,7 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
   state->self_ = node_id_of(options.name);
   state->options_ = std::move(options);
   state->engine_ = std::move(engine);
+  state->trees_ = std::make_unique<PartitionTrees>(ring->partitions());
   state->ring_ = std::move(ring);
 
   auto name = state->engine_->get(Table::state, name_row);

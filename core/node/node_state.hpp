@@ -13,6 +13,7 @@
 #include "coordination/coordinator.hpp"
 #include "membership/fault_detector.hpp"
 #include "repair/hint_delivery.hpp"
+#include "repair/merkle_tree.hpp"
 #include "ring/ring.hpp"
 #include "storage/storage_engine.hpp"
 #include "versioning/object.hpp"
@@ -62,6 +63,7 @@ class NodeState {
   std::shared_ptr<const Ring> ring() const;  // an immutable snapshot
   void set_ring(std::shared_ptr<const Ring> ring);
   NodeCounters& counters() { return counters_; }
+  PartitionTrees& trees() { return *trees_; }  // not before there is a ring
 
   // An epoch never used before by this node, from a lease that is on the disk (O-4).
   Result<std::uint64_t> fresh_epoch();
@@ -86,6 +88,7 @@ class NodeState {
   std::atomic<std::uint64_t> incarnation_{1};
   std::atomic<bool> may_have_hints_{false};
   NodeCounters counters_;
+  std::unique_ptr<PartitionTrees> trees_;
 };
 
 }  // namespace ringlet

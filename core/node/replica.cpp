@@ -4,6 +4,7 @@
 
 #include "base/planted.hpp"
 #include "node/hint_key.hpp"
+#include "repair/merkle_tree.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
@@ -38,6 +39,35 @@ bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, No
   }
   return false;
 }
+
+// Keeps a partition's tree in step with one change of an own copy (paper 4.7). Lives around the
+// transaction, whose body may run more than once.
+class TreeUpdate {
+ public:
+  TreeUpdate(NodeState& state, const Key& key, NodeId hint_for) {
+    if (hint_for) return;  // nobody's own copy
+    std::uint32_t partition = state.ring()->partition_of(token_of(key));
+    row_ = object_row(partition, key);
+    key_hash_ = key_hash(key);
+    writing_.emplace(state.trees().writing(partition));
+  }
+  void before(const Object& object) {
+    if (writing_) before_ = clock_hash(object);
+  }
+  void after(const Object& object) {
+    if (writing_) after_ = clock_hash(object);
+  }
+  void committed() {
+    if (writing_ && !planted(PlantedBug::tree_not_updated)) {
+      writing_->apply(row_, key_hash_, before_, after_);
+    }
+  }
+
+ private:
+  Bytes row_;
+  std::uint64_t key_hash_ = 0, before_ = 0, after_ = 0;
+  std::optional<PartitionTrees::Writing> writing_;
+};
 
 }  // namespace
 
@@ -142,12 +172,14 @@ Message Replica::get(const ReplicaGet& request) {
 Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   Minted minted;
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
+  TreeUpdate tree(*state_, request.key, request.hint_for);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         auto local = read(transaction, request.key, request.hint_for);
         if (!local) return local.status();
         auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
         if (!actor) return actor.status();
+        tree.before(*local);
         Object object = std::move(*local);
         minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
         if (object.versions.size() > state_->options().max_siblings) {
@@ -160,16 +192,18 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         }
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
         Status written = write(transaction, request.key, request.hint_for, object);
+        tree.after(object);
         minted.object = std::move(object);
         return written;
       });
   if (!ticket) return {refused(ticket.status()), 0};
+  tree.committed();
   if (request.hint_for) state_->note_hint();
   state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
   return {std::move(minted), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
 }
 
-Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
+Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_here) {
   if (request.object.mode == Reconcile::lww) {
     for (const auto& version : request.object.versions) {
       std::int64_t ahead_ms = version.written_us / 1000 - now.wall_ms;
@@ -184,19 +218,29 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
     }
   }
   bool went_back = false;
+  TreeUpdate tree(*state_, request.key, request.hint_for);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         auto local = read(transaction, request.key, request.hint_for);
         if (!local) return local.status();
+        tree.before(*local);
+        tree.after(*local);
         went_back = !request.hint_for && knows_more_of_us(request.object.context, local->context,
                                                           state_->self(), state_->incarnation());
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
-        if (!sync(*local, request.object) && durability_of(request.durability) != Durability::disk)
+        if (!sync(*local, request.object) &&
+            durability_of(request.durability) != Durability::disk) {
+          if (now_here != nullptr) *now_here = std::move(*local);
           return Status::ok();
-        return write(transaction, request.key, request.hint_for, *local);
+        }
+        Status written = write(transaction, request.key, request.hint_for, *local);
+        tree.after(*local);
+        if (now_here != nullptr) *now_here = std::move(*local);
+        return written;
       });
   if (!ticket) return {refused(ticket.status()), 0};
+  tree.committed();
   if (went_back) {
     Status forgot = state_->forget_incarnation();
     if (!forgot) return {refused(forgot), 0};

@@ -27,7 +27,8 @@ class Replica final : public HintStore {
   // What is stored as this node's own copy, hints left out: for operators and checkers.
   Result<Object> stored(const Key& key);
   Outcome mint(const MintPut& request, Now now);
-  Outcome merge(const ReplicaPut& request, Now now);
+  // `now_here`, if given: what is stored after it.
+  Outcome merge(const ReplicaPut& request, Now now, Object* now_here = nullptr);
 
   Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override;
   Result<std::vector<NodeId>> targets() override;
