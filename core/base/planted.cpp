@@ -51,10 +51,77 @@ const char* name_of(PlantedBug bug) {
       return "doomstone";
     case PlantedBug::source_drops_early:
       return "source_drops_early";
+    case PlantedBug::plain_clocks:
+      return "plain_clocks";
+    case PlantedBug::reply_from_another_key:
+      return "reply_from_another_key";
+    case PlantedBug::tie_by_arrival:
+      return "tie_by_arrival";
+    case PlantedBug::lease_not_synced:
+      return "lease_not_synced";
+    case PlantedBug::stale_read_repair:
+      return "stale_read_repair";
+    case PlantedBug::tie_never_repaired:
+      return "tie_never_repaired";
+    case PlantedBug::dead_owner_waited_for:
+      return "dead_owner_waited_for";
+    case PlantedBug::tombstone_reaped_at_once:
+      return "tombstone_reaped_at_once";
+    case PlantedBug::late_replies_kept:
+      return "late_replies_kept";
+    case PlantedBug::never_done:
+      return "never_done";
+    case PlantedBug::pointer_order:
+      return "pointer_order";
     case PlantedBug::count:
       break;
   }
   return "unknown";
+}
+
+const char* number_of(PlantedBug bug) {
+  switch (bug) {
+    case PlantedBug::context_covers_too_much:
+      return "P1";
+    case PlantedBug::plain_clocks:
+      return "P2";
+    case PlantedBug::reply_from_another_key:
+      return "P3";
+    case PlantedBug::write_id_ignored:
+      return "P4";
+    case PlantedBug::sync_keeps_ancestors:
+      return "P5";
+    case PlantedBug::tie_by_arrival:
+      return "P6";
+    case PlantedBug::epoch_reused:
+      return "P7";
+    case PlantedBug::lease_not_synced:
+      return "P8";
+    case PlantedBug::stale_read_repair:
+      return "P9";
+    case PlantedBug::tie_never_repaired:
+      return "P11";
+    case PlantedBug::no_fallback:
+      return "P12";
+    case PlantedBug::dead_owner_waited_for:
+      return "P13";
+    case PlantedBug::tombstone_reaped_at_once:
+      return "P14";
+    case PlantedBug::hint_dropped_on_send:
+      return "P16";
+    case PlantedBug::ack_before_flush:
+      return "P19";
+    case PlantedBug::late_replies_kept:
+      return "P22";
+    case PlantedBug::answered_twice:
+      return "P23";
+    case PlantedBug::never_done:
+      return "P24";
+    case PlantedBug::pointer_order:
+      return "P25";
+    default:
+      return "-";
+  }
 }
 
 }  // namespace ringlet

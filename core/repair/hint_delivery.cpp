@@ -40,6 +40,9 @@ struct HintDelivery::Impl {
   Instant pace_at{INT64_MIN / 2};  // the next copy may leave then
   bool held_back = false;          // something waits for pace_at
   NodeId last_served;
+  std::function<std::vector<NodeId>(const Hint&)> targets_for;
+  Pace* pace = nullptr;
+  Instant redirect_at{INT64_MIN / 2};
 
   Impl(NodeId me, Options o, HintStore& s, const Health& h)
       : self(me), options(o), store(s), health(h) {
@@ -160,6 +163,17 @@ struct HintDelivery::Impl {
 HintDelivery::HintDelivery(NodeId self, Options options, HintStore& store, const Health& health)
     : impl_(std::make_unique<Impl>(self, options, store, health)) {}
 HintDelivery::~HintDelivery() = default;
+
+void HintDelivery::set_targets_for(std::function<std::vector<NodeId>(const Hint&)> targets_for) {
+  impl_->targets_for = std::move(targets_for);
+}
+void HintDelivery::set_pace(Pace* pace) {
+  impl_->pace = pace;
+}
+
+void HintDelivery::on_ring_changed(Now now) {
+  impl_->redirect_at = now.instant;
+}
 
 void HintDelivery::start(Now now) {
   impl_->scan(now);

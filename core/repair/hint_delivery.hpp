@@ -2,15 +2,19 @@
 // the hint table in pages through `HintStore`, sends at most `window` objects at once to an owner that
 // is up, and drops a hint only after the owner confirmed *this* copy: a hint changed meanwhile is
 // sent again. A silent or refusing owner is left until the next scan. Redelivery is harmless, sync is idempotent.
+// A hint whose target owns the key no longer goes to all who do, and is dropped when each of them
+// confirmed it (F-45).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "repair/pace.hpp"
 
 namespace ringlet {
 
@@ -38,12 +42,20 @@ class HintDelivery {
     std::size_t page = 64;
     Duration scan = Duration::millis(1000);      // look for waiting hints again
     Duration patience = Duration::millis(1000);  // for one confirmation
-    std::uint32_t per_second = 2000;             // pace, all owners together
+    std::uint32_t per_second = 2000;             // pace, all owners together; unless set_pace
+    // Hints for a target that is down are read through this often for those that go elsewhere.
+    Duration redirect_scan = Duration::seconds(30);
   };
   HintDelivery(NodeId self, Options options, HintStore& store, const Health& health);
   ~HintDelivery();
 
+  // Who gets a hint: its target while that owns the key, or else all N owners of now, this node
+  // perhaps among them (then it is sent to itself). Default: the target. Set before start().
+  void set_targets_for(std::function<std::vector<NodeId>(const Hint&)> targets_for);
+  void set_pace(Pace* pace);  // instead of per_second
+
   void start(Now now);
+  void on_ring_changed(Now now);            // targets_for may answer otherwise: read all through
   void on_recovered(NodeId node, Now now);  // deliver to it now
   void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
   void on_unreachable(NodeId node, Now now);

@@ -1,0 +1,69 @@
+// The one admission controller of background work (paper 6.5; R6.5-a, O-20): hint delivery, transfer,
+// anti-entropy and reaping reserve time slices of the storage here, and the foreground says how many
+// there are. A slice is one step of work of up to `slice_bytes`.
+//
+//   too slow    p99 of storage calls over the trailing `window` beyond `storage_threshold`, p99 of
+//               queue waits over `queue_window` beyond `queue_threshold`, or a failed storage call:
+//               once a `step` the slices are halved
+//   otherwise   once a step a twentieth of the maximum is added
+//
+// Kinds that work at the same time share the slices equally, and no kind ever has less than
+// `floor` a second: progress always, starvation never. Memory is fixed. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/instant.hpp"
+
+namespace ringlet {
+
+class Pace {
+ public:
+  enum class Kind : std::uint8_t { hints, transfer, tree, reaping };
+  static constexpr int kinds = 4;
+
+  struct Options {
+    std::uint32_t floor = 20;   // slices a second, for each kind
+    std::uint32_t most = 8000;  // slices a second, all kinds together
+    std::uint32_t slice_bytes = 65536;
+    Duration storage_threshold = Duration::millis(50);
+    Duration window = Duration::seconds(60);
+    Duration queue_threshold = Duration::millis(20);
+    Duration queue_window = Duration::seconds(10);
+    Duration step = Duration::seconds(1);
+    std::uint32_t few = 10;  // with fewer samples in a window it says nothing
+  };
+  explicit Pace(Options options);
+  ~Pace();
+
+  // Reserves the slices of a step over `bytes` (0: one slice). False: not now, ask again at
+  // next(kind). A step dearer than what is left is let through and its rest is owed.
+  bool take(Kind kind, std::uint64_t bytes, Now now);
+  void charge(Kind kind, std::uint64_t bytes, Now now);  // turned out to be this much more
+  // When a slice will be there, as things are; at or before now: there is one.
+  Instant next(Kind kind, Now now) const;
+
+  // What the foreground saw.
+  void storage_took(Duration took, Now now);
+  void queue_waited(Duration waited, Now now);
+  void storage_failed(Now now);
+
+  struct Report {
+    std::uint32_t slices = 0;  // a second, all kinds together
+    Duration storage_p99;      // of the trailing window, to a fifth exact; 0: too few samples
+    Duration queue_p99;
+    std::uint64_t failed = 0;         // storage calls
+    std::uint64_t taken[kinds] = {};  // slices, since the start
+    std::uint64_t held_back[kinds] = {};
+  };
+  Report report(Now now) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+const char* name_of(Pace::Kind kind);
+
+}  // namespace ringlet

@@ -1,0 +1,123 @@
+// Brings partitions to a node that will own them (paper 4.9; R4.9-a, R4.9-b). The destination asks,
+// one page at a time and one source at a time, so nothing is sent twice; each page is checked and
+// stored in one transaction with the cursor behind it, so a crash of either side repeats one page.
+//
+// Which sources suffice. Let X take the place of A among the N. What X holds in the end must make up
+// for A in every quorum that counted A:
+//   * everything of A is enough, whatever A lacks: a write that A lacks was acknowledged by W others
+//     which all stay, a write that A has is now on X. No quorum of the new N sees less than one of the old.
+//   * without A, a write acknowledged by A and one owner may be on that owner only, and nobody knows
+//     on which: so X pulls from *every* owner that stays. One that is gone too is waited for, up to
+//     `lenient_after`; then the others are enough (their union is all that anybody could read), and
+//     anti-entropy brings the rest when it returns.
+// Writes after a page was read come as hints (forward_to), and to fallbacks' hints for A the rule of
+// F-45 applies. Beneath all this: A pushes what it still holds before it erases it (surplus).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "protocol/effects.hpp"
+#include "protocol/health.hpp"
+#include "repair/own_copies.hpp"
+#include "repair/pace.hpp"
+
+namespace ringlet {
+
+std::uint64_t checksum_of(const std::vector<KeyedObject>& objects);
+
+// How far a pull has come; kept under "transfer.<partition>".
+struct TransferCursor {
+  std::uint64_t move = 0;    // of which move; a cursor of another one is worthless
+  std::vector<NodeId> done;  // sources that were read to the end
+  NodeId source;             // being read; nobody: the next one begins
+  std::optional<Key> after;  // the last key stored from it
+  bool arrived = false;      // all that is needed is here
+  friend bool operator==(const TransferCursor&, const TransferCursor&) = default;
+};
+Bytes encode_cursor(const TransferCursor& cursor);
+Result<TransferCursor> decode_cursor(BytesView bytes);  // corrupt: says what was wrong
+
+class TransferStore {
+ public:
+  virtual ~TransferStore() = default;
+  // The cursors of all partitions that have one. A damaged one is left out: its pull begins anew.
+  virtual Result<std::vector<std::pair<std::uint32_t, TransferCursor>>> cursors() = 0;
+  // Joins the objects into the own copies and keeps the cursor, in one transaction.
+  virtual Status store_page(std::uint32_t partition, const std::vector<KeyedObject>& objects,
+                            const TransferCursor& cursor) = 0;
+  virtual Status forget_cursor(std::uint32_t partition) = 0;  // ok also when there is none
+};
+
+// One partition that this node will own.
+struct Incoming {
+  std::uint32_t partition = 0;
+  std::uint64_t move = 0;       // epoch of the slot whose `next` is this node
+  NodeId outgoing;              // whose place it takes; nobody: gone for good
+  std::vector<NodeId> staying;  // the other owners, in preference order, without this node
+  friend bool operator==(const Incoming&, const Incoming&) = default;
+};
+
+class PartitionTransfer {
+ public:
+  struct Options {
+    std::size_t parallel = 2;  // partitions at a time
+    std::uint32_t page_bytes = 256 * 1024;
+    Duration patience = Duration::seconds(5);      // for one page
+    Duration first_pause = Duration::millis(200);  // after a failure; doubles with each
+    Duration longest_pause = Duration::seconds(10);
+    Duration lenient_after = Duration::seconds(600);  // never(): INT64_MAX us
+  };
+  // `pace` may be nullptr: unpaced.
+  PartitionTransfer(NodeId self, Options options, TransferStore& store, const Placement& placement,
+                    const Health& health, Pace* pace);
+  ~PartitionTransfer();
+
+  // The whole list, at the start and whenever the ring changed. What is no longer in it is dropped
+  // with its cursor, before surplus may erase what came (F-73); what is in it with the same `move`
+  // goes on from its durable cursor.
+  void set_work(std::vector<Incoming> work, Now now);
+  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
+  void on_unreachable(NodeId node, Now now);
+  void on_recovered(NodeId node, Now now);
+  void on_wake(Now now);
+
+  struct Outgoing {
+    NodeId to;
+    std::uint64_t number;  // PartitionTransfer's own numbering
+    Message message;       // TransferPull
+  };
+  std::vector<Outgoing> take_outgoing();
+  Instant next_wake() const;
+
+  bool arrived(std::uint32_t partition) const;  // and stored; false for one not in the work
+  bool all_arrived() const;                     // true without work
+  bool take_news();                             // has any arrived since the last call?
+  struct Progress {
+    std::size_t partitions = 0, left = 0, waiting = 0;  // waiting: no source answers
+    std::uint64_t objects = 0, bytes = 0;               // stored, since the start of the process
+    std::uint64_t pages = 0, failed_pages = 0, lenient = 0;
+  };
+  Progress progress() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The source's side: TransferPage, or Refused with a sentence. `may_pull`: the asker is among the N
+// of the partition or will be, in this node's ring. That is what makes the pull safe: from then on
+// each write here is also kept as a hint for the asker.
+Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes,
+               const Placement& placement, OwnCopies& copies);
+
+// For whom else a write into this node's own copy is kept, as a hint in the same transaction, while
+// the partition moves: for the incoming ones, by the owner that goes out and by the first that stays.
+// `owners` are the N now.
+std::vector<NodeId> forward_to(NodeId self, const std::vector<NodeId>& owners,
+                               const std::vector<NodeId>& outgoing,
+                               const std::vector<NodeId>& incoming);
+
+}  // namespace ringlet
