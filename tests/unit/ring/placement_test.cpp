@@ -169,10 +169,43 @@ TEST_CASE("R6.2-b under strategy 2 a join leaves the edges, and tokens only orde
   CHECK(load_of(after, 10) > 0);
   after.leave(10, random);
   CHECK(owners_of(after) == owners_of(before));
+}
 
-  // A token just past a partition's end comes first for it, one inside it comes last.
-  Placement tokens = Placement::of_tokens({{equal_range_end(0, 4), 7}});
-  CHECK(tokens.replicas(0, 3) == std::vector<Node>{7});
+TEST_CASE("R6.2-b a partition of strategy 2 lives on the nodes whose tokens follow its end") {
+  // The tokens are drawn from a generator that the test can run as well, so that for each partition
+  // the order of the nodes is known without asking the placement.
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Random random(seed), same(seed);
+    Placement placement = Placement::token_partitions(5, 2, 8, random);
+    std::vector<std::pair<Token, Node>> tokens;
+    for (Node node = 0; node < 5; ++node) {
+      for (int k = 0; k < 2; ++k) {
+        Token token;
+        token.high = same.next();
+        token.low = same.next();
+        tokens.push_back({token, node});
+      }
+    }
+    std::sort(tokens.begin(), tokens.end());
+    REQUIRE(placement.ranges() == 8);
+    for (std::uint32_t p = 0; p < 8; ++p) {
+      std::uint64_t end = (p + 1ull) << 61;  // eight ranges; the last ends at 2^64, that is at 0
+      std::size_t first = 0;
+      if (p < 7) {
+        while (first < tokens.size() && tokens[first].first.high < end) ++first;
+      }
+      std::vector<Node> wanted;
+      for (std::size_t step = 0; step < tokens.size() && wanted.size() < 3; ++step) {
+        Node node = tokens[(first + step) % tokens.size()].second;
+        if (std::find(wanted.begin(), wanted.end(), node) == wanted.end()) wanted.push_back(node);
+      }
+      INFO("seed " << seed << ", partition " << p);
+      REQUIRE(placement.replicas(p, 3) == wanted);
+      // Tokens only order the nodes: every partition is an eighth, and a key's is by its position.
+      REQUIRE(placement.share_of(p) == 0.125);
+      REQUIRE(placement.range_of({end - 1, 0}) == p);
+    }
+  }
 }
 
 TEST_CASE("R6.2-c after any joins and leaves each node has floor or ceil of Q/S") {
