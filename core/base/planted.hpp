@@ -22,17 +22,17 @@ enum class PlantedBug {
   reap_before_all_owners,         // repair: a silent or refusing member does not stop reaping
   doomstone,                      // repair: reaping does not ask for hints and fallbacks' copies
   source_drops_early,             // repair: surplus goes with the first confirmation
-  plain_clocks,             // versioning: a node's newer version takes its older one's place
-  reply_from_another_key,   // node: a replica reads the neighbouring row
-  tie_by_arrival,           // versioning: of two equal stamps whoever came first stays
-  lease_not_synced,         // node: a machine stop hands epochs out again
-  stale_read_repair,        // coordination: the old versions, with the context of the new
-  tie_never_repaired,       // coordination: as many versions pass for the same ones
-  dead_owner_waited_for,    // membership: patience without an end
-  tombstone_reaped_at_once,  // node: gone before anybody else has it
-  late_replies_kept,        // coordination: a finished request still waits for its replies
-  never_done,               // coordination: a request that is answered and stays
-  pointer_order,            // coordination: requests hear of a lost node in the order of their addresses
+  plain_clocks,                   // versioning: a node's newer version takes its older one's place
+  reply_from_another_key,         // node: a replica reads the neighbouring row
+  tie_by_arrival,                 // versioning: of two equal stamps whoever came first stays
+  lease_not_synced,               // node: a machine stop hands epochs out again
+  stale_read_repair,              // coordination: the old versions, with the context of the new
+  tie_never_repaired,             // coordination: as many versions pass for the same ones
+  dead_owner_waited_for,          // membership: patience without an end
+  tombstone_reaped_at_once,       // node: gone before anybody else has it
+  late_replies_kept,              // coordination: a finished request still waits for its replies
+  never_done,                     // coordination: a request that is answered and stays
+  pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   count,
 };
 

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/assert.hpp"
+#include "base/planted.hpp"
 #include "coordination/coordinator_choice.hpp"
 #include "coordination/get_operation.hpp"
 #include "coordination/put_operation.hpp"
@@ -177,7 +178,9 @@ struct Coordinator::Impl {
 
   void forget(std::uint64_t id, Machine& machine) {
     RINGLET_ASSERT(!machine.on_answer);
-    for (std::uint64_t number : machine.numbers) under_way.erase(number);
+    for (std::uint64_t number : machine.numbers) {
+      if (!planted(PlantedBug::late_replies_kept)) under_way.erase(number);
+    }
     if (machine.next != Instant::never()) clock.erase({machine.next, id});
     machines.erase(id);
   }
@@ -259,7 +262,9 @@ void Coordinator::on_reply(NodeId from, std::uint64_t number, Message message, N
   UnderWay question = found->second;
   impl_->under_way.erase(found);
   impl_->health.answer_took(from, now.instant - question.sent);
-  std::erase(impl_->machines.at(question.machine)->numbers, number);
+  auto asker = impl_->machines.find(question.machine);
+  if (asker == impl_->machines.end()) return;
+  std::erase(asker->second->numbers, number);
   impl_->tell(question.machine, now,
               [&](auto& o, Effects& out) { o.on_message(from, message, now, out); });
 }
@@ -278,6 +283,11 @@ void Coordinator::on_unreachable(NodeId node, Now now) {
       return true;
     });
     if (machine->numbers.size() != before) concerned.push_back(id);
+  }
+  if (planted(PlantedBug::pointer_order)) {
+    std::sort(concerned.begin(), concerned.end(), [&](std::uint64_t a, std::uint64_t b) {
+      return std::less<>()(impl_->machines.at(a).get(), impl_->machines.at(b).get());
+    });
   }
   for (std::uint64_t id : concerned) {
     impl_->tell(id, now, [&](auto& o, Effects& out) { o.on_unreachable(node, now, out); });
@@ -313,6 +323,9 @@ std::size_t Coordinator::in_flight() const {
 }
 std::size_t Coordinator::unanswered() const {
   return impl_->unanswered;
+}
+std::size_t Coordinator::questions() const {
+  return impl_->under_way.size();
 }
 
 }  // namespace ringlet

@@ -67,6 +67,7 @@ class Coordinator {
   Instant next_wake() const;      // Instant::never() when idle
   std::size_t in_flight() const;  // machines alive, lingering ones included
   std::size_t unanswered() const;
+  std::size_t questions() const;  // messages without a reply yet
 
  private:
   struct Impl;

@@ -173,6 +173,10 @@ void GetOperation::answer(Status status, Now now, Effects& out) {
 void GetOperation::repair(Effects& out) {
   for (Heard& heard : heard_) {
     if (!plan_.participants.is_owner(heard.from)) continue;
+    if (planted(PlantedBug::tie_never_repaired) &&
+        heard.object.versions.size() == merged_.versions.size())
+      continue;
+    if (planted(PlantedBug::stale_read_repair)) std::swap(merged_.versions, heard.object.versions);
     if (!sync(heard.object, merged_)) continue;
     out.push_back(Send{heard.from, ReplicaPut{plan_.key, merged_, NodeId{}, plan_.durability}});
   }
@@ -182,7 +186,7 @@ void GetOperation::finish(Effects& out) {
   RINGLET_ASSERT(!done_);
   RINGLET_ASSERT(answered_);
   done_ = true;
-  out.push_back(Done{});
+  if (!planted(PlantedBug::never_done)) out.push_back(Done{});
 }
 
 Asked* GetOperation::open_question(NodeId node) {

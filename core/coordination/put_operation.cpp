@@ -316,7 +316,7 @@ void PutOperation::finish(Effects& out) {
   RINGLET_ASSERT(!done_);
   RINGLET_ASSERT(answered_);
   done_ = true;
-  out.push_back(Done{});
+  if (!planted(PlantedBug::never_done)) out.push_back(Done{});
 }
 
 // ---- small questions ----

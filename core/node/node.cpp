@@ -495,6 +495,9 @@ bool Node::idle() const {
 std::size_t Node::in_flight() const {
   return impl_->coordinator.in_flight() + impl_->forwarded.size();
 }
+std::size_t Node::questions() const {
+  return impl_->coordinator.questions();
+}
 const FaultDetector& Node::health() const {
   return impl_->health;
 }

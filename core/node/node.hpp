@@ -55,6 +55,7 @@ class Node {
   void drain(Now now);
   bool idle() const;  // nothing unanswered
   std::size_t in_flight() const;
+  std::size_t questions() const;  // of its coordinator, to replicas that have not replied
   const FaultDetector& health() const;
   std::string status_json() const;
 

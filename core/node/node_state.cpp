@@ -59,7 +59,7 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
     incarnation = parsed->second;
   }
   bool remembers = *epochs && state->engine_->history_intact();
-  if (planted(PlantedBug::epoch_reused)) {
+  if (planted(PlantedBug::epoch_reused) || planted(PlantedBug::lease_not_synced)) {
     remembers = true;
     if (!*epochs) state->next_epoch_ = 1;
   }
@@ -90,7 +90,7 @@ Status NodeState::lease(std::uint64_t at_least) {
     return transaction.put(Table::state, epochs_row, record);
   });
   if (!done) return done.status();
-  Status flushed = engine_->flush();
+  Status flushed = planted(PlantedBug::lease_not_synced) ? Status::ok() : engine_->flush();
   if (!flushed) return flushed;
   leased_to_ = at_least;
   return Status::ok();

@@ -1,5 +1,6 @@
 #include "node/replica.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/planted.hpp"
@@ -83,32 +84,37 @@ Durability Replica::durability_of(WriteDurability wanted) const {
   }
 }
 
-Result<Object> Replica::read(Transaction& transaction, const Key& key, NodeId hint_for) {
+Result<Record> Replica::read(Transaction& transaction, const Key& key, NodeId hint_for) {
   auto ring = state_->ring();
   auto record = hint_for ? transaction.get(Table::hints, hint_row(hint_for, key))
                          : transaction.get(Table::objects,
                                            object_row(ring->partition_of(token_of(key)), key));
   if (!record) return record.status();
-  if (!*record) return Object{};
-  return decode_record(**record);
+  if (!*record) return Record{};
+  return decode_row(**record);
 }
 
 Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
-                      const Object& object) {
+                      const Object& object, std::uint64_t minter) {
   auto ring = state_->ring();
+  if (planted(PlantedBug::tombstone_reaped_at_once) && !hint_for &&
+      std::all_of(object.versions.begin(), object.versions.end(),
+                  [](const Version& v) { return v.tombstone; })) {
+    return transaction.erase(Table::objects, object_row(ring->partition_of(token_of(key)), key));
+  }
   return hint_for
              ? transaction.put(Table::hints, hint_row(hint_for, key), encode_record(object))
              : transaction.put(Table::objects, object_row(ring->partition_of(token_of(key)), key),
-                               encode_record(object));
+                               encode_record(object, minter));
 }
 
-// Which actor mints into a row (decision 4). A node's own copy of a key outlives what it minted, so
-// the newest actor of this incarnation in its context goes on. A hint is dropped when its owner has it,
-// and what came back since by way of others may know an older count of the actor that minted it: so
-// each hint row has an actor of its own, remembered beside it and forgotten with it. The lowest bit of
-// an epoch tells the two kinds apart.
+// Which actor mints into a row (decision 4): the one that minted into it before, as long as the row
+// has been there since. Each row remembers its own: an own copy in its record, a hint in the table of
+// states, and both forget it when they are erased. An actor in the context alone is not enough: a copy
+// that was dropped, or a hint that was delivered, may come back by way of others who know an older
+// count. The lowest bit of an epoch tells the two kinds apart.
 Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
-                                 const Object& local, std::optional<Actor>& fresh) {
+                                 const Record& local, std::optional<Actor>& fresh) {
   NodeId self = state_->self();
   std::uint64_t incarnation = state_->incarnation();
   if (planted(PlantedBug::epoch_reused)) return Actor{self, incarnation << 1};
@@ -119,15 +125,10 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeI
       std::uint64_t epoch = parse_epoch(**bound);
       if (epoch >> 1 >= incarnation) return Actor{self, epoch};
     }
-  } else {
-    const auto& entries = local.context.entries();
-    for (auto entry = entries.rbegin(); entry != entries.rend();
-         ++entry) {  // the newest epoch first
-      if (entry->actor.node == self && is_own_copy(entry->actor) &&
-          entry->actor.epoch >> 1 >= incarnation) {
-        return entry->actor;
-      }
-    }
+  } else if (local.minter >> 1 >= incarnation) {
+    // Its entry may have been truncated; then the count is gone with it.
+    Actor actor{self, local.minter};
+    if (local.object.context.counter(actor) != 0) return actor;
   }
   if (!fresh) {
     auto epoch = state_->fresh_epoch();
@@ -152,7 +153,9 @@ Result<Object> Replica::stored(const Key& key) {
 
 Message Replica::get(const ReplicaGet& request) {
   auto ring = state_->ring();
-  auto object = stored(request.key);
+  Key key = request.key;
+  if (planted(PlantedBug::reply_from_another_key) && !key.key.empty()) key.key.back() ^= 1;
+  auto object = stored(key);
   if (!object) return refused(object.status());
   ReplicaObject reply{std::move(*object)};
   // A fallback's copies are in the hint table, one for each owner it stands in for.
@@ -179,8 +182,8 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         if (!local) return local.status();
         auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
         if (!actor) return actor.status();
-        tree.before(*local);
-        Object object = std::move(*local);
+        tree.before(local->object);
+        Object object = std::move(local->object);
         minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
         if (object.versions.size() > state_->options().max_siblings) {
           return Status(Code::too_many_siblings,
@@ -191,7 +194,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
                             ": read the key and write with the context read");
         }
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
-        Status written = write(transaction, request.key, request.hint_for, object);
+        Status written = write(transaction, request.key, request.hint_for, object, actor->epoch);
         tree.after(object);
         minted.object = std::move(object);
         return written;
@@ -223,20 +226,21 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         auto local = read(transaction, request.key, request.hint_for);
         if (!local) return local.status();
-        tree.before(*local);
-        tree.after(*local);
-        went_back = !request.hint_for && knows_more_of_us(request.object.context, local->context,
+        Object& object = local->object;
+        tree.before(object);
+        tree.after(object);
+        went_back = !request.hint_for && knows_more_of_us(request.object.context, object.context,
                                                           state_->self(), state_->incarnation());
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
-        if (!sync(*local, request.object) &&
+        if (!sync(object, request.object) &&
             durability_of(request.durability) != Durability::disk) {
-          if (now_here != nullptr) *now_here = std::move(*local);
+          if (now_here != nullptr) *now_here = std::move(object);
           return Status::ok();
         }
-        Status written = write(transaction, request.key, request.hint_for, *local);
-        tree.after(*local);
-        if (now_here != nullptr) *now_here = std::move(*local);
+        Status written = write(transaction, request.key, request.hint_for, object, local->minter);
+        tree.after(object);
+        if (now_here != nullptr) *now_here = std::move(object);
         return written;
       });
   if (!ticket) return {refused(ticket.status()), 0};

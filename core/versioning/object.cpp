@@ -14,6 +14,7 @@ namespace {
 // versions that differ in nothing it names (a delete and a put of nothing in the same microsecond).
 bool lww_less(const Version& a, const Version& b) {
   auto stamp = [](const Version& v) { return std::tie(v.written_us, v.dot.actor); };
+  if (planted(PlantedBug::tie_by_arrival)) return a.written_us < b.written_us;
   if (stamp(a) != stamp(b)) return stamp(a) < stamp(b);
   if (std::uint64_t x = xxh3(a.value), y = xxh3(b.value); x != y) return x < y;
   auto rest = [](const Version& v) {
@@ -109,7 +110,9 @@ Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write 
   // The client may have seen more of this actor than this copy has: past that as well, or the new
   // dot would be one that the client's context already covers.
   Dot dot{actor, std::max(object.context.counter(actor), seen.counter(actor)) + 1};
-  std::erase_if(object.versions, [&](const Version& v) { return seen.contains(v.dot); });
+  std::erase_if(object.versions, [&](const Version& v) {
+    return seen.contains(v.dot) || (planted(PlantedBug::plain_clocks) && v.dot.actor == actor);
+  });
   object.context.join(seen);
   object.context.add(dot, wall_us / 1000);
   insert(object.versions, Version{dot, write.write_id, wall_us, write.tombstone,
