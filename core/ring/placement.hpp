@@ -44,6 +44,16 @@ std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nod
 std::vector<std::uint32_t> constrained_owners(const std::vector<PlacementNode>& nodes,
                                               std::uint32_t q, std::uint32_t replicas);
 
+// The same after a change, with the fewest moves: nodes are those that are there now, owners[p] an
+// index into them, or `no_owner` where the owner has left. Each node ends with floor or ceil of its
+// weighted share, so a join moves about q/(S+1) slots, all to the joiner, and a leave moves only
+// the leaver's. Among the ways to do that, neighbours are kept distinct, and their zones, as far as
+// a bounded search can. A pure function of its arguments.
+inline constexpr std::uint32_t no_owner = UINT32_MAX;
+std::vector<std::uint32_t> rebalanced_owners(const std::vector<PlacementNode>& nodes,
+                                             const std::vector<std::uint32_t>& owners,
+                                             std::uint32_t q, std::uint32_t replicas);
+
 class Placement {
  public:
   using Node = std::uint32_t;

@@ -23,6 +23,10 @@ struct Member {
   friend bool operator==(const Member&, const Member&) = default;
 };
 
+// What is wrong with its name, id, address, zone or weight, in a sentence.
+Status check_member(const Member& member);
+Status check_cluster(const std::string& cluster, std::uint32_t partitions, std::uint32_t replicas);
+
 class Ring {
  public:
   struct Options {
@@ -40,12 +44,18 @@ class Ring {
   // From a table somebody else computed (a routing table pulled by a client); checked as strictly.
   static Result<std::shared_ptr<const Ring>> from_owners(Options options,
                                                          std::vector<NodeId> owners);
+  // As from_owners, of a ring in motion: `next` says by partition who will own it (nobody: it
+  // stays; the owner itself: it stays but must be filled); empty: nothing moves. Members may own
+  // nothing (yet, or any more): they are in every list, after those who own something, and never
+  // among the N.
+  static Result<std::shared_ptr<const Ring>> from_table(Options options, std::vector<NodeId> owners,
+                                                        std::vector<NodeId> next);
 
   const std::string& cluster() const;
   std::uint64_t epoch() const;
   std::uint32_t partitions() const;
   std::uint32_t replicas() const;              // N as configured
-  std::uint32_t effective_replicas() const;    // min(N, S)
+  std::uint32_t effective_replicas() const;    // min(N, members that own a slot)
   const std::vector<Member>& members() const;  // sorted by id
   const Member* find(NodeId id) const;         // nullptr: not a member
   const Member* find(std::string_view name) const;
@@ -60,6 +70,19 @@ class Ring {
     return preference_list(partition_of(token));
   }
   bool owns(NodeId node, const Token& token) const;  // among the first effective_replicas()
+
+  // A ring in motion (paper 4.9; O-15). All precomputed, all empty in a ring at rest.
+  bool moving() const;
+  const std::vector<NodeId>& next() const;  // by partition; empty when nothing moves
+  // Who is not among the N of the partition, but will be: with every `next` applied, or with only
+  // those of one member, who may be the first to arrive. Sorted. They get every write meanwhile.
+  const std::vector<NodeId>& incoming(std::uint32_t partition) const;
+  // Who is among the N, but will not be. Sorted.
+  const std::vector<NodeId>& outgoing(std::uint32_t partition) const;
+  // The partitions that the node has to pull before its slots flip: those it is incoming to, and,
+  // when it took a lost node's place, those it owns already. Ascending.
+  const std::vector<std::uint32_t>& pulls(NodeId node) const;
+
   // A digest of everything above: equal on two members iff they agree.
   std::uint64_t digest() const;
 
