@@ -66,19 +66,19 @@ std::span<const SegmentListing::Entry> SegmentListing::segment(std::uint32_t seg
   return segments_[segment - first_];
 }
 
-void SegmentListing::update(std::uint64_t key_hash, const Key& key, std::uint64_t clock_hash) {
+std::uint64_t SegmentListing::update(std::uint64_t key_hash, const Key& key,
+                                     std::uint64_t clock_hash) {
   RINGLET_ASSERT(ready_ && covers(segment_of(key_hash)));
   auto& entries = segments_[segment_of(key_hash) - first_];
   Entry entry{key_hash, clock_hash, key};
   auto at = std::lower_bound(entries.begin(), entries.end(), entry, entry_less);
-  bool known = at != entries.end() && at->key_hash == key_hash && at->key == key;
-  if (known && clock_hash == 0) {
-    entries.erase(at);
-  } else if (known) {
-    at->clock_hash = clock_hash;
-  } else if (clock_hash != 0) {
-    entries.insert(at, std::move(entry));
+  if (at == entries.end() || at->key_hash != key_hash || at->key != key) {
+    if (clock_hash != 0) entries.insert(at, std::move(entry));
+    return 0;
   }
+  std::uint64_t before = std::exchange(at->clock_hash, clock_hash);
+  if (clock_hash == 0) entries.erase(at);
+  return before;
 }
 
 std::uint64_t SegmentListing::hash(std::uint32_t segment) const {

@@ -36,7 +36,8 @@ class SegmentListing {
   // The rest only when ready.
   // Sorted by hash; keys of one hash are neighbours.
   std::span<const Entry> segment(std::uint32_t segment) const;
-  void update(std::uint64_t key_hash, const Key& key, std::uint64_t clock_hash);  // 0: gone
+  // What it said before; 0: there is no such key.
+  std::uint64_t update(std::uint64_t key_hash, const Key& key, std::uint64_t clock_hash);
   std::uint64_t hash(std::uint32_t segment) const;  // as a tree would have it
 
   // Key hashes, each once, and clock hashes: keys of one hash are compared as if they were one.

@@ -65,18 +65,23 @@ using MayRun = std::function<bool(Now now, std::size_t cost)>;
 class TreeExchange {
  public:
   struct Options {
-    Duration period = Duration::seconds(30);            // one peer each, a quarter more or less
-    Duration retry = Duration::seconds(3);              // after a peer said that it is not ready
-    Duration patience = Duration::millis(2000);         // for one answer
+    Duration period = Duration::seconds(30);     // one peer each, a quarter more or less
+    Duration retry = Duration::seconds(3);       // after a peer said that it is not ready
+    Duration patience = Duration::millis(2000);  // for one answer
+    int tries = 5;                               // of one message, before the peer is left
+    // Segments that differ are asked about again after this, unless there are many: what is under
+    // way to both owners differs for a moment, and is no reason to read a partition.
+    Duration settle = Duration::millis(100);
+    std::size_t many = 64;
     Duration slice = Duration::millis(1);               // between two slices of reading or merging
     std::size_t page_rows = 256;                        // read in one slice
     std::size_t merges = 32;                            // objects merged in one slice
-    std::size_t window = 16;                            // ReplicaPuts under way
+    std::size_t window = 32;                            // ReplicaPuts under way
     std::size_t segment_window = 4;                     // SegmentCompares under way
     std::size_t page_bytes = 128 * 1024;                // objects of one answer; one is always sent
     std::size_t listing_keys = 128 * 1024;              // of one listing
     std::size_t listings = 4;                           // kept for peers that ask
-    Duration listing_age = Duration::seconds(30);       // then it is read again
+    Duration listing_age = Duration::seconds(30);       // unused or not, then it is read again
     Duration segment_patience = Duration::seconds(60);  // for the peer's listing
     Duration rebuild_pause = Duration::seconds(60);     // a tree is rebuilt at most once in it
     std::uint64_t seed = 1;                             // of the jitter

@@ -1,0 +1,289 @@
+#include "repair/tree_answers.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace ringlet {
+namespace {
+
+constexpr std::uint32_t listing_soon_ms = 20;
+constexpr std::uint32_t tree_soon_ms = 1000;
+
+Status invalid(std::string sentence) {
+  return Status(Code::invalid_argument, std::move(sentence));
+}
+
+Refused not_ready(std::string sentence, std::uint32_t retry_after_ms) {
+  return Refused{Status(Code::unavailable, std::move(sentence)), retry_after_ms};
+}
+
+Refused being_built(std::uint32_t partition) {
+  return not_ready("the tree of partition " + std::to_string(partition) + " is being built",
+                   tree_soon_ms);
+}
+
+}  // namespace
+
+Status check_rising(const char* what, const std::vector<std::uint32_t>& numbers,
+                    std::uint32_t bound) {
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (numbers[i] >= bound) {
+      return invalid(std::string(what) + " " + std::to_string(numbers[i]) + ": wanted below " +
+                     std::to_string(bound));
+    }
+    if (i > 0 && numbers[i] <= numbers[i - 1]) {
+      return invalid(std::string(what) + " " + std::to_string(numbers[i]) + " after " +
+                     std::to_string(numbers[i - 1]) + ": wanted each once, rising");
+    }
+  }
+  return {};
+}
+
+std::size_t size_about(const Object& object) {
+  std::size_t bytes = 8 + 24 * object.context.size();
+  for (const Version& version : object.versions) {
+    bytes += 60 + version.value.size() + version.content_type.size();
+  }
+  return bytes;
+}
+
+std::size_t size_about(const Message& message) {
+  std::size_t bytes = 32;  // frame and small fields
+  auto keyed = [](const Key& key, const Object& object) {
+    return 8 + key.bucket.size() + key.key.size() + size_about(object);
+  };
+  if (auto* m = std::get_if<TreeCompare>(&message)) {
+    bytes += 4 * m->nodes.size() + 8 * m->hashes.size();
+  } else if (auto* m = std::get_if<TreeDiffers>(&message)) {
+    bytes += 4 * m->nodes.size();
+  } else if (auto* m = std::get_if<SegmentCompare>(&message)) {
+    bytes += 16 * m->key_hashes.size();
+  } else if (auto* m = std::get_if<SegmentDiffers>(&message)) {
+    bytes += 8 * m->wanted.size();
+    for (const KeyedObject& o : m->objects) bytes += keyed(o.key, o.object);
+  } else if (auto* m = std::get_if<ReplicaPut>(&message)) {
+    bytes += keyed(m->key, m->object);
+  } else if (auto* m = std::get_if<Refused>(&message)) {
+    bytes += m->status.message().size();
+  }
+  return bytes;
+}
+
+// ---- hashes ----
+
+Status TreeAnswers::check(const TreeCompare& question) const {
+  const std::uint32_t partitions = store_.trees().partitions();
+  if (question.level > 2) {
+    return invalid("level " + std::to_string(question.level) + " of a tree: wanted 0 to 2");
+  }
+  if (question.level == 0 && question.nodes.empty()) {
+    if (question.hashes.size() == 1) return {};
+    return invalid("a comparison of all shared partitions with " +
+                   std::to_string(question.hashes.size()) + " hashes: wanted 1");
+  }
+  if (question.hashes.size() != question.nodes.size()) {
+    return invalid("a comparison of " + std::to_string(question.nodes.size()) + " nodes with " +
+                   std::to_string(question.hashes.size()) + " hashes: wanted as many");
+  }
+  if (question.level == 0) return check_rising("partition", question.nodes, partitions);
+  if (question.partition >= partitions) {
+    return invalid("partition " + std::to_string(question.partition) + ": wanted below " +
+                   std::to_string(partitions));
+  }
+  return question.level == 1 ? check_rising("inner node", question.nodes, tree_inner_nodes)
+                             : check_rising("segment", question.nodes, tree_segments);
+}
+
+Message TreeAnswers::all_shared(NodeId from, const TreeCompare& question) {
+  std::vector<std::uint32_t> shared = store_.shared_with(from);
+  if (shared.empty()) {
+    return not_ready("by the ring known here no partition is shared with " + to_string(from),
+                     tree_soon_ms);
+  }
+  std::vector<std::uint64_t> roots;
+  for (std::uint32_t partition : shared) {
+    auto root = store_.trees().root(partition);
+    if (!root) return being_built(partition);
+    roots.push_back(*root);
+  }
+  // Which of them differ, the roots will tell; that something does, this.
+  if (combined_hash(shared, roots) == question.hashes.front()) return TreeDiffers{};
+  return TreeDiffers{std::move(shared)};
+}
+
+Message TreeAnswers::answer(NodeId from, const TreeCompare& question, Now now) {
+  Status wrong = check(question);
+  if (!wrong) return Refused{std::move(wrong), 0};
+  if (question.level == 0 && question.nodes.empty()) return all_shared(from, question);
+
+  TreeDiffers differs;
+  if (question.level == 0) {
+    for (std::size_t i = 0; i < question.nodes.size(); ++i) {
+      auto root = store_.trees().root(question.nodes[i]);
+      if (!root) return being_built(question.nodes[i]);
+      if (*root != question.hashes[i]) differs.nodes.push_back(question.nodes[i]);
+    }
+    return differs;
+  }
+  std::vector<std::uint64_t> mine = question.level == 1
+                                        ? store_.trees().inner(question.partition)
+                                        : store_.trees().segments(question.partition);
+  if (mine.empty()) return being_built(question.partition);
+  for (std::size_t i = 0; i < question.nodes.size(); ++i) {
+    if (mine[question.nodes[i]] != question.hashes[i]) differs.nodes.push_back(question.nodes[i]);
+  }
+  // They will be asked about next, so the reading may begin.
+  if (question.level == 2 && differs.nodes.size() >= options_.many) {
+    listing_for(question.partition, differs.nodes.front(), now);
+  }
+  return differs;
+}
+
+// ---- keys ----
+
+Status TreeAnswers::check(const SegmentCompare& question) const {
+  const std::uint32_t partitions = store_.trees().partitions();
+  if (question.partition >= partitions) {
+    return invalid("partition " + std::to_string(question.partition) + ": wanted below " +
+                   std::to_string(partitions));
+  }
+  if (question.segment >= tree_segments) {
+    return invalid("segment " + std::to_string(question.segment) + ": wanted below " +
+                   std::to_string(tree_segments));
+  }
+  if (question.key_hashes.size() != question.clock_hashes.size()) {
+    return invalid("a segment of " + std::to_string(question.key_hashes.size()) + " keys with " +
+                   std::to_string(question.clock_hashes.size()) + " clocks: wanted as many");
+  }
+  for (std::size_t i = 0; i < question.key_hashes.size(); ++i) {
+    if (segment_of(question.key_hashes[i]) != question.segment) {
+      return invalid("a key of segment " + std::to_string(segment_of(question.key_hashes[i])) +
+                     " in a comparison of segment " + std::to_string(question.segment));
+    }
+    if (i > 0 && question.key_hashes[i] <= question.key_hashes[i - 1]) {
+      return invalid("the keys of segment " + std::to_string(question.segment) +
+                     " are not rising: wanted each once, in order");
+    }
+  }
+  return {};
+}
+
+Message TreeAnswers::answer(NodeId, const SegmentCompare& question, Now now) {
+  Status wrong = check(question);
+  if (!wrong) return Refused{std::move(wrong), 0};
+  if (store_.trees().state(question.partition) != TreeState::built) {
+    return being_built(question.partition);
+  }
+  SegmentListing* listing = listing_for(question.partition, question.segment, now);
+  if (listing == nullptr || !listing->ready()) {
+    return not_ready("segment " + std::to_string(question.segment) + " of partition " +
+                         std::to_string(question.partition) + " is being listed",
+                     listing_soon_ms);
+  }
+
+  SegmentDiffers differs;
+  std::size_t bytes = 0, theirs = 0;
+  std::vector<SegmentListing::Entry> fresh;  // of the listing, where it was out of date
+  std::vector<std::uint64_t> wanted;
+  const auto& keys = question.key_hashes;
+  for (auto rest = listing->segment(question.segment); !rest.empty();) {
+    auto group = first_group(rest);
+    rest = rest.subspan(group.size());
+    const std::uint64_t hash = group.front().key_hash;
+    for (; theirs < keys.size() && keys[theirs] < hash; ++theirs) wanted.push_back(keys[theirs]);
+    bool known = theirs < keys.size() && keys[theirs] == hash;
+    std::uint64_t clock = known ? question.clock_hashes[theirs++] : 0;
+    if (clock == clock_of(group)) continue;
+    if (bytes >= options_.page_bytes) {
+      differs.more = true;
+      break;
+    }
+    // The object as it is now, which the asker may have given to us since the listing.
+    std::vector<KeyedObject> objects;
+    std::vector<SegmentListing::Entry> now_there;
+    for (const auto& entry : group) {
+      auto object = store_.read(entry.key);
+      if (!object && object.status().code() != Code::corrupt) return Refused{object.status(), 0};
+      std::uint64_t read = object ? clock_hash(*object) : 0;
+      fresh.push_back({hash, read, entry.key});
+      if (read == 0) continue;
+      now_there.push_back(fresh.back());
+      objects.push_back({entry.key, std::move(*object)});
+    }
+    if (now_there.empty()) {
+      if (known) wanted.push_back(hash);
+      continue;
+    }
+    if (clock_of(now_there) == clock) continue;
+    for (KeyedObject& keyed : objects) {
+      bytes += size_about(keyed.object) + keyed.key.key.size() + keyed.key.bucket.size();
+      differs.objects.push_back(std::move(keyed));
+    }
+  }
+  // What is wanted is said with the last page, once.
+  if (!differs.more) {
+    wanted.insert(wanted.end(), keys.begin() + static_cast<std::ptrdiff_t>(theirs), keys.end());
+    differs.wanted = std::move(wanted);
+  }
+  for (const auto& entry : fresh) listing->update(entry.key_hash, entry.key, entry.clock_hash);
+  if (differs.objects.empty() && differs.wanted.empty() &&
+      listing->hash(question.segment) !=
+          store_.trees().segment(question.partition, question.segment)) {
+    suspects_.push_back(question.partition);
+  }
+  return differs;
+}
+
+// ---- listings ----
+
+SegmentListing* TreeAnswers::listing_for(std::uint32_t partition, std::uint32_t segment, Now now) {
+  std::erase_if(listings_, [&](const Kept& kept) {
+    return kept.listing.ready() && kept.made + options_.listing_age <= now.instant;
+  });
+  for (Kept& kept : listings_) {
+    if (kept.listing.partition() == partition && kept.listing.covers(segment)) {
+      kept.used = now.instant;
+      return &kept.listing;
+    }
+  }
+  if (listings_.size() >= options_.listings) {
+    // The one that nobody has asked for longest, unless somebody waits for it.
+    auto oldest = std::min_element(listings_.begin(), listings_.end(),
+                                   [](const Kept& a, const Kept& b) { return a.used < b.used; });
+    if (oldest->used + Duration::seconds(1) > now.instant) return nullptr;
+    listings_.erase(oldest);
+  }
+  listings_.push_back({SegmentListing(store_.trees(), partition, segment, options_.listing_keys),
+                       now.instant, now.instant});
+  return &listings_.back().listing;
+}
+
+bool TreeAnswers::wants_pages() const {
+  return std::any_of(listings_.begin(), listings_.end(),
+                     [](const Kept& kept) { return !kept.listing.ready(); });
+}
+
+Result<std::size_t> TreeAnswers::read_page(Now now) {
+  for (auto it = listings_.begin(); it != listings_.end(); ++it) {
+    if (it->listing.ready()) continue;
+    auto bytes = it->listing.read_page(store_, options_.page_rows);
+    if (!bytes) {
+      listings_.erase(it);  // begun anew when it is asked for again
+    } else {
+      it->made = now.instant;
+    }
+    return bytes;
+  }
+  return std::size_t{0};
+}
+
+void TreeAnswers::forget(std::uint32_t partition) {
+  std::erase_if(listings_, [&](const Kept& kept) { return kept.listing.partition() == partition; });
+}
+
+std::vector<std::uint32_t> TreeAnswers::take_suspects() {
+  return std::exchange(suspects_, {});
+}
+
+}  // namespace ringlet

@@ -1,0 +1,52 @@
+// The answering side of TreeExchange: what is asked is checked, compared with this node's trees, and
+// answered at once or refused. It remembers nothing of a peer but the listings that peers need.
+#pragma once
+
+#include <list>
+#include <vector>
+
+#include "repair/segment_listing.hpp"
+#include "repair/tree_exchange.hpp"
+
+namespace ringlet {
+
+class TreeAnswers {
+ public:
+  TreeAnswers(TreeExchange::Options options, RepairStore& store)
+      : options_(options), store_(store) {}
+
+  Message answer(NodeId from, const TreeCompare& question, Now now);
+  Message answer(NodeId from, const SegmentCompare& question, Now now);
+
+  bool wants_pages() const;
+  // One page of the listing that was asked for first; how many bytes it saw, about.
+  Result<std::size_t> read_page(Now now);
+  void forget(std::uint32_t partition);  // listings of it
+
+  // Partitions whose tree and whose listing contradict each other, since the last call.
+  std::vector<std::uint32_t> take_suspects();
+
+ private:
+  struct Kept {
+    SegmentListing listing;
+    Instant made;  // when it was begun, then when it was ready
+    Instant used;
+  };
+  Message all_shared(NodeId from, const TreeCompare& question);
+  Status check(const TreeCompare& question) const;
+  Status check(const SegmentCompare& question) const;
+  SegmentListing* listing_for(std::uint32_t partition, std::uint32_t segment, Now now);
+
+  TreeExchange::Options options_;
+  RepairStore& store_;
+  std::list<Kept> listings_;
+  std::vector<std::uint32_t> suspects_;
+};
+
+// Are these rising, each below `bound`? The sentence says which is not.
+Status check_rising(const char* what, const std::vector<std::uint32_t>& numbers,
+                    std::uint32_t bound);
+std::size_t size_about(const Object& object);
+std::size_t size_about(const Message& message);  // on the wire, within some per cent
+
+}  // namespace ringlet

@@ -1,0 +1,803 @@
+#include "repair/tree_exchange.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "base/random.hpp"
+#include "repair/segment_listing.hpp"
+#include "repair/tree_answers.hpp"
+
+namespace ringlet {
+namespace {
+
+constexpr std::size_t roots_at_once = 1024;
+constexpr int turns_when_not_ready = 20;
+constexpr int rounds_of_a_segment = 100'000;  // pages of one segment; each must bring something
+
+// One exchange to be made.
+struct Turn {
+  NodeId peer;
+  std::optional<std::uint32_t> only;  // this partition; else all that are shared
+  Instant at;
+  int tries = 0;
+};
+
+// A message under way. All are idempotent, so what is lost is simply sent again.
+struct Ask {
+  Message message;
+  Instant until;
+  int tries = 0;
+};
+
+// A segment whose keys are being compared.
+struct Segment {
+  bool asked = false;       // the answer is not here
+  std::size_t merging = 0;  // objects of its last answer that are not merged yet
+  std::size_t sending = 0;  // its keys in `to_send`, or under way to the peer
+  bool more = false;        // the last answer was a full page
+  bool progress = false;    // since it was asked about last, something changed on either side
+  bool different = false;   // some key was
+  int rounds = 0;
+  Instant again = Instant::never();  // the peer is not ready; ask then
+  Instant give_up = Instant::never();
+};
+
+struct ToMerge {
+  std::uint32_t segment;
+  KeyedObject keyed;
+};
+struct ToSend {
+  std::uint32_t segment;
+  Key key;
+};
+
+// With one peer, from the top of the trees to the last object.
+struct Exchange {
+  Turn turn;
+  bool different = false;
+  std::vector<std::uint32_t> compare;      // partitions whose roots are still to be compared
+  std::deque<std::uint32_t> partitions;    // that differ, in their turn
+  std::optional<std::uint32_t> partition;  // the one at work; of it:
+  std::vector<std::uint32_t> unsettled;    // segments that differed once
+  Instant settle_at = Instant::never();
+  bool settled = false;
+  std::deque<std::uint32_t> segments;  // that differ, not begun
+  std::optional<SegmentListing> listing;
+  std::map<std::uint32_t, Segment> open;
+  std::deque<ToMerge> to_merge;
+  std::deque<ToSend> to_send;
+};
+
+std::vector<std::uint32_t> both(const std::vector<std::uint32_t>& a,
+                                const std::vector<std::uint32_t>& b) {
+  std::vector<std::uint32_t> common;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(common));
+  return common;
+}
+
+}  // namespace
+
+std::uint64_t combined_hash(const std::vector<std::uint32_t>& partitions,
+                            const std::vector<std::uint64_t>& roots) {
+  RINGLET_ASSERT(partitions.size() == roots.size());
+  std::uint64_t hash = partitions.size();
+  for (std::size_t i = 0; i < roots.size(); ++i) {
+    hash = mixed(hash, mixed(partitions[i] + 1, roots[i]));
+  }
+  return hash;
+}
+
+struct TreeExchange::Impl {
+  NodeId self;
+  Options options;
+  RepairStore& store;
+  const Health& health;
+  MayRun may_run;
+  TreeAnswers answers;
+  Random random;
+  Progress done;
+
+  std::vector<std::uint32_t> owned;
+  std::deque<std::uint32_t> to_build;
+  std::map<std::uint32_t, Instant> rebuilt;  // when last
+  Instant build_at{INT64_MIN / 2};           // after the store failed
+
+  std::deque<Turn> turns;  // asked for; those of the period are not in here
+  Instant next_period = Instant::never();
+  NodeId last_peer;
+  std::optional<Exchange> exchange;
+  std::map<std::uint64_t, Ask> under_way;  // numbers rise, and so does `until`
+  std::size_t puts_under_way = 0;
+  std::vector<Outgoing> outgoing;
+  std::uint64_t last_number = 0;
+
+  Instant work_at{INT64_MIN / 2};     // the next slice of work, or put
+  std::size_t page_cost = 64 * 1024;  // of the last page read
+
+  Impl(NodeId me, Options o, RepairStore& s, const Health& h, MayRun m)
+      : self(me),
+        options(o),
+        store(s),
+        health(h),
+        may_run(std::move(m)),
+        answers(o, s),
+        random(o.seed) {
+    RINGLET_ASSERT(options.period > Duration{} && options.retry > Duration{});
+    RINGLET_ASSERT(options.slice > Duration{} && options.patience > Duration{});
+    RINGLET_ASSERT(options.page_rows >= 1 && options.merges >= 1 && options.listings >= 1);
+    RINGLET_ASSERT(options.window >= 1 && options.segment_window >= 1 && options.tries >= 1);
+  }
+
+  // ---- whose turn it is ----
+
+  void on_ring() {
+    std::vector<std::uint32_t> now_owned = store.owned();
+    for (std::uint32_t partition : owned) {
+      if (std::binary_search(now_owned.begin(), now_owned.end(), partition)) continue;
+      store.trees().forget(partition);
+      answers.forget(partition);
+      rebuilt.erase(partition);
+    }
+    owned = std::move(now_owned);
+    std::erase_if(to_build, [&](std::uint32_t partition) {
+      return !std::binary_search(owned.begin(), owned.end(), partition);
+    });
+    for (std::uint32_t partition : owned) {
+      bool listed = std::find(to_build.begin(), to_build.end(), partition) != to_build.end();
+      if (!listed && store.trees().state(partition) != TreeState::built) {
+        to_build.push_back(partition);
+      }
+    }
+  }
+
+  Duration jittered(Duration period) {
+    return Duration::micros(period.us - period.us / 4 +
+                            static_cast<std::int64_t>(random.below(period.us / 2 + 1)));
+  }
+
+  void add_turn(NodeId peer, std::optional<std::uint32_t> only, Instant at, int tries = 0) {
+    for (Turn& turn : turns) {
+      if (turn.peer != peer || turn.only != only) continue;
+      turn.at = std::min(turn.at, at);
+      return;
+    }
+    turns.push_back({peer, only, at, tries});
+  }
+
+  std::optional<Turn> next_turn(Now now) {
+    auto due = std::find_if(turns.begin(), turns.end(),
+                            [&](const Turn& turn) { return turn.at <= now.instant; });
+    if (due != turns.end()) {
+      Turn turn = *due;
+      turns.erase(due);
+      return turn;
+    }
+    if (next_period > now.instant) return std::nullopt;
+    next_period = now.instant + jittered(options.period);
+    std::vector<NodeId> peers = store.peers();
+    std::erase_if(peers, [&](NodeId peer) { return peer == self || health.is_down(peer); });
+    if (peers.empty()) return std::nullopt;
+    auto next = std::upper_bound(peers.begin(), peers.end(), last_peer);
+    last_peer = next == peers.end() ? peers.front() : *next;
+    return Turn{last_peer, std::nullopt, now.instant, 0};
+  }
+
+  void take_turns(Now now) {
+    while (!exchange) {
+      auto turn = next_turn(now);
+      if (!turn) return;
+      begin(*turn, now);
+    }
+  }
+
+  // ---- begin and end ----
+
+  void begin(const Turn& turn, Now now) {
+    ++done.exchanges;
+    exchange.emplace();
+    exchange->turn = turn;
+    std::vector<std::uint32_t> shared = store.shared_with(turn.peer);
+    if (turn.only) shared = both(shared, {*turn.only});
+    if (shared.empty()) return abandon("no partition is shared with " + name(turn.peer), now);
+    for (std::uint32_t partition : shared) {
+      if (store.trees().state(partition) == TreeState::built) {
+        exchange->compare.push_back(partition);
+      }
+    }
+    bool all = exchange->compare.size() == shared.size();
+    if (!all) again_later(now);
+    if (exchange->compare.empty()) return abandon("the trees of this node are being built", now);
+    if (!all || turn.only) return compare_roots(now);
+    ask(TreeCompare{0, 0, {}, {combined_hash(shared, roots_of(shared))}}, now);
+  }
+
+  static std::string name(NodeId peer) { return "node " + to_string(peer); }
+
+  std::vector<std::uint64_t> roots_of(const std::vector<std::uint32_t>& partitions) {
+    std::vector<std::uint64_t> roots;
+    for (std::uint32_t partition : partitions) {
+      roots.push_back(store.trees().root(partition).value_or(0));
+    }
+    return roots;
+  }
+
+  void again_later(Now now) {
+    const Turn& turn = exchange->turn;
+    if (turn.tries >= turns_when_not_ready) return;
+    add_turn(turn.peer, turn.only, now.instant + options.retry, turn.tries + 1);
+  }
+
+  void end() {
+    exchange.reset();
+    under_way.clear();
+    puts_under_way = 0;
+  }
+
+  void finish() {
+    ++(exchange->different ? done.repaired : done.equal);
+    end();
+  }
+
+  // What was merged or sent stays so; the rest waits for the peer's next turn.
+  void abandon(std::string why, Now now) {
+    ++done.abandoned;
+    done.last_error = std::move(why);
+    end();
+    take_turns_later(now);
+  }
+
+  // Not from inside begin(), or a peer without anything would be asked for ever.
+  void take_turns_later(Now now) { work_at = std::max(work_at, now.instant + options.slice); }
+
+  void wrong_answer(const std::string& what, Now now) {
+    ++done.refused;
+    abandon(name(exchange->turn.peer) + " answered wrongly: " + what, now);
+  }
+
+  // ---- messages ----
+
+  void ask(Message message, Now now, int tries = 1) {
+    std::uint64_t number = ++last_number;
+    if (std::holds_alternative<ReplicaPut>(message)) ++puts_under_way;
+    done.bytes_sent += size_about(message);
+    outgoing.push_back({exchange->turn.peer, number, message});
+    under_way.emplace(number, Ask{std::move(message), now.instant + options.patience, tries});
+  }
+
+  void silence(Now now) {
+    while (!under_way.empty() && under_way.begin()->second.until <= now.instant) {
+      Ask silent = std::move(under_way.begin()->second);
+      under_way.erase(under_way.begin());
+      if (std::holds_alternative<ReplicaPut>(silent.message)) --puts_under_way;
+      NodeId peer = exchange->turn.peer;
+      if (silent.tries >= options.tries || health.is_down(peer)) {
+        return abandon(name(peer) + " did not answer a " + name_of(silent.message), now);
+      }
+      ask(std::move(silent.message), now, silent.tries + 1);
+    }
+  }
+
+  void on_answer(const Ask& asked, const Message& reply, Now now) {
+    if (auto* refused = std::get_if<Refused>(&reply)) return on_refused(asked, *refused, now);
+    if (auto* put = std::get_if<ReplicaPut>(&asked.message)) {
+      if (std::holds_alternative<Stored>(reply)) return on_stored(*put, true, now);
+    } else if (auto* compare = std::get_if<TreeCompare>(&asked.message)) {
+      if (auto* differs = std::get_if<TreeDiffers>(&reply)) {
+        return on_differs(*compare, differs->nodes, now);
+      }
+    } else if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
+      if (auto* differs = std::get_if<SegmentDiffers>(&reply)) {
+        return on_segment(*compare, *differs, now);
+      }
+    }
+    wrong_answer(std::string("a ") + name_of(reply) + " to a " + name_of(asked.message), now);
+  }
+
+  void on_refused(const Ask& asked, const Refused& refused, Now now) {
+    const bool later = refused.status.retryable();
+    if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
+      Segment& segment = exchange->open.at(compare->segment);
+      if (later && now.instant < segment.give_up) {
+        segment.asked = false;
+        segment.again = now.instant + Duration::millis(std::clamp<std::int64_t>(
+                                          refused.retry_after_ms, 10, 5000));
+        return;
+      }
+    } else if (auto* put = std::get_if<ReplicaPut>(&asked.message)) {
+      if (!later) {  // this object alone
+        done.last_error = refused.status.to_string();
+        return on_stored(*put, false, now);
+      }
+    }
+    if (later) again_later(now);
+    abandon(name(exchange->turn.peer) + " refused: " + refused.status.to_string(), now);
+  }
+
+  // ---- down the trees ----
+
+  void compare_roots(Now now) {
+    Exchange& x = *exchange;
+    std::size_t count = std::min(roots_at_once, x.compare.size());
+    auto end = x.compare.begin() + static_cast<std::ptrdiff_t>(count);
+    std::vector<std::uint32_t> chunk(x.compare.begin(), end);
+    x.compare.erase(x.compare.begin(), end);
+    ask(TreeCompare{0, 0, chunk, roots_of(chunk)}, now);
+  }
+
+  void on_differs(const TreeCompare& asked, const std::vector<std::uint32_t>& nodes, Now now) {
+    Exchange& x = *exchange;
+    const bool combined = asked.level == 0 && asked.nodes.empty();
+    Status wrong = check_rising("node", nodes, combined ? store.trees().partitions() : UINT32_MAX);
+    if (!wrong) return wrong_answer(wrong.message(), now);
+    if (combined) {
+      if (nodes.empty()) {
+        done.partitions_compared += x.compare.size();
+        return finish();
+      }
+      x.compare = both(x.compare, nodes);
+      if (x.compare.empty()) {
+        return abandon(name(x.turn.peer) + " shares other partitions by the ring it knows", now);
+      }
+      return compare_roots(now);
+    }
+    if (!std::includes(asked.nodes.begin(), asked.nodes.end(), nodes.begin(), nodes.end())) {
+      return wrong_answer(
+          "a node of level " + std::to_string(asked.level) + " that was not asked about", now);
+    }
+    if (asked.level == 0) {
+      done.partitions_compared += asked.nodes.size();
+      done.partitions_different += nodes.size();
+      x.different |= !nodes.empty();
+      x.partitions.insert(x.partitions.end(), nodes.begin(), nodes.end());
+      return x.compare.empty() ? walk(now) : compare_roots(now);
+    }
+    if (nodes.empty()) return walk(now);  // it came to an end by itself
+    if (asked.level == 1) {
+      std::vector<std::uint32_t> below;
+      for (std::uint32_t node : nodes) {
+        for (std::uint32_t i = 0; i < segments_per_inner_node; ++i) {
+          below.push_back(node * segments_per_inner_node + i);
+        }
+      }
+      return compare_segments(std::move(below), now);
+    }
+    if (!x.settled && nodes.size() < options.many) {
+      x.unsettled = nodes;
+      x.settle_at = now.instant + options.settle;
+      x.settled = true;
+      return;
+    }
+    x.segments.assign(nodes.begin(), nodes.end());
+    open_segments(now);
+  }
+
+  void compare_segments(std::vector<std::uint32_t> segments, Now now) {
+    std::vector<std::uint64_t> all = store.trees().segments(*exchange->partition), hashes;
+    if (all.empty()) return walk(now);  // not ours any more
+    for (std::uint32_t segment : segments) hashes.push_back(all[segment]);
+    ask(TreeCompare{2, *exchange->partition, std::move(segments), std::move(hashes)}, now);
+  }
+
+  // The next partition that differs, or the end.
+  void walk(Now now) {
+    Exchange& x = *exchange;
+    x.listing.reset();
+    x.unsettled.clear();
+    x.settled = false;
+    while (!x.partitions.empty()) {
+      x.partition = x.partitions.front();
+      x.partitions.pop_front();
+      std::vector<std::uint64_t> hashes = store.trees().inner(*x.partition);
+      if (hashes.empty()) continue;
+      std::vector<std::uint32_t> nodes(tree_inner_nodes);
+      for (std::uint32_t i = 0; i < tree_inner_nodes; ++i) nodes[i] = i;
+      return ask(TreeCompare{1, *x.partition, std::move(nodes), std::move(hashes)}, now);
+    }
+    finish();
+  }
+
+  // ---- segments ----
+
+  void open_segments(Now now) {
+    Exchange& x = *exchange;
+    if (x.open.empty() && x.segments.empty()) return walk(now);
+    while (!x.segments.empty() && x.open.size() < options.segment_window) {
+      std::uint32_t segment = x.segments.front();
+      if (!x.listing || !x.listing->covers(segment)) {
+        if (!x.open.empty()) return;  // which still need the former one
+        x.listing.emplace(store.trees(), *x.partition, segment, options.listing_keys);
+      }
+      if (!x.listing->ready()) return;  // work() reads it
+      x.segments.pop_front();
+      x.open[segment].give_up = now.instant + options.segment_patience;
+      ask_segment(segment, now);
+    }
+  }
+
+  void ask_segment(std::uint32_t number, Now now) {
+    Segment& segment = exchange->open.at(number);
+    segment.asked = true;
+    segment.more = segment.progress = false;
+    segment.again = Instant::never();
+    ++segment.rounds;
+    auto pairs = exchange->listing->pairs(number);
+    ask(SegmentCompare{*exchange->partition, number, std::move(pairs.keys),
+                       std::move(pairs.clocks)},
+        now);
+  }
+
+  void on_segment(const SegmentCompare& asked, const SegmentDiffers& differs, Now now) {
+    Exchange& x = *exchange;
+    Status wrong = check(asked, differs);
+    if (!wrong) return wrong_answer(wrong.message(), now);
+    Segment& segment = x.open.at(asked.segment);
+    segment.asked = false;
+    segment.more = differs.more;
+    segment.give_up = now.instant + options.segment_patience;
+    segment.different |= !differs.objects.empty() || !differs.wanted.empty();
+    segment.merging += differs.objects.size();
+    for (const KeyedObject& keyed : differs.objects) x.to_merge.push_back({asked.segment, keyed});
+    for (auto rest = x.listing->segment(asked.segment); !rest.empty();) {
+      auto group = first_group(rest);
+      rest = rest.subspan(group.size());
+      if (!std::binary_search(differs.wanted.begin(), differs.wanted.end(),
+                              group.front().key_hash)) {
+        continue;
+      }
+      for (const auto& entry : group) send(asked.segment, entry.key);
+    }
+    settle(asked.segment, now);
+  }
+
+  static Status check(const SegmentCompare& asked, const SegmentDiffers& differs) {
+    for (const KeyedObject& keyed : differs.objects) {
+      if (segment_of(key_hash(keyed.key)) != asked.segment) {
+        return Status(Code::invalid_argument,
+                      printable(keyed.key) + " is not of segment " + std::to_string(asked.segment));
+      }
+      if (keyed.object.missing()) {
+        return Status(Code::invalid_argument, printable(keyed.key) + " without an object");
+      }
+    }
+    const auto& wanted = differs.wanted;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      bool rising = i == 0 || wanted[i - 1] < wanted[i];
+      if (!rising ||
+          !std::binary_search(asked.key_hashes.begin(), asked.key_hashes.end(), wanted[i])) {
+        return Status(Code::invalid_argument,
+                      "it wants a key that it was not told of, or one twice");
+      }
+    }
+    if (differs.more && differs.objects.empty()) {
+      return Status(Code::invalid_argument, "a page without objects, and more to come");
+    }
+    return {};
+  }
+
+  void send(std::uint32_t segment, const Key& key) {
+    ++exchange->open.at(segment).sending;
+    exchange->to_send.push_back({segment, key});
+  }
+
+  // After each thing that happened to a segment: has all of it?
+  void settle(std::uint32_t number, Now now) {
+    Exchange& x = *exchange;
+    Segment& segment = x.open.at(number);
+    if (segment.asked || segment.merging > 0 || segment.sending > 0) return;
+    if (segment.again != Instant::never()) return;
+    if (segment.more && segment.progress && segment.rounds < rounds_of_a_segment) {
+      return ask_segment(number, now);
+    }
+    ++done.segments_compared;
+    // The hashes differ and no key does: one of the trees is wrong (F-72), or a write came between.
+    // Each side can tell of its own.
+    if (!segment.different &&
+        x.listing->hash(number) != store.trees().segment(*x.partition, number)) {
+      suspect(*x.partition, now);
+    }
+    x.open.erase(number);
+    open_segments(now);
+  }
+
+  void suspect(std::uint32_t partition, Now now) {
+    auto last = rebuilt.find(partition);
+    if (last != rebuilt.end() && last->second + options.rebuild_pause > now.instant) return;
+    if (store.trees().state(partition) != TreeState::built) return;
+    rebuilt[partition] = now.instant;
+    store.trees().rebuild(partition);
+    if (std::find(to_build.begin(), to_build.end(), partition) == to_build.end()) {
+      to_build.push_back(partition);
+    }
+  }
+
+  // ---- work in slices ----
+
+  bool allowed(std::size_t cost, Now now) {
+    if (!may_run || may_run(now, cost)) return true;
+    work_at = now.instant + options.slice;
+    return false;
+  }
+
+  bool wants_listing() const {
+    return exchange && exchange->listing && !exchange->listing->ready();
+  }
+  bool may_send() const {
+    return exchange && !exchange->to_send.empty() && puts_under_way < options.window;
+  }
+  bool builds(Instant now) const { return !to_build.empty() && build_at <= now; }
+  bool has_work() const {
+    return (exchange && !exchange->to_merge.empty()) || wants_listing() || may_send() ||
+           answers.wants_pages() || !to_build.empty();
+  }
+
+  // What somebody waits for comes first; a tree can wait for its next page.
+  void work(Now now) {
+    if (work_at > now.instant) return;
+    send_some(now);
+    if (work_at > now.instant) return;
+    bool busy = true;
+    if (exchange && !exchange->to_merge.empty()) {
+      merge_some(now);
+    } else if (wants_listing()) {
+      read_listing(now);
+    } else if (answers.wants_pages()) {
+      if (allowed(page_cost, now)) note_page(answers.read_page(now));
+    } else if (builds(now.instant)) {
+      build_some(now);
+    } else {
+      busy = false;
+    }
+    if (busy) work_at = std::max(work_at, now.instant + options.slice);
+  }
+
+  // The cost of the next page is taken to be that of the last.
+  void note_page(const Result<std::size_t>& bytes) {
+    if (bytes) page_cost = std::max<std::size_t>(*bytes, 1);
+  }
+
+  void send_some(Now now) {
+    while (may_send()) {
+      ToSend next = exchange->to_send.front();
+      auto object = store.read(next.key);
+      if (object && !object->missing()) {
+        ReplicaPut put{next.key, std::move(*object), NodeId{}};
+        if (!allowed(size_about(put.object), now)) return;
+        exchange->to_send.pop_front();
+        ask(std::move(put), now);
+      } else {
+        exchange->to_send.pop_front();
+        if (!object) done.last_error = object.status().to_string();
+        put_over(next.segment, now);
+      }
+    }
+  }
+
+  void put_over(std::uint32_t segment, Now now) {
+    --exchange->open.at(segment).sending;
+    settle(segment, now);
+  }
+
+  void on_stored(const ReplicaPut& put, bool stored, Now now) {
+    std::uint32_t segment = segment_of(key_hash(put.key));
+    if (stored) {
+      ++done.keys_sent;
+      exchange->open.at(segment).progress = true;
+    }
+    put_over(segment, now);
+  }
+
+  void merge_some(Now now) {
+    Exchange& x = *exchange;
+    std::size_t count = std::min(options.merges, x.to_merge.size()), cost = 0;
+    for (std::size_t i = 0; i < count; ++i) cost += size_about(x.to_merge[i].keyed.object);
+    if (!allowed(cost, now)) return;
+    for (std::size_t i = 0; i < count && exchange; ++i) {
+      ToMerge next = std::move(exchange->to_merge.front());
+      exchange->to_merge.pop_front();
+      merge(next, now);
+    }
+  }
+
+  void merge(const ToMerge& next, Now now) {
+    Exchange& x = *exchange;
+    Segment& segment = x.open.at(next.segment);
+    auto held = store.merge(*x.partition, next.keyed, now);
+    if (held) {
+      std::uint64_t hash = key_hash(next.keyed.key), clock = clock_hash(*held);
+      if (x.listing->update(hash, next.keyed.key, clock) != clock) {
+        ++done.keys_received;
+        segment.progress = true;
+      }
+      if (clock != clock_hash(next.keyed.object)) send(next.segment, next.keyed.key);
+    } else if (held.status().retryable() || held.status().code() == Code::io) {
+      return abandon("the store of this node: " + held.status().to_string(), now);
+    } else {  // this object alone
+      ++done.refused;
+      done.last_error = held.status().to_string();
+    }
+    --segment.merging;
+    settle(next.segment, now);
+  }
+
+  void read_listing(Now now) {
+    if (!allowed(page_cost, now)) return;
+    auto bytes = exchange->listing->read_page(store, options.page_rows);
+    note_page(bytes);
+    if (!bytes) return abandon("the store of this node: " + bytes.status().to_string(), now);
+    if (exchange->listing->ready()) open_segments(now);
+  }
+
+  void build_some(Now now) {
+    std::uint32_t partition = to_build.front();
+    if (!allowed(page_cost, now)) return;
+    std::size_t bytes = 0;
+    const bool anew = store.trees().state(partition) == TreeState::built;
+    auto complete = store.trees().build_page(
+        partition, [&](BytesView after, const PartitionTrees::Visit& visit) {
+          return store.page(partition, after, options.page_rows,
+                            [&](BytesView row, const Key& key, const Object& object) {
+                              bytes += size_about(object);
+                              visit(row, key_hash(key), clock_hash(object));
+                            });
+        });
+    note_page(bytes);
+    if (!complete) {
+      done.last_error = "the store of this node: " + complete.status().to_string();
+      build_at = now.instant + options.retry;
+    } else if (*complete) {
+      ++(anew ? done.trees_rebuilt : done.trees_built);
+      to_build.pop_front();
+    }
+  }
+
+  // ---- every event ends here ----
+
+  void step(Now now) {
+    for (std::uint32_t partition : answers.take_suspects()) suspect(partition, now);
+    if (work_at <= now.instant) take_turns(now);
+    work(now);
+  }
+
+  void on_time(Now now) {
+    if (exchange) silence(now);
+    if (exchange && exchange->settle_at <= now.instant) {
+      exchange->settle_at = Instant::never();
+      compare_segments(std::move(exchange->unsettled), now);
+    }
+    if (exchange) {
+      for (auto& [number, segment] : exchange->open) {
+        if (segment.again <= now.instant) ask_segment(number, now);
+      }
+    }
+  }
+
+  Instant next_wake() const {
+    Instant next =
+        has_work() ? std::max(work_at, work_only_builds() ? build_at : work_at) : Instant::never();
+    if (!exchange) {
+      Instant turn = next_period;
+      for (const Turn& t : turns) turn = std::min(turn, t.at);
+      return std::min(next, std::max(turn, work_at));
+    }
+    if (!under_way.empty()) next = std::min(next, under_way.begin()->second.until);
+    next = std::min(next, exchange->settle_at);
+    for (const auto& [number, segment] : exchange->open) next = std::min(next, segment.again);
+    return next;
+  }
+  bool work_only_builds() const {
+    return !(exchange && !exchange->to_merge.empty()) && !wants_listing() && !may_send() &&
+           !answers.wants_pages();
+  }
+};
+
+TreeExchange::TreeExchange(NodeId self, Options options, RepairStore& store, const Health& health,
+                           MayRun may_run)
+    : impl_(std::make_unique<Impl>(self, options, store, health, std::move(may_run))) {}
+TreeExchange::~TreeExchange() = default;
+
+void TreeExchange::start(Now now) {
+  impl_->on_ring();
+  // Nodes that start together do not ask together.
+  impl_->next_period = now.instant + impl_->jittered(impl_->options.period / 2);
+  impl_->step(now);
+}
+
+void TreeExchange::on_ring(Now now) {
+  impl_->on_ring();
+  impl_->step(now);
+}
+
+Message TreeExchange::on_request(NodeId from, const Message& message, Now now) {
+  Message reply = Refused{
+      Status(Code::invalid_argument, std::string(name_of(message)) + " compares no trees"), 0};
+  if (auto* m = std::get_if<TreeCompare>(&message)) reply = impl_->answers.answer(from, *m, now);
+  if (auto* m = std::get_if<SegmentCompare>(&message)) {
+    reply = impl_->answers.answer(from, *m, now);
+  }
+  if (auto* refused = std::get_if<Refused>(&reply);
+      refused != nullptr && refused->status.code() == Code::invalid_argument) {
+    ++impl_->done.refused;
+  }
+  impl_->done.bytes_received += size_about(message);
+  impl_->done.bytes_sent += size_about(reply);
+  impl_->step(now);
+  return reply;
+}
+
+void TreeExchange::on_reply(NodeId from, std::uint64_t number, const Message& message, Now now) {
+  auto found = impl_->under_way.find(number);
+  if (found == impl_->under_way.end() || impl_->exchange->turn.peer != from) return;
+  Ask asked = std::move(found->second);
+  impl_->under_way.erase(found);
+  if (std::holds_alternative<ReplicaPut>(asked.message)) --impl_->puts_under_way;
+  impl_->done.bytes_received += size_about(message);
+  impl_->on_answer(asked, message, now);
+  impl_->step(now);
+}
+
+void TreeExchange::on_unreachable(NodeId node, Now now) {
+  if (impl_->exchange && impl_->exchange->turn.peer == node) {
+    impl_->abandon(Impl::name(node) + " is unreachable", now);
+  }
+  impl_->step(now);
+}
+
+void TreeExchange::on_recovered(NodeId node, Now now) {
+  // Hints are on their way to it now; what they bring need not be compared.
+  if (!impl_->store.shared_with(node).empty()) {
+    impl_->add_turn(node, std::nullopt, now.instant + impl_->options.retry);
+  }
+  impl_->step(now);
+}
+
+void TreeExchange::on_wake(Now now) {
+  impl_->on_time(now);
+  impl_->step(now);
+}
+
+std::vector<TreeExchange::Outgoing> TreeExchange::take_outgoing() {
+  return std::exchange(impl_->outgoing, {});
+}
+
+Instant TreeExchange::next_wake() const {
+  return impl_->next_wake();
+}
+
+Result<std::size_t> TreeExchange::repair(std::optional<std::uint32_t> partition, Now now) {
+  if (partition && !std::binary_search(impl_->owned.begin(), impl_->owned.end(), *partition)) {
+    return Status(Code::invalid_argument, "repair: wanted a partition that this node owns, got " +
+                                              std::to_string(*partition) + " of " +
+                                              std::to_string(impl_->store.trees().partitions()));
+  }
+  std::size_t count = 0;
+  for (NodeId peer : impl_->store.peers()) {
+    if (peer == impl_->self) continue;
+    std::vector<std::uint32_t> shared = impl_->store.shared_with(peer);
+    if (partition && !std::binary_search(shared.begin(), shared.end(), *partition)) continue;
+    impl_->add_turn(peer, partition, now.instant);
+    ++count;
+  }
+  impl_->step(now);
+  return count;
+}
+
+TreeExchange::Progress TreeExchange::progress() const {
+  Progress progress = impl_->done;
+  progress.segments_corrected = impl_->store.trees().segments_corrected();
+  for (std::uint32_t partition : impl_->owned) {
+    if (impl_->store.trees().state(partition) != TreeState::built) ++progress.trees_unbuilt;
+  }
+  progress.waiting = impl_->turns.size();
+  if (impl_->exchange) progress.peer = impl_->exchange->turn.peer;
+  return progress;
+}
+
+bool TreeExchange::idle() const {
+  return !impl_->exchange && impl_->turns.empty() && impl_->to_build.empty() &&
+         !impl_->answers.wants_pages();
+}
+
+}  // namespace ringlet
