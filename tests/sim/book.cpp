@@ -1,0 +1,76 @@
+#include "book.hpp"
+
+#include "base/assert.hpp"
+
+namespace ringlet::sim {
+
+WriteRecord& Book::begin(WriteRecord record) {
+  by_key_[record.key].push_back(record.id);
+  auto [it, fresh] = writes_.emplace(record.id, std::move(record));
+  RINGLET_ASSERT(fresh);
+  return it->second;
+}
+
+WriteRecord* Book::find(WriteId id) {
+  auto it = writes_.find(id);
+  return it == writes_.end() ? nullptr : &it->second;
+}
+
+std::set<WriteId> Book::explained_by(const Key& key,
+                                     const std::vector<const Object*>& present) const {
+  std::set<WriteId> explained;
+  std::vector<WriteId> next;
+  auto explain = [&](WriteId id) {
+    if (explained.insert(id).second) next.push_back(id);
+  };
+  for (const Object* object : present) {
+    for (const Version& version : object->versions) explain(version.write_id);
+  }
+  // A tombstone may be forgotten once it has done its work; that it did is a law of its own.
+  auto of_key = by_key_.find(key);
+  if (of_key != by_key_.end()) {
+    for (WriteId id : of_key->second) {
+      const WriteRecord& write = writes_.at(id);
+      if (write.tombstone && !write.dots.empty()) explain(id);
+    }
+  }
+  while (!next.empty()) {
+    auto it = writes_.find(next.back());
+    next.pop_back();
+    if (it == writes_.end()) continue;  // a phantom; told elsewhere
+    for (WriteId id : it->second.shown) explain(id);
+  }
+  return explained;
+}
+
+bool Book::was_removed(const Key& key, const std::string& item) const {
+  auto it = removed_.find(key);
+  return it != removed_.end() && it->second.contains(item);
+}
+
+std::set<WriteId> shown_by(const Object& object) {
+  std::set<WriteId> shown;
+  for (const Version* version : siblings(object)) shown.insert(version->write_id);
+  for (const Version& version : object.versions) {
+    if (version.tombstone) shown.insert(version.write_id);
+  }
+  return shown;
+}
+
+std::set<std::string> items_of(const Bytes& value) {
+  std::set<std::string> items;
+  for (std::size_t at = 0; at < value.size();) {
+    std::size_t end = std::min(value.find('\n', at), value.size());
+    items.insert(value.substr(at, end - at));
+    at = end + 1;
+  }
+  return items;
+}
+
+Bytes value_of(const std::set<std::string>& items) {
+  Bytes value;
+  for (const auto& item : items) value += item + '\n';
+  return value;
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,290 @@
+#include "fault.hpp"
+
+#include <algorithm>
+
+#include "law.hpp"
+
+namespace ringlet::sim {
+
+void Faults::schedule() {
+  network_.between_zones = Duration::millis(scene_.plan.zones > 1 ? 2 : 0);
+  scene_.world.set_network(network_);
+  Instant start = scene_.world.now();
+  for (const FaultSpec& fault : scene_.plan.faults) {
+    scene_.world.at(start + fault.at, [this, &fault] {
+      if (!healed_) begin(fault);
+    });
+  }
+}
+
+void Faults::begin(const FaultSpec& fault) {
+  Random random(fault.seed);
+  HostId node = random.below(scene_.world.nodes());
+  Duration time = fault.length;
+  switch (fault.kind) {
+    case FaultKind::process_crash:
+      return crash(node, false, time);
+    case FaultKind::machine_crash:
+      return cut_power(node, time);
+    case FaultKind::dead_owners:
+      return kill_owners(time);
+    case FaultKind::lost_disk:
+      return lose_disk(node, time);
+    case FaultKind::old_disk:
+      return go_back(node, time);
+    case FaultKind::pause:
+      return pause(node, time);
+    case FaultKind::split:
+      return split(random, time, false);
+    case FaultKind::zone_split:
+      return split(random, time, true);
+    case FaultKind::one_way:
+      return one_way(node, random, time);
+    case FaultKind::loss:
+    case FaultKind::delay:
+    case FaultKind::duplicates:
+      return weather(fault.kind, random, time);
+    case FaultKind::slow_node:
+      return slow_node(node, random, time);
+    case FaultKind::slow_disk:
+      return slow_disk(node, random, time);
+    case FaultKind::full_disk:
+      return full_disk(node, time);
+    case FaultKind::io_errors:
+      return io_errors(node, time);
+    case FaultKind::skew:
+      for (HostId each = 0; each < scene_.world.nodes(); ++each)
+        scene_.world.skew(each, random.between(-120'000, 120'000));
+      return;
+    case FaultKind::clock_jump:
+      return jump(node, random, time);
+    case FaultKind::count:
+      break;
+  }
+  RINGLET_ASSERT(false && "no such fault");
+}
+
+// A host in trouble from now until `end`, which is called even when healing comes first.
+void Faults::trouble(HostId host, bool speaks, Duration time, std::function<void()> end) {
+  scene_.troubles.begin(host, speaks);
+  scene_.world.after(time, [=, this] {
+    if (healed_) return;
+    end();
+    scene_.troubles.end(host, speaks);
+  });
+}
+
+// ---- processes and disks ----
+
+void Faults::crash(HostId node, bool machine, Duration time) {
+  World& world = scene_.world;
+  if (!world.up(node)) return;
+  scene_.saw(machine ? Seen::machine_crashed : Seen::process_crashed);
+  if (world.node(node)->in_flight() > 0) scene_.saw(Seen::crash_with_requests);
+  world.crash(node, machine);
+  trouble(node, false, time, [this, node] { bring_back(node); });
+}
+
+// A node whose disk is full or broken does not start: whoever watches over it tries again.
+void Faults::bring_back(HostId node) {
+  if (healed_) return;
+  scene_.world.restart(node);
+  if (!scene_.world.up(node))
+    trouble(node, false, Duration::millis(200), [this, node] { bring_back(node); });
+}
+
+// Would nothing that was acknowledged be lost with what the node alone has?
+bool Faults::can_lose(HostId node) {
+  if (!scene_.lost_disks.empty() || !scene_.world.up(node)) return false;
+  for (const auto& [key, ids] : scene_.book.by_key()) {
+    std::vector<Object> copies = copies_of(scene_.world, key, node);
+    std::vector<const Object*> present;
+    for (const Object& copy : copies) present.push_back(&copy);
+    std::set<WriteId> explained = scene_.book.explained_by(key, present);
+    for (WriteId id : ids) {
+      const WriteRecord& write = scene_.book.writes().at(id);
+      if (!write.dots.empty() && !explained.contains(id)) return false;
+    }
+  }
+  return scene_.plan.reconcile != Reconcile::lww;  // there a copy does not say what it has seen
+}
+
+void Faults::cut_power(HostId node, Duration time) {
+  if (scene_.plan.durability == WriteDurability::disk) {
+    for (HostId each = 0; each < scene_.world.nodes(); ++each) crash(each, true, time);
+    return;
+  }
+  if (!can_lose(node)) return;
+  scene_.lost_disks.insert(node);
+  crash(node, true, time);
+}
+
+void Faults::kill_owners(Duration time) {
+  if (scene_.book.by_key().empty()) return;
+  const Key key = scene_.book.by_key().begin()->first;
+  for (std::size_t i = 0; i < scene_.owners(); ++i) crash(scene_.owner(key, i), false, time);
+}
+
+void Faults::lose_disk(HostId node, Duration time) {
+  if (!can_lose(node)) return;
+  scene_.lost_disks.insert(node);
+  scene_.saw(Seen::disk_lost);
+  crash(node, true, time);
+  scene_.world.wipe(node);
+}
+
+// The backup of now returns after `time`, and the node with it a little later.
+void Faults::go_back(HostId node, Duration time) {
+  auto backup = std::make_shared<Rooms>(scene_.world.disk(node).backup());
+  scene_.world.after(time, [=, this] {
+    if (healed_ || !can_lose(node)) return;
+    scene_.lost_disks.insert(node);
+    scene_.saw(Seen::disk_restored);
+    crash(node, true, Duration::millis(200));
+    scene_.world.restore(node, *backup);
+  });
+}
+
+void Faults::pause(HostId node, Duration time) {
+  World& world = scene_.world;
+  if (!world.up(node) || world.paused(node)) return;
+  scene_.saw(Seen::paused);
+  if (world.node(node)->in_flight() > 0) scene_.saw(Seen::zombie_reply);
+  world.pause(node);
+  trouble(node, false, time, [&world, node] { world.resume(node); });
+}
+
+void Faults::full_disk(HostId node, Duration time) {
+  SimDisk& disk = scene_.world.disk(node);
+  if (disk.full()) return;
+  scene_.saw(Seen::disk_full_refusal);
+  disk.set_full(true);
+  trouble(node, true, time, [&disk] { disk.set_full(false); });
+}
+
+void Faults::io_errors(HostId node, Duration time) {
+  SimDisk& disk = scene_.world.disk(node);
+  // A node that cannot read its disk does not start; that is a test of its own.
+  if (disk.broken() || !scene_.world.up(node)) return;
+  scene_.saw(Seen::io_refusal);
+  disk.set_broken(true);
+  trouble(node, scene_.plan.durability != WriteDurability::disk, time,
+          [&disk] { disk.set_broken(false); });
+}
+
+void Faults::slow_node(HostId node, Random& random, Duration time) {
+  scene_.saw(Seen::slow_host);
+  scene_.world.slow(node, Duration::millis(random.between(20, 400)));
+  trouble(node, false, time, [this, node] { scene_.world.slow(node, Duration{}); });
+}
+
+void Faults::slow_disk(HostId node, Random& random, Duration time) {
+  scene_.saw(Seen::slow_host);
+  scene_.world.set_fsync(node, Duration::millis(random.between(50, 600)));
+  trouble(node, false, time, [this, node] { scene_.world.set_fsync(node, Duration::millis(2)); });
+}
+
+void Faults::jump(HostId node, Random& random, Duration time) {
+  scene_.saw(Seen::clock_jumped);
+  scene_.world.skew(node, random.between(-600'000, 600'000));
+  scene_.world.after(time, [this, node] { scene_.world.skew(node, 0); });
+}
+
+// ---- the network ----
+
+void Faults::weather(FaultKind kind, Random& random, Duration time) {
+  scene_.saw(Seen::weather);
+  if (kind == FaultKind::loss) network_.loss = 0.02 + random.uniform() * 0.28;
+  if (kind == FaultKind::delay) network_.slow = 0.02 + random.uniform() * 0.28;
+  if (kind == FaultKind::duplicates) network_.duplicate = 0.02 + random.uniform() * 0.28;
+  scene_.world.set_network(network_);
+  scene_.troubles.begin_weather();
+  scene_.world.after(time * 2, [this, kind] {
+    if (kind == FaultKind::loss) network_.loss = 0;
+    if (kind == FaultKind::delay) network_.slow = 0;
+    if (kind == FaultKind::duplicates) network_.duplicate = 0;
+    scene_.world.set_network(network_);
+    scene_.troubles.end_weather();
+  });
+}
+
+// Two sides, each with some nodes and perhaps some clients, that do not hear each other.
+void Faults::split(Random& random, Duration time, bool by_zone) {
+  World& world = scene_.world;
+  if (cut_ || world.nodes() < 2) return;
+  cut_ = true;
+  scene_.saw(Seen::split);
+  std::vector<HostId> apart, others;
+  std::size_t zone = random.below(scene_.plan.zones);
+  std::size_t small = static_cast<std::size_t>(
+      random.between(1, static_cast<std::int64_t>(std::max<std::size_t>(1, world.nodes() / 2))));
+  std::vector<HostId> order;
+  for (HostId node = 0; node < world.nodes(); ++node) order.push_back(node);
+  random.shuffle(order);
+  for (HostId node : order) {
+    bool away = by_zone ? node % scene_.plan.zones == zone : apart.size() < small;
+    (away ? apart : others).push_back(node);
+  }
+  for (HostId client : scene_.clients) (random.chance(0.3) ? apart : others).push_back(client);
+  for (HostId host : apart) {
+    scene_.troubles.begin(host, false);
+    cut_off_.push_back({host, false});
+    scene_.troubles.set_side(host, 1);
+    for (HostId other : others) {
+      world.cut(host, other);
+      world.cut(other, host);
+    }
+  }
+  world.after(time, [this] { mend(); });
+}
+
+// A node whose messages do not arrive anywhere, or that hears nobody.
+void Faults::one_way(HostId node, Random& random, Duration time) {
+  World& world = scene_.world;
+  if (cut_) return;
+  cut_ = true;
+  scene_.saw(Seen::one_way_cut);
+  bool mute = random.chance(0.5);
+  scene_.troubles.begin(node, false);
+  cut_off_.push_back({node, false});
+  auto cut = [&](HostId other) {
+    if (other == node) return;
+    if (mute) {
+      world.cut(node, other);
+    } else {
+      world.cut(other, node);
+    }
+  };
+  for (HostId other = 0; other < world.nodes(); ++other) cut(other);
+  for (HostId client : scene_.clients) cut(client);
+  world.after(time, [this] { mend(); });
+}
+
+void Faults::mend() {
+  if (!cut_) return;
+  cut_ = false;
+  scene_.world.mend_all();
+  for (auto [host, speaks] : cut_off_) {
+    scene_.troubles.end(host, speaks);
+    scene_.troubles.set_side(host, 0);
+  }
+  cut_off_.clear();
+}
+
+void Faults::heal() {
+  mend();
+  healed_ = true;
+  World& world = scene_.world;
+  network_ = {};
+  world.set_network(network_);
+  for (HostId node = 0; node < world.nodes(); ++node) {
+    world.disk(node).set_full(false);
+    world.disk(node).set_broken(false);
+    world.slow(node, Duration{});
+    world.set_fsync(node, Duration::millis(2));
+    world.resume(node);
+    world.restart(node);
+  }
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,44 @@
+// Faults come in through process life, disks, clocks and the network, each from one FaultSpec. A
+// fault that would break a promise nobody made (the last copy of an acknowledged write on the disk
+// to be lost) does not happen.
+#pragma once
+
+#include "scene.hpp"
+
+namespace ringlet::sim {
+
+class Faults {
+ public:
+  explicit Faults(Scene& scene) : scene_(scene) {}
+  void schedule();  // all of the plan's
+  void heal();      // everybody back, everything whole
+
+ private:
+  void begin(const FaultSpec& fault);
+  void crash(HostId node, bool machine, Duration time);
+  void bring_back(HostId node);
+  void cut_power(HostId node, Duration time);
+  void kill_owners(Duration time);
+  void lose_disk(HostId node, Duration time);
+  void go_back(HostId node, Duration time);
+  void pause(HostId node, Duration time);
+  void split(Random& random, Duration time, bool by_zone);
+  void one_way(HostId node, Random& random, Duration time);
+  void weather(FaultKind kind, Random& random, Duration time);
+  void slow_node(HostId node, Random& random, Duration time);
+  void slow_disk(HostId node, Random& random, Duration time);
+  void full_disk(HostId node, Duration time);
+  void io_errors(HostId node, Duration time);
+  void jump(HostId node, Random& random, Duration time);
+  void mend();
+  bool can_lose(HostId node);
+  void trouble(HostId host, bool speaks, Duration time, std::function<void()> end);
+
+  Scene& scene_;
+  NetworkOptions network_;
+  bool cut_ = false;  // one at a time
+  bool healed_ = false;
+  std::vector<std::pair<HostId, bool>> cut_off_;  // with whether it still speaks
+};
+
+}  // namespace ringlet::sim

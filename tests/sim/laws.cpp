@@ -1,0 +1,553 @@
+// The laws of failure-modes.md, one class each. What needs features that are not there yet (L14 more
+// than "somebody holds it") grows with them.
+#include <algorithm>
+
+#include "law.hpp"
+#include "node/hint_key.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet::sim {
+
+std::vector<Object> copies_of(World& world, const Key& key, std::optional<HostId> without) {
+  std::vector<Object> copies;
+  auto add = [&](const Rows& rows, const Bytes& row) {
+    auto it = rows.find(row);
+    if (it == rows.end()) return;
+    auto object = decode_record(it->second);
+    if (object.is_ok()) copies.push_back(std::move(*object));
+  };
+  Bytes row = object_row(world.ring()->partition_of(token_of(key)), key);
+  for (HostId node = 0; node < world.nodes(); ++node) {
+    if (without && *without == node) continue;
+    add(world.disk(node).rows(Table::objects), row);
+    const Rows& hints = world.disk(node).rows(Table::hints);
+    if (hints.empty()) continue;
+    for (const auto& member : world.ring()->members()) add(hints, hint_row(member.id, key));
+  }
+  return copies;
+}
+
+namespace {
+
+std::string where_from(const Key& key, const WriteRecord& write) {
+  return "write " + to_string(write.id).substr(0, 8) + " of " + printable(key) + " by c" +
+         std::to_string(write.client);
+}
+
+// Of acknowledged writes: which of them no copy and no later write accounts for?
+std::vector<const WriteRecord*> unexplained(const Book& book, const Key& key,
+                                            const std::vector<WriteId>& ids,
+                                            const std::vector<Object>& copies) {
+  std::vector<const Object*> present;
+  for (const Object& copy : copies) present.push_back(&copy);
+  std::set<WriteId> explained = book.explained_by(key, present);
+  std::vector<const WriteRecord*> lost;
+  for (WriteId id : ids) {
+    const WriteRecord& write = book.writes().at(id);
+    if (write.acknowledged && !explained.contains(id)) lost.push_back(&write);
+  }
+  return lost;
+}
+
+// L1: each acknowledged write is in what is left, or somebody who had been shown it has replaced it.
+class NoWriteLost final : public Law {
+ public:
+  explicit NoWriteLost(Scene& scene)
+      : Law(scene, Kind::safety, "L1", "no acknowledged write lost") {}
+
+ private:
+  void at_the_end() override {
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      std::vector<Object> copies = copies_of(scene_.world, key);
+      if (scene_.plan.reconcile == Reconcile::lww) {
+        latest_stays(key, ids, copies);
+        continue;
+      }
+      for (const WriteRecord* write : unexplained(scene_.book, key, ids, copies)) {
+        fail(where_from(key, *write) + " was acknowledged and nothing accounts for its absence");
+      }
+      no_item_lost(key, ids, copies);
+    }
+  }
+
+  // With last-write-wins an acknowledged write may lose to a later stamp only.
+  void latest_stays(const Key& key, const std::vector<WriteId>& ids,
+                    const std::vector<Object>& copies) {
+    std::int64_t left_us = 0;
+    for (const Object& copy : copies) {
+      for (const Version& version : copy.versions) left_us = std::max(left_us, version.written_us);
+    }
+    for (WriteId id : ids) {
+      const WriteRecord& write = scene_.book.writes().at(id);
+      if (write.acknowledged && write.stamp_us > left_us) {
+        fail(where_from(key, write) + " was acknowledged with a later stamp than any that is left");
+      }
+    }
+  }
+
+  // The shopper's own view: an added item is in some sibling unless somebody took it out.
+  void no_item_lost(const Key& key, const std::vector<WriteId>& ids,
+                    const std::vector<Object>& copies) {
+    if (key.bucket != "carts" && key.bucket != "sets") return;
+    Object all;
+    for (const Object& copy : copies) sync(all, copy);
+    std::set<std::string> left;
+    for (const Version* version : siblings(all)) left.merge(items_of(version->value));
+    for (WriteId id : ids) {
+      const WriteRecord& write = scene_.book.writes().at(id);
+      auto item = scene_.book.added().find(id);
+      if (!write.acknowledged || item == scene_.book.added().end()) continue;
+      if (left.contains(item->second) || scene_.book.was_removed(key, item->second)) continue;
+      fail(item->second + " was acknowledged and is in no version of " + printable(key));
+    }
+  }
+};
+
+// L2: whatever is read was written, with this value, to this key.
+class NoPhantom final : public Law {
+ public:
+  explicit NoPhantom(Scene& scene) : Law(scene, Kind::safety, "L2", "no phantom") {}
+
+ private:
+  void on_reply(const Key& key, const Object& object, const Where& where) override {
+    for (const Version& version : object.versions) {
+      const WriteRecord* write = scene_.book.find(version.write_id);
+      if (write == nullptr) {
+        fail(text(where) + " shows a write of " + printable(key) + " that nobody made");
+      } else if (write->key != key) {
+        fail(text(where) + " for " + printable(key) + " shows a write of " + printable(write->key));
+      } else if (write->value != version.value || write->tombstone != version.tombstone) {
+        fail(text(where) + " shows another value than " + where_from(key, *write) + " had");
+      }
+    }
+  }
+  void on_stored(HostId node, Table, const Key& key, const Object& object) override {
+    on_reply(key, object, {"a row of", node});
+  }
+};
+
+// L3: however often a write was repeated, it is one sibling.
+class NoWriteTwice final : public Law {
+ public:
+  explicit NoWriteTwice(Scene& scene) : Law(scene, Kind::safety, "L3", "no write twice") {}
+
+ private:
+  void on_reply(const Key& key, const Object& object, const Where& where) override {
+    std::set<WriteId> shown;
+    for (const Version* version : siblings(object)) {
+      if (shown.insert(version->write_id).second) continue;
+      fail(text(where) + " shows write " + to_string(version->write_id) + " of " + printable(key) +
+           " twice");
+    }
+  }
+};
+
+// L4: no version beside one that was written having seen it.
+class NoAncestor final : public Law {
+ public:
+  explicit NoAncestor(Scene& scene)
+      : Law(scene, Kind::safety, "L4", "no ancestor beside a descendant") {}
+
+ private:
+  void on_reply(const Key& key, const Object& object, const Where& where) override {
+    if (object.mode == Reconcile::lww || object.versions.size() < 2) return;
+    for (const Version& version : object.versions) {
+      const WriteRecord* write = scene_.book.find(version.write_id);
+      if (write == nullptr) continue;
+      for (const Version& other : object.versions) {
+        if (other.write_id == version.write_id || !write->seen.contains(other.dot)) continue;
+        fail(text(where) + " for " + printable(key) + ": " + to_string(other.dot) + " beside " +
+             to_string(version.dot) + ", which was written having read it");
+      }
+    }
+  }
+  void on_tick() override {
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      for (HostId node = 0; node < scene_.world.nodes(); ++node)
+        on_reply(key, scene_.world.stored(node, key), {"the copy of", node});
+    }
+  }
+  void at_the_end() override { on_tick(); }
+};
+
+// L5: sync is commutative, associative and idempotent, on the objects that really met.
+class SyncIsAJoin final : public Law {
+ public:
+  explicit SyncIsAJoin(Scene& scene)
+      : Law(scene, Kind::safety, "L5", "sync is commutative, associative, idempotent") {}
+
+ private:
+  static Object joined(Object a, const Object& b) {
+    sync(a, b);
+    return a;
+  }
+  void on_stored(HostId, Table, const Key& key, const Object& object) override {
+    if (object.versions.size() > 20) return;  // the same law, at a price
+    std::vector<Object>& met = met_[key];
+    if (!met.empty() && met.back() == object) return;
+    met.push_back(object);
+    if (met.size() < 3) return;
+    const Object &a = met[0], &b = met[1], &c = met[2];
+    if (joined(a, b) != joined(b, a)) fail("two copies of " + printable(key) + ": a+b is not b+a");
+    if (joined(joined(a, b), c) != joined(a, joined(b, c)))
+      fail("three copies of " + printable(key) + ": (a+b)+c is not a+(b+c)");
+    if (joined(a, a) != a) fail("a copy of " + printable(key) + ": a+a is not a");
+    met.erase(met.begin());
+  }
+  std::map<Key, std::vector<Object>> met_;
+};
+
+// L6: a dot names one write, and an actor counts without a gap.
+class DotsAreNames final : public Law {
+ public:
+  explicit DotsAreNames(Scene& scene)
+      : Law(scene, Kind::safety, "L6", "an actor never mints twice, nor leaves a gap") {}
+
+ private:
+  void on_stored(HostId node, Table, const Key& key, const Object& object) override {
+    if (object.mode == Reconcile::lww) return;
+    Known& known = known_[key];
+    for (const Version& version : object.versions) {
+      auto [name, fresh] = known.writes.emplace(version.dot, version.write_id);
+      if (!fresh) {
+        if (name->second == version.write_id) continue;
+        fail(to_string(version.dot) + " of " + printable(key) +
+             " names two writes, the second at " + scene_.world.name_of_host(node));
+        continue;
+      }
+      std::uint64_t& last = known.counters[version.dot.actor];
+      if (version.dot.counter != last + 1) {
+        fail(to_string(version.dot) + " of " + printable(key) + " was minted after " +
+             std::to_string(last));
+      }
+      last = std::max(last, version.dot.counter);
+      if (WriteRecord* write = scene_.book.find(version.write_id)) {
+        write->dots.insert(version.dot);
+        if (write->dots.size() == 2) scene_.saw(Seen::write_minted_twice);
+      }
+    }
+  }
+  struct Known {
+    std::map<Dot, WriteId> writes;
+    std::map<Actor, std::uint64_t> counters;
+  };
+  std::map<Key, Known> known_;
+};
+
+// L7: a session's read shows its last acknowledged write. Its keys are its own, its quorums overlap.
+class ReadsDontGoBack final : public Law {
+ public:
+  explicit ReadsDontGoBack(Scene& scene)
+      : Law(scene, Kind::safety, "L7", "reads of one session never go back") {}
+
+ private:
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    if (!call.session || !outcome.reply.status || !scene_.lost_disks.empty()) return;
+    if (call.kind != ClientCore::Kind::get) {
+      last_[call.key] = call.write_id;
+      return;
+    }
+    auto last = last_.find(call.key);
+    if (last == last_.end() || shown_by(outcome.reply.object).contains(last->second)) return;
+    fail("c" + std::to_string(call.client) + " read " + printable(call.key) +
+         " without its own acknowledged write " + to_string(last->second).substr(0, 8));
+  }
+  std::map<Key, WriteId> last_;
+};
+
+// L8: healed and read, the owners of a key hold the same bytes, and no hint is left.
+class Convergence final : public Law {
+ public:
+  explicit Convergence(Scene& scene) : Law(scene, Kind::liveness, "L8", "convergence") {}
+
+ private:
+  void at_the_end() override {
+    World& world = scene_.world;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      HostId first = scene_.owner(key, 0);
+      Object object = world.stored(first, key);
+      for (std::size_t i = 1; i < scene_.owners(); ++i) {
+        HostId other = scene_.owner(key, i);
+        if (world.stored(other, key) == object) continue;
+        fail(world.name_of_host(first) + " and " + world.name_of_host(other) +
+             " hold different versions of " + printable(key) + " in the end");
+      }
+    }
+    for (HostId node = 0; node < world.nodes(); ++node) {
+      if (std::size_t left = world.hints_at(node))
+        fail(world.name_of_host(node) + " holds " + std::to_string(left) + " hints in the end");
+    }
+  }
+};
+
+// L9: what R (W) nodes in good health and in touch with the client could have served was served.
+class Availability final : public Law {
+ public:
+  explicit Availability(Scene& scene) : Law(scene, Kind::safety, "L9", "availability") {}
+
+ private:
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    const Status& status = outcome.reply.status;
+    if (status || status.code() == Code::too_many_siblings) return;
+    if (scene_.plan.reconcile == Reconcile::lww &&
+        (scene_.plan.has(FaultKind::skew) || scene_.plan.has(FaultKind::clock_jump))) {
+      return;  // stamps too far ahead are refused
+    }
+    // Opinions from before take a while to be mended.
+    Instant from = call.began - std::max(Duration::seconds(2), scene_.plan.timeout);
+    HostId client = scene_.clients[call.client];
+    const Troubles& troubles = scene_.troubles;
+    if (!troubles.calm_since(from) || !troubles.good_since(client, from)) return;
+    std::size_t good = 0;
+    bool all_speak = true;
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      bool counts = !call.strict || is_owner(call.key, node);
+      bool near = troubles.side(node) == troubles.side(client);
+      if (counts && near && troubles.good_since(node, from)) ++good;
+      all_speak = all_speak && near && troubles.speaks_since(node, from);
+    }
+    std::size_t wanted = std::min<std::size_t>(call.wanted, scene_.owners());
+    std::string told =
+        "c" + std::to_string(call.client) + " was told \"" + status.to_string() + "\"";
+    if (status.code() == Code::timeout && all_speak)
+      fail(told + " while every node answered: a refusal was taken for silence");
+    if (good >= wanted)
+      fail(told + " while " + std::to_string(good) + " nodes could serve it, " +
+           std::to_string(wanted) + " wanted");
+  }
+  bool is_owner(const Key& key, HostId node) const {
+    for (std::size_t i = 0; i < scene_.owners(); ++i) {
+      if (scene_.owner(key, i) == node) return true;
+    }
+    return false;
+  }
+};
+
+// L10: what an acknowledged delete had seen stays away, and what came after it stays there.
+class DeletesStay final : public Law {
+ public:
+  explicit DeletesStay(Scene& scene)
+      : Law(scene, Kind::safety, "L10", "a delete stays deleted, a re-creation stays") {}
+
+ private:
+  void at_the_end() override {
+    if (scene_.plan.reconcile == Reconcile::lww) return;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      if (key.bucket != "deletes") continue;
+      std::vector<Object> copies = copies_of(scene_.world, key);
+      for (const Object& copy : copies) {
+        for (const Version& version : copy.versions) {
+          if (!version.tombstone) nobody_deleted(key, ids, version);
+        }
+      }
+      for (const WriteRecord* write : unexplained(scene_.book, key, ids, copies)) {
+        if (!write->tombstone)
+          fail(where_from(key, *write) + " came after every delete and is gone");
+      }
+    }
+  }
+  void nobody_deleted(const Key& key, const std::vector<WriteId>& ids, const Version& version) {
+    for (WriteId id : ids) {
+      const WriteRecord& write = scene_.book.writes().at(id);
+      if (!write.tombstone || !write.acknowledged || !write.seen.contains(version.dot)) continue;
+      fail(to_string(version.dot) + " of " + printable(key) + " was deleted by " +
+           where_from(key, write) + " and is back");
+    }
+  }
+};
+
+// L11: a hint may go only when its owner holds all of it.
+class HintsLeaveLast final : public Law {
+ public:
+  explicit HintsLeaveLast(Scene& scene)
+      : Law(scene, Kind::safety, "L11", "hints leave only after confirmation") {}
+
+ private:
+  void on_hint_dropped(HostId node, HostId owner, const Key& key, const Object& hint) override {
+    scene_.saw(Seen::hint_delivered);
+    if (scene_.lost_disks.contains(owner)) return;  // it held it once
+    Object held = scene_.world.stored(owner, key);
+    bool all = hint.mode == Reconcile::lww ? !sync(held, hint) : held.context.covers(hint.context);
+    if (all) return;
+    fail(scene_.world.name_of_host(node) + " dropped a hint of " + printable(key) + " for " +
+         scene_.world.name_of_host(owner) + ", which does not hold it");
+  }
+};
+
+// L12: N distinct owners for each partition, in as many zones as there are, on every member; one
+// table in the end.
+class OneRing final : public Law {
+ public:
+  explicit OneRing(Scene& scene)
+      : Law(scene, Kind::safety, "L12", "N distinct owners always, one table in the end") {}
+
+ private:
+  void on_tick() override {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      if (state == nullptr) continue;
+      auto ring = state->ring();
+      if (checked_[node] == ring->digest()) continue;
+      checked_[node] = ring->digest();
+      for (std::uint32_t partition = 0; partition < ring->partitions(); ++partition) {
+        const auto& list = ring->preference_list(partition);
+        std::set<NodeId> owners(list.begin(), list.begin() + ring->effective_replicas());
+        if (owners.size() == ring->effective_replicas() && !owners.contains(NodeId{})) continue;
+        fail(scene_.world.name_of_host(node) + " sees " + std::to_string(owners.size()) +
+             " owners of partition " + std::to_string(partition));
+      }
+    }
+  }
+  void at_the_end() override {
+    on_tick();
+    for (const auto& [node, digest] : checked_) {
+      if (digest != checked_.begin()->second)
+        fail(scene_.world.name_of_host(node) + " has another table than the others");
+    }
+  }
+  std::map<HostId, std::uint64_t> checked_;
+};
+
+// L13: at the moment of the answer, everybody who voted has the write where it was promised to be.
+class Durable final : public Law {
+ public:
+  explicit Durable(Scene& scene) : Law(scene, Kind::safety, "L13", "durability kept") {}
+
+ private:
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    if (call.kind == ClientCore::Kind::get || !outcome.reply.status) return;
+    if (scene_.plan.reconcile == Reconcile::lww) return;
+    if (scene_.plan.durability != WriteDurability::disk) return;  // log: L1 sees a lost journal
+    World& world = scene_.world;
+    Bytes row = object_row(world.ring()->partition_of(token_of(call.key)), call.key);
+    for (NodeId voter : outcome.reply.tally.answered) {
+      HostId node = world.host_of(voter);
+      if (scene_.lost_disks.contains(node) || !is_owner(call.key, node)) continue;
+      const Rows& rows = world.disk(node).synced_rows(Table::objects);
+      auto it = rows.find(row);
+      if (it != rows.end() && holds(*decode_record(it->second), call.write_id)) continue;
+      fail(where_from(call.key, *scene_.book.find(call.write_id)) +
+           " was acknowledged for the disk and " + world.name_of_host(node) +
+           ", which voted, would lose it with its power");
+    }
+  }
+  bool holds(const Object& object, WriteId id) const {
+    for (const Version& version : object.versions) {
+      if (version.write_id == id) return true;
+    }
+    for (const Dot& dot : scene_.book.find(id)->dots) {
+      if (object.context.contains(dot)) return true;
+    }
+    return false;
+  }
+  bool is_owner(const Key& key, HostId node) const {
+    for (std::size_t i = 0; i < scene_.owners(); ++i) {
+      if (scene_.owner(key, i) == node) return true;
+    }
+    return false;
+  }
+};
+
+// L14: at every moment some disk holds each acknowledged write.
+class LastCopyStays final : public Law {
+ public:
+  explicit LastCopyStays(Scene& scene)
+      : Law(scene, Kind::safety, "L14", "nobody drops the last copy") {}
+
+ private:
+  void on_tick() override {
+    if (scene_.plan.reconcile == Reconcile::lww) return;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      for (const WriteRecord* write :
+           unexplained(scene_.book, key, ids, copies_of(scene_.world, key))) {
+        fail(where_from(key, *write) + " was acknowledged and no disk holds it any more");
+      }
+    }
+  }
+};
+
+// L15: what a node keeps stays small, and nothing is left when nothing is asked.
+class Bounded final : public Law {
+ public:
+  explicit Bounded(Scene& scene)
+      : Law(scene, Kind::safety, "L15", "queues, memory, hints, siblings bounded") {}
+
+ private:
+  void on_stored(HostId node, Table, const Key& key, const Object& object) override {
+    // Each minter keeps the limit for itself; what they made without each other is joined.
+    std::size_t limit = scene_.plan.max_siblings * scene_.plan.nodes;
+    if (object.versions.size() > limit) {
+      fail(scene_.world.name_of_host(node) + " holds " + std::to_string(object.versions.size()) +
+           " versions of " + printable(key) + ", wanted at most " + std::to_string(limit));
+    }
+  }
+  void on_tick() override {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      const Node* running = scene_.world.node(node);
+      if (running == nullptr) continue;
+      std::size_t limit = 100 + 40 * scene_.plan.clients;
+      if (running->in_flight() > limit)
+        fail(scene_.world.name_of_host(node) + " has " + std::to_string(running->in_flight()) +
+             " requests under way, " + std::to_string(limit) + " at most were asked");
+      std::size_t hints = scene_.book.by_key().size() * scene_.plan.nodes;
+      if (scene_.world.hints_at(node) > hints)
+        fail(scene_.world.name_of_host(node) + " holds more hints than there are keys and owners");
+    }
+  }
+  void at_the_end() override {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      const Node* running = scene_.world.node(node);
+      if (running == nullptr || running->questions() == 0) continue;
+      fail(scene_.world.name_of_host(node) + " still waits for " +
+           std::to_string(running->questions()) + " replies though nobody asks anything");
+    }
+  }
+};
+
+// L16: every call was answered once, and every machine said Done.
+class AnsweredAndDone final : public Law {
+ public:
+  explicit AnsweredAndDone(Scene& scene)
+      : Law(scene, Kind::safety, "L16", "exactly one answer, then done") {}
+
+ private:
+  void at_the_end() override {
+    if (scene_.unanswered > 0)
+      fail(std::to_string(scene_.unanswered) + " calls were never answered");
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      const Node* running = scene_.world.node(node);
+      if (running != nullptr && running->in_flight() > 0)
+        fail(scene_.world.name_of_host(node) + " has " + std::to_string(running->in_flight()) +
+             " requests that never end");
+    }
+    for (HostId client : scene_.clients) {
+      if (scene_.world.client(client).unanswered() > 0)
+        fail(scene_.world.name_of_host(client) + " has calls that never end");
+    }
+  }
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
+  std::vector<std::unique_ptr<Law>> laws;
+  laws.push_back(std::make_unique<DotsAreNames>(scene));  // first: it notes the dots
+  laws.push_back(std::make_unique<NoPhantom>(scene));
+  laws.push_back(std::make_unique<NoWriteTwice>(scene));
+  laws.push_back(std::make_unique<NoAncestor>(scene));
+  laws.push_back(std::make_unique<SyncIsAJoin>(scene));
+  laws.push_back(std::make_unique<ReadsDontGoBack>(scene));
+  laws.push_back(std::make_unique<Availability>(scene));
+  laws.push_back(std::make_unique<HintsLeaveLast>(scene));
+  laws.push_back(std::make_unique<OneRing>(scene));
+  laws.push_back(std::make_unique<Durable>(scene));
+  laws.push_back(std::make_unique<LastCopyStays>(scene));
+  laws.push_back(std::make_unique<Bounded>(scene));
+  laws.push_back(std::make_unique<DeletesStay>(scene));  // before L1: it says why
+  laws.push_back(std::make_unique<NoWriteLost>(scene));
+  laws.push_back(std::make_unique<Convergence>(scene));
+  laws.push_back(std::make_unique<AnsweredAndDone>(scene));
+  return laws;
+}
+
+}  // namespace ringlet::sim

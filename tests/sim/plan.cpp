@@ -1,0 +1,296 @@
+#include "plan.hpp"
+
+#include <algorithm>
+
+namespace ringlet::sim {
+
+const char* name_of(WorkloadKind kind) {
+  switch (kind) {
+    case WorkloadKind::carts:
+      return "carts";
+    case WorkloadKind::registers:
+      return "registers";
+    case WorkloadKind::sets:
+      return "sets";
+    case WorkloadKind::deletes:
+      return "deletes";
+    case WorkloadKind::sessions:
+      return "sessions";
+    case WorkloadKind::hot_key:
+      return "hot_key";
+    case WorkloadKind::stamps:
+      return "stamps";
+    case WorkloadKind::count:
+      break;
+  }
+  return "unknown";
+}
+
+std::optional<WorkloadKind> workload_named(const std::string& name) {
+  for (int i = 0; i < static_cast<int>(WorkloadKind::count); ++i) {
+    if (name == name_of(static_cast<WorkloadKind>(i))) return static_cast<WorkloadKind>(i);
+  }
+  return std::nullopt;
+}
+
+const char* name_of(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::process_crash:
+      return "process_crash";
+    case FaultKind::machine_crash:
+      return "machine_crash";
+    case FaultKind::dead_owners:
+      return "dead_owners";
+    case FaultKind::lost_disk:
+      return "lost_disk";
+    case FaultKind::old_disk:
+      return "old_disk";
+    case FaultKind::pause:
+      return "pause";
+    case FaultKind::split:
+      return "split";
+    case FaultKind::one_way:
+      return "one_way";
+    case FaultKind::zone_split:
+      return "zone_split";
+    case FaultKind::loss:
+      return "loss";
+    case FaultKind::delay:
+      return "delay";
+    case FaultKind::duplicates:
+      return "duplicates";
+    case FaultKind::slow_node:
+      return "slow_node";
+    case FaultKind::slow_disk:
+      return "slow_disk";
+    case FaultKind::full_disk:
+      return "full_disk";
+    case FaultKind::io_errors:
+      return "io_errors";
+    case FaultKind::skew:
+      return "skew";
+    case FaultKind::clock_jump:
+      return "clock_jump";
+    case FaultKind::count:
+      break;
+  }
+  return "unknown";
+}
+
+bool Plan::has(FaultKind kind) const {
+  return std::any_of(faults.begin(), faults.end(), [&](auto& fault) { return fault.kind == kind; });
+}
+
+namespace {
+
+std::string seconds(Duration time) {
+  std::string digits = std::to_string(time.millis() % 1000);
+  return std::to_string(time.millis() / 1000) + "." + std::string(3 - digits.size(), '0') + digits;
+}
+
+const char* name_of(WriteDurability durability) {
+  return durability == WriteDurability::disk     ? "disk"
+         : durability == WriteDurability::buffer ? "buffer"
+                                                 : "log";
+}
+
+}  // namespace
+
+std::string Plan::text() const {
+  std::string out =
+      "nodes=" + std::to_string(nodes) + " clients=" + std::to_string(clients) +
+      " keys=" + std::to_string(keys) + " Q=" + std::to_string(partitions) +
+      " N=" + std::to_string(n) + " R=" + std::to_string(r) + " W=" + std::to_string(w) +
+      (coordination == Coordination::client ? " client-driven " : " server-driven ") +
+      name_of(durability) + (reconcile == Reconcile::lww ? " last-write-wins" : " siblings") +
+      " timeout=" + std::to_string(timeout.millis()) +
+      "ms retry=" + std::to_string(retry.millis()) + "ms scan=" + std::to_string(scan.millis()) +
+      "ms max-siblings=" + std::to_string(max_siblings);
+  if (zones > 1) out += " zones=" + std::to_string(zones);
+  if (!weights.empty()) {
+    out += " weights=";
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      out += (i > 0 ? "," : "") + std::to_string(weights[i]);
+    }
+  }
+  if (operations != SIZE_MAX) out += " operations=" + std::to_string(operations);
+  out += "\n  workloads:";
+  for (WorkloadKind kind : workloads) out += std::string(" ") + sim::name_of(kind);
+  out += "\n  faults:";
+  for (const FaultSpec& fault : faults) {
+    out += std::string(" ") + sim::name_of(fault.kind) + "@" + seconds(fault.at) + "+" +
+           seconds(fault.length);
+  }
+  if (faults.empty()) out += " none";
+  return out;
+}
+
+namespace {
+
+std::vector<FaultKind> subset(Random& random, const std::vector<FaultKind>& all, double share) {
+  std::vector<FaultKind> some;
+  for (FaultKind kind : all) {
+    if (random.chance(share)) some.push_back(kind);
+  }
+  return some;
+}
+
+void draw_faults(Random& random, Plan& plan, const std::vector<FaultKind>& kinds,
+                 std::size_t count) {
+  if (kinds.empty()) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    FaultSpec fault;
+    fault.kind = kinds[random.below(kinds.size())];
+    fault.at = Duration::micros(random.between(200'000, plan.length.us - 1'000'000));
+    fault.length = Duration::micros(random.between(50'000, 2'500'000));
+    fault.seed = random.next();
+    plan.faults.push_back(fault);
+  }
+  if (std::find(kinds.begin(), kinds.end(), FaultKind::skew) != kinds.end() &&
+      !plan.has(FaultKind::skew)) {
+    plan.faults.push_back({FaultKind::skew, Duration{}, plan.length, random.next()});
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](auto& a, auto& b) { return a.at < b.at; });
+}
+
+void draw_quorum(Random& random, Plan& plan) {
+  plan.w = static_cast<std::uint8_t>(random.between(1, plan.n));
+  plan.r = static_cast<std::uint8_t>(random.between(1, plan.n));
+  if (random.chance(0.5)) plan.r = plan.w = static_cast<std::uint8_t>(plan.n / 2 + 1);
+}
+
+// What a configuration does not promise to survive is no fault to try on it.
+void drop_unfair(Plan& plan) {
+  bool buffered = plan.durability == WriteDurability::buffer;
+  bool lone_copies = std::min<std::size_t>({plan.w, plan.n, plan.nodes}) < 2;
+  bool loses_disks = plan.has(FaultKind::lost_disk) || plan.has(FaultKind::old_disk);
+  std::erase_if(plan.faults, [&](const FaultSpec& fault) {
+    switch (fault.kind) {
+      case FaultKind::process_crash:
+      case FaultKind::dead_owners:
+        return buffered;
+      case FaultKind::machine_crash:
+        return buffered || (plan.durability != WriteDurability::disk && lone_copies);
+      case FaultKind::lost_disk:
+      case FaultKind::old_disk:
+        return buffered || lone_copies;
+      case FaultKind::clock_jump:
+        return loses_disks;  // the epochs of a new disk start at the clock
+      case FaultKind::zone_split:
+        return plan.zones < 2;
+      default:
+        return false;
+    }
+  });
+}
+
+}  // namespace
+
+Plan draw_swarm(std::uint64_t seed) {
+  Random random(seed * 0x9E3779B97F4A7C15ULL + 77);
+  Plan plan;
+  plan.seed = seed;
+  plan.nodes =
+      static_cast<std::size_t>(random.chance(0.2) ? random.between(1, 9) : random.between(3, 6));
+  plan.n =
+      static_cast<std::uint32_t>(random.chance(0.15) ? random.between(1, 5) : random.between(2, 3));
+  draw_quorum(random, plan);
+  plan.partitions = 16u << random.below(3);
+  plan.clients = static_cast<std::size_t>(random.between(2, 6));
+  plan.keys = static_cast<std::size_t>(random.between(1, 3));
+  if (random.chance(0.35)) plan.coordination = Coordination::client;
+  if (random.chance(0.35)) plan.durability = WriteDurability::disk;
+  if (random.chance(0.05)) plan.durability = WriteDurability::buffer;
+  plan.timeout = Duration::millis(1500 + 500 * random.between(0, 3));
+  plan.retry = Duration::millis(random.between(200, 800));
+  plan.scan = Duration::millis(random.between(400, 1200));
+  plan.length = Duration::seconds(random.between(5, 9));
+  if (random.chance(0.3)) plan.max_siblings = static_cast<std::size_t>(random.between(8, 40));
+  if (random.chance(0.3)) plan.zones = static_cast<std::size_t>(random.between(2, 3));
+  if (random.chance(0.2)) {
+    for (std::size_t i = 0; i < plan.nodes; ++i)
+      plan.weights.push_back(static_cast<std::uint32_t>(random.between(1, 3)));
+  }
+  if (random.chance(0.12)) {
+    plan.reconcile = Reconcile::lww;
+    plan.workloads = {WorkloadKind::stamps};
+  } else {
+    std::vector<WorkloadKind> kinds = {WorkloadKind::carts,    WorkloadKind::registers,
+                                       WorkloadKind::sets,     WorkloadKind::deletes,
+                                       WorkloadKind::sessions, WorkloadKind::hot_key};
+    random.shuffle(kinds);
+    kinds.resize(static_cast<std::size_t>(random.between(1, 3)));
+    plan.workloads = std::move(kinds);
+  }
+  std::vector<FaultKind> all;
+  for (int i = 0; i < static_cast<int>(FaultKind::count); ++i) all.push_back(FaultKind(i));
+  // Some seeds have no faults, or a lone kind: a bug that noise would hide shows there.
+  double share = random.chance(0.1) ? 0.0 : random.chance(0.3) ? 0.1 : 0.35;
+  std::vector<FaultKind> kinds = subset(random, all, share);
+  draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(1, 8)));
+  drop_unfair(plan);
+  return plan;
+}
+
+Plan draw_shoppers(std::uint64_t seed) {
+  Random random(seed * 0x9E3779B97F4A7C15ULL + 1);
+  Plan plan;
+  plan.seed = seed;
+  plan.nodes = static_cast<std::size_t>(random.between(3, 6));
+  plan.n = static_cast<std::uint32_t>(random.between(2, 3));
+  draw_quorum(random, plan);
+  plan.clients = static_cast<std::size_t>(random.between(2, 5));
+  plan.keys = static_cast<std::size_t>(random.between(1, 3));
+  if (random.chance(0.4)) plan.coordination = Coordination::client;
+  if (random.chance(0.25)) plan.durability = WriteDurability::disk;
+  plan.workloads = {WorkloadKind::carts};
+  std::vector<FaultKind> kinds = {
+      FaultKind::process_crash, FaultKind::split,       FaultKind::pause,
+      FaultKind::full_disk,     FaultKind::dead_owners, FaultKind::machine_crash,
+      FaultKind::loss,          FaultKind::one_way,     FaultKind::skew};
+  kinds = subset(random, kinds, 0.35);
+  draw_faults(random, plan, kinds, 6);
+  drop_unfair(plan);
+  return plan;
+}
+
+std::string Smaller::flags() const {
+  std::string out;
+  if (nodes) out += " --nodes " + std::to_string(*nodes);
+  if (clients) out += " --clients " + std::to_string(*clients);
+  if (operations) out += " --operations " + std::to_string(*operations);
+  if (workloads) {
+    out += " --workloads ";
+    for (std::size_t i = 0; i < workloads->size(); ++i)
+      out += (i > 0 ? "," : "") + std::string(name_of((*workloads)[i]));
+  }
+  if (faults) {
+    out += " --faults ";
+    for (std::size_t i = 0; i < faults->size(); ++i)
+      out += (i > 0 ? "," : "") + std::to_string((*faults)[i]);
+    if (faults->empty()) out += "none";
+  }
+  return out;
+}
+
+Plan made_smaller(Plan plan, const Smaller& smaller) {
+  if (smaller.nodes) {
+    plan.nodes = *smaller.nodes;
+    if (!plan.weights.empty()) plan.weights.resize(plan.nodes, 1);
+  }
+  if (smaller.clients) plan.clients = *smaller.clients;
+  if (smaller.operations) plan.operations = *smaller.operations;
+  if (smaller.workloads) plan.workloads = *smaller.workloads;
+  if (smaller.faults) {
+    std::vector<FaultSpec> kept;
+    for (std::size_t i : *smaller.faults) {
+      if (i < plan.faults.size()) kept.push_back(plan.faults[i]);
+    }
+    plan.faults = std::move(kept);
+  }
+  drop_unfair(plan);
+  return plan;
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,245 @@
+#include "run.hpp"
+
+#include "fault.hpp"
+#include "law.hpp"
+#include "node/hint_key.hpp"
+#include "versioning/encoding.hpp"
+#include "workload.hpp"
+
+namespace ringlet::sim {
+namespace {
+
+class Run {
+ public:
+  Run(const Plan& plan, std::function<void(const std::string&)> trace)
+      : plan_(plan),
+        random_(plan.seed * 0x9E3779B97F4A7C15ULL + 3),
+        world_(random_.next()),
+        scene_(plan, world_, plan.nodes + plan.clients),
+        faults_(scene_) {
+    world_.on_trace = std::move(trace);
+    world_.on_violation = [this](const std::string& what) {
+      scene_.fail({Kind::safety, "L16", "exactly one answer, then done", what});
+    };
+  }
+
+  RunReport run() {
+    build();
+    Instant start = world_.now();
+    scene_.end = start + plan_.length;
+    // Streams of their own, so that a smaller plan changes nothing else.
+    std::vector<std::uint64_t> seeds;
+    for (int i = 0; i < static_cast<int>(WorkloadKind::count); ++i) seeds.push_back(random_.next());
+    for (WorkloadKind kind : plan_.workloads) {
+      workloads_.push_back(make_workload(kind, scene_, seeds[static_cast<std::size_t>(kind)]));
+      workloads_.back()->start();
+    }
+    faults_.schedule();
+    Instant last = scene_.end + plan_.timeout * 2;
+    while (world_.now() < last && !scene_.violation) {
+      world_.run_for(Duration::millis(500));
+      for (auto& law : scene_.laws) law->on_tick();
+    }
+    if (!scene_.violation) live();
+    RunReport report;
+    report.violation = scene_.violation;
+    report.hash = world_.trace_hash();
+    report.operations = scene_.operations;
+    report.acknowledged = scene_.acknowledged;
+    report.failed = scene_.failed;
+    report.events = world_.events();
+    report.virtual_us = (world_.now() - start).us;
+    report.situations = scene_.situations;
+    return report;
+  }
+
+ private:
+  void build() {
+    for (std::size_t i = 0; i < plan_.nodes; ++i) {
+      std::string zone = plan_.zones > 1 ? "z" + std::to_string(i % plan_.zones + 1) : "";
+      world_.add_node("n" + std::to_string(i + 1), zone,
+                      plan_.weights.empty() ? 1 : plan_.weights[i]);
+    }
+    Ring::Options ring;
+    ring.cluster = "sim";
+    ring.partitions = plan_.partitions;
+    ring.replicas = plan_.n;
+    NodeOptions options;
+    options.coordination.r = plan_.r;
+    options.coordination.w = plan_.w;
+    options.coordination.durability = plan_.durability;
+    options.coordination.reconcile = plan_.reconcile;
+    options.fault_detector.retry = plan_.retry;
+    options.hints.scan = plan_.scan;
+    options.max_siblings = plan_.max_siblings;
+    options.epoch_lease = 8;  // small, so that leases are renewed in a run
+    for (HostId node = 0; node < plan_.nodes; ++node) listen(node);
+    if (plan_.zones > 1) scene_.saw(Seen::zone_fallback);
+    scene_.laws = all_laws(scene_);
+    world_.start_cluster(ring, options);
+    world_.on_delivery = [this](HostId, HostId to, const Message& message) {
+      if (const auto* put = std::get_if<ReplicaPut>(&message)) delivered(to, *put);
+    };
+    ClientOptions client;
+    client.cluster = "sim";
+    client.coordination = plan_.coordination;
+    client.timeout = plan_.timeout;
+    client.fault_detector.retry = plan_.retry;
+    for (std::size_t i = 0; i < plan_.clients; ++i)
+      scene_.clients.push_back(world_.add_client(client));
+  }
+
+  void listen(HostId node) {
+    SimDisk& disk = world_.disk(node);
+    disk.on_written = [this, node](Table table, BytesView row, BytesView record) {
+      written(node, table, row, record);
+    };
+    disk.on_hint_dropped = [this, node](BytesView row, BytesView record) {
+      auto parsed = parse_hint_row(row);
+      auto hint = decode_record(record);
+      RINGLET_ASSERT(parsed && hint.is_ok());
+      HostId owner = world_.host_of(parsed->target);
+      for (auto& law : scene_.laws) law->on_hint_dropped(node, owner, parsed->key, *hint);
+    };
+  }
+
+  void written(HostId node, Table table, BytesView row, BytesView record) {
+    if (table == Table::state) {
+      if (row == "node.epochs")
+        scene_.saw(world_.up(node) ? Seen::epoch_lease_renewed : Seen::incarnation_begun);
+      return;
+    }
+    std::optional<Key> key;
+    if (table == Table::objects) {
+      key = parse_object_row(row);
+    } else if (auto parsed = parse_hint_row(row)) {
+      key = std::move(parsed->key);
+    }
+    auto object = decode_record(record);
+    RINGLET_ASSERT(key && object.is_ok());
+    for (auto& law : scene_.laws) law->on_stored(node, table, *key, *object);
+  }
+
+  void delivered(HostId to, const ReplicaPut& put) {
+    if (put.hint_for || to >= world_.nodes() || put.object.versions.empty()) return;
+    Object held = world_.stored(to, put.key);
+    if (held.missing()) return;
+    if (plan_.reconcile == Reconcile::lww) {
+      const Version &a = held.versions[0], &b = put.object.versions[0];
+      if (a.written_us == b.written_us && a.write_id != b.write_id) scene_.saw(Seen::stamp_tied);
+    } else if (held.context.covers(put.object.context)) {
+      scene_.saw(Seen::hint_delivered_twice);
+    }
+  }
+
+  // ---- liveness ----
+
+  void late(const char* id, const char* law, const std::string& what) {
+    scene_.fail({Kind::liveness, id, law, what});
+  }
+
+  void live() {
+    faults_.heal();
+    opinions_mend();
+    hints_drain();
+    if (scene_.violation) return;
+    // Whatever a put that was not cut short owed its owners, it gave them: before any read repairs.
+    for (int round = 0; round < 3 && !scene_.violation; ++round) read_all();
+    write_all();
+    world_.run_for(Duration::seconds(6));
+    for (auto& law : scene_.laws) {
+      if (!scene_.violation) law->at_the_end();
+    }
+  }
+
+  // A node that is asked again within one retry period answers (R4.8.3-a).
+  void opinions_mend() {
+    Instant bound = world_.now() + plan_.retry + Duration::seconds(1);
+    auto wrong = [&]() -> std::string {
+      for (HostId node = 0; node < world_.nodes(); ++node) {
+        const Node* running = world_.node(node);
+        if (running == nullptr) return world_.name_of_host(node) + " does not run";
+        for (NodeId down : running->health().down())
+          return world_.name_of_host(node) + " still believes " +
+                 world_.name_of_host(world_.host_of(down)) + " gone";
+      }
+      return {};
+    };
+    while (world_.now() < bound && !wrong().empty()) world_.run_for(Duration::millis(50));
+    if (std::string text = wrong(); !text.empty())
+      late("L9", "a detector asks again within one period", text + " after healing");
+  }
+
+  void hints_drain() {
+    Instant bound = world_.now() + plan_.scan * 10 + Duration::seconds(1);
+    auto left = [&] {
+      std::size_t hints = 0;
+      for (HostId node = 0; node < world_.nodes(); ++node) hints += world_.hints_at(node);
+      return hints;
+    };
+    while (world_.now() < bound && left() > 0) world_.run_for(Duration::millis(100));
+    if (std::size_t hints = left())
+      late("L8", "hints drain within ten periods", std::to_string(hints) + " hints are left");
+  }
+
+  void read_all() {
+    std::size_t client = 0;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      RequestOptions options;
+      options.r = static_cast<std::uint8_t>(scene_.owners());
+      scene_.get(client++ % plan_.clients, key, options, false,
+                 [this, key = key](const ClientCore::Outcome& outcome) {
+                   if (!outcome.reply.status)
+                     late("L9", "served after healing", outcome.reply.status.to_string());
+                 });
+    }
+    world_.run_for(Duration::seconds(4));
+  }
+
+  // Each client can write again.
+  void write_all() {
+    Random random(plan_.seed);
+    for (std::size_t client = 0; client < plan_.clients; ++client) {
+      Scene::Put put;
+      put.key = {"after", "c" + std::to_string(client)};
+      put.value = "healed";
+      scene_.put(client, std::move(put), random, [this](const ClientCore::Outcome& outcome) {
+        if (!outcome.reply.status)
+          late("L9", "served after healing", outcome.reply.status.to_string());
+      });
+    }
+    world_.run_for(Duration::seconds(1));
+  }
+
+  const Plan& plan_;
+  Random random_;
+  World world_;
+  Scene scene_;
+  Faults faults_;
+  std::vector<std::unique_ptr<Workload>> workloads_;
+};
+
+struct BrokenPromise {
+  std::string what;
+};
+[[noreturn]] void throw_promise(const char* file, int line, const char* expression) {
+  throw BrokenPromise{std::string(file) + ":" + std::to_string(line) + ": " + expression};
+}
+
+}  // namespace
+
+RunReport run_plan(const Plan& plan, std::function<void(const std::string&)> trace) {
+  AssertHandler former = set_assert_handler(&throw_promise);
+  RunReport report;
+  try {
+    report = Run(plan, std::move(trace)).run();
+  } catch (const BrokenPromise& broken) {
+    report.violation = Violation{Kind::crash, "crash", "a promise in the code", broken.what};
+  } catch (const std::exception& error) {
+    report.violation = Violation{Kind::crash, "crash", "an exception nobody threw", error.what()};
+  }
+  set_assert_handler(former);
+  return report;
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,197 @@
+#include "scene.hpp"
+
+#include "law.hpp"
+#include "versioning/encoding.hpp"
+
+namespace ringlet::sim {
+
+const char* name_of(Seen seen) {
+  switch (seen) {
+    case Seen::siblings_read:
+      return "siblings read";
+    case Seen::write_retried:
+      return "a write repeated with its id";
+    case Seen::write_minted_twice:
+      return "a write minted twice";
+    case Seen::fallback_voted:
+      return "a fallback voted";
+    case Seen::call_failed:
+      return "a call failed";
+    case Seen::maybe_applied_and_there:
+      return "a failed write that exists";
+    case Seen::answer_after_deadline:
+      return "an answer after the deadline";
+    case Seen::hint_delivered:
+      return "a hint delivered";
+    case Seen::hint_delivered_twice:
+      return "a copy delivered again";
+    case Seen::epoch_lease_renewed:
+      return "an epoch lease renewed";
+    case Seen::incarnation_begun:
+      return "a node that forgot what it was";
+    case Seen::process_crashed:
+      return "a process killed";
+    case Seen::machine_crashed:
+      return "a machine cut off";
+    case Seen::crash_with_requests:
+      return "a crash with requests under way";
+    case Seen::disk_lost:
+      return "a disk lost";
+    case Seen::disk_restored:
+      return "an old disk restored";
+    case Seen::paused:
+      return "a process stopped";
+    case Seen::zombie_reply:
+      return "a stopped process went on with requests";
+    case Seen::split:
+      return "a network split";
+    case Seen::one_way_cut:
+      return "a one-way cut";
+    case Seen::weather:
+      return "loss, delay or duplicates";
+    case Seen::slow_host:
+      return "a slow node or disk";
+    case Seen::disk_full_refusal:
+      return "a full disk";
+    case Seen::io_refusal:
+      return "a disk with I/O errors";
+    case Seen::clock_jumped:
+      return "a clock that jumped";
+    case Seen::siblings_refused:
+      return "a blind write refused for siblings";
+    case Seen::delete_raced_a_put:
+      return "a delete beside a put it had not seen";
+    case Seen::recreated_after_delete:
+      return "a key created again";
+    case Seen::session_read:
+      return "a read in a session";
+    case Seen::stamp_tied:
+      return "two stamps of one microsecond";
+    case Seen::stamp_refused:
+      return "a stamp too far ahead refused";
+    case Seen::client_coordinated:
+      return "a write coordinated by its client";
+    case Seen::zone_fallback:
+      return "a cluster in zones";
+    case Seen::count:
+      break;
+  }
+  return "unknown";
+}
+
+Scene::Scene(const Plan& p, World& w, std::size_t hosts) : plan(p), world(w), troubles(w, hosts) {}
+Scene::~Scene() = default;
+
+HostId Scene::owner(const Key& key, std::size_t i) const {
+  return world.host_of(world.ring()->preference_list(token_of(key))[i]);
+}
+
+void Scene::submit(const Call& call, ClientCore::Request request, Then then) {
+  ++operations;
+  ++unanswered;
+  auto answers = std::make_shared<int>(0);
+  HostId host = clients[call.client];
+  Instant deadline = world.now() + plan.timeout;
+  world.submit(host, std::move(request), [=, this](ClientCore::Outcome outcome) {
+    if (++*answers > 1) {
+      return fail({Kind::safety, "L16", "exactly one answer, then done",
+                   "the call of " + printable(call.key) + " by " + world.name_of_host(host) +
+                       " was answered twice"});
+    }
+    --unanswered;
+    if (outcome.reply.status) {
+      if (call.kind != ClientCore::Kind::get) ++acknowledged;
+      if (siblings(outcome.reply.object).size() > 1) saw(Seen::siblings_read);
+      if (!outcome.reply.tally.substitutes.empty()) saw(Seen::fallback_voted);
+      if (plan.coordination == Coordination::client) saw(Seen::client_coordinated);
+      for (auto& law : laws) {
+        law->on_reply(call.key, outcome.reply.object, {"the answer to", host});
+      }
+    } else {
+      ++failed;
+      saw(Seen::call_failed);
+      if (world.now() >= deadline) saw(Seen::answer_after_deadline);
+      if (outcome.reply.status.code() == Code::too_many_siblings) saw(Seen::siblings_refused);
+      if (outcome.reply.status.message().find("ahead of this") != std::string::npos)
+        saw(Seen::stamp_refused);
+    }
+    for (auto& law : laws) law->on_done(call, outcome);
+    then(outcome);
+  });
+}
+
+void Scene::get(std::size_t client, const Key& key, const RequestOptions& options, bool session,
+                Then then) {
+  ClientCore::Request request;
+  request.key = key;
+  request.options = options;
+  Call call;
+  call.key = key;
+  call.client = client;
+  call.began = world.now();
+  call.wanted = options.r != 0 ? options.r : plan.r;
+  call.strict = options.strict;
+  call.session = session;
+  if (session) saw(Seen::session_read);
+  submit(call, std::move(request), std::move(then));
+}
+
+WriteId Scene::put(std::size_t client, Put put, Random& random, Then then) {
+  auto seen = decode_client_context(put.context, put.key);
+  RINGLET_ASSERT(seen.is_ok());
+  put.write_id = {random.next(), random.next() | 1};
+  WriteRecord record;
+  record.id = put.write_id;
+  record.key = put.key;
+  record.value = put.value;
+  record.tombstone = put.tombstone;
+  record.client = client;
+  record.seen = seen->seen;
+  record.shown = put.shown;
+  book.begin(std::move(record));
+  if (!put.item.empty()) book.added(put.write_id, put.item);
+  auto shared = std::make_shared<Put>(std::move(put));
+  attempt(client, shared, 0, random.next(), std::move(then));
+  return shared->write_id;
+}
+
+// An application repeats a write of which it has not heard, and now and then one of which it has: its
+// answer may have been lost on the way to the user.
+void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, std::uint64_t luck,
+                    Then then) {
+  ClientCore::Request request;
+  request.kind = put->tombstone ? ClientCore::Kind::erase : ClientCore::Kind::put;
+  request.key = put->key;
+  request.context = put->context;
+  request.value = put->value;
+  request.write_id = put->write_id;
+  request.options = put->options;
+  Call call;
+  call.kind = request.kind;
+  call.key = put->key;
+  call.client = client;
+  call.began = world.now();
+  call.wanted = put->options.w != 0 ? put->options.w : plan.w;
+  call.strict = put->options.strict;
+  call.session = put->session;
+  call.write_id = put->write_id;
+  submit(call, std::move(request), [=, this](const ClientCore::Outcome& outcome) {
+    const Status& status = outcome.reply.status;
+    WriteRecord& record = *book.find(put->write_id);
+    if (status) {
+      record.acknowledged = true;
+      if (plan.reconcile == Reconcile::lww && !outcome.reply.object.versions.empty() &&
+          outcome.reply.object.versions[0].write_id == record.id) {
+        record.stamp_us = std::max(record.stamp_us, outcome.reply.object.versions[0].written_us);
+      }
+    } else if (status.maybe_applied() && !record.dots.empty()) {
+      saw(Seen::maybe_applied_and_there);
+    }
+    bool again = retries == 0 && !put->session && (luck % 100 < (status ? 5 : 50));
+    if (!again) return then(outcome);
+    saw(Seen::write_retried);
+    world.after(Duration::millis(1), [=, this] { attempt(client, put, retries + 1, luck, then); });
+  });
+}
+
+}  // namespace ringlet::sim

@@ -1,0 +1,132 @@
+// Where workloads, faults and laws meet. None of them knows another: workloads call, faults trouble,
+// laws listen.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "book.hpp"
+#include "plan.hpp"
+#include "troubles.hpp"
+
+namespace ringlet::sim {
+
+enum class Kind { safety, liveness, crash };
+
+struct Violation {
+  Kind kind;
+  std::string id;    // "L1"
+  std::string law;   // "no acknowledged write lost"
+  std::string what;  // one sentence
+};
+
+// What a run must have met to prove anything, counted.
+enum class Seen {
+  siblings_read,
+  write_retried,
+  write_minted_twice,
+  fallback_voted,
+  call_failed,
+  maybe_applied_and_there,
+  answer_after_deadline,
+  hint_delivered,
+  hint_delivered_twice,
+  epoch_lease_renewed,
+  incarnation_begun,
+  process_crashed,
+  machine_crashed,
+  crash_with_requests,
+  disk_lost,
+  disk_restored,
+  paused,
+  zombie_reply,
+  split,
+  one_way_cut,
+  weather,
+  slow_host,
+  disk_full_refusal,
+  io_refusal,
+  clock_jumped,
+  siblings_refused,
+  delete_raced_a_put,
+  recreated_after_delete,
+  session_read,
+  stamp_tied,
+  stamp_refused,
+  client_coordinated,
+  zone_fallback,
+  count
+};
+const char* name_of(Seen seen);
+using Situations = std::array<std::uint64_t, static_cast<std::size_t>(Seen::count)>;
+
+// A call of an application.
+struct Call {
+  ClientCore::Kind kind = ClientCore::Kind::get;
+  Key key;
+  std::size_t client = 0;
+  Instant began;
+  std::uint32_t wanted = 1;  // R or W
+  bool strict = false;
+  bool session = false;  // its reads must never go back
+  WriteId write_id;
+};
+
+class Law;
+
+struct Scene {
+  const Plan& plan;
+  World& world;
+  Book book;
+  Troubles troubles;
+  std::vector<HostId> clients;
+  std::vector<std::unique_ptr<Law>> laws;
+  std::set<HostId> lost_disks;  // by now: wiped, restored, or cut off before what it had was synced
+  Situations situations{};
+  std::optional<Violation> violation;  // the first
+  Instant end;                         // no workload begins anything later
+  std::uint64_t operations = 0, acknowledged = 0, failed = 0, unanswered = 0;
+
+  Scene(const Plan& p, World& w, std::size_t hosts);
+  ~Scene();
+  void saw(Seen what, std::uint64_t times = 1) {
+    situations[static_cast<std::size_t>(what)] += times;
+  }
+  void fail(Violation broken) {
+    if (!violation) violation = std::move(broken);
+  }
+  bool over() const { return world.now() >= end || operations >= plan.operations || violation; }
+
+  // The application's side of a call: recorded, and told to every law.
+  using Then = std::function<void(const ClientCore::Outcome& outcome)>;
+  void get(std::size_t client, const Key& key, const RequestOptions& options, bool session,
+           Then then);
+  struct Put {
+    Key key;
+    Bytes value;
+    bool tombstone = false;
+    Bytes context;            // as read; empty: blind
+    std::set<WriteId> shown;  // by that read
+    RequestOptions options;
+    bool session = false;
+    WriteId write_id;  // zero: a new write
+    std::string item;  // carts
+  };
+  // Returns the write's id. `then` hears of the last attempt.
+  WriteId put(std::size_t client, Put put, Random& random, Then then);
+
+  HostId owner(const Key& key, std::size_t i) const;
+  std::size_t owners() const { return world.ring()->effective_replicas(); }
+
+ private:
+  void attempt(std::size_t client, std::shared_ptr<Put> put, int retries, std::uint64_t luck,
+               Then then);
+  void submit(const Call& call, ClientCore::Request request, Then then);
+};
+
+}  // namespace ringlet::sim
