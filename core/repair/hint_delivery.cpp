@@ -11,19 +11,29 @@
 namespace ringlet {
 namespace {
 
+// A hint and who gets it: its target, or all owners of now.
+struct Parcel {
+  Hint hint;
+  std::vector<NodeId> to;
+  std::size_t unconfirmed = 0;
+};
+
 // One walk over the hints of one owner.
 struct Pass {
   bool walking = false;  // more to read or to send; otherwise only confirmations are waited for
   bool read_all = false;
   std::optional<Key> after;  // the last key read
-  std::deque<Hint> page;     // read, not sent
+  std::deque<Parcel> page;   // read, not sent
   std::size_t under_way = 0;
 };
 
 struct Sent {
-  Hint hint;
+  std::uint64_t parcel;
+  NodeId to;
   Instant until;
 };
+
+constexpr int most_reads = 16;  // pages without a hint to send, in one go
 
 }  // namespace
 
@@ -33,7 +43,8 @@ struct HintDelivery::Impl {
   HintStore& store;
   const Health& health;
   std::map<NodeId, Pass> passes;
-  std::map<std::uint64_t, Sent> under_way;  // numbers rise, so the oldest is first
+  std::map<std::uint64_t, Sent> sent;         // numbers rise, so the oldest is first
+  std::map<std::uint64_t, Parcel> under_way;  // by the number of their first message
   std::vector<Outgoing> outgoing;
   std::uint64_t last_number = 0, delivered = 0;
   Instant scan_at = Instant::never();
@@ -42,7 +53,8 @@ struct HintDelivery::Impl {
   NodeId last_served;
   std::function<std::vector<NodeId>(const Hint&)> targets_for;
   Pace* pace = nullptr;
-  Instant redirect_at{INT64_MIN / 2};
+  Instant redirect_at{INT64_MIN / 2};     // then hints of targets that are down are looked at
+  Instant read_again = Instant::never();  // a pass had nothing to send for many pages
 
   Impl(NodeId me, Options o, HintStore& s, const Health& h)
       : self(me), options(o), store(s), health(h) {
@@ -56,11 +68,13 @@ struct HintDelivery::Impl {
     scan_at = now.instant + options.scan;
     Result<std::vector<NodeId>> targets = store.targets();
     if (!targets) return;  // the store is ill; the next scan asks again
-    for (NodeId target : *targets) begin(target);
+    bool redirect = targets_for && redirect_at <= now.instant;
+    if (redirect) redirect_at = now.instant + options.redirect_scan;
+    for (NodeId target : *targets) begin(target, redirect);
   }
 
-  void begin(NodeId target) {
-    if (target == self || health.is_down(target)) return;
+  void begin(NodeId target, bool also_down = false) {
+    if (target == self || (health.is_down(target) && !also_down)) return;
     Pass& pass = passes[target];
     if (pass.walking) return;
     pass.walking = true;
@@ -89,9 +103,10 @@ struct HintDelivery::Impl {
   // One copy an owner in turn, so that a long list does not keep the others waiting.
   void fill(Now now) {
     held_back = false;
-    bool sent = true;
-    while (sent) {
-      sent = false;
+    read_again = Instant::never();
+    bool sent_one = true;
+    while (sent_one) {
+      sent_one = false;
       std::vector<NodeId> turn;
       for (auto& [target, pass] : passes) {
         if (pass.walking) turn.push_back(target);
@@ -102,29 +117,39 @@ struct HintDelivery::Impl {
         Pass& pass = passes.at(target);
         if (pass.under_way >= options.window) continue;
         if (pass.page.empty() && !read_page(target, pass)) {
+          if (!pass.read_all) read_again = now.instant + Duration::millis(1);
           forget_if_over(target);
           continue;
         }
-        if (!may_send(now)) return;
+        if (!may_send(pass.page.front(), now)) return;
         send(target, pass, now);
-        sent = true;
+        sent_one = true;
       }
     }
   }
 
   bool read_page(NodeId target, Pass& pass) {
-    if (pass.read_all) return false;
-    auto hints = store.hints_for(target, pass.after ? &*pass.after : nullptr, options.page);
-    if (!hints || hints->size() < options.page) pass.read_all = true;
-    if (!hints || hints->empty()) return false;
-    pass.after = hints->back().key;
-    for (Hint& hint : *hints) {
-      if (!is_under_way(hint)) pass.page.push_back(std::move(hint));
+    for (int reads = 0; pass.page.empty() && !pass.read_all && reads < most_reads; ++reads) {
+      auto hints = store.hints_for(target, pass.after ? &*pass.after : nullptr, options.page);
+      if (!hints || hints->size() < options.page) pass.read_all = true;
+      if (!hints || hints->empty()) return false;
+      pass.after = hints->back().key;
+      for (Hint& hint : *hints) address(std::move(hint), pass);
     }
-    return !pass.page.empty() || read_page(target, pass);
+    return !pass.page.empty();
   }
 
-  // A pass may begin while the last copies of the one before are unconfirmed.
+  // Not again while it is under way: a pass may begin while the last copies of the one before are
+  // unconfirmed. Not now if somebody who must confirm is down.
+  void address(Hint hint, Pass& pass) {
+    if (is_under_way(hint)) return;
+    std::vector<NodeId> to = targets_for ? targets_for(hint) : std::vector<NodeId>{hint.target};
+    bool reachable = std::none_of(
+        to.begin(), to.end(), [&](NodeId node) { return node != self && health.is_down(node); });
+    if (to.empty() || !reachable) return;
+    pass.page.push_back({std::move(hint), std::move(to)});
+  }
+
   bool is_under_way(const Hint& hint) const {
     return std::any_of(under_way.begin(), under_way.end(), [&](const auto& entry) {
       return entry.second.hint.target == hint.target && entry.second.hint.key == hint.key;
@@ -132,7 +157,15 @@ struct HintDelivery::Impl {
   }
 
   // Even spacing, with a tenth of a second of arrears allowed.
-  bool may_send(Now now) {
+  bool may_send(const Parcel& parcel, Now now) {
+    if (pace != nullptr) {
+      std::uint64_t bytes = 0;
+      for (const Version& version : parcel.hint.object.versions) bytes += version.value.size();
+      if (pace->take(Pace::Kind::hints, bytes, now)) return true;
+      pace_at = pace->next(Pace::Kind::hints, now);
+      held_back = true;
+      return false;
+    }
     pace_at = std::max(pace_at, now.instant - Duration::millis(100));
     if (pace_at > now.instant) {
       held_back = true;
@@ -143,20 +176,47 @@ struct HintDelivery::Impl {
   }
 
   void send(NodeId target, Pass& pass, Now now) {
-    Hint hint = std::move(pass.page.front());
+    Parcel parcel = std::move(pass.page.front());
     pass.page.pop_front();
     ++pass.under_way;
     last_served = target;
-    std::uint64_t number = ++last_number;
-    outgoing.push_back({target, number, ReplicaPut{hint.key, hint.object, NodeId{}}});
-    if (planted(PlantedBug::hint_dropped_on_send)) (void)store.drop_if_same(hint);
-    under_way.emplace(number, Sent{std::move(hint), now.instant + options.patience});
+    parcel.unconfirmed = parcel.to.size();
+    std::uint64_t name = last_number + 1;
+    for (NodeId to : parcel.to) {
+      std::uint64_t number = ++last_number;
+      outgoing.push_back({to, number, ReplicaPut{parcel.hint.key, parcel.hint.object, NodeId{}}});
+      sent.emplace(number, Sent{name, to, now.instant + options.patience});
+    }
+    if (planted(PlantedBug::hint_dropped_on_send)) (void)store.drop_if_same(parcel.hint);
+    under_way.emplace(name, std::move(parcel));
     forget_if_over(target);
   }
 
-  std::map<std::uint64_t, Sent>::iterator end_one(std::map<std::uint64_t, Sent>::iterator it) {
-    --passes.at(it->second.hint.target).under_way;
-    return under_way.erase(it);
+  Hint end_parcel(std::uint64_t name) {
+    auto found = under_way.find(name);
+    Hint hint = std::move(found->second.hint);
+    --passes.at(hint.target).under_way;
+    under_way.erase(found);
+    std::erase_if(sent, [&](const auto& entry) { return entry.second.parcel == name; });
+    return hint;
+  }
+
+  void confirmed(std::uint64_t name) {
+    if (--under_way.at(name).unconfirmed > 0) return;
+    Hint hint = end_parcel(name);
+    // A hint that grew meanwhile stays, and the next scan finds it.
+    if (store.drop_if_same(hint)) ++delivered;
+    forget_if_over(hint.target);
+  }
+
+  // It stays; if its own target failed, so would the next ones.
+  void failed(std::uint64_t name, NodeId node) {
+    NodeId target = end_parcel(name).target;
+    if (target == node) {
+      leave(target);
+    } else {
+      forget_if_over(target);
+    }
   }
 };
 
@@ -186,35 +246,33 @@ void HintDelivery::on_recovered(NodeId node, Now now) {
 }
 
 void HintDelivery::on_reply(NodeId from, std::uint64_t number, const Message& message, Now now) {
-  auto found = impl_->under_way.find(number);
-  if (found == impl_->under_way.end() || found->second.hint.target != from) return;
-  Hint hint = std::move(found->second.hint);
-  impl_->end_one(found);
+  auto found = impl_->sent.find(number);
+  if (found == impl_->sent.end() || found->second.to != from) return;
+  std::uint64_t parcel = found->second.parcel;
+  impl_->sent.erase(found);
   if (std::holds_alternative<Stored>(message)) {
-    // A hint that grew meanwhile stays, and the next scan finds it.
-    if (impl_->store.drop_if_same(hint)) ++impl_->delivered;
-    impl_->forget_if_over(from);
+    impl_->confirmed(parcel);
   } else {
-    impl_->leave(from);
+    impl_->failed(parcel, from);
   }
   impl_->fill(now);
 }
 
 void HintDelivery::on_unreachable(NodeId node, Now now) {
-  for (auto it = impl_->under_way.begin(); it != impl_->under_way.end();) {
-    it = it->second.hint.target == node ? impl_->end_one(it) : std::next(it);
+  std::vector<std::uint64_t> parcels;
+  for (const auto& [number, sent] : impl_->sent) {
+    if (sent.to == node) parcels.push_back(sent.parcel);
   }
+  for (std::uint64_t parcel : parcels) impl_->failed(parcel, node);
   impl_->leave(node);
   impl_->fill(now);
 }
 
 void HintDelivery::on_wake(Now now) {
-  std::vector<NodeId> silent;
-  while (!impl_->under_way.empty() && impl_->under_way.begin()->second.until <= now.instant) {
-    silent.push_back(impl_->under_way.begin()->second.hint.target);
-    impl_->end_one(impl_->under_way.begin());
+  while (!impl_->sent.empty() && impl_->sent.begin()->second.until <= now.instant) {
+    Sent silent = impl_->sent.begin()->second;
+    impl_->failed(silent.parcel, silent.to);
   }
-  for (NodeId node : silent) impl_->leave(node);
   if (impl_->scan_at <= now.instant) impl_->scan(now);
   impl_->fill(now);
 }
@@ -225,7 +283,8 @@ std::vector<HintDelivery::Outgoing> HintDelivery::take_outgoing() {
 
 Instant HintDelivery::next_wake() const {
   Instant next = impl_->scan_at;
-  if (!impl_->under_way.empty()) next = std::min(next, impl_->under_way.begin()->second.until);
+  next = std::min(next, impl_->read_again);
+  if (!impl_->sent.empty()) next = std::min(next, impl_->sent.begin()->second.until);
   if (impl_->held_back) next = std::min(next, impl_->pace_at);
   return next;
 }

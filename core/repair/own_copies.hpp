@@ -45,8 +45,4 @@ class Placement {
 // The order of rows, as a comparison of keys.
 bool row_before(const Key& a, const Key& b);
 
-// What everything that matters of an object hashes to: versions and context, without the ages that
-// truncation keeps beside them. Equal on two replicas iff their objects are equal.
-std::uint64_t state_hash_of(const Object& object);
-
 }  // namespace ringlet
