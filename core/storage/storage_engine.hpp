@@ -3,7 +3,8 @@
 //
 // Contract
 //   Tables    three, each an ordered map of bytes to bytes (unsigned lexicographic order), empty
-//             keys and values included. Keys to 64 KiB + 64, values to 64 MiB.
+//             keys and values included. Keys to max_row_key_bytes, values to max_row_value_bytes: a
+//             put() of more is Code::too_large, and its transaction applies nothing.
 //   Atomic    transact() runs the body on a snapshot and applies all its writes or none. On a
 //             conflict with another thread the body runs again: it must have no effect but through
 //             its Transaction. A body that returns a failed Status applies nothing and that Status
@@ -11,7 +12,8 @@
 //   Visible   after transact() returns ok, every later read on any thread sees it.
 //   Durable   buffer: in memory, written later, a crash loses it.  log: survives the process
 //             (kill -9).  disk: survives the machine, once flushed: a ticket > 0 comes back and the
-//             durable listener is told when durable_up_to() reaches it; ticket 0 means it already is.
+//             durable listener is told when durable_up_to() reaches it, by close() at the latest;
+//             ticket 0 means it already is.
 //   Full      when the disk is full, writes fail with Code::unavailable and change nothing, reads go on,
 //             writes work again once there is room. After an I/O error on fsync the engine never
 //             reports the lost tickets durable (F-11).
@@ -39,6 +41,11 @@ const char* name_of(Table table);
 
 enum class Durability : std::uint8_t { buffer = 1, log = 2, disk = 3 };
 const char* name_of(Durability durability);
+
+// A user's key with what a table adds to it, and what one frame and one log file can hold.
+inline constexpr std::size_t max_row_key_bytes = (64 << 10) + 64;
+inline constexpr std::size_t max_row_value_bytes = 64 << 20;
+Status check_row(BytesView key, BytesView value);  // ok, or too_large with both numbers
 
 class Transaction {
  public:

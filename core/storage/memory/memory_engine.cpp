@@ -26,6 +26,7 @@ class MemoryTransaction final : public Transaction {
     return it == rows.end() ? std::optional<Bytes>() : std::optional<Bytes>(it->second);
   }
   Status put(Table table, BytesView key, BytesView value) override {
+    if (Status fits = check_row(key, value); !fits) return failed_ = fits;
     written_[static_cast<int>(table)].insert_or_assign(Bytes(key), std::optional<Bytes>(value));
     return Status::ok();
   }
@@ -33,6 +34,7 @@ class MemoryTransaction final : public Transaction {
     written_[static_cast<int>(table)].insert_or_assign(Bytes(key), std::nullopt);
     return Status::ok();
   }
+  const Status& failed() const { return failed_; }  // stays, whatever the body makes of it
   void apply() {
     for (int table = 0; table < table_count; ++table) {
       for (auto& [key, value] : written_[table]) {
@@ -47,6 +49,7 @@ class MemoryTransaction final : public Transaction {
 
  private:
   std::array<Rows, table_count>& tables_;
+  Status failed_;
   std::array<std::map<Bytes, std::optional<Bytes>, std::less<>>, table_count> written_;
 };
 
@@ -66,6 +69,7 @@ class MemoryEngine final : public StorageEngine {
     if (closed_) return closed();
     MemoryTransaction transaction(tables_);
     Status done = body(transaction);
+    if (!transaction.failed()) done = transaction.failed();
     if (!done) {
       ++stats_.failures;
       return done;

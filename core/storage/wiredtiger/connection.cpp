@@ -169,7 +169,11 @@ void WtConnection::set_broken() {
 Status WtConnection::room() {
   const std::int64_t now = steady_us();
   std::int64_t next = next_look_.load();
-  if (now >= next && next_look_.compare_exchange_strong(next, now + 100'000)) {
+  // A row is written twice, to the log and to its table: what is kept free must not be gone before
+  // the next look, however fast the disk is.
+  const bool soon = unseen_bytes_.load(std::memory_order_relaxed) > min_free_bytes_ / 16;
+  if ((now >= next || soon) && next_look_.compare_exchange_strong(next, now + 100'000)) {
+    unseen_bytes_.store(0, std::memory_order_relaxed);
     struct statvfs info{};
     if (::statvfs(directory_.c_str(), &info) == 0) {
       const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;

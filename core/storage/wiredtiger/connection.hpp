@@ -53,7 +53,9 @@ class WtConnection {
   Status status_of(int code, const char* doing);
   Status broken() const;  // ok, or Code::io after a panic or a failed fsync
   void set_broken();
-  Status room();  // ok, or Code::unavailable "disk full"; looks every 100 ms
+  // ok, or Code::unavailable "disk full". Looks every 100 ms, and sooner when much was written.
+  Status room();
+  void wrote(std::size_t bytes) { unseen_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   std::uint64_t cache_bytes_in_use();
 
  private:
@@ -75,7 +77,8 @@ class WtConnection {
   std::vector<std::unique_ptr<WtSession>> pool_;
   std::atomic<bool> broken_{false}, damage_seen_{false};
   std::atomic<bool> full_{false};
-  std::atomic<std::int64_t> next_look_{0};  // steady microseconds
+  std::atomic<std::int64_t> next_look_{0};      // steady microseconds
+  std::atomic<std::uint64_t> unseen_bytes_{0};  // written since the last look
 };
 
 inline WT_ITEM item_of(BytesView bytes) {

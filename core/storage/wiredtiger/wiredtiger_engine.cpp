@@ -56,7 +56,7 @@ class WtTransaction final : public Transaction {
       : connection_(connection), lease_(lease) {}
 
   Result<std::optional<Bytes>> get(Table table, BytesView key) override {
-    if (code_ != 0) return failed_;
+    if (!failed_) return failed_;
     auto row = read_row(connection_, lease_.cursor(table), key, code_);
     if (!row) failed_ = row.status();
     return row;
@@ -70,7 +70,10 @@ class WtTransaction final : public Transaction {
 
  private:
   Status write(Table table, BytesView key, std::optional<BytesView> value) {
-    if (code_ != 0) return failed_;
+    if (!failed_) return failed_;
+    if (value) failed_ = check_row(key, *value);  // what cannot be there may be erased
+    if (!failed_) return failed_;
+    connection_.wrote(key.size() + (value ? value->size() : 0));
     code_ = write_row(lease_.cursor(table), key, value);
     if (code_ != 0) failed_ = connection_.status_of(code_, "write a row");
     return failed_;
@@ -97,6 +100,7 @@ class BufferTransaction final : public Transaction {
     return row;
   }
   Status put(Table table, BytesView key, BytesView value) override {
+    if (Status fits = check_row(key, value); !fits) return failed = fits;
     written[static_cast<int>(table)].insert_or_assign(Bytes(key), std::optional<Bytes>(value));
     return Status::ok();
   }
@@ -225,6 +229,8 @@ class WiredTigerEngine final : public StorageEngine {
     Status written = write_buffer();
     Status synced = sync_log();
     closed_ = true;
+    // A call that ran until now may have issued tickets after the flusher had left.
+    if (synced) report_durable(issued());
     Status shut = connection_.close();
     Status done;
     for (const Status& step : {written, synced, shut}) {
@@ -279,7 +285,7 @@ class WiredTigerEngine final : public StorageEngine {
       }
       int code = transaction.code();
       Status failed = transaction.failed();
-      if (code == 0 && wanted) {
+      if (failed && wanted) {
         code = session->commit_transaction(session, nullptr);  // a failure rolls back
         if (code != 0) failed = connection_.status_of(code, "commit");
       } else {
@@ -290,7 +296,7 @@ class WiredTigerEngine final : public StorageEngine {
         if (attempt > 8) std::this_thread::sleep_for(std::chrono::microseconds(50 * attempt));
         continue;
       }
-      if (code != 0) return failed;
+      if (!failed) return failed;
       if (!wanted) return wanted;
       break;
     }
@@ -346,6 +352,7 @@ class WiredTigerEngine final : public StorageEngine {
       if (code != 0) break;
       for (int table = 0; table < table_count && code == 0; ++table) {
         for (auto it = buffer_[table].begin(); it != buffer_[table].end() && code == 0; ++it) {
+          connection_.wrote(it->first.size() + (it->second ? it->second->size() : 0));
           code = write_row(lease->cursor(static_cast<Table>(table)), it->first, it->second);
         }
       }
@@ -428,6 +435,18 @@ class WiredTigerEngine final : public StorageEngine {
     return failed;
   }
 
+  Ticket issued() {
+    std::lock_guard lock(wake_mutex_);
+    return issued_;
+  }
+
+  void report_durable(Ticket up_to) {
+    std::lock_guard listening(listener_mutex_);
+    if (up_to <= durable_) return;
+    durable_ = up_to;
+    if (listener_) listener_(up_to);
+  }
+
   // Group commit: one fsync for all tickets issued before it began.
   void run_flusher() {
     std::unique_lock lock(wake_mutex_);
@@ -440,11 +459,7 @@ class WiredTigerEngine final : public StorageEngine {
       lock.unlock();
       next = std::chrono::steady_clock::now() + wait_of(options_.flush_interval);
       if (!sync_log()) return;  // these tickets are never durable
-      durable_ = up_to;
-      {
-        std::lock_guard listening(listener_mutex_);
-        if (listener_) listener_(up_to);
-      }
+      report_durable(up_to);
       lock.lock();
     }
   }

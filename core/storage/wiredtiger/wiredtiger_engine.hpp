@@ -4,7 +4,8 @@
 //   Directory   one process at a time (Code::busy names the other), one node of one cluster for
 //               ever. A directory that is foreign, of another node or of a newer format is refused
 //               before anything in it is touched. What WiredTiger cannot read is Code::corrupt.
-//   Full        writes stop while less than min_free_bytes are free, so that the log never breaks.
+//   Full        writes stop while less than min_free_bytes are free, so that the log never breaks and
+//               what reads must tidy up has room. Without that reserve reads may be unavailable too.
 //   Broken      after WiredTiger has given up, every call is Code::io until the directory is opened
 //               again; the read that met a damaged page is Code::corrupt.
 //   Output      what WiredTiger says goes to `log`; nothing to stderr.

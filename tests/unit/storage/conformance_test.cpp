@@ -1,6 +1,7 @@
 // One suite over every engine: what storage_engine.hpp promises.
 #include <catch2/catch.hpp>
 #include <thread>
+#include <tuple>
 
 #include "engines.hpp"
 
@@ -59,6 +60,28 @@ TEST_CASE("F-10 an engine keeps what its contract says", "[conformance]") {
       }
     }
     CHECK((keys(*engine, "", "") == std::vector<Bytes>{"", binary, large_key}));
+  }
+  SECTION("a row over the limits is refused by name, whatever the body makes of it") {
+    const Bytes long_key(max_row_key_bytes + 1, 'k'), fits(max_row_key_bytes, 'k');
+    const std::string no_value(max_row_value_bytes + 1, 'v');
+    for (auto [key, value, what] : {std::tuple<BytesView, BytesView, const char*>{
+                                        long_key, "v", "key of a row: wanted at most 65600"},
+                                    {fits, no_value, "value of a row: wanted at most 67108864"}}) {
+      auto done = engine->transact(durability, [&, k = key, v = value](Transaction& t) {
+        CHECK(t.put(Table::objects, "beside", "it"));
+        CHECK(t.put(Table::objects, k, v).code() == Code::too_large);
+        return Status::ok();
+      });
+      REQUIRE(!done);
+      CHECK(done.status().code() == Code::too_large);
+      CHECK_THAT(done.status().message(), Catch::StartsWith(what));
+      CHECK(keys(*engine, "", "").empty());
+    }
+    CHECK(!engine->get(Table::objects, long_key)->has_value());
+    CHECK(engine->transact(durability,
+                           [&](Transaction& t) { return t.erase(Table::objects, long_key); }));
+    CHECK(put(*engine, durability, fits, "v"));  // the engine goes on
+    CHECK(keys(*engine, "", "").size() == 1);
   }
   SECTION("a body that fails applies nothing and its status comes back") {
     REQUIRE(put(*engine, durability, "a", "old"));
@@ -135,6 +158,27 @@ TEST_CASE("F-10 an engine keeps what its contract says", "[conformance]") {
     CHECK(heard >= last);
     CHECK(engine->durable_up_to() >= last);
     engine->set_durable_listener({});
+  }
+  SECTION("a ticket issued while close() waits is reported by it") {
+    std::atomic<StorageEngine::Ticket> heard{0};
+    engine->set_durable_listener([&](StorageEngine::Ticket up_to) { heard = up_to; });
+    std::atomic<bool> inside{false};
+    StorageEngine::Ticket ticket = 0;
+    std::thread writer([&] {
+      auto done = engine->transact(durability, [&](Transaction& t) {
+        inside = true;
+        // Long enough for close() to have asked its threads to leave.
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        return t.put(Table::objects, "last", "v");
+      });
+      if (done) ticket = *done;
+    });
+    while (!inside) std::this_thread::yield();
+    CHECK(engine->close());
+    writer.join();
+    CHECK((ticket > 0) == (durability == Durability::disk && name.ends_with("wiredtiger")));
+    CHECK(heard >= ticket);
+    CHECK(engine->durable_up_to() >= ticket);
   }
   SECTION("closed is closed") {
     REQUIRE(put(*engine, durability, "a", "1"));

@@ -2,6 +2,7 @@
 // threads, and says each number on its output after the engine acknowledged it.
 //   storage_victim <directory> write <first>     writes until killed
 //   storage_victim <directory> hold              opens, says "open", waits for the end of its input
+//   storage_victim <directory> rss               a hundred small rows, then says how much memory it has
 //   storage_victim <directory> buffer            one buffered write, says "done", stops uncleanly
 #include <signal.h>
 #include <sys/prctl.h>
@@ -40,6 +41,21 @@ int main(int argc, char** argv) {
     char byte;
     while (::read(0, &byte, 1) > 0) {
     }
+    return 0;
+  }
+  if (what == "rss") {
+    for (int n = 0; n < 100; ++n) {
+      auto done = (*engine)->transact(Durability::log, [&](Transaction& t) {
+        return t.put(Table::objects, std::to_string(n), Bytes(1024, 'v'));
+      });
+      if (!done) _exit(5);
+    }
+    long pages = 0, resident = 0;
+    std::FILE* statm = std::fopen("/proc/self/statm", "r");
+    if (statm == nullptr || std::fscanf(statm, "%ld %ld", &pages, &resident) != 2) _exit(6);
+    std::fclose(statm);
+    say(std::to_string(resident * ::sysconf(_SC_PAGESIZE) / 1024) + " KiB resident, " +
+        std::to_string((*engine)->stats().cache_bytes) + " bytes of cache\n");
     return 0;
   }
   if (what == "buffer") {

@@ -1,0 +1,192 @@
+// A disk that is really full, and one whose fsync fails.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "engines.hpp"
+
+namespace {
+
+std::atomic<bool> sync_fails{false};
+std::atomic<int> syncs_failed{0};
+
+}  // namespace
+
+// In front of libc's, also for libwiredtiger: what the kernel says when it lost written pages.
+extern "C" int fdatasync(int fd) {
+  if (sync_fails) {
+    ++syncs_failed;
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fdatasync, fd));
+}
+
+namespace ringlet::storage_test {
+namespace {
+
+using Ticket = StorageEngine::Ticket;
+
+WiredTigerOptions options_for(const std::string& path) {
+  WiredTigerOptions options;
+  options.directory = path;
+  options.cluster = "test";
+  options.node = "n1";
+  return options;
+}
+
+Result<Ticket> put(StorageEngine& engine, Durability durability, BytesView key, BytesView value) {
+  return engine.transact(durability,
+                         [&](Transaction& t) { return t.put(Table::objects, key, value); });
+}
+
+// A file system of its own, in memory; `mounted` is false where that needs another user.
+struct SmallDisk {
+  explicit SmallDisk(const char* size) {
+    mounted = ::mount("ringlet-test", folder.path.c_str(), "tmpfs", 0, size) == 0;
+    why = mounted ? "" : std::strerror(errno);
+  }
+  ~SmallDisk() {
+    if (mounted) ::umount2(folder.path.c_str(), MNT_DETACH);
+  }
+  std::uint64_t free() const {
+    struct statvfs info{};
+    REQUIRE(::statvfs(folder.path.c_str(), &info) == 0);
+    return std::uint64_t{info.f_bavail} * info.f_frsize;
+  }
+  // Takes all there is: the next byte anybody writes is ENOSPC.
+  void fill() const {
+    int file = ::open(ballast().c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    REQUIRE(file >= 0);
+    const std::string block(4096, 'b');
+    while (::write(file, block.data(), block.size()) > 0) {
+    }
+    CHECK(errno == ENOSPC);
+    ::close(file);
+    CHECK(free() == 0);
+  }
+  void make_room() const { ::unlink(ballast().c_str()); }
+  std::string ballast() const { return folder.path + "/ballast"; }
+
+  Folder folder;
+  bool mounted = false;
+  std::string why;
+};
+
+TEST_CASE("F-10 a file system without a free byte: writes are refused, reads go on", "[full]") {
+  SmallDisk disk("size=48m");
+  if (!disk.mounted) {
+    WARN("skipped, it needs a file system of its own: cannot mount tmpfs: " << disk.why);
+    return;
+  }
+  const Durability durability = GENERATE(Durability::buffer, Durability::log, Durability::disk);
+  CAPTURE(name_of(durability));
+  auto options = options_for(disk.folder.path + "/data");
+  options.min_free_bytes = 8 << 20;
+  auto opened = open_wiredtiger_engine(options);
+  INFO((opened ? "" : opened.status().to_string()));
+  REQUIRE(opened);
+  StorageEngine& engine = **opened;
+  // Rows until the engine says stop: room is left for what must still be written.
+  int rows = 0;
+  Status last;
+  for (; rows < 4000 && last; ++rows) {
+    auto done = put(engine, Durability::log, std::to_string(rows), Bytes(64 << 10, 'v'));
+    last = done ? Status::ok() : done.status();
+  }
+  INFO(last.to_string());
+  REQUIRE(last.code() == Code::unavailable);
+  CHECK_THAT(last.message(), Catch::StartsWith("disk full"));
+  CHECK(rows > 100);
+  // What WiredTiger puts off until a page is next visited is done out of what was kept free.
+  CHECK(engine.scan(Table::objects, "", "", [](BytesView, BytesView) { return true; }));
+  disk.fill();
+  auto refused = [&] {
+    auto done = put(engine, durability, "0", "new");
+    return !done && done.status().code() == Code::unavailable;
+  };
+  for (int n = 0; n < 20; ++n) {
+    CHECK(refused());
+    CHECK((**engine.get(Table::objects, "0") == Bytes(64 << 10, 'v')));
+    CHECK((**engine.get(Table::objects, std::to_string(rows - 2)) == Bytes(64 << 10, 'v')));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  int seen = 0;
+  CHECK(engine.scan(Table::objects, "", "", [&](BytesView, BytesView) { return ++seen > 0; }));
+  CHECK(seen == rows - 1);
+  // Room: the file system grows, as the rows themselves leave too little.
+  disk.make_room();
+  REQUIRE(::mount("ringlet-test", disk.folder.path.c_str(), "tmpfs", MS_REMOUNT, "size=96m") == 0);
+  for (int n = 0; n < 100 && refused(); ++n) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  CHECK(put(engine, durability, "0", "new"));
+  CHECK(**engine.get(Table::objects, "0") == "new");
+  REQUIRE(engine.close());
+  auto again = open_wiredtiger_engine(options);
+  REQUIRE(again);
+  CHECK(**(*again)->get(Table::objects, "0") == "new");
+  CHECK((**(*again)->get(Table::objects, "1") == Bytes(64 << 10, 'v')));
+}
+
+TEST_CASE("F-11 after a failed fsync no ticket of it is ever durable", "[sync]") {
+  Folder folder;
+  auto options = options_for(folder.path);
+  struct Works {
+    ~Works() { sync_fails = false; }
+  } afterwards;
+  {
+    std::atomic<Ticket> heard{0};
+    auto opened = open_wiredtiger_engine(options);
+    REQUIRE(opened);
+    StorageEngine& engine = **opened;
+    engine.set_durable_listener([&](Ticket up_to) { heard = up_to; });
+    auto good = put(engine, Durability::disk, "good", "1");
+    REQUIRE(good);
+    for (int n = 0; n < 500 && heard < *good; ++n) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    REQUIRE(heard == *good);
+    syncs_failed = 0;
+    sync_fails = true;
+    auto lost = put(engine, Durability::disk, "lost", "1");
+    REQUIRE(lost);
+    for (int n = 0; n < 500 && syncs_failed == 0; ++n) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    REQUIRE(syncs_failed > 0);
+    // The next fsync would succeed and prove nothing: the kernel has forgotten the pages.
+    sync_fails = false;
+    Status after;
+    for (int n = 0; n < 500 && after; ++n) {  // until the flusher has seen it
+      auto done = put(engine, Durability::disk, "after", "1");
+      after = done ? Status::ok() : done.status();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(after.code() == Code::io);
+    CHECK(engine.flush().code() == Code::io);
+    CHECK(engine.get(Table::objects, "good").status().code() == Code::io);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(heard == *good);
+    CHECK(engine.durable_up_to() == *good);
+    CHECK(!engine.close());
+    CHECK(heard == *good);
+    CHECK(engine.durable_up_to() == *good);
+  }
+  // What was never promised may be gone, so the node must not mint where it left off.
+  auto again = open_wiredtiger_engine(options);
+  REQUIRE(again);
+  CHECK(!(*again)->history_intact());
+  CHECK(**(*again)->get(Table::objects, "good") == "1");
+}
+
+}  // namespace
+}  // namespace ringlet::storage_test
