@@ -25,13 +25,13 @@ bool stands_before(const Token& a, const Token& b) {
   return position(a) < position(b);
 }
 
-// Owners of q partitions being filled in clockwise, then mended. "Cost" counts neighbours that
-// repeat: a node is worse than any number of zones.
-class Arrangement {
+// Owners of q partitions on a circle. "Cost" counts neighbours that repeat: a node is worse than any
+// number of zones.
+class Circle {
  public:
-  Arrangement(const std::vector<PlacementNode>& nodes, std::vector<std::uint32_t> shares,
-              std::uint32_t q, std::uint32_t replicas)
-      : shares_(std::move(shares)), q_(q), zones_(nodes.size()), owners_(q) {
+  Circle(const std::vector<PlacementNode>& nodes, std::vector<std::uint32_t> owners,
+         std::uint32_t q, std::uint32_t replicas)
+      : q_(q), zones_(nodes.size()), owners_(std::move(owners)) {
     std::map<std::string, std::uint32_t> numbers;
     std::uint32_t next = 0;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -47,6 +47,47 @@ class Arrangement {
     node_reach_ = std::min({replicas, count, q});
     zone_reach_ = std::min(node_reach_, next);
   }
+
+  std::uint64_t cost() const {
+    std::uint64_t total = 0;
+    for (std::uint32_t p = 0; p < q_; ++p) total += cost_at(p);
+    return total / 2;
+  }
+
+  const std::vector<std::uint32_t>& owners() const { return owners_; }
+
+ protected:
+  static constexpr std::uint64_t node_repeats = 1'000'000;
+
+  std::uint64_t cost_between(std::uint32_t a, std::uint32_t b, std::uint32_t distance) const {
+    if (a == no_owner || b == no_owner) return 0;
+    if (a == b && distance < node_reach_) return node_repeats;
+    return zones_[a] == zones_[b] && distance < zone_reach_ ? 1 : 0;
+  }
+
+  std::uint64_t cost_at(std::uint32_t p) const { return cost_if(p, owners_[p]); }
+  std::uint64_t cost_if(std::uint32_t p, std::uint32_t node) const {
+    std::uint64_t total = 0;
+    for (std::uint32_t d = 1; d < node_reach_; ++d) {
+      total += cost_between(node, owners_[p + d < q_ ? p + d : p + d - q_], d);
+      total += cost_between(node, owners_[p >= d ? p - d : p + q_ - d], d);
+    }
+    return total;
+  }
+
+  std::uint32_t q_;
+  std::uint32_t node_reach_;  // neighbours nearer than this are distinct nodes
+  std::uint32_t zone_reach_;  // and nearer than this in distinct zones
+  std::vector<std::uint32_t> zones_;
+  std::vector<std::uint32_t> owners_;
+};
+
+// Filled in clockwise, then mended.
+class Arrangement : public Circle {
+ public:
+  Arrangement(const std::vector<PlacementNode>& nodes, std::vector<std::uint32_t> shares,
+              std::uint32_t q, std::uint32_t replicas)
+      : Circle(nodes, std::vector<std::uint32_t>(q), q, replicas), shares_(std::move(shares)) {}
 
   // Each node's k-th partition is due near (k + 1)/share of the circle; `looseness` (in 1024ths of
   // that distance) moves the due dates about, so that neighbours vary.
@@ -95,37 +136,13 @@ class Arrangement {
     }
   }
 
-  std::uint64_t cost() const {
-    std::uint64_t total = 0;
-    for (std::uint32_t p = 0; p < q_; ++p) total += cost_at(p);
-    return total / 2;
-  }
-
-  const std::vector<std::uint32_t>& owners() const { return owners_; }
-
  private:
-  static constexpr std::uint64_t node_repeats = 1'000'000;
-
-  std::uint64_t cost_between(std::uint32_t a, std::uint32_t b, std::uint32_t distance) const {
-    if (a == b && distance < node_reach_) return node_repeats;
-    return zones_[a] == zones_[b] && distance < zone_reach_ ? 1 : 0;
-  }
-
   // Against those placed before p, and across the wrap against the first ones.
   std::uint64_t cost_of_next(std::uint32_t p, std::uint32_t node) const {
     std::uint64_t total = 0;
     for (std::uint32_t d = 1; d < node_reach_; ++d) {
       if (d <= p) total += cost_between(node, owners_[p - d], d);
       if (p + d >= q_ && p + d - q_ < p) total += cost_between(node, owners_[p + d - q_], d);
-    }
-    return total;
-  }
-
-  std::uint64_t cost_at(std::uint32_t p) const {
-    std::uint64_t total = 0;
-    for (std::uint32_t d = 1; d < node_reach_; ++d) {
-      total += cost_between(owners_[p], owners_[(p + d) % q_], d);
-      total += cost_between(owners_[p], owners_[(p + q_ - d) % q_], d);
     }
     return total;
   }
@@ -140,11 +157,170 @@ class Arrangement {
   }
 
   std::vector<std::uint32_t> shares_;
-  std::uint32_t q_;
-  std::uint32_t node_reach_;  // neighbours nearer than this are distinct nodes
-  std::uint32_t zone_reach_;  // and nearer than this in distinct zones
-  std::vector<std::uint32_t> zones_;
-  std::vector<std::uint32_t> owners_;
+};
+
+// Owners of a circle that is in use, changed in as few places as the new shares allow. Which places
+// is what can be chosen: first greedily, then by exchanges that leave the number of moves as it is.
+class Rebalance : public Circle {
+ public:
+  struct Shares {
+    std::vector<std::uint32_t> wanted, least, most;
+  };
+  Rebalance(const std::vector<PlacementNode>& nodes, std::vector<std::uint32_t> owners,
+            Shares shares, std::uint32_t q, std::uint32_t replicas)
+      : Circle(nodes, std::move(owners), q, replicas),
+        origin_(owners_),
+        shares_(std::move(shares)) {}
+
+  enum class Spread { random, evenly, packed };
+  void fill(Spread spread, Random& random) {
+    owners_ = origin_;
+    moved_.clear();
+    counts_.assign(shares_.wanted.size(), 0);
+    for (std::uint32_t owner : owners_) {
+      if (owner != no_owner) ++counts_[owner];
+    }
+    std::vector<std::uint32_t> takers;
+    std::uint32_t most_lacking = 0;
+    auto lacks = [&](std::uint32_t node) {
+      return counts_[node] < shares_.wanted[node] ? shares_.wanted[node] - counts_[node] : 0;
+    };
+    for (std::uint32_t node = 0; node < counts_.size(); ++node) {
+      if (lacks(node) == 0) continue;
+      takers.push_back(node);
+      most_lacking = std::max(most_lacking, lacks(node));
+    }
+    std::vector<std::uint32_t> last(counts_.size(), 0);
+    for (std::uint32_t node : takers) last[node] = static_cast<std::uint32_t>(random.below(q_));
+    // Whoever lacks more begins earlier, so that all end together.
+    for (std::uint32_t lacking = most_lacking; lacking > 0; --lacking) {
+      for (std::uint32_t node : takers) {
+        if (lacks(node) >= lacking) take_best(node, spread, last[node], random);
+      }
+    }
+  }
+
+  void mend(std::int64_t tries, Random& random) {
+    std::uint64_t best = cost();
+    std::vector<std::uint32_t> best_owners = owners_;
+    for (int idle = 0; best > 0 && tries > 0 && idle < 4; ++idle) {
+      bool tried = false;
+      for (std::uint32_t p = 0; p < q_ && tries > 0; ++p) {
+        if (cost_at(p) == 0) continue;
+        std::int64_t before = tries;
+        improve(p, &tries, random);
+        tried |= tries != before;
+      }
+      if (std::uint64_t now = cost(); now < best) {
+        best = now;
+        best_owners = owners_;
+        idle = -1;
+      }
+      if (!tried) break;
+    }
+    owners_ = best_owners;
+  }
+
+ private:
+  void take_best(std::uint32_t node, Spread spread, std::uint32_t& last, Random& random) {
+    std::uint32_t best = q_;
+    std::int64_t best_cost = INT64_MAX;
+    std::uint64_t alike = 0;
+    std::uint32_t stride = q_ / shares_.wanted[node];
+    std::uint32_t start = spread == Spread::evenly ? (last + stride) % q_ : last;
+    for (std::uint32_t step = 0, p = start; step < q_; ++step, p = p + 1 == q_ ? 0 : p + 1) {
+      std::uint32_t owner = owners_[p];
+      if (owner == node || origin_[p] != owner) continue;  // its own, or taken already
+      if (owner != no_owner && counts_[owner] <= shares_.wanted[owner]) continue;
+      std::int64_t cost = static_cast<std::int64_t>(cost_if(p, node)) -
+                          static_cast<std::int64_t>(owner == no_owner ? 0 : cost_at(p));
+      if (cost > best_cost) continue;
+      if (cost < best_cost) alike = 0;
+      ++alike;
+      if (cost == best_cost && (spread != Spread::random || random.below(alike) != 0)) continue;
+      best = p;
+      best_cost = cost;
+    }
+    RINGLET_ASSERT(best < q_);
+    if (owners_[best] != no_owner) --counts_[owners_[best]];
+    owners_[best] = node;
+    ++counts_[node];
+    moved_.push_back(best);
+    last = best;
+  }
+
+  bool is_moved(std::uint32_t p) const { return owners_[p] != origin_[p]; }
+
+  // Keeps the change if it is better, at times if it is as good (so as to get out of a dead end).
+  bool keep(std::uint32_t a, std::uint32_t a_owner, std::uint32_t b, std::uint32_t b_owner,
+            Random& random) {
+    std::uint64_t before = cost_at(a) + cost_at(b);
+    std::swap(owners_[a], a_owner);
+    std::swap(owners_[b], b_owner);
+    std::uint64_t after = cost_at(a) + cost_at(b);
+    if (after < before || (after == before && random.below(32) == 0)) return true;
+    owners_[a] = a_owner;
+    owners_[b] = b_owner;
+    return false;
+  }
+
+  void improve(std::uint32_t p, std::int64_t* tries, Random& random) {
+    if (!is_moved(p)) {
+      // Another slot of its owner went; could this one have gone instead?
+      for (std::uint32_t& other : moved_) {
+        if (origin_[other] != owners_[p] || owners_[other] == origin_[other]) continue;
+        if (--*tries <= 0) return;
+        if (keep(other, owners_[p], p, owners_[other], random)) {
+          other = p;
+          return;
+        }
+      }
+      return;
+    }
+    auto self = std::find(moved_.begin(), moved_.end(), p);
+    if (self == moved_.end()) return;
+    std::size_t first = random.below(moved_.size());
+    for (std::size_t i = 0; i < moved_.size(); ++i) {
+      std::uint32_t other = moved_[(first + i) % moved_.size()];
+      // Neither may go back to whence it came: that would be a swap of the other kind.
+      if (owners_[other] == owners_[p] || owners_[other] == origin_[p] ||
+          owners_[p] == origin_[other]) {
+        continue;
+      }
+      if (--*tries <= 0) return;
+      if (keep(p, owners_[other], other, owners_[p], random) && cost_at(p) == 0) return;
+    }
+    std::uint32_t origin = origin_[p];
+    if (origin != no_owner) {
+      std::uint32_t from = static_cast<std::uint32_t>(random.below(q_));
+      for (std::uint32_t step = 0; step < q_; ++step) {
+        std::uint32_t other = (from + step) % q_;
+        if (owners_[other] != origin || origin_[other] != origin) continue;
+        if (--*tries <= 0) return;
+        if (keep(p, origin, other, owners_[p], random)) {
+          *self = other;
+          return;
+        }
+      }
+    }
+    // The larger of two shares may change hands.
+    std::uint32_t owner = owners_[p];
+    if (counts_[owner] <= shares_.least[owner]) return;
+    for (std::uint32_t node = 0; node < counts_.size(); ++node) {
+      if (node == owner || node == origin || counts_[node] >= shares_.most[node]) continue;
+      if (--*tries <= 0) return;
+      if (cost_if(p, node) >= cost_at(p)) continue;
+      --counts_[owner];
+      ++counts_[node];
+      owners_[p] = node;
+      return;
+    }
+  }
+
+  std::vector<std::uint32_t> origin_;
+  Shares shares_;
+  std::vector<std::uint32_t> counts_;
+  std::vector<std::uint32_t> moved_;
 };
 
 }  // namespace
@@ -161,8 +337,15 @@ Token equal_range_end(std::uint32_t p, std::uint32_t q) {
   return {static_cast<std::uint64_t>(end >> 64), static_cast<std::uint64_t>(end)};
 }
 
-std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes, std::uint32_t q,
-                                           std::uint32_t replicas) {
+namespace {
+
+// `held`: how many each has now; whoever has more than its floor keeps one when some must have one.
+// `most` gets, if asked for, how many each may have at most without leaving floor or ceil.
+std::vector<std::uint32_t> shares_near(const std::vector<PlacementNode>& nodes, std::uint32_t q,
+                                       std::uint32_t replicas,
+                                       const std::vector<std::uint32_t>& held,
+                                       std::vector<std::uint32_t>* most,
+                                       std::vector<std::uint32_t>* least) {
   RINGLET_ASSERT(!nodes.empty() && replicas >= 1);
   std::size_t count = nodes.size();
   auto neighbours = static_cast<std::uint32_t>(std::min<std::size_t>(replicas, count));
@@ -199,10 +382,30 @@ std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nod
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     if ((shares[a] == 0) != (shares[b] == 0)) return shares[a] == 0;
+    if ((remainders[a] == 0) != (remainders[b] == 0)) return remainders[a] != 0;
+    bool a_keeps = held[a] > shares[a], b_keeps = held[b] > shares[b];
+    if (a_keeps != b_keeps) return a_keeps;
     return remainders[a] > remainders[b];
   });
+  if (least != nullptr) *least = shares;
+  if (most != nullptr) {
+    *most = shares;
+    bool some_have_rests = std::any_of(remainders.begin(), remainders.end(),
+                                       [](std::uint64_t remainder) { return remainder != 0; });
+    for (std::size_t i = 0; i < count; ++i) {
+      if (remainders[i] != 0 || !some_have_rests) ++(*most)[i];
+    }
+  }
   for (std::size_t i = 0; dealt < q; i = (i + 1) % count, ++dealt) ++shares[order[i]];
   return shares;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes, std::uint32_t q,
+                                           std::uint32_t replicas) {
+  return shares_near(nodes, q, replicas, std::vector<std::uint32_t>(nodes.size()), nullptr,
+                     nullptr);
 }
 
 std::vector<std::uint32_t> constrained_owners(const std::vector<PlacementNode>& nodes,
@@ -221,6 +424,40 @@ std::vector<std::uint32_t> constrained_owners(const std::vector<PlacementNode>& 
     if (std::uint64_t cost = arrangement.cost(); cost < best_cost) {
       best_cost = cost;
       best = arrangement.owners();
+    }
+    if (best_cost == 0) break;
+  }
+  return best;
+}
+
+std::vector<std::uint32_t> rebalanced_owners(const std::vector<PlacementNode>& nodes,
+                                             const std::vector<std::uint32_t>& owners,
+                                             std::uint32_t q, std::uint32_t replicas) {
+  RINGLET_ASSERT(owners.size() == q && !nodes.empty());
+  if (std::all_of(owners.begin(), owners.end(), [](auto owner) { return owner == no_owner; })) {
+    return constrained_owners(nodes, q, replicas);
+  }
+  std::vector<std::uint32_t> held(nodes.size());
+  for (std::uint32_t owner : owners) {
+    RINGLET_ASSERT(owner == no_owner || owner < nodes.size());
+    if (owner != no_owner) ++held[owner];
+  }
+  Rebalance::Shares shares;
+  shares.wanted = shares_near(nodes, q, replicas, held, &shares.most, &shares.least);
+  for (std::uint32_t& least : shares.least) least = std::max(least, 1u);
+  Rebalance rebalance(nodes, owners, std::move(shares), q, replicas);
+  constexpr Rebalance::Spread spreads[] = {Rebalance::Spread::random, Rebalance::Spread::evenly,
+                                           Rebalance::Spread::packed, Rebalance::Spread::random,
+                                           Rebalance::Spread::evenly, Rebalance::Spread::random};
+  std::uint64_t best_cost = UINT64_MAX, seed = 0;
+  std::vector<std::uint32_t> best;
+  for (Rebalance::Spread spread : spreads) {
+    Random random(++seed);
+    rebalance.fill(spread, random);
+    rebalance.mend(100'000, random);
+    if (std::uint64_t cost = rebalance.cost(); cost < best_cost) {
+      best_cost = cost;
+      best = rebalance.owners();
     }
     if (best_cost == 0) break;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "base/assert.hpp"
@@ -16,7 +17,15 @@ struct Ring::Data {
   std::uint32_t effective_replicas = 0;
   int bits = 0;  // partitions = 2^bits
   std::vector<NodeId> owners;
-  std::vector<std::vector<NodeId>> lists;  // by partition: all members
+  std::vector<NodeId> next;                             // empty: nothing moves
+  std::vector<std::vector<NodeId>> lists;               // by partition: all members
+  std::vector<std::vector<NodeId>> incoming, outgoing;  // by partition; empty: nothing moves
+  std::map<NodeId, std::vector<std::uint32_t>> pulls;
+
+  // Fills the last three. Members as numbers.
+  void set_in_motion(const Options& options, const std::vector<std::uint32_t>& numbers,
+                     const std::vector<std::uint32_t>& final_numbers,
+                     const std::map<std::uint32_t, std::vector<std::uint32_t>>& arriving);
   std::uint64_t digest = 0;
 };
 
@@ -59,7 +68,9 @@ bool is_address(std::string_view address) {
   return number <= 65535;
 }
 
-Status check(const Member& member) {
+}  // namespace
+
+Status check_member(const Member& member) {
   if (!is_name(member.name)) {
     return wrong("a member's name must be 1 to 64 of A-Z a-z 0-9 . _ -, got " +
                  quoted(member.name));
@@ -84,30 +95,36 @@ Status check(const Member& member) {
   return {};
 }
 
-// Also gives members without an id the one of their name, and sorts them.
-Status check(Ring::Options& options) {
-  if (!is_name(options.cluster)) {
-    return wrong("the cluster's name must be 1 to 64 of A-Z a-z 0-9 . _ -, got " +
-                 quoted(options.cluster));
+Status check_cluster(const std::string& cluster, std::uint32_t partitions, std::uint32_t replicas) {
+  if (!is_name(cluster)) {
+    return wrong("the cluster's name must be 1 to 64 of A-Z a-z 0-9 . _ -, got " + quoted(cluster));
   }
-  std::uint32_t q = options.partitions;
-  if (!std::has_single_bit(q) || q > max_partitions) {
+  if (!std::has_single_bit(partitions) || partitions > max_partitions) {
     return wrong("partitions must be a power of two from 1 to " + std::to_string(max_partitions) +
-                 ", got " + std::to_string(q));
+                 ", got " + std::to_string(partitions));
   }
-  if (options.replicas < 1 || options.replicas > max_replicas) {
+  if (replicas < 1 || replicas > max_replicas) {
     return wrong("replicas must be 1 to " + std::to_string(max_replicas) + ", got " +
-                 std::to_string(options.replicas));
+                 std::to_string(replicas));
   }
+  return {};
+}
+
+namespace {
+
+// Also gives members without an id the one of their name, and sorts them.
+Status check(Ring::Options& options, bool idle_members) {
+  std::uint32_t q = options.partitions;
+  if (Status status = check_cluster(options.cluster, q, options.replicas); !status) return status;
   if (options.members.empty()) return wrong("a ring needs at least one member, got none");
-  if (options.members.size() > q) {
+  if (options.members.size() > q && !idle_members) {
     return wrong("each member needs a partition: wanted at least " +
                  std::to_string(options.members.size()) + " partitions for as many members, got " +
                  std::to_string(q));
   }
   for (Member& member : options.members) {
     if (!member.id) member.id = node_id_of(member.name);
-    if (Status status = check(member); !status) return status;
+    if (Status status = check_member(member); !status) return status;
   }
   auto by_id = [](const Member& a, const Member& b) {
     return a.id != b.id ? a.id < b.id : a.name < b.name;
@@ -137,7 +154,7 @@ Status check(Ring::Options& options) {
 class ListBuilder {
  public:
   ListBuilder(const std::vector<Member>& members, std::uint32_t replicas)
-      : members_(members), replicas_(replicas), zone_of_(members.size()) {
+      : members_(members), replicas_(replicas), zone_of_(members.size()), owning_(members.size()) {
     std::map<std::string_view, std::uint32_t> numbers;
     for (std::size_t i = 0; i < members.size(); ++i) {
       if (members[i].zone.empty()) {
@@ -151,6 +168,7 @@ class ListBuilder {
   }
 
   std::vector<std::vector<NodeId>> build(const std::vector<std::uint32_t>& owners) {
+    for (std::uint32_t owner : owners) owning_[owner] = true;
     // The order in which nodes are met from a partition is the order from the next one with the
     // owner moved to the front; so walk backwards, after one round to have an order to start with.
     std::vector<std::uint32_t> order(members_.size());
@@ -178,7 +196,7 @@ class ListBuilder {
     for (std::uint32_t round = 1; list.size() < replicas_; ++round) {
       for (std::size_t i = 0; i < order.size() && list.size() < replicas_; ++i) {
         std::uint32_t& in_zone = used[zone_of_[order[i]]];
-        if (taken[i] || in_zone >= round) continue;
+        if (taken[i] || in_zone >= round || !owning_[order[i]]) continue;
         ++in_zone;
         taken[i] = true;
         list.push_back(members_[order[i]].id);
@@ -194,9 +212,83 @@ class ListBuilder {
   std::uint32_t replicas_;
   std::uint32_t zones_ = 0;
   std::vector<std::uint32_t> zone_of_;
+  std::vector<bool> owning_;  // has a slot: may be among the N
 };
 
-std::uint64_t digest_of(const Ring::Options& options, const std::vector<NodeId>& owners) {
+// The first N of a partition's list, sorted, without the list: it looks clockwise only as far as it
+// must. Agrees with ListBuilder, for as many different tables as there are nodes in motion.
+class OwnersFinder {
+ public:
+  OwnersFinder(const std::vector<Member>& members, const std::vector<std::uint32_t>& owners,
+               std::uint32_t replicas)
+      : members_(members), owners_(owners), zone_of_(members.size()) {
+    std::map<std::string_view, std::uint32_t> numbers;
+    std::vector<bool> owning(members.size());
+    for (std::uint32_t owner : owners) owning[owner] = true;
+    std::uint32_t zones = 0, count = 0;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (!owning[i]) continue;
+      ++count;
+      if (members[i].zone.empty()) {
+        zone_of_[i] = zones++;
+      } else {
+        auto [at, fresh] = numbers.try_emplace(members[i].zone, zones);
+        if (fresh) ++zones;
+        zone_of_[i] = at->second;
+      }
+    }
+    replicas_ = std::min(replicas, count);
+    sizes_.resize(zones);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (owning[i]) ++sizes_[zone_of_[i]];
+    }
+    // `rounds_` nodes a zone are needed; of those before the last, every zone gives what it has.
+    for (std::uint32_t found = 0; found < replicas_;) {
+      ++rounds_;
+      full_ = found;
+      found = 0;
+      for (std::uint32_t size : sizes_) found += std::min(size, rounds_);
+    }
+  }
+
+  std::vector<NodeId> first(std::uint32_t partition) const {
+    std::vector<std::uint32_t> early, late;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> used;  // zone, met
+    std::size_t q = owners_.size();
+    for (std::size_t step = 0; step < q; ++step) {
+      if (early.size() == full_ && full_ + late.size() >= replicas_) break;
+      std::uint32_t node = owners_[(partition + step) % q];
+      if (std::find(early.begin(), early.end(), node) != early.end()) continue;
+      if (std::find(late.begin(), late.end(), node) != late.end()) continue;
+      auto zone = std::find_if(used.begin(), used.end(),
+                               [&](const auto& entry) { return entry.first == zone_of_[node]; });
+      if (zone == used.end()) zone = used.insert(used.end(), {zone_of_[node], 0});
+      if (zone->second >= rounds_) continue;
+      (++zone->second < rounds_ ? early : late).push_back(node);
+    }
+    std::vector<NodeId> found;
+    for (std::uint32_t node : early) found.push_back(members_[node].id);
+    for (std::uint32_t node : late) {
+      if (found.size() < replicas_) found.push_back(members_[node].id);
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+
+ private:
+  const std::vector<Member>& members_;
+  const std::vector<std::uint32_t>& owners_;
+  std::vector<std::uint32_t> zone_of_, sizes_;
+  std::uint32_t replicas_ = 0, rounds_ = 0, full_ = 0;
+};
+
+void add_to(std::vector<NodeId>& sorted, NodeId node) {
+  auto at = std::lower_bound(sorted.begin(), sorted.end(), node);
+  if (at == sorted.end() || *at != node) sorted.insert(at, node);
+}
+
+std::uint64_t digest_of(const Ring::Options& options, const std::vector<NodeId>& owners,
+                        const std::vector<NodeId>& next) {
   Bytes text;
   auto number = [&](std::uint64_t n) {
     for (int shift = 56; shift >= 0; shift -= 8) text.push_back(static_cast<char>(n >> shift));
@@ -218,13 +310,14 @@ std::uint64_t digest_of(const Ring::Options& options, const std::vector<NodeId>&
     number(member.weight);
   }
   for (NodeId owner : owners) number(owner.value);
+  for (NodeId node : next) number(node.value);
   return md5(text).high;
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const Ring>> Ring::build(Options options) {
-  if (Status status = check(options); !status) return status;
+  if (Status status = check(options, false); !status) return status;
   std::vector<PlacementNode> nodes;
   for (const Member& member : options.members) nodes.push_back({member.weight, member.zone});
   for (std::uint32_t share : weighted_shares(nodes, options.partitions, options.replicas)) {
@@ -242,32 +335,117 @@ Result<std::shared_ptr<const Ring>> Ring::build(Options options) {
 }
 
 Result<std::shared_ptr<const Ring>> Ring::from_owners(Options options, std::vector<NodeId> owners) {
-  if (Status status = check(options); !status) return status;
+  return from_table(std::move(options), std::move(owners), {});
+}
+
+Result<std::shared_ptr<const Ring>> Ring::from_table(Options options, std::vector<NodeId> owners,
+                                                     std::vector<NodeId> next) {
+  if (Status status = check(options, true); !status) return status;
   if (owners.size() != options.partitions) {
     return wrong("wanted an owner for each of " + std::to_string(options.partitions) +
                  " partitions, got " + std::to_string(owners.size()));
   }
-  std::vector<std::uint32_t> numbers(owners.size());
-  for (std::size_t p = 0; p < owners.size(); ++p) {
-    auto at = std::lower_bound(options.members.begin(), options.members.end(), owners[p],
+  if (!next.empty() && next.size() != options.partitions) {
+    return wrong("wanted a next owner for each of " + std::to_string(options.partitions) +
+                 " partitions or none at all, got " + std::to_string(next.size()));
+  }
+  auto number_of = [&](NodeId node) -> std::optional<std::uint32_t> {
+    auto at = std::lower_bound(options.members.begin(), options.members.end(), node,
                                [](const Member& member, NodeId id) { return member.id < id; });
-    if (at == options.members.end() || at->id != owners[p]) {
+    if (at == options.members.end() || at->id != node) return std::nullopt;
+    return static_cast<std::uint32_t>(at - options.members.begin());
+  };
+  auto data = std::make_shared<Data>();
+  std::vector<std::uint32_t> numbers(owners.size());
+  std::vector<bool> owning(options.members.size());
+  for (std::size_t p = 0; p < owners.size(); ++p) {
+    auto number = number_of(owners[p]);
+    if (!number) {
       return wrong("partition " + std::to_string(p) + " is owned by " + to_string(owners[p]) +
                    ", who is not a member");
     }
-    numbers[p] = static_cast<std::uint32_t>(at - options.members.begin());
+    numbers[p] = *number;
+    owning[*number] = true;
   }
-  auto data = std::make_shared<Data>();
-  data->effective_replicas =
-      static_cast<std::uint32_t>(std::min<std::size_t>(options.replicas, options.members.size()));
+  if (std::all_of(next.begin(), next.end(), [](NodeId node) { return !node; })) next.clear();
+  std::map<std::uint32_t, std::vector<std::uint32_t>> arriving;  // by member: slots
+  std::vector<std::uint32_t> final_numbers = numbers;
+  for (std::size_t p = 0; p < next.size(); ++p) {
+    if (!next[p]) continue;
+    auto number = number_of(next[p]);
+    if (!number) {
+      return wrong("partition " + std::to_string(p) + " goes to " + to_string(next[p]) +
+                   ", who is not a member");
+    }
+    final_numbers[p] = *number;
+    arriving[*number].push_back(static_cast<std::uint32_t>(p));
+  }
+  data->effective_replicas = static_cast<std::uint32_t>(
+      std::min<std::size_t>(options.replicas, std::count(owning.begin(), owning.end(), true)));
   data->bits = std::countr_zero(options.partitions);
   data->lists = ListBuilder(options.members, data->effective_replicas).build(numbers);
-  data->digest = digest_of(options, owners);
+  data->digest = digest_of(options, owners, next);
+  if (!next.empty()) {
+    data->set_in_motion(options, numbers, final_numbers, arriving);
+  }
   data->options = std::move(options);
   data->owners = std::move(owners);
+  data->next = std::move(next);
   std::shared_ptr<Ring> ring(new Ring);
   ring->data_ = std::move(data);
   return std::shared_ptr<const Ring>(std::move(ring));
+}
+
+void Ring::Data::set_in_motion(
+    const Options& options, const std::vector<std::uint32_t>& numbers,
+    const std::vector<std::uint32_t>& final_numbers,
+    const std::map<std::uint32_t, std::vector<std::uint32_t>>& arriving) {
+  const std::vector<Member>& members = options.members;
+  std::uint32_t q = options.partitions, n = options.replicas;
+  std::vector<std::vector<NodeId>> now(q);
+  incoming.resize(q);
+  outgoing.resize(q);
+  OwnersFinder current(members, numbers, n);
+  for (std::uint32_t p = 0; p < q; ++p) now[p] = current.first(p);
+  auto compare = [&](const std::vector<std::uint32_t>& applied) {
+    OwnersFinder finder(members, applied, n);
+    for (std::uint32_t p = 0; p < q; ++p) {
+      std::vector<NodeId> then = finder.first(p);
+      if (then == now[p]) continue;
+      for (NodeId node : then) {
+        if (!std::binary_search(now[p].begin(), now[p].end(), node)) add_to(incoming[p], node);
+      }
+      for (NodeId node : now[p]) {
+        if (!std::binary_search(then.begin(), then.end(), node)) add_to(outgoing[p], node);
+      }
+    }
+  };
+  compare(final_numbers);
+  if (arriving.size() > 1) {
+    std::vector<std::uint32_t> applied = numbers;
+    for (const auto& [member, slots] : arriving) {
+      for (std::uint32_t slot : slots) applied[slot] = member;
+      compare(applied);
+      for (std::uint32_t slot : slots) applied[slot] = numbers[slot];
+    }
+  }
+  for (std::uint32_t p = 0; p < q; ++p) {
+    for (NodeId node : incoming[p]) pulls[node].push_back(p);
+  }
+  // Whoever took the place of a lost node has to fill all that this brought it.
+  for (const auto& [member, slots] : arriving) {
+    if (std::none_of(slots.begin(), slots.end(),
+                     [&](std::uint32_t slot) { return numbers[slot] == member; })) {
+      continue;
+    }
+    NodeId node = members[member].id;
+    std::vector<std::uint32_t>& all = pulls[node];
+    for (std::uint32_t p = 0; p < q; ++p) {
+      if (std::binary_search(now[p].begin(), now[p].end(), node)) all.push_back(p);
+    }
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+  }
 }
 
 const std::string& Ring::cluster() const {
@@ -323,6 +501,31 @@ Token Ring::end_of(std::uint32_t partition) const {
 const std::vector<NodeId>& Ring::preference_list(std::uint32_t partition) const {
   RINGLET_ASSERT(partition < data_->lists.size());
   return data_->lists[partition];
+}
+
+bool Ring::moving() const {
+  return !data_->next.empty();
+}
+const std::vector<NodeId>& Ring::next() const {
+  return data_->next;
+}
+
+const std::vector<NodeId>& Ring::incoming(std::uint32_t partition) const {
+  RINGLET_ASSERT(partition < data_->lists.size());
+  static const std::vector<NodeId> none;
+  return moving() ? data_->incoming[partition] : none;
+}
+
+const std::vector<NodeId>& Ring::outgoing(std::uint32_t partition) const {
+  RINGLET_ASSERT(partition < data_->lists.size());
+  static const std::vector<NodeId> none;
+  return moving() ? data_->outgoing[partition] : none;
+}
+
+const std::vector<std::uint32_t>& Ring::pulls(NodeId node) const {
+  static const std::vector<std::uint32_t> none;
+  auto at = data_->pulls.find(node);
+  return at == data_->pulls.end() ? none : at->second;
 }
 
 bool Ring::owns(NodeId node, const Token& token) const {
