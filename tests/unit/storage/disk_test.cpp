@@ -21,7 +21,7 @@ std::atomic<int> syncs_failed{0};
 }  // namespace
 
 // In front of libc's, also for libwiredtiger: what the kernel says when it lost written pages.
-extern "C" int fdatasync(int fd) {
+extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {
   if (sync_fails) {
     ++syncs_failed;
     errno = EIO;
