@@ -43,6 +43,12 @@ Bytes object_row(std::uint32_t partition, const Key& key) {
   return row;
 }
 
+Bytes object_prefix(std::uint32_t partition) {
+  Bytes row;
+  append_big_endian(row, partition);
+  return row;
+}
+
 Bytes hint_prefix(NodeId target) {
   Bytes row;
   append_big_endian(row, target.value);

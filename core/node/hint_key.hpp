@@ -16,6 +16,7 @@
 namespace ringlet {
 
 Bytes object_row(std::uint32_t partition, const Key& key);
+Bytes object_prefix(std::uint32_t partition);
 Bytes hint_row(NodeId target, const Key& key);
 Bytes hint_actor_row(NodeId target, const Key& key);  // of the state table: who mints into the hint
 Bytes hint_prefix(NodeId target);

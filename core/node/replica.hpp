@@ -10,6 +10,7 @@
 #include "node/node_state.hpp"
 #include "protocol/messages.hpp"
 #include "repair/hint_delivery.hpp"
+#include "versioning/encoding.hpp"
 
 namespace ringlet {
 
@@ -36,10 +37,11 @@ class Replica final : public HintStore {
   Result<std::uint64_t> count_hints();
 
  private:
-  Result<Object> read(Transaction& transaction, const Key& key, NodeId hint_for);
-  Status write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object);
+  Result<Record> read(Transaction& transaction, const Key& key, NodeId hint_for);
+  Status write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object,
+               std::uint64_t minter);
   Result<Actor> actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
-                          const Object& local, std::optional<Actor>& fresh);
+                          const Record& local, std::optional<Actor>& fresh);
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
 };

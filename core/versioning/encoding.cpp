@@ -22,7 +22,7 @@ constexpr std::size_t max_items = 65536;
 // Far beyond any history, and still not so high that one more would overflow: a context comes from
 // outside, and the next counter is one more than its.
 constexpr std::uint64_t max_counter = std::uint64_t{1} << 62;
-constexpr char record_format = 1;
+constexpr char record_format = 1, row_format = 2;
 constexpr char context_format = 1;
 constexpr std::size_t checksum_bytes = 8;
 
@@ -342,36 +342,59 @@ Result<Object> decode_object(BytesView bytes) {
   return guarded([&] { return read_object(reader_of(bytes)); }, corrupt("object"));
 }
 
-Bytes encode_record(const Object& object) {
+Bytes encode_record(const Object& object, std::uint64_t minter) {
   std::size_t estimate = 64 + 48 * object.context.size();
   for (const Version& v : object.versions) estimate += 96 + v.value.size() + v.content_type.size();
   Bytes out;
   out.reserve(estimate);
   out.assign(1 + checksum_bytes, '\0');
+  out[0] = minter == 0 ? record_format : row_format;
+  if (minter != 0) append_u64(out, minter);
   encode_object(object, out);
-  out[0] = record_format;
-  std::uint64_t checksum = xxh3(BytesView(out).substr(1 + checksum_bytes));
+  // The format is the seed of the checksum (0 for the first), so one is not taken for the other.
+  std::uint64_t checksum =
+      xxh3(BytesView(out).substr(1 + checksum_bytes), minter == 0 ? 0 : row_format);
   for (std::size_t i = 0; i < checksum_bytes; ++i) {
     out[1 + i] = static_cast<char>(checksum >> (8 * i));
   }
   return out;
 }
 
-Result<Object> decode_record(BytesView bytes) {
+Result<Record> decode_row(BytesView bytes) {
   if (bytes.size() < 1 + checksum_bytes) {
     return Status(Code::corrupt,
                   "record: wanted at least 9 bytes, got " + std::to_string(bytes.size()));
   }
-  if (bytes[0] != record_format) {
-    return Status(Code::corrupt, "record: wanted format 1, got format " +
+  if (bytes[0] != record_format && bytes[0] != row_format) {
+    return Status(Code::corrupt, "record: wanted format 1 or 2, got format " +
                                      std::to_string(static_cast<unsigned char>(bytes[0])));
   }
   BytesView body = bytes.substr(1 + checksum_bytes);
-  if (read_u64(bytes.substr(1, checksum_bytes)) != xxh3(body)) {
+  if (read_u64(bytes.substr(1, checksum_bytes)) !=
+      xxh3(body, bytes[0] == record_format ? 0 : row_format)) {
     return Status(Code::corrupt, "record: the checksum does not fit the " +
                                      std::to_string(body.size()) + " bytes it was made for");
   }
-  return guarded([&] { return read_object(reader_of(body)); }, corrupt("record"));
+  Record record;
+  if (bytes[0] == row_format) {
+    if (body.size() < 8) {
+      return Status(Code::corrupt,
+                    "record: wanted 8 bytes of minter, got " + std::to_string(body.size()));
+    }
+    record.minter = read_u64(body.substr(0, 8));
+    body.remove_prefix(8);
+    if (record.minter == 0) return Status(Code::corrupt, "record: format 2 has minter 0");
+  }
+  auto object = guarded([&] { return read_object(reader_of(body)); }, corrupt("record"));
+  if (!object) return object.status();
+  record.object = std::move(*object);
+  return record;
+}
+
+Result<Object> decode_record(BytesView bytes) {
+  auto record = decode_row(bytes);
+  if (!record) return record.status();
+  return std::move(record->object);
 }
 
 void encode_causal_context(const CausalContext& context, Bytes& out) {

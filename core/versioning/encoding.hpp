@@ -2,6 +2,7 @@
 //
 //   object   ringlet.proto's Object message: what goes over the wire
 //   record   what a storage engine keeps:  format(1) | xxh3-64 of the rest(8, LE) | object
+//            format 2 has the minter (8, LE) before the object
 //   context  what a client holds between get and put, opaque to it (R4.1-b, O-10):
 //            format(1) | body (ClientContext message) | xxh3-64 of all before, seeded with the
 //            key's token (8, LE).  At most 4096 bytes. Stored contexts are accepted for ever.
@@ -16,8 +17,15 @@ namespace ringlet {
 
 void encode_object(const Object& object, Bytes& out);  // appends
 Result<Object> decode_object(BytesView bytes);         // corrupt: says what was wrong
-Bytes encode_record(const Object& object);
-Result<Object> decode_record(BytesView bytes);
+// `minter`: epoch of the actor that last minted into this very row (0: none did). It belongs to the
+// row, not to the object: it does not travel, and is forgotten when the row is erased (decision 4).
+struct Record {
+  Object object;
+  std::uint64_t minter = 0;
+};
+Bytes encode_record(const Object& object, std::uint64_t minter = 0);
+Result<Object> decode_record(BytesView bytes);  // the object alone
+Result<Record> decode_row(BytesView bytes);
 void encode_causal_context(const CausalContext& context, Bytes& out);
 Result<CausalContext> decode_causal_context(BytesView bytes);
 

@@ -102,6 +102,24 @@ TEST_CASE("encoding: fields of later versions are skipped, wrong wire types too"
   CHECK(*object == sample());
 }
 
+TEST_CASE("encoding: a row remembers who minted into it") {
+  Bytes row = encode_record(sample(), 42);
+  auto again = decode_row(row);
+  REQUIRE(again);
+  CHECK(again->object == sample());
+  CHECK(again->minter == 42);
+  CHECK(*decode_record(row) == sample());
+  CHECK(decode_row(encode_record(sample()))->minter == 0);
+  for (std::size_t n = 0; n < row.size(); ++n) {
+    REQUIRE_FALSE(decode_row(BytesView(row).substr(0, n)));
+  }
+  for (std::size_t bit = 0; bit < row.size() * 8; ++bit) {
+    Bytes flipped = row;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    REQUIRE_FALSE(decode_row(flipped));
+  }
+}
+
 TEST_CASE("encoding: records cut at every length and with every bit flipped are corrupt") {
   Bytes record = encode_record(sample());
   for (std::size_t n = 0; n < record.size(); ++n) {
@@ -118,8 +136,9 @@ TEST_CASE("encoding: records cut at every length and with every bit flipped are 
     REQUIRE(damaged.status().code() == Code::corrupt);
   }
   CHECK(says(decode_record("").status(), "wanted at least 9 bytes, got 0"));
-  CHECK(says(decode_record(Bytes("\x02", 1) + record.substr(1)).status(),
-             "wanted format 1, got format 2"));
+  CHECK(says(decode_record(Bytes("\x03", 1) + record.substr(1)).status(),
+             "wanted format 1 or 2, got format 3"));
+  CHECK(says(decode_record(Bytes("\x02", 1) + record.substr(1)).status(), "checksum"));
   CHECK(says(decode_record(record + "x").status(), "checksum"));
 }
 
