@@ -60,6 +60,21 @@ TEST_CASE("E-8 efficiency of strategies 1, 2 and 3 at the thirty points of figur
   }
 }
 
+TEST_CASE("R6.2-d efficiency and its deviation, worked out by hand") {
+  constexpr std::uint64_t quarter = std::uint64_t{1} << 62;
+  // Node 0 has a quarter of the circle, node 1 the rest: (1/2) / (3/4).
+  Placement uneven = Placement::of_tokens({{{quarter, 0}, 0}, {{0, 0}, 1}});
+  Placement even = Placement::of_tokens({{{2 * quarter, 0}, 0}, {{0, 0}, 1}});
+  CHECK(efficiency_of(uneven, 1) == Approx(2.0 / 3));
+  CHECK(efficiency_of(even, 1) == Approx(1));
+  CHECK(efficiency_of(uneven, 2) == Approx(1));  // both hold everything
+  int turn = 0;
+  auto measured =
+      measure_efficiency([&](Random&) { return ++turn % 2 ? uneven : even; }, 1, 100, 1);
+  CHECK(measured.mean == Approx(5.0 / 6));
+  CHECK(measured.deviation == Approx(1.0 / 6));
+}
+
 TEST_CASE("O-16 constrained placement is exactly even when S divides Q") {
   for (std::uint32_t s : {3u, 4u, 8u, 16u, 30u, 32u}) {
     for (std::uint32_t each : {1u, 2u, 16u}) {

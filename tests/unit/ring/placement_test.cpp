@@ -245,6 +245,58 @@ TEST_CASE("R6.2-c after any joins and leaves each node has floor or ceil of Q/S"
   }));
 }
 
+TEST_CASE("two nodes on one token share one range, in the order of the nodes") {
+  Placement placement = Placement::of_tokens({{at(10), 1}, {at(20), 2}, {at(10), 0}});
+  REQUIRE(placement.ranges() == 2);
+  CHECK(placement.replicas(0, 3) == std::vector<Node>{0, 1, 2});
+  CHECK(placement.replicas(1, 3) == std::vector<Node>{2, 0, 1});
+}
+
+TEST_CASE("O-16 where neighbours can differ they do: few nodes, one zone, unequal weights") {
+  struct Case {
+    std::uint32_t q, n, zones, nodes;
+    bool weighted;
+  };
+  // Each is lost if the wrap is not looked at, nothing is mended, or only zones count.
+  for (const Case& c : std::vector<Case>{{16, 2, 1, 2, false},
+                                         {16, 2, 1, 3, true},
+                                         {16, 2, 3, 4, false},
+                                         {16, 4, 0, 5, false},
+                                         {16, 3, 4, 12, true},
+                                         {16, 3, 5, 10, true},
+                                         {16, 4, 5, 10, false},
+                                         {16, 4, 5, 12, false}}) {
+    std::vector<PlacementNode> nodes;
+    for (std::uint32_t i = 0; i < c.nodes; ++i) {
+      nodes.push_back({c.weighted ? 1 + i % 3 : 1,
+                       c.zones ? "z" + std::to_string(i % c.zones) : "s" + std::to_string(i)});
+    }
+    auto owners = constrained_owners(nodes, c.q, c.n);
+    INFO("Q=" << c.q << " N=" << c.n << " zones=" << c.zones << " S=" << c.nodes);
+    CHECK(node_repeats(owners, std::min(c.n, c.nodes)) == 0);
+    std::uint32_t zones = c.zones ? c.zones : c.nodes;
+    CHECK(repeats(owners, std::min(c.n, zones),
+                  [&](std::uint32_t node) { return nodes[node].zone; }) == 0);
+  }
+}
+
+TEST_CASE("R6.2-c strategy 3 deals at random, at the start and when a node goes") {
+  std::set<std::vector<Node>> starts;
+  std::set<Node> heirs;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Random random(seed);
+    Placement placement = Placement::random_owners(4, 12, random);
+    auto before = owners_of(placement);
+    starts.insert(before);
+    placement.leave(3, random);
+    auto after = owners_of(placement);
+    auto first = std::find(before.begin(), before.end(), 3u) - before.begin();
+    heirs.insert(after[static_cast<std::size_t>(first)]);
+  }
+  CHECK(starts.size() >= 38);
+  CHECK(heirs == std::set<Node>{0, 1, 2});
+}
+
 TEST_CASE("O-16 any N neighbours are distinct nodes, also across the wrap") {
   for (std::uint32_t q : {16u, 64u, 128u, 256u, 1024u}) {
     for (std::uint32_t n = 1; n <= 5; ++n) {
@@ -296,6 +348,9 @@ TEST_CASE("weighted shares are floor or ceil, cut at what distinct replicas can 
         Shares{32, 8, 8, 8, 8});
   CHECK(weighted_shares({{1, ""}}, 64, 3) == Shares{64});
   CHECK(weighted_shares({{1, ""}, {1000, ""}}, 2, 1) == Shares{1, 1});
+  // 8/7, 16/7 and 32/7: the one left over goes to the largest remainder.
+  CHECK(weighted_shares({{1, ""}, {2, ""}, {4, ""}}, 8, 1) == Shares{1, 2, 5});
+  CHECK(weighted_shares({{4, ""}, {2, ""}, {1, ""}}, 8, 1) == Shares{5, 2, 1});
   Shares three = weighted_shares({{1, ""}, {5, ""}, {9, ""}}, 64, 3);
   std::sort(three.begin(), three.end());
   CHECK(three == Shares{21, 21, 22});  // S = N: everybody holds everything anyway

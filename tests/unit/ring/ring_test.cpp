@@ -166,6 +166,42 @@ TEST_CASE("O-18 with fewer zones than replicas each zone gets its share before a
   }
 }
 
+TEST_CASE("O-18 members without a zone share their fate with nobody") {
+  Ring::Options options;
+  options.partitions = 4;
+  options.members = {member("a1", "a"), member("a2", "a"), member("x"), member("y")};
+  std::vector<NodeId> owners;
+  for (const char* name : {"a1", "a2", "x", "y"}) owners.push_back(node_id_of(name));
+  auto ring = Ring::from_owners(options, owners);
+  REQUIRE(ring.is_ok());
+  std::vector<NodeId> wanted;
+  for (const char* name : {"a1", "x", "y", "a2"}) wanted.push_back(node_id_of(name));
+  CHECK((*ring)->preference_list(0u) == wanted);  // zone a is used up by a1
+}
+
+TEST_CASE("as many members as partitions own one each") {
+  auto ring = built(options_of(16, 16));
+  for (auto& [node, count] : counts_of(*ring)) CHECK(count == 1);
+  CHECK(counts_of(*ring).size() == 16);
+}
+
+TEST_CASE("the digest covers the weights, also where they move no partition") {
+  Ring::Options options = options_of(3, 8);
+  auto ring = built(options);
+  auto digest = [&] { return (*Ring::from_owners(options, ring->owners()))->digest(); };
+  CHECK(digest() == ring->digest());
+  options.members[1].weight = 2;
+  CHECK(digest() != ring->digest());
+}
+
+TEST_CASE("an address may have 255 bytes and no more") {
+  Ring::Options options = options_of(3, 8);
+  options.members[1].address = std::string(253, 'a') + ":1";
+  CHECK(Ring::build(options).is_ok());
+  options.members[1].address = std::string(254, 'a') + ":1";
+  CHECK_THAT(refusal(options), Catch::Contains("host:port"));
+}
+
 TEST_CASE("R2.3-c(iii) a node of twice the weight gets twice the partitions, within 10 %") {
   Ring::Options options = options_of(10, 1024);
   options.members[4].weight = 2;
