@@ -1,0 +1,179 @@
+#include "node/node_state.hpp"
+
+#include <set>
+
+#include "bench.hpp"
+#include "storage/fault_engine.hpp"
+#include "storage/memory_engine.hpp"
+
+namespace ringlet::test {
+namespace {
+
+std::uint64_t taken(NodeState& state) {
+  auto epoch = state.fresh_epoch();
+  REQUIRE(epoch.is_ok());
+  return *epoch;
+}
+
+// What the platter says is reserved.
+std::uint64_t leased_to(const sim::SimDisk& disk) {
+  auto row = disk.rows(Table::state).find("node.epochs");
+  REQUIRE(row != disk.rows(Table::state).end());
+  return std::stoull(row->second);
+}
+
+Status refused(const NodeOptions& options, std::shared_ptr<StorageEngine> engine,
+               std::size_t members = 3) {
+  auto state = NodeState::open(options, std::move(engine), ring_of(members));
+  REQUIRE(!state.is_ok());
+  return state.status();
+}
+
+NodeOptions named(const std::string& name) {
+  NodeOptions options;
+  options.name = name;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("O-4 F-03 an epoch is never handed out twice, whatever dies between lease and use") {
+  NodeOptions options;
+  options.epoch_lease = 3;
+  Bench bench(4, options);
+  std::set<std::uint64_t> used;
+  std::uint64_t highest = 0;
+  for (int round = 0; round < 30; ++round) {
+    for (int i = 0; i < round % 5; ++i) {  // 0: the lease is taken, and nothing of it used
+      std::uint64_t epoch = taken(*bench.state);
+      REQUIRE(used.insert(epoch).second);
+      REQUIRE(epoch > highest);
+      highest = epoch;
+      REQUIRE(leased_to(bench.disk) > epoch);
+    }
+    if (round % 2) {
+      bench.restart_after_power_loss();
+    } else {
+      bench.restart_after_kill();
+    }
+  }
+  CHECK(used.size() == 60);
+}
+
+TEST_CASE("O-4 the lease is on the disk before its first epoch is used") {
+  Bench bench;
+  std::uint64_t before = leased_to(bench.disk);
+  bench.close();
+  bench.disk.crash_machine();  // only what was synced
+  CHECK(leased_to(bench.disk) == before);
+}
+
+TEST_CASE(
+    "a killed process goes on as the same incarnation, a stopped machine as a new one (F-04)") {
+  Bench bench;
+  std::uint64_t incarnation = bench.state->incarnation();
+  std::uint64_t last = taken(*bench.state);
+  bench.restart_after_kill();
+  CHECK(bench.state->incarnation() == incarnation);
+  bench.restart_after_power_loss();
+  CHECK(bench.state->incarnation() > last);
+}
+
+TEST_CASE("F-14 a wiped disk begins above whatever an earlier store of the name has used") {
+  NodeOptions options;
+  options.first_epoch = 1000;
+  Bench bench(4, options);
+  CHECK(bench.state->incarnation() == 1000);
+  std::uint64_t last = 0;
+  for (int i = 0; i < 20; ++i) last = taken(*bench.state);
+  bench.close();
+  bench.disk.wipe();
+  bench.options.first_epoch = 5000;  // the clock went on
+  bench.open();
+  CHECK(bench.state->incarnation() == 5000);
+  CHECK(taken(*bench.state) >= 5000);
+  CHECK(last < 5000);
+  // A store that remembers is not moved by the clock.
+  bench.options.first_epoch = 9'000'000;
+  bench.restart_after_kill();
+  CHECK(bench.state->incarnation() == 5000);
+  CHECK(taken(*bench.state) < 9'000'000);
+}
+
+TEST_CASE("F-15 a forgotten incarnation stays forgotten over restarts") {
+  Bench bench;
+  std::uint64_t last = taken(*bench.state);
+  REQUIRE(bench.state->forget_incarnation());
+  std::uint64_t incarnation = bench.state->incarnation();
+  CHECK(incarnation > last);
+  CHECK(taken(*bench.state) >= incarnation);
+  bench.restart_after_kill();
+  CHECK(bench.state->incarnation() == incarnation);
+}
+
+TEST_CASE("F-11 a lease that cannot be written hands out nothing; with room it goes on") {
+  NodeOptions options;
+  options.epoch_lease = 2;
+  Bench bench(4, options);
+  std::uint64_t last = taken(*bench.state);
+  last = taken(*bench.state);
+  bench.disk.set_full(true);
+  auto none = bench.state->fresh_epoch();
+  REQUIRE(!none.is_ok());
+  CHECK(none.status().code() == Code::unavailable);
+  CHECK(bench.state->forget_incarnation().code() == Code::unavailable);
+  bench.disk.set_full(false);
+  std::uint64_t next = taken(*bench.state);
+  CHECK(next > last);
+  CHECK(leased_to(bench.disk) > next);
+}
+
+TEST_CASE("F-16 a store of another node, an unknown name and a damaged record are refused") {
+  using Catch::Contains;
+  sim::SimDisk disk;
+  REQUIRE(NodeState::open(named("n1"), disk.open(), ring_of(3)).is_ok());
+  Status other = refused(named("n2"), disk.open());
+  CHECK(other.code() == Code::invalid_argument);
+  CHECK_THAT(other.message(), Contains("\"n1\"") && Contains("\"n2\""));
+  CHECK(disk.rows(Table::state).at("node.name") == "n1");  // untouched
+
+  Status stranger = refused(named("n9"), disk.open());
+  CHECK(stranger.code() == Code::invalid_argument);
+  CHECK_THAT(stranger.message(), Contains("\"n9\"") && Contains("3 members"));
+
+  for (const char* record : {"", "7", "7 ", "7 x", "x 7", "7 8 9", "-1 2", "7 8\n"}) {
+    INFO("\"" << record << "\"");
+    auto engine = disk.open();
+    REQUIRE(
+        engine
+            ->transact(Durability::log,
+                       [&](Transaction& t) { return t.put(Table::state, "node.epochs", record); })
+            .is_ok());
+    Status damaged = refused(named("n1"), engine);
+    CHECK(damaged.code() == Code::corrupt);
+    CHECK_THAT(damaged.message(), Contains("two numbers"));
+  }
+}
+
+TEST_CASE("F-11 a node does not start on a disk that fails") {
+  for (FaultAt at : {FaultAt::read, FaultAt::write, FaultAt::commit}) {
+    std::shared_ptr<FaultEngine> engine = make_fault_engine(make_memory_engine());
+    engine->fail(at, 1, Status(Code::io, "the disk is gone"), false);
+    Status status = refused(named("n1"), engine);
+    CHECK(status.code() == Code::io);
+    engine->heal();
+    CHECK(NodeState::open(named("n1"), engine, ring_of(3)).is_ok());
+  }
+}
+
+TEST_CASE("hints of an earlier process are looked up again") {
+  Bench bench;
+  CHECK(!bench.state->may_have_hints());
+  bench.replica->merge(
+      replica_put(bench.key_of(false), object_of(Bench::id("n2"), 1), Bench::id("n3")), bench.now);
+  CHECK(bench.state->may_have_hints());
+  bench.restart_after_kill();
+  CHECK(bench.state->may_have_hints());
+}
+
+}  // namespace ringlet::test

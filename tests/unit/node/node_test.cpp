@@ -1,0 +1,419 @@
+#include "node/node.hpp"
+
+#include "bench.hpp"
+
+namespace ringlet::test {
+namespace {
+
+using Catch::Contains;
+
+ClientPut client_put(const Key& key, std::uint64_t write, Bytes value = "milk") {
+  ClientPut put;
+  put.key = key;
+  put.write = a_write(write, std::move(value));
+  return put;
+}
+ClientGet client_get(const Key& key) {
+  ClientGet get;
+  get.key = key;
+  return get;
+}
+ReplicaGet replica_get(const Key& key) {
+  ReplicaGet get;
+  get.key = key;
+  return get;
+}
+StatusQuery query(const std::string& what, const Key& key = {}) {
+  StatusQuery status;
+  status.what = what;
+  status.key = key;
+  return status;
+}
+
+NodeOptions alone() {
+  NodeOptions options;
+  options.coordination.r = options.coordination.w = 1;
+  return options;
+}
+
+// A node that was handed a put which it does not own, and handed it on.
+struct Handed {
+  explicit Handed(NodeOptions options = {}) : bench(4, std::move(options)) {
+    key = bench.key_of(false);
+    bench.node->on_request(7, 1, client_put(key, 5), bench.now);
+    auto requests = bench.node->take_requests();
+    REQUIRE(requests.size() == 1);
+    request = std::move(requests[0]);
+    REQUIRE(bench.node->take_replies().empty());
+  }
+  const ClientPut& put() const { return std::get<ClientPut>(request.message); }
+
+  // It is done here: somebody is asked to mint the very same write.
+  void expect_taken_back() {
+    auto requests = bench.node->take_requests();
+    bool mints = false;
+    for (auto& out : requests) {
+      if (auto* mint = std::get_if<MintPut>(&out.message)) {
+        mints = true;
+        CHECK(mint->write.write_id == WriteId{9, 5});
+        Minted minted;
+        minted.object = object_of(out.to, 5);
+        minted.dot = minted.object.versions[0].dot;
+        bench.node->on_reply(out.to, out.number, minted, bench.now);
+      }
+    }
+    CHECK(mints);
+    for (auto& out : bench.node->take_requests()) {
+      if (std::holds_alternative<ReplicaPut>(out.message)) {
+        bench.node->on_reply(out.to, out.number, Stored{}, bench.now);
+      }
+    }
+    auto replies = bench.node->take_replies();
+    REQUIRE(replies.size() == 1);
+    CHECK(replies[0].link == 7);
+    CHECK(replies[0].number == 1);
+    CHECK(std::get<ClientReply>(replies[0].message).status.is_ok());
+    // L16: what the other node says after all is nobody's answer.
+    ClientReply late;
+    bench.node->on_reply(request.to, request.number, late, bench.now);
+    CHECK(bench.node->take_replies().empty());
+  }
+
+  Bench bench;
+  Key key;
+  Node::ToMember request;
+};
+
+}  // namespace
+
+TEST_CASE("each kind of request has its kind of reply") {
+  Bench bench(1, alone());
+  Key key{"carts", "alice"};
+  CHECK(bench.ask_for<ClientReply>(client_put(key, 1)).status.is_ok());
+  ClientReply got = bench.ask_for<ClientReply>(client_get(key));
+  CHECK(got.status.is_ok());
+  REQUIRE(got.object.versions.size() == 1);
+  CHECK(got.object.versions[0].value == "milk");
+  CHECK(bench.ask_for<ReplicaObject>(replica_get(key)).object == got.object);
+  CHECK(bench.ask_for<Minted>(mint_put(key, 2, got.object.context)).object.versions.size() == 1);
+  bench.ask_for<Stored>(replica_put(key, object_of(Bench::id("n2"), 3)));
+  CHECK(bench.ask_for<ReplicaObject>(replica_get(key)).object.versions.size() == 2);
+  bench.ask_for<Pong>(Ping{});
+  CHECK(bench.ask_for<RingTable>(RingPull{}).owners.size() == 8);
+  CHECK(bench.ask_for<StatusText>(query("status")).status.is_ok());
+}
+
+TEST_CASE("what is no request is refused by its name") {
+  Bench bench;
+  for (Message message : {Message(Stored{}), Message(Pong{}), Message(ClientReply{}),
+                          Message(RingTable{}), Message(StatusText{}), Message(Minted{})}) {
+    Status status = bench.ask_for<Refused>(message).status;
+    CHECK(status.code() == Code::unsupported);
+    CHECK_THAT(status.message(), Contains(name_of(message)));
+  }
+}
+
+TEST_CASE("a hint for a stranger or for the node itself is refused, and nothing is kept") {
+  Bench bench;
+  Key key = bench.key_of(false);
+  for (NodeId target : {NodeId{12345}, bench.self()}) {
+    Status minted = bench.ask_for<Refused>(mint_put(key, 1, {}, target)).status;
+    CHECK(minted.code() == Code::invalid_argument);
+    CHECK_THAT(minted.message(), Contains(to_string(target)));
+    Status stored =
+        bench.ask_for<Refused>(replica_put(key, object_of(Bench::id("n2"), 1), target)).status;
+    CHECK(stored.code() == Code::invalid_argument);
+  }
+  CHECK(*bench.replica->count_hints() == 0);
+  bench.ask_for<Minted>(mint_put(key, 1, {}, Bench::id("n2")));
+  CHECK(*bench.replica->count_hints() == 1);
+}
+
+TEST_CASE("F-52 a key or value over the limit is refused with both numbers, one at it is taken") {
+  NodeOptions options = alone();
+  options.max_key_bytes = 10;
+  options.max_value_bytes = 20;
+  Bench bench(1, options);
+  Key fits{"12345", "67890"}, over{"12345", "678901"};
+  Bytes full(20, 'x'), more(21, 'x');
+
+  for (Message message : {Message(client_put(over, 1)), Message(client_get(over))}) {
+    Status status = bench.ask_for<ClientReply>(message).status;
+    CHECK(status.code() == Code::too_large);
+    CHECK_THAT(status.message(), Contains("at most 10 bytes, got 11"));
+  }
+  Status value = bench.ask_for<ClientReply>(client_put(fits, 1, more)).status;
+  CHECK(value.code() == Code::too_large);
+  CHECK_THAT(value.message(), Contains("at most 20 bytes, got 21"));
+  CHECK(bench.ask_for<Refused>(mint_put(over, 1)).status.code() == Code::too_large);
+  CHECK(bench.ask_for<Refused>(replica_put(over, object_of(Bench::id("n2"), 1))).status.code() ==
+        Code::too_large);
+  MintPut big = mint_put(fits, 1);
+  big.write.value = more;
+  CHECK(bench.ask_for<Refused>(big).status.code() == Code::too_large);
+  CHECK(bench.disk.rows(Table::objects).empty());
+
+  CHECK(bench.ask_for<ClientReply>(client_put(fits, 1, full)).status.is_ok());
+  CHECK(bench.ask_for<ClientReply>(client_put({"", ""}, 2, "")).status.is_ok());
+}
+
+TEST_CASE("F-66 a put without a write id, or with a wrong context, writes nothing") {
+  Bench bench(1, alone());
+  Key key{"carts", "alice"};
+  ClientPut nameless = client_put(key, 1);
+  nameless.write.write_id = WriteId{};
+  Status status = bench.ask_for<ClientReply>(nameless).status;
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK_THAT(status.message(), Contains("write id"));
+
+  CausalContext seen;
+  seen.add(Dot{Actor{bench.self(), 2}, 1}, 0);
+  ClientPut foreign = client_put(key, 1);
+  foreign.context = encode_client_context({seen, {}}, {"carts", "bob"});
+  CHECK(bench.ask_for<ClientReply>(foreign).status.code() == Code::invalid_context);
+  ClientPut rubbish = client_put(key, 1);
+  rubbish.context = "no context at all";
+  CHECK(bench.ask_for<ClientReply>(rubbish).status.code() == Code::invalid_context);
+  CHECK(bench.disk.rows(Table::objects).empty());
+  CHECK(bench.node->idle());
+
+  foreign.context = encode_client_context({seen, {}}, key);
+  CHECK(bench.ask_for<ClientReply>(foreign).status.is_ok());
+}
+
+TEST_CASE("a draining node refuses clients, serves members and ends what it began") {
+  Bench bench(3);
+  Key key = bench.key_of(true);
+  bench.node->on_request(7, 1, client_get(key), bench.now);
+  REQUIRE(bench.node->take_replies().empty());
+  CHECK(!bench.node->idle());
+  bench.node->drain(bench.now);
+
+  for (Message message : {Message(client_put(key, 1)), Message(client_get(key))}) {
+    ClientReply refused = bench.ask_for<ClientReply>(message);
+    CHECK(refused.status.code() == Code::unavailable);
+    CHECK(refused.status.retryable());
+    CHECK_THAT(refused.status.message(), Contains("n1") && Contains("shutting down"));
+  }
+  bench.ask_for<Minted>(mint_put(key, 2));
+  bench.ask_for<Pong>(Ping{});
+
+  for (auto& out : bench.node->take_requests()) {
+    bench.node->on_reply(out.to, out.number, ReplicaObject{}, bench.now);
+  }
+  auto replies = bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(replies[0].number == 1);
+  CHECK(std::get<ClientReply>(replies[0].message).status.is_ok());
+}
+
+TEST_CASE("F-50 more requests than the limit are overloaded with a time to come back") {
+  NodeOptions options;
+  options.max_requests = 2;
+  Bench bench(3, options);
+  Key key = bench.key_of(true);
+  bench.node->on_request(7, 1, client_get(key), bench.now);
+  bench.node->on_request(7, 2, client_get(key), bench.now);
+  auto asked = bench.node->take_requests();
+  REQUIRE(bench.node->take_replies().empty());
+  for (Message message : {Message(client_put(key, 1)), Message(client_get(key))}) {
+    ClientReply refused = bench.ask_for<ClientReply>(message);
+    CHECK(refused.status.code() == Code::overloaded);
+    CHECK(refused.status.retryable());
+    CHECK(!refused.status.maybe_applied());
+    CHECK(refused.retry_after_ms > 0);
+  }
+  CHECK(bench.state->counters().refused_overload.load() == 2);
+  bench.ask_for<Minted>(mint_put(key, 2));  // members are not clients
+
+  for (auto& out : asked) bench.node->on_reply(out.to, out.number, ReplicaObject{}, bench.now);
+  CHECK(bench.node->take_replies().size() == 2);
+  bench.node->on_request(7, 3, client_get(key), bench.now);
+  CHECK(bench.node->take_replies().empty());  // taken
+}
+
+TEST_CASE("R4.5-b O-1 a put is handed on once to an owner, and its reply comes back") {
+  Handed handed;
+  CHECK(handed.bench.ring->owns(handed.request.to, token_of(handed.key)));
+  CHECK(handed.put().forwarded);
+  CHECK(handed.put().write.write_id == WriteId{9, 5});
+  CHECK(!handed.bench.node->idle());
+
+  ClientReply reply;
+  reply.object = object_of(handed.request.to, 5);
+  handed.bench.node->on_reply(handed.request.to, handed.request.number, reply, handed.bench.now);
+  auto replies = handed.bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(replies[0].link == 7);
+  CHECK(replies[0].number == 1);
+  CHECK(std::get<ClientReply>(replies[0].message).object == reply.object);
+  CHECK(handed.bench.node->idle());
+  // Twice the same answer is one answer.
+  handed.bench.node->on_reply(handed.request.to, handed.request.number, reply, handed.bench.now);
+  CHECK(handed.bench.node->take_replies().empty());
+}
+
+TEST_CASE("R4.5-b what was handed on already, an own key, a read and last-write-wins stay here") {
+  Bench bench;
+  auto handed_on = [&](Bench& at, Message message) {
+    at.node->on_request(7, ++at.number, std::move(message), at.now);
+    bool found = false;
+    for (auto& out : at.node->take_requests()) {
+      found = found || std::holds_alternative<ClientPut>(out.message);
+    }
+    return found;
+  };
+  ClientPut forwarded = client_put(bench.key_of(false), 1);
+  CHECK(handed_on(bench, forwarded));
+  forwarded.forwarded = true;
+  CHECK(!handed_on(bench, forwarded));
+  CHECK(!handed_on(bench, client_put(bench.key_of(true), 2)));
+  CHECK(!handed_on(bench, client_get(bench.key_of(false))));
+  NodeOptions options;
+  options.coordination.reconcile = Reconcile::lww;
+  Bench lww(4, options);
+  CHECK(!handed_on(lww, client_put(lww.key_of(false), 3)));
+}
+
+TEST_CASE("O-1 F-61 a put is taken back from a node that cannot be reached") {
+  Handed handed;
+  handed.bench.node->on_unreachable(handed.request.to, handed.bench.now);
+  handed.expect_taken_back();
+}
+
+TEST_CASE("O-1 a put is taken back from a node that is shutting down or overloaded") {
+  for (Code code : {Code::unavailable, Code::overloaded}) {
+    Handed handed;
+    ClientReply busy;
+    busy.status = Status(code, "ask another node");
+    handed.bench.node->on_reply(handed.request.to, handed.request.number, busy, handed.bench.now);
+    handed.expect_taken_back();
+  }
+}
+
+TEST_CASE("O-1 F-61 a put is taken back from a silent node while there is time") {
+  Handed handed;
+  Bench& bench = handed.bench;
+  Instant deadline = bench.now.instant + bench.options.coordination.timeout;
+  bool back = false;
+  while (!back && bench.node->next_wake() < deadline) {
+    bench.pass(bench.node->next_wake() - bench.now.instant);
+    bench.node->on_wake(bench.now);
+    back = bench.node->in_flight() > 0 && bench.state->counters().forwarded.load() == 1 &&
+           bench.now.instant >= deadline - bench.options.coordination.timeout / 2;
+  }
+  CHECK(bench.now.instant < deadline);
+  handed.expect_taken_back();
+}
+
+TEST_CASE("O-1 another error of the chosen node is the client's answer") {
+  Handed handed;
+  ClientReply failed;
+  failed.status = Status(Code::quorum_not_met, "wanted 2, got 1", true);
+  handed.bench.node->on_reply(handed.request.to, handed.request.number, failed, handed.bench.now);
+  auto replies = handed.bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(std::get<ClientReply>(replies[0].message).status == failed.status);
+}
+
+TEST_CASE("R6.4-b a table that the asker has is not sent again") {
+  Bench bench;
+  RingTable all = bench.ask_for<RingTable>(RingPull{});
+  CHECK(!all.unchanged);
+  CHECK(all.options.members == bench.ring->members());
+  CHECK(all.owners == bench.ring->owners());
+  CHECK(all.r == 2);
+  CHECK(all.w == 2);
+
+  RingPull same;
+  same.have_epoch = bench.ring->epoch();
+  same.have_digest = bench.ring->digest();
+  RingTable none = bench.ask_for<RingTable>(same);
+  CHECK(none.unchanged);
+  CHECK(none.owners.empty());
+  RingPull other = same;
+  ++other.have_digest;
+  CHECK(!bench.ask_for<RingTable>(other).unchanged);
+  other = same;
+  ++other.have_epoch;
+  CHECK(!bench.ask_for<RingTable>(other).unchanged);
+
+  bench.state->set_ring(ring_of(4, 3, 2));
+  RingTable newer = bench.ask_for<RingTable>(same);
+  CHECK(!newer.unchanged);
+  CHECK(newer.options.epoch == 2);
+}
+
+TEST_CASE("R6.4-b every client reply carries the epoch of the node's table") {
+  Bench bench(1, alone());
+  CHECK(bench.ask_for<ClientReply>(client_get({"", "k"})).ring_epoch == 1);
+  bench.state->set_ring(ring_of(1, 3, 9));
+  CHECK(bench.ask_for<ClientReply>(client_get({"", "k"})).ring_epoch == 9);
+  ClientPut nameless = client_put({"", "k"}, 1);
+  nameless.write.write_id = WriteId{};
+  CHECK(bench.ask_for<ClientReply>(nameless).ring_epoch == 9);
+}
+
+TEST_CASE("L13 with durability disk the acknowledgement waits for the platter") {
+  NodeOptions options;
+  options.coordination.durability = WriteDurability::disk;
+  Bench bench(4, options);
+  Key key = bench.key_of(true);
+  bench.node->on_request(7, 1, mint_put(key, 1), bench.now);
+  bench.node->on_request(8, 2, mint_put(key, 2), bench.now);
+  bench.node->on_request(9, 3, replica_put(key, object_of(Bench::id("n2"), 3)), bench.now);
+  CHECK(bench.node->take_replies().empty());
+  CHECK(!bench.node->idle());
+  // One that asks for less does not wait.
+  MintPut log = mint_put(key, 4);
+  log.durability = WriteDurability::log;
+  bench.ask_for<Minted>(log);
+
+  auto durable = bench.state->engine().durable_up_to();
+  bench.node->on_durable(durable, bench.now);
+  CHECK(bench.node->take_replies().empty());
+  bench.node->on_durable(durable + 1, bench.now);  // the first of the three
+  auto replies = bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(replies[0].link == 7);
+  CHECK(std::holds_alternative<Minted>(replies[0].message));
+  bench.node->on_link_closed(8);  // nobody waits for the second any more
+  bench.disk.sync();
+  bench.node->on_durable(bench.state->engine().durable_up_to(), bench.now);
+  replies = bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(replies[0].link == 9);
+  CHECK(std::holds_alternative<Stored>(replies[0].message));
+  CHECK(bench.node->idle());
+}
+
+TEST_CASE("L13 the node's own copy is no vote before the platter has it") {
+  NodeOptions options = alone();
+  options.coordination.durability = WriteDurability::disk;
+  Bench bench(1, options);
+  bench.node->on_request(7, 1, client_put({"", "k"}, 1), bench.now);
+  CHECK(bench.node->take_replies().empty());
+  bench.disk.sync();
+  bench.node->on_durable(bench.state->engine().durable_up_to(), bench.now);
+  auto replies = bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(std::get<ClientReply>(replies[0].message).status.is_ok());
+  // As the acknowledgement said: it survives the machine.
+  bench.restart_after_power_loss();
+  CHECK(bench.got({"", "k"}).versions.size() == 1);
+}
+
+TEST_CASE("an operator's questions have answers in JSON, others a sentence") {
+  Bench bench(1, alone());
+  bench.ask_for<ClientReply>(client_put({"carts", "alice"}, 1));
+  CHECK_THAT(bench.ask_for<StatusText>(query("status")).json,
+             Contains("\"node\":\"n1\"") && Contains("\"puts\":1"));
+  CHECK(bench.ask_for<StatusText>(query("hints")).json == "{\"hints\":0}");
+  CHECK_THAT(bench.ask_for<StatusText>(query("replica", {"carts", "alice"})).json,
+             Contains("\"key\":\"alice\"") && Contains("milk"));
+  Status wrong = bench.ask_for<StatusText>(query("weather")).status;
+  CHECK(wrong.code() == Code::invalid_argument);
+  CHECK_THAT(wrong.message(), Contains("\"weather\""));
+}
+
+}  // namespace ringlet::test

@@ -1,0 +1,371 @@
+#include "node/replica.hpp"
+
+#include <set>
+
+#include "bench.hpp"
+#include "node/hint_key.hpp"
+#include "storage/fault_engine.hpp"
+#include "storage/memory_engine.hpp"
+
+namespace ringlet::test {
+namespace {
+
+const Key key{"carts", "alice"};
+
+// "[(Sx,2),(Sy,1)]": of actors with different epochs the same node appears twice.
+std::string text(const CausalContext& context, const std::vector<Bench*>& nodes) {
+  std::string out;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    for (const auto& entry : context.entries()) {
+      if (entry.actor.node != nodes[i]->self()) continue;
+      out += std::string(out.empty() ? "" : ",") + "(S" + "xyz"[i] + "," +
+             std::to_string(entry.counter) + ")";
+    }
+  }
+  return "[" + out + "]";
+}
+
+NodeOptions named(const std::string& name) {
+  NodeOptions options;
+  options.name = name;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("R4.4-f golden example: D1 to D5 with the exact clocks, through the replicas") {
+  Bench sx(3, named("n1")), sy(3, named("n2")), sz(3, named("n3"));
+  std::vector<Bench*> all{&sx, &sy, &sz};
+  auto give = [](Bench& to, const Object& object) {
+    auto outcome = to.replica->merge(replica_put(key, object), to.now);
+    REQUIRE(std::holds_alternative<Stored>(outcome.reply));
+  };
+  Object d1 = sx.minted(mint_put(key, 1)).object;
+  CHECK(text(d1.context, all) == "[(Sx,1)]");
+  Object d2 = sx.minted(mint_put(key, 2, d1.context)).object;
+  CHECK(text(d2.context, all) == "[(Sx,2)]");
+  CHECK(d2.versions.size() == 1);
+  give(sy, d2);
+  give(sz, d2);
+  Object d3 = sy.minted(mint_put(key, 3, d2.context)).object;
+  CHECK(text(d3.context, all) == "[(Sx,2),(Sy,1)]");
+  Object d4 = sz.minted(mint_put(key, 4, d2.context)).object;
+  CHECK(text(d4.context, all) == "[(Sx,2),(Sz,1)]");
+  give(sx, d3);
+  give(sx, d4);
+  Object read = sx.got(key);
+  CHECK(text(read.context, all) == "[(Sx,2),(Sy,1),(Sz,1)]");
+  CHECK(read.versions.size() == 2);
+  Object d5 = sx.minted(mint_put(key, 5, read.context)).object;
+  CHECK(text(d5.context, all) == "[(Sx,3),(Sy,1),(Sz,1)]");
+  CHECK(d5.versions.size() == 1);
+  for (Bench* other : {&sy, &sz}) {
+    give(*other, d5);
+    CHECK(other->got(key) == d5);
+  }
+}
+
+TEST_CASE("L6 F-14 no dot names two writes, over kills, power losses and empty disks") {
+  Bench bench;
+  std::set<Dot> dots;
+  std::uint64_t write = 0;
+  for (int round = 0; round < 24; ++round) {
+    for (int i = 0; i < 3; ++i) {
+      Dot dot = bench.minted(mint_put(key, ++write, bench.got(key).context)).dot;
+      REQUIRE(dot.actor.node == bench.self());
+      REQUIRE(dots.insert(dot).second);
+    }
+    switch (round % 3) {
+      case 0:
+        bench.restart_after_kill();
+        break;
+      case 1:
+        bench.restart_after_power_loss();
+        break;
+      case 2:
+        bench.close();
+        bench.disk.wipe();
+        bench.pass(Duration::seconds(1));
+        // As whoever starts a node does it: the wall clock.
+        bench.options.first_epoch = static_cast<std::uint64_t>(bench.now.wall_ms) * 1000;
+        bench.open();
+    }
+  }
+  CHECK(dots.size() == 72);
+}
+
+TEST_CASE("O-4 a killed process goes on with its actor, so a context stays short") {
+  Bench bench;
+  Object first = bench.minted(mint_put(key, 1)).object;
+  bench.restart_after_kill();
+  Minted second = bench.minted(mint_put(key, 2, first.context));
+  CHECK(second.dot.actor == first.versions[0].dot.actor);
+  CHECK(second.dot.counter == 2);
+  CHECK(second.object.context.size() == 1);
+}
+
+TEST_CASE(
+    "F-15 a peer that knows more of us starts a new incarnation; one that knows less does not") {
+  Bench bench;
+  Object one = bench.minted(mint_put(key, 1)).object;
+  bench.close();
+  bench.disk.crash_process();
+  sim::SimDisk last_week = bench.disk;
+  bench.open();
+  Object two = bench.minted(mint_put(key, 2, one.context)).object;
+  std::uint64_t incarnation = bench.state->incarnation();
+  bench.replica->merge(replica_put(key, one), bench.now);
+  bench.replica->merge(replica_put(key, two), bench.now);
+  CHECK(bench.state->incarnation() == incarnation);  // nothing that it does not know itself
+
+  bench.close();
+  bench.disk = last_week;  // restored, and the engine has not noticed
+  bench.open();
+  REQUIRE(bench.state->incarnation() == incarnation);
+  bench.replica->merge(replica_put(key, two), bench.now);
+  CHECK(bench.state->incarnation() > incarnation);
+  Dot third = bench.minted(mint_put(key, 3, two.context)).dot;
+  CHECK(third.actor != two.versions[0].dot.actor);
+  CHECK(third.counter == 1);
+  // Of another key as well: what was minted there since last week is unknown.
+  Dot other = bench.minted(mint_put({"carts", "bob"}, 4)).dot;
+  CHECK(other.actor.epoch >> 1 >= bench.state->incarnation());
+}
+
+TEST_CASE("F-60 each hint row has an actor of its own, forgotten with the row") {
+  Bench bench;
+  NodeId a = Bench::id("n2"), b = Bench::id("n3");
+  Minted for_a = bench.minted(mint_put(key, 1, {}, a));
+  Minted for_b = bench.minted(mint_put(key, 2, {}, b));
+  Minted own = bench.minted(mint_put(key, 3));
+  CHECK(for_a.dot.actor != for_b.dot.actor);
+  CHECK(for_a.dot.actor != own.dot.actor);
+  CHECK(for_b.dot.actor != own.dot.actor);
+  CHECK((for_a.dot.actor.epoch & 1) == 1);
+  CHECK((own.dot.actor.epoch & 1) == 0);
+
+  // The row lives: one actor, contiguous counters, also over a kill.
+  bench.restart_after_kill();
+  Minted again = bench.minted(mint_put(key, 4, {}, a));
+  CHECK(again.dot.actor == for_a.dot.actor);
+  CHECK(again.dot.counter == 2);
+
+  // It is delivered and dropped, and comes back with the old count by way of others.
+  REQUIRE(bench.replica->drop_if_same({a, key, again.object}));
+  CHECK(*bench.replica->count_hints() == 1);
+  bench.replica->merge(replica_put(key, for_a.object, a), bench.now);
+  Dot fresh = bench.minted(mint_put(key, 5, {}, a)).dot;
+  CHECK(fresh != again.dot);
+  CHECK(fresh.actor != for_a.dot.actor);
+}
+
+TEST_CASE("L11 a hint that changed meanwhile is not dropped") {
+  Bench bench;
+  NodeId a = Bench::id("n2");
+  Object first = bench.minted(mint_put(key, 1, {}, a)).object;
+  Object second = bench.minted(mint_put(key, 2, {}, a)).object;
+  CHECK(bench.replica->drop_if_same({a, key, first}));
+  CHECK(*bench.replica->count_hints() == 1);
+  auto hints = bench.replica->hints_for(a, nullptr, 10);
+  REQUIRE(hints.is_ok());
+  REQUIRE(hints->size() == 1);
+  CHECK(hints->front().object == second);
+  CHECK(bench.replica->drop_if_same({a, key, second}));
+  CHECK(*bench.replica->count_hints() == 0);
+  CHECK(bench.replica->drop_if_same({a, key, second}));  // gone: no matter
+}
+
+TEST_CASE("hints come in pages, in the order of their keys, each owner apart") {
+  Bench bench;
+  NodeId a = Bench::id("n2"), b = Bench::id("n3");
+  for (int i = 0; i < 5; ++i) {
+    Key one{"b", std::to_string(i)};
+    bench.minted(mint_put(one, static_cast<std::uint64_t>(i) + 1, {}, i == 3 ? b : a));
+  }
+  auto page = bench.replica->hints_for(a, nullptr, 3);
+  REQUIRE(page.is_ok());
+  REQUIRE(page->size() == 3);
+  CHECK(page->at(2).key.key == "2");
+  page = bench.replica->hints_for(a, &page->at(2).key, 3);
+  REQUIRE(page->size() == 1);
+  CHECK(page->at(0).key.key == "4");
+  auto targets = bench.replica->targets();
+  REQUIRE(targets.is_ok());
+  CHECK(std::set<NodeId>(targets->begin(), targets->end()) == std::set<NodeId>{a, b});
+}
+
+TEST_CASE("O-6 a read sees the hints, what is this node's own copy does not") {
+  Bench bench;
+  Object own = bench.minted(mint_put(key, 1)).object;
+  Object hinted = bench.minted(mint_put(key, 2, {}, Bench::id("n2"))).object;
+  Object both = bench.got(key);
+  CHECK(both.versions.size() == 2);
+  CHECK(both.context.covers(hinted.context));
+  CHECK(*bench.replica->stored(key) == own);
+}
+
+TEST_CASE("F-31 R4.4-g truncation never drops the dot of a living version or the minter's own") {
+  NodeOptions options;
+  options.truncation.threshold = 3;
+  options.truncation.minimum_age_ms = 0;
+  Bench bench(4, options);
+  // Many who wrote once, at the same time as ours and with actors on both sides of it, so that by age
+  // and tie alone ours would go; the oldest of all is still a sibling.
+  Object crowd;
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    std::int64_t wrote_ms = i == 1 ? 1 : bench.now.wall_ms;
+    crowd.context.add(Dot{Actor{NodeId{i}, 2}, 1}, wrote_ms);
+    crowd.context.add(Dot{Actor{NodeId{UINT64_MAX - i}, 2}, 1}, bench.now.wall_ms);
+  }
+  Version old;
+  old.dot = Dot{Actor{NodeId{1}, 2}, 1};
+  old.write_id = WriteId{1, 1};
+  old.value = "tea";
+  crowd.versions.push_back(old);
+  bench.replica->merge(replica_put(key, crowd), bench.now);
+  CHECK(bench.got(key).context.size() == 12);  // only a minter truncates
+  Minted minted = bench.minted(mint_put(key, 2));
+  CHECK(minted.object.context.size() == 3);
+  CHECK(minted.object.context.contains(minted.dot));
+  REQUIRE(minted.object.versions.size() == 2);
+  for (const Version& version : minted.object.versions) {
+    CHECK(minted.object.context.contains(version.dot));
+  }
+  CHECK(bench.got(key) == minted.object);
+}
+
+TEST_CASE("O-3 young entries stay however many they are") {
+  NodeOptions options;
+  options.truncation.threshold = 3;
+  options.truncation.minimum_age_ms = 20'000;
+  Bench bench(4, options);
+  Object crowd;
+  for (std::uint64_t i = 1; i <= 12; ++i) {
+    crowd.context.add(Dot{Actor{NodeId{i}, 2}, 1}, bench.now.wall_ms - 1000);
+  }
+  bench.replica->merge(replica_put(key, crowd), bench.now);
+  CHECK(bench.minted(mint_put(key, 1)).object.context.size() == 13);
+}
+
+TEST_CASE("F-51 one sibling too many is refused and changes nothing; with the context it goes") {
+  NodeOptions options;
+  options.max_siblings = 3;
+  Bench bench(4, options);
+  for (std::uint64_t i = 1; i <= 3; ++i) bench.minted(mint_put(key, i));
+  Object before = bench.got(key);
+  Status status = bench.refusal(bench.replica->mint(mint_put(key, 4), bench.now));
+  CHECK(status.code() == Code::too_many_siblings);
+  CHECK_THAT(status.message(), Catch::Contains("at most 3") && Catch::Contains("make 4"));
+  CHECK(bench.got(key) == before);
+  CHECK(bench.minted(mint_put(key, 4, before.context)).object.versions.size() == 1);
+}
+
+TEST_CASE("L3 a repeated write id mints nothing") {
+  Bench bench;
+  Minted first = bench.minted(mint_put(key, 1));
+  Minted second = bench.minted(mint_put(key, 1));
+  CHECK(second.dot == first.dot);
+  CHECK(second.object == first.object);
+}
+
+TEST_CASE("L13 a write to the disk has a ticket, also one that changes nothing") {
+  Bench bench;
+  MintPut put = mint_put(key, 1);
+  CHECK(bench.replica->mint(put, bench.now).ticket == 0);  // log, the default
+  put.write = a_write(2);
+  put.durability = WriteDurability::disk;
+  auto minted = bench.replica->mint(put, bench.now);
+  CHECK(minted.ticket > bench.disk.open()->durable_up_to());
+  bench.restart_after_kill();
+  ReplicaPut copy = replica_put(key, object_of(Bench::id("n2"), 3));
+  copy.durability = WriteDurability::disk;
+  auto first = bench.replica->merge(copy, bench.now);
+  auto again = bench.replica->merge(copy, bench.now);  // before the first one is on the platter
+  CHECK(first.ticket > 0);
+  CHECK(again.ticket > first.ticket);
+  copy.durability = WriteDurability::log;
+  CHECK(bench.replica->merge(copy, bench.now).ticket == 0);
+}
+
+TEST_CASE("a put that names no durability has the node's") {
+  NodeOptions options;
+  options.coordination.durability = WriteDurability::disk;
+  Bench bench(4, options);
+  CHECK(bench.replica->mint(mint_put(key, 1), bench.now).ticket > 0);
+  MintPut put = mint_put(key, 2);
+  put.durability = WriteDurability::buffer;
+  CHECK(bench.replica->mint(put, bench.now).ticket == 0);
+}
+
+TEST_CASE("O-19 F-30 a last-write-wins stamp too far ahead is refused") {
+  NodeOptions options;
+  options.max_stamp_ahead_ms = 60'000;
+  Bench bench(4, options);
+  std::int64_t us = bench.now.wall_ms * 1000;
+  Object near = lww_object(Bench::id("n2"), a_write(1, "near"), us + 60'000'000);
+  Object far = lww_object(Bench::id("n2"), a_write(2, "far"), us + 60'001'000);
+  CHECK(std::holds_alternative<Stored>(
+      bench.replica->merge(replica_put(key, near), bench.now).reply));
+  Status status = bench.refusal(bench.replica->merge(replica_put(key, far), bench.now));
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK_THAT(status.message(), Catch::Contains("60001") && Catch::Contains("60000"));
+  CHECK(bench.got(key).versions[0].value == "near");
+}
+
+TEST_CASE("F-10 F-11 a failing disk is a refusal, and nothing was changed") {
+  std::shared_ptr<FaultEngine> engine = make_fault_engine(make_memory_engine());
+  NodeOptions options = named("n1");
+  auto state = *NodeState::open(options, engine, ring_of(4));
+  Replica replica(state);
+  Now now{Instant{1}, 1'700'000'000'000};
+  REQUIRE(std::holds_alternative<Minted>(replica.mint(mint_put(key, 1), now).reply));
+  Object before = *replica.stored(key);
+  auto code = [](const Message& reply) {
+    auto* refused = std::get_if<Refused>(&reply);
+    return refused ? refused->status.code() : Code::ok;
+  };
+  for (FaultAt at : {FaultAt::read, FaultAt::write, FaultAt::commit}) {
+    engine->fail(at, 1, Status(Code::io, "no"), true);
+    CHECK(code(replica.mint(mint_put(key, 2), now).reply) == Code::io);
+    engine->heal();
+    engine->fail(at, 1, Status(Code::io, "no"), true);
+    CHECK(code(replica.merge(replica_put(key, object_of(Bench::id("n2"), 3)), now).reply) ==
+          Code::io);
+    engine->heal();
+    CHECK(*replica.stored(key) == before);
+  }
+  engine->full(true);
+  CHECK(code(replica.mint(mint_put(key, 2), now).reply) == Code::unavailable);
+  ReplicaGet get;
+  get.key = key;
+  CHECK(std::holds_alternative<ReplicaObject>(replica.get(get)));
+  engine->full(false);
+  CHECK(std::holds_alternative<Minted>(replica.mint(mint_put(key, 2), now).reply));
+}
+
+TEST_CASE("F-13 a flipped byte in the store is a refusal, never a value") {
+  Bench bench;
+  bench.minted(mint_put(key, 1));
+  auto rows = bench.disk.rows(Table::objects);
+  REQUIRE(rows.size() == 1);
+  auto [row, record] = *rows.begin();
+  for (std::size_t i = 0; i < record.size(); ++i) {
+    Bytes flipped = record;
+    flipped[i] = static_cast<char>(flipped[i] ^ 0x10);
+    REQUIRE(
+        bench.state->engine()
+            .transact(Durability::log,
+                      [&, r = row](Transaction& t) { return t.put(Table::objects, r, flipped); })
+            .is_ok());
+    ReplicaGet get;
+    get.key = key;
+    Message reply = bench.replica->get(get);
+    auto* refused = std::get_if<Refused>(&reply);
+    REQUIRE(refused != nullptr);
+    REQUIRE(refused->status.code() == Code::corrupt);
+    REQUIRE(bench.refusal(bench.replica->mint(mint_put(key, 2), bench.now)).code() ==
+            Code::corrupt);
+  }
+}
+
+}  // namespace ringlet::test
