@@ -1,0 +1,556 @@
+#include "client/client_core.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <deque>
+#include <map>
+#include <set>
+
+#include "versioning/encoding.hpp"
+
+namespace ringlet::test {
+namespace {
+
+using Catch::Contains;
+using Kind = ClientCore::Kind;
+
+std::shared_ptr<const Ring> ring_of(std::size_t members, std::uint64_t epoch = 1) {
+  Ring::Options options;
+  options.partitions = 8;
+  options.epoch = epoch;
+  for (std::size_t i = 1; i <= members; ++i) {
+    Member member;
+    member.name = "n" + std::to_string(i);
+    member.id = node_id_of(member.name);
+    member.address = member.name + ":1";
+    options.members.push_back(member);
+  }
+  auto ring = Ring::build(options);
+  REQUIRE(ring.is_ok());
+  return *ring;
+}
+
+RingTable table_of(const Ring& ring) {
+  RingTable table;
+  table.r = table.w = 2;
+  table.options.cluster = ring.cluster();
+  table.options.partitions = ring.partitions();
+  table.options.replicas = ring.replicas();
+  table.options.epoch = ring.epoch();
+  table.options.members = ring.members();
+  table.owners = ring.owners();
+  return table;
+}
+
+// A client, and nodes that say what the test says.
+struct Bench {
+  explicit Bench(ClientOptions wanted = {}, std::size_t members = 4, bool pull = true,
+                 std::uint64_t seed = 1)
+      : ring(ring_of(members)) {
+    for (std::size_t i = 1; i <= members; ++i) {
+      wanted.seeds.push_back("n" + std::to_string(i) + ":1");
+    }
+    core = std::make_unique<ClientCore>(wanted, seed);
+    core->start(now);
+    if (!pull) return;
+    auto first = take();
+    REQUIRE(first.size() == 1);
+    REQUIRE(std::holds_alternative<RingPull>(first[0].message));
+    core->on_reply(first[0].to, first[0].number, table_of(*ring), now);
+    REQUIRE(core->ring() != nullptr);
+  }
+
+  std::vector<ClientCore::Outgoing> take() { return core->take_outgoing(); }
+  // The requests of calls; pulls and pings are set aside.
+  std::vector<ClientCore::Outgoing> take_calls() {
+    std::vector<ClientCore::Outgoing> calls;
+    for (auto& out : take()) {
+      if (std::holds_alternative<ClientGet>(out.message) ||
+          std::holds_alternative<ClientPut>(out.message)) {
+        calls.push_back(std::move(out));
+      } else {
+        others.push_back(std::move(out));
+      }
+    }
+    return calls;
+  }
+  ClientCore::Outgoing take_call() {
+    auto calls = take_calls();
+    REQUIRE(calls.size() == 1);
+    return std::move(calls[0]);
+  }
+  std::size_t pulls() {
+    for (auto& out : take()) others.push_back(std::move(out));
+    return static_cast<std::size_t>(
+        std::count_if(others.begin(), others.end(), [](const ClientCore::Outgoing& out) {
+          return std::holds_alternative<RingPull>(out.message);
+        }));
+  }
+
+  std::uint64_t submit(Kind kind, const Key& key, RequestOptions options = {}, Bytes context = {}) {
+    ClientCore::Request request;
+    request.kind = kind;
+    request.key = key;
+    request.options = options;
+    request.context = std::move(context);
+    if (kind == Kind::put) request.value = "milk";
+    auto slot = outcomes.size();
+    outcomes.emplace_back();
+    return core->submit(std::move(request), now, [this, slot](ClientCore::Outcome outcome) {
+      outcomes[slot].push_back(std::move(outcome));
+    });
+  }
+  // The one answer of the i-th call (L16).
+  const ClientCore::Outcome& outcome(std::size_t i = 0) {
+    REQUIRE(outcomes.at(i).size() == 1);
+    return outcomes[i][0];
+  }
+  bool answered(std::size_t i = 0) { return !outcomes.at(i).empty(); }
+
+  void reply(const ClientCore::Outgoing& to, Status status = Status::ok(),
+             std::uint32_t retry_after_ms = 0, std::uint64_t ring_epoch = 1) {
+    ClientReply reply;
+    reply.status = std::move(status);
+    reply.retry_after_ms = retry_after_ms;
+    reply.ring_epoch = ring_epoch;
+    core->on_reply(to.to, to.number, reply, now);
+  }
+  // To the next moment the core asks for, no later than `end`; false: there is none.
+  bool wake(Instant end) {
+    Instant next = core->next_wake();
+    if (next > end) return false;
+    now.wall_ms += (std::max(next, now.instant) - now.instant).millis();
+    now.instant = std::max(next, now.instant);
+    core->on_wake(now);
+    return true;
+  }
+  void run_until(Instant end) {
+    for (int i = 0; wake(end); ++i) REQUIRE(i < 10'000);
+    now.instant = end;
+  }
+
+  std::shared_ptr<const Ring> ring;
+  Now now{Instant{1'000'000}, 1'700'000'000'000};
+  std::unique_ptr<ClientCore> core;
+  std::deque<std::vector<ClientCore::Outcome>> outcomes;  // by call
+  std::vector<ClientCore::Outgoing> others;
+};
+
+const Key alice{"carts", "alice"};
+const Instant never_soon{3'600'000'000};
+
+}  // namespace
+
+TEST_CASE("R6.4-b before the table any seed is asked; with it the owners first") {
+  Bench bench({}, 4, false);
+  auto first = bench.take();
+  REQUIRE(first.size() == 1);
+  CHECK(std::holds_alternative<RingPull>(first[0].message));
+  bench.submit(Kind::get, alice);
+  auto call = bench.take_call();
+  std::set<std::string> seeds{"n1:1", "n2:1", "n3:1", "n4:1"};
+  CHECK(seeds.contains(call.address));
+  bench.reply(call);
+  CHECK(bench.outcome().reply.status.is_ok());
+  CHECK(bench.outcome().node == call.address);
+}
+
+TEST_CASE("R5-f a read goes to any owner, a write to the one that answered the read first") {
+  Bench bench;
+  const auto& list = bench.ring->preference_list(token_of(alice));
+  std::map<NodeId, int> asked;
+  for (int i = 0; i < 60; ++i) {
+    bench.submit(Kind::get, alice);
+    auto call = bench.take_call();
+    ++asked[call.to];
+    CHECK(call.address == bench.ring->find(call.to)->address);
+    bench.reply(call);
+  }
+  REQUIRE(asked.size() == 3);  // each owner, and nobody else
+  for (auto& [node, times] : asked) {
+    CHECK(bench.ring->owns(node, token_of(alice)));
+    CHECK(times >= 8);
+  }
+  for (int owner = 0; owner < 3; ++owner) {
+    bench.submit(Kind::put, alice, {}, encode_client_context({{}, list[owner]}, alice));
+    auto call = bench.take_call();
+    CHECK(call.to == list[owner]);
+    bench.reply(call);
+  }
+  bench.submit(Kind::put, alice);
+  CHECK(bench.take_call().to == list[0]);
+  // Who is no owner coordinates nothing for having been fast.
+  bench.submit(Kind::put, alice, {}, encode_client_context({{}, list[3]}, alice));
+  CHECK(bench.take_call().to == list[0]);
+}
+
+TEST_CASE("a node believed gone is asked last") {
+  Bench bench;
+  const auto& list = bench.ring->preference_list(token_of(alice));
+  bench.core->on_unreachable(list[0], bench.now);
+  bench.take();
+  for (int i = 0; i < 20; ++i) {
+    bench.submit(i % 2 ? Kind::get : Kind::put, alice);
+    auto call = bench.take_call();
+    CHECK(call.to != list[0]);
+    bench.reply(call);
+  }
+}
+
+TEST_CASE("a silent node has a share of the time; the next is asked with the same write id") {
+  ClientOptions options;
+  options.timeout = Duration::millis(900);
+  Bench bench(options);
+  Instant begin = bench.now.instant, deadline = begin + options.timeout;
+  bench.submit(Kind::put, alice);
+  std::vector<NodeId> asked;
+  WriteId id;
+  auto see = [&] {
+    for (auto& call : bench.take_calls()) {
+      auto& put = std::get<ClientPut>(call.message);
+      if (asked.empty()) {
+        id = put.write.write_id;
+        CHECK(put.options.timeout_ms == 900);
+      } else {
+        CHECK(put.write.write_id == id);
+        CHECK(put.write.value == "milk");
+        // It is told what is left, not what there was.
+        CHECK(put.options.timeout_ms <= (deadline - bench.now.instant).millis());
+      }
+      asked.push_back(call.to);
+      if (asked.size() == 2) CHECK(bench.now.instant - begin == Duration::millis(300));
+    }
+  };
+  see();
+  CHECK(id);
+  while (!bench.answered()) {
+    REQUIRE(bench.wake(never_soon));
+    see();
+  }
+  CHECK(bench.now.instant == deadline);
+  REQUIRE(asked.size() >= 3);
+  CHECK(std::set<NodeId>(asked.begin(), asked.begin() + 3).size() == 3);
+  const auto& outcome = bench.outcome();
+  CHECK(outcome.reply.status.code() == Code::timeout);
+  CHECK(outcome.reply.status.maybe_applied());
+  CHECK(outcome.write_id == id);
+  CHECK(outcome.attempts == asked.size());
+  CHECK_THAT(outcome.reply.status.message(),
+             Contains("carts/alice") && Contains(std::to_string(asked.size()) + " attempts"));
+}
+
+TEST_CASE("F-26 a read that finds nobody in time is a timeout, and nothing may be applied") {
+  Bench bench;
+  RequestOptions options;
+  options.timeout_ms = 200;
+  bench.submit(Kind::get, alice, options);
+  bench.run_until(bench.now.instant + Duration::millis(200));
+  CHECK(bench.outcome().reply.status.code() == Code::timeout);
+  CHECK(!bench.outcome().reply.status.maybe_applied());
+  CHECK(bench.core->unanswered() == 0);
+}
+
+TEST_CASE("the late answer of a node given up is nobody's (L16)") {
+  Bench bench;
+  bench.submit(Kind::put, alice);
+  auto first = bench.take_call();
+  std::vector<ClientCore::Outgoing> calls;
+  while (calls.empty()) {
+    REQUIRE(bench.wake(never_soon));
+    calls = bench.take_calls();
+  }
+  CHECK(calls[0].to != first.to);
+  bench.reply(first, Status(Code::quorum_not_met, "late"));
+  CHECK(!bench.answered());
+  bench.reply(calls[0]);
+  bench.reply(calls[0]);  // twice
+  bench.reply(first);
+  CHECK(bench.outcome().reply.status.is_ok());
+  CHECK(bench.outcome().coordinator == calls[0].to);
+  CHECK(bench.outcome().attempts == 2);
+}
+
+TEST_CASE("a node whose connection breaks is followed by the next at once") {
+  Bench bench;
+  bench.submit(Kind::put, alice);
+  auto first = bench.take_call();
+  bench.core->on_unreachable(first.to, bench.now);
+  auto second = bench.take_call();
+  CHECK(second.to != first.to);
+  CHECK(std::get<ClientPut>(second.message).write.write_id ==
+        std::get<ClientPut>(first.message).write.write_id);
+  bench.reply(second);
+  CHECK(bench.outcome().reply.status.is_ok());
+}
+
+TEST_CASE("F-50 an overloaded node is left alone for as long as it says") {
+  Bench bench;
+  bench.submit(Kind::put, alice);
+  auto first = bench.take_call();
+  Instant refused = bench.now.instant;
+  bench.reply(first, Status(Code::overloaded, "busy"), 120);
+  CHECK(bench.take_calls().empty());
+  std::vector<ClientCore::Outgoing> calls;
+  while (calls.empty()) {
+    REQUIRE(bench.wake(never_soon));
+    calls = bench.take_calls();
+  }
+  CHECK(bench.now.instant - refused >= Duration::millis(120));
+  CHECK(bench.now.instant - refused < Duration::millis(300));
+  CHECK(std::get<ClientPut>(calls[0].message).write.write_id ==
+        std::get<ClientPut>(first.message).write.write_id);
+  bench.reply(calls[0]);
+  CHECK(bench.outcome().reply.status.is_ok());
+}
+
+TEST_CASE("F-50 asked to come back after the deadline, the refusal is the answer at once") {
+  Bench bench;
+  RequestOptions options;
+  options.timeout_ms = 100;
+  bench.submit(Kind::put, alice, options);
+  bench.reply(bench.take_call(), Status(Code::overloaded, "busy"), 5000);
+  CHECK(bench.outcome().reply.status.code() == Code::overloaded);
+  CHECK(!bench.outcome().reply.status.maybe_applied());  // the only node asked did not do it
+}
+
+TEST_CASE("an error that asking again cannot mend is the answer at once") {
+  for (Code code : {Code::too_large, Code::invalid_context, Code::too_many_siblings}) {
+    Bench bench;
+    bench.submit(Kind::put, alice);
+    bench.reply(bench.take_call(), Status(code, "no"));
+    CHECK(bench.outcome().reply.status.code() == code);
+    CHECK(bench.outcome().attempts == 1);
+  }
+}
+
+TEST_CASE("R6.4-b O-21 a newer epoch in a reply pulls the table once, and the new one is used") {
+  Bench bench;
+  bench.run_until(bench.now.instant + Duration::millis(200));
+  REQUIRE(bench.pulls() == 0);
+  for (int i = 0; i < 5; ++i) bench.submit(Kind::get, alice);
+  auto calls = bench.take_calls();
+  REQUIRE(calls.size() == 5);
+  for (auto& call : calls) bench.reply(call, Status::ok(), 0, 7);
+  REQUIRE(bench.pulls() == 1);  // one for all five
+  auto pull = bench.others.back();
+  CHECK(std::get<RingPull>(pull.message).have_epoch == 1);
+  CHECK(std::get<RingPull>(pull.message).have_digest == bench.ring->digest());
+  auto newer = ring_of(6, 7);
+  bench.core->on_reply(pull.to, pull.number, table_of(*newer), bench.now);
+  CHECK(bench.core->ring()->epoch() == 7);
+  CHECK(bench.core->ring()->members().size() == 6);
+}
+
+TEST_CASE("R6.4-b an older table, another cluster's and a wrong one are not adopted") {
+  Bench bench;
+  auto offer = [&](const RingTable& table) {
+    std::size_t before = bench.pulls();
+    while (bench.pulls() == before) REQUIRE(bench.wake(never_soon));
+    auto pull = bench.others.back();
+    bench.core->on_reply(pull.to, pull.number, table, bench.now);
+    return bench.core->ring();
+  };
+  auto newer = ring_of(5, 3);
+  CHECK(offer(table_of(*newer))->epoch() == 3);
+  CHECK(offer(table_of(*bench.ring))->epoch() == 3);
+  RingTable foreign = table_of(*ring_of(4, 9));
+  foreign.options.cluster = "other";
+  CHECK(offer(foreign)->epoch() == 3);
+  RingTable wrong = table_of(*ring_of(4, 9));
+  wrong.owners.pop_back();
+  CHECK(offer(wrong)->epoch() == 3);
+  RingTable unchanged;
+  unchanged.unchanged = true;
+  CHECK(offer(unchanged)->epoch() == 3);
+}
+
+TEST_CASE("R6.4-b O-21 the table is pulled every 10 s, give or take a quarter") {
+  std::set<std::int64_t> gaps;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    Bench bench({}, 4, true, seed);
+    Instant last = bench.now.instant;
+    for (int i = 0; i < 10; ++i) {
+      std::size_t before = bench.pulls();
+      while (bench.pulls() == before) REQUIRE(bench.wake(never_soon));
+      Duration gap = bench.now.instant - last;
+      CHECK(gap >= Duration::millis(7500));
+      CHECK(gap <= Duration::millis(12'500));
+      gaps.insert(gap.us);
+      last = bench.now.instant;
+      auto pull = bench.others.back();
+      RingTable unchanged;
+      unchanged.unchanged = true;
+      bench.core->on_reply(pull.to, pull.number, unchanged, bench.now);
+    }
+  }
+  CHECK(gaps.size() > 70);  // clients do not march in step
+  CHECK(*gaps.rbegin() - *gaps.begin() > 3'000'000);
+}
+
+TEST_CASE("F-85 a pull that nobody answers is made again, elsewhere") {
+  Bench bench({}, 4, false);
+  std::set<NodeId> asked;
+  bench.run_until(bench.now.instant + Duration::seconds(10));
+  bench.pulls();
+  for (auto& out : bench.others) {
+    if (std::holds_alternative<RingPull>(out.message)) asked.insert(out.to);
+  }
+  CHECK(asked.size() == 4);
+}
+
+TEST_CASE("F-84 a cancelled write may exist, a cancelled read cannot; a late cancel is nothing") {
+  Bench bench;
+  auto put = bench.submit(Kind::put, alice);
+  auto get = bench.submit(Kind::get, alice);
+  auto done = bench.submit(Kind::get, alice);
+  auto calls = bench.take_calls();
+  REQUIRE(calls.size() == 3);
+  bench.reply(calls[2]);
+  for (auto number : {put, get, done, put, std::uint64_t{999}})
+    bench.core->cancel(number, bench.now);
+  CHECK(bench.outcome(0).reply.status.code() == Code::cancelled);
+  CHECK(bench.outcome(0).reply.status.maybe_applied());
+  CHECK(bench.outcome(0).write_id);  // with which the caller may repeat it
+  CHECK(bench.outcome(1).reply.status.code() == Code::cancelled);
+  CHECK(!bench.outcome(1).reply.status.maybe_applied());
+  CHECK(bench.outcome(2).reply.status.is_ok());
+  for (auto& call : calls) bench.reply(call);  // too late
+  bench.run_until(bench.now.instant + Duration::seconds(5));
+  CHECK(bench.outcome(0).reply.status.code() == Code::cancelled);
+  CHECK(bench.core->unanswered() == 0);
+}
+
+TEST_CASE("F-84 a write repeated under its id is the same write; one without gets its own") {
+  Bench bench;
+  ClientCore::Request request;
+  request.kind = Kind::put;
+  request.key = alice;
+  request.write_id = WriteId{5, 6};
+  bench.core->submit(request, bench.now, nullptr);
+  CHECK(std::get<ClientPut>(bench.take_call().message).write.write_id == WriteId{5, 6});
+  std::set<WriteId> drawn;
+  for (int i = 0; i < 100; ++i) {
+    bench.submit(i % 2 ? Kind::put : Kind::erase, alice);
+    auto call = bench.take_call();
+    auto& put = std::get<ClientPut>(call.message);
+    CHECK(put.write.tombstone == (i % 2 == 0));
+    drawn.insert(put.write.write_id);
+    bench.reply(call);
+  }
+  CHECK(drawn.size() == 100);
+  CHECK(!drawn.contains(WriteId{}));
+}
+
+TEST_CASE("many calls at once: each has the answer of its own request, once (L16)") {
+  Bench bench;
+  constexpr std::size_t count = 200;
+  for (std::size_t i = 0; i < count; ++i) bench.submit(Kind::get, {"b", std::to_string(i)});
+  auto calls = bench.take_calls();
+  REQUIRE(calls.size() == count);
+  CHECK(bench.core->unanswered() == count);
+  Random(3).shuffle(calls);
+  for (auto& call : calls) {
+    ClientReply reply;
+    Version version;
+    version.value = std::get<ClientGet>(call.message).key.key;
+    reply.object.versions.push_back(version);
+    bench.core->on_reply(call.to, call.number, reply, bench.now);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    REQUIRE(bench.outcome(i).reply.object.versions.at(0).value == std::to_string(i));
+  }
+  CHECK(bench.core->unanswered() == 0);
+}
+
+TEST_CASE("close ends what is under way with its reason, and refuses what comes") {
+  Bench bench;
+  bench.submit(Kind::put, alice);
+  bench.submit(Kind::get, alice);
+  auto calls = bench.take_calls();
+  bench.core->close(Status(Code::closed, "the client was closed"), bench.now);
+  CHECK(bench.outcome(0).reply.status.code() == Code::closed);
+  CHECK(bench.outcome(0).reply.status.maybe_applied());
+  CHECK(bench.outcome(1).reply.status.code() == Code::closed);
+  CHECK(!bench.outcome(1).reply.status.maybe_applied());
+  bench.submit(Kind::put, alice);
+  CHECK(bench.outcome(2).reply.status.code() == Code::closed);
+  CHECK(!bench.outcome(2).reply.status.maybe_applied());
+  for (auto& call : calls) bench.reply(call);
+  CHECK(bench.outcome(0).reply.status.code() == Code::closed);
+  CHECK(bench.take_calls().empty());
+}
+
+TEST_CASE("L16 a client that is closed while its own coordinator works answers each call once") {
+  ClientOptions options;
+  options.coordination = Coordination::client;
+  Bench bench(options);
+  bench.submit(Kind::put, alice);
+  bench.submit(Kind::get, alice);
+  auto asked = bench.take();
+  CHECK(asked.size() == 4);  // a minter, and three to read
+  bench.core->close(Status(Code::closed, "the client was closed"), bench.now);
+  for (auto& out : asked) {
+    if (std::holds_alternative<ReplicaGet>(out.message)) {
+      bench.core->on_reply(out.to, out.number, ReplicaObject{}, bench.now);
+    }
+  }
+  bench.run_until(bench.now.instant + Duration::seconds(5));
+  CHECK(bench.outcome(0).reply.status.code() == Code::closed);
+  CHECK(bench.outcome(1).reply.status.code() == Code::closed);
+}
+
+TEST_CASE("wrong requests are refused before anything is sent") {
+  ClientOptions options;
+  options.max_in_flight = 2;
+  Bench bench(options);
+  RequestOptions too_long;
+  too_long.timeout_ms = 3'600'001;
+  bench.submit(Kind::get, alice, too_long);
+  CHECK(bench.outcome(0).reply.status.code() == Code::invalid_argument);
+  CHECK_THAT(bench.outcome(0).reply.status.message(), Contains("3600000, got 3600001"));
+  bench.submit(Kind::put, alice, {}, encode_client_context({{}, NodeId{1}}, {"carts", "bob"}));
+  CHECK(bench.outcome(1).reply.status.code() == Code::invalid_context);
+  bench.submit(Kind::put, alice, {}, "rubbish");
+  CHECK(bench.outcome(2).reply.status.code() == Code::invalid_context);
+  CHECK(bench.take_calls().empty());
+  bench.submit(Kind::get, alice);
+  bench.submit(Kind::get, alice);
+  bench.submit(Kind::get, alice);
+  CHECK(bench.outcome(5).reply.status.code() == Code::overloaded);
+  auto calls = bench.take_calls();
+  CHECK(calls.size() == 2);
+  for (auto& call : calls) bench.reply(call);
+  bench.submit(Kind::get, alice);
+  CHECK(bench.take_calls().size() == 1);
+}
+
+TEST_CASE("client coordination waits for the table, then asks the replicas itself") {
+  ClientOptions options;
+  options.coordination = Coordination::client;
+  Bench bench(options, 4, false);
+  bench.submit(Kind::get, alice);
+  auto first = bench.take();
+  REQUIRE(first.size() == 1);  // the pull, and no request
+  bench.core->on_reply(first[0].to, first[0].number, table_of(*bench.ring), bench.now);
+  auto asked = bench.take();
+  REQUIRE(asked.size() == 3);
+  for (auto& out : asked) {
+    CHECK(bench.ring->owns(out.to, token_of(alice)));
+    bench.core->on_reply(out.to, out.number, ReplicaObject{}, bench.now);
+  }
+  CHECK(bench.outcome().reply.status.is_ok());
+  CHECK(bench.outcome().node == "this client");
+}
+
+TEST_CASE("client coordination without any table ends in time and says so") {
+  ClientOptions options;
+  options.coordination = Coordination::client;
+  Bench bench(options, 4, false);
+  bench.submit(Kind::put, alice);
+  bench.run_until(bench.now.instant + Duration::seconds(2));
+  CHECK(bench.outcome().reply.status.code() == Code::timeout);
+  CHECK(!bench.outcome().reply.status.maybe_applied());
+  CHECK_THAT(bench.outcome().reply.status.message(), Contains("routing table"));
+}
+
+}  // namespace ringlet::test
