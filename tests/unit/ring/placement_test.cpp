@@ -294,6 +294,17 @@ TEST_CASE("R6.2-c strategy 3 deals at random, at the start and when a node goes"
     heirs.insert(after[static_cast<std::size_t>(first)]);
   }
   CHECK(starts.size() >= 38);
+  // 13 partitions of 4 nodes: the three orphans make 4, 4 and 5, and anybody may be the third.
+  std::set<Node> richest;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Random random(seed);
+    Placement placement = Placement::random_owners(4, 13, random);
+    placement.leave(3, random);
+    for (auto& [node, count] : counts_of(placement)) {
+      if (count == 5) richest.insert(node);
+    }
+  }
+  CHECK(richest == std::set<Node>{0, 1, 2});
   CHECK(heirs == std::set<Node>{0, 1, 2});
 }
 
