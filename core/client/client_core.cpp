@@ -432,7 +432,13 @@ struct ClientCore::Impl {
     settle(now);
   }
 
-  void on_unreachable(NodeId node, Now now) {
+  void on_unreachable(NodeId node, Now now, const Status& why) {
+    // A handshake is refused for what we are (another cluster, another version), and will be again.
+    bool refused = why.code() == Code::invalid_argument || why.code() == Code::unsupported;
+    Status last(Code::unavailable, name_of_node(node) + " refused: " + why.message());
+    if (refused && table_message != 0 && table_asked == node) {
+      for (std::uint64_t number : waiting_for_ring) calls.at(number).last = last;
+    }
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
     if (table_message != 0 && table_asked == node) table_failed(now);
@@ -440,7 +446,10 @@ struct ClientCore::Impl {
     for (const auto& [number, call] : calls) {
       if (call.message != 0 && call.asked == node) lost.push_back(number);
     }
-    for (std::uint64_t number : lost) ask_another(number, now);
+    for (std::uint64_t number : lost) {
+      if (refused) calls.at(number).last = last;
+      ask_another(number, now);
+    }
     pull_table(now, true);
     settle(now);
   }
@@ -540,8 +549,8 @@ void ClientCore::close(const Status& why, Now) {
 void ClientCore::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
   impl_->on_reply(from, number, std::move(message), now);
 }
-void ClientCore::on_unreachable(NodeId node, Now now) {
-  impl_->on_unreachable(node, now);
+void ClientCore::on_unreachable(NodeId node, Now now, const Status& why) {
+  impl_->on_unreachable(node, now, why);
 }
 void ClientCore::on_wake(Now now) {
   impl_->on_wake(now);

@@ -71,7 +71,8 @@ class ClientCore {
   void close(const Status& why, Now now);  // everything unanswered ends with it
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
-  void on_unreachable(NodeId node, Now now);
+  // `why`, when the node refused us: calls that find nobody else to ask end with its words.
+  void on_unreachable(NodeId node, Now now, const Status& why = {});
   void on_wake(Now now);
   std::vector<Outgoing> take_outgoing();
   Instant next_wake() const;

@@ -28,14 +28,17 @@ StatusText failed_text(Status status) {
   return {std::move(status), {}};
 }
 
-// Where one thread waits for what another one brings.
+// Where one thread waits for what another one brings. Shared by both: the one that brings wakes the
+// other after it let go of the lock, when the other may be gone already.
 template <typename T>
 class Slot {
  public:
   void set(T value) {
-    std::lock_guard lock(mutex_);
-    value_ = std::move(value);
-    ready_.notify_all();
+    {
+      std::lock_guard lock(mutex_);
+      value_ = std::move(value);
+    }
+    ready_.notify_one();
   }
   T take() {
     std::unique_lock lock(mutex_);
@@ -114,7 +117,13 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       submissions.push_back({id, std::move(request), std::move(on_done)});
       if (std::exchange(posted, true)) return id;
     }
-    thread.post([this] { take_submissions(); });
+    try {
+      thread.post([this] { take_submissions(); });
+    } catch (...) {  // no memory: nobody would ever come for it
+      std::lock_guard lock(mutex);
+      posted = false;
+      if (std::erase_if(submissions, [&](const Submission& s) { return s.id == id; }) > 0) throw;
+    }
     return id;
   }
 
@@ -126,7 +135,27 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       cancelled.push_back(id);
       if (std::exchange(posted, true)) return;
     }
-    thread.post([this] { take_submissions(); });
+    try {
+      thread.post([this] { take_submissions(); });
+    } catch (...) {  // the next one who posts takes it along
+      std::lock_guard lock(mutex);
+      posted = false;
+      throw;
+    }
+  }
+
+  void after(Duration pause, std::function<void()> what) {
+    if (!is_forked()) {
+      std::lock_guard lock(mutex);
+      if (!closing) {
+        // Posted under the lock: before what close() posts.
+        Instant at = read_clocks().instant + pause;
+        thread.post(
+            [this, at, what = std::move(what)]() mutable { pauses.emplace(at, std::move(what)); });
+        return;
+      }
+    }
+    what();
   }
 
   Status close(Duration drain) {
@@ -145,17 +174,18 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       changed.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(drain.us, 0)),
                        [&] { return unanswered_now() == 0; });
     }
-    Slot<bool> done;
-    thread.post([&] {
+    auto done = std::make_shared<Slot<bool>>();
+    thread.post([this, done] {
       take_submissions();
       Status why(Code::closed, "the client was closed before the answer came");
       core.close(why, read_clocks());
       for (auto& [number, query] : std::exchange(queries, {})) query.on_done(failed_text(why));
+      for (auto& [at, what] : std::exchange(pauses, {})) what();
       peers.clear();
       query_peers.clear();
-      done.set(true);
+      done->set(true);
     });
-    done.take();
+    done->take();
     thread.stop();
     std::lock_guard lock(mutex);
     stopped = true;
@@ -200,10 +230,16 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     if (closing) changed.notify_all();
   }
 
-  Instant next_wake() const override { return std::min(core.next_wake(), next_query_deadline); }
+  Instant next_wake() const override {
+    Instant next = std::min(core.next_wake(), next_query_deadline);
+    return pauses.empty() ? next : std::min(next, pauses.begin()->first);
+  }
 
   void on_wake(Now now) override {
     core.on_wake(now);
+    while (!pauses.empty() && pauses.begin()->first <= now.instant) {
+      pauses.extract(pauses.begin()).mapped()();
+    }
     next_query_deadline = Instant::never();
     for (auto at = queries.begin(); at != queries.end();) {
       if (at->second.deadline > now.instant) {
@@ -277,7 +313,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       at = queries.erase(at);
       on_done(failed_text(Status(Code::unavailable, "query: " + why.message())));
     }
-    if (!of_query) core.on_unreachable(node, read_clocks());
+    if (!of_query) core.on_unreachable(node, read_clocks(), why);
   }
 
   // Queries have connections, names and numbers of their own, above the core's.
@@ -315,6 +351,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   std::map<std::uint64_t, Query> queries;
   std::uint64_t last_query = 0;
   Instant next_query_deadline = Instant::never();
+  std::multimap<Instant, std::function<void()>> pauses;
 
   // Guarded by mutex.
   std::mutex mutex;
@@ -364,6 +401,18 @@ void Client::cancel(std::uint64_t request) {
   impl_->cancel(request);
 }
 
+void Client::after(Duration pause, std::function<void()> what) {
+  impl_->after(pause, std::move(what));
+}
+
+// Writers of one key that each answer the others' siblings at once make new ones for ever.
+Duration Client::update_pause(std::uint32_t attempt, Duration left) {
+  thread_local Random random((std::uint64_t{std::random_device{}()} << 32) | attempt);
+  std::int64_t longest = std::int64_t{1000} << std::min<std::uint32_t>(attempt, 6);
+  return Duration::micros(
+      random.between(0, std::max<std::int64_t>(std::min(longest, left.us / 2), 0)));
+}
+
 Status Client::close(Duration drain) {
   return impl_->close(drain);
 }
@@ -373,9 +422,9 @@ Outcome Client::call(Request request) {
     return failed(
         Status(Code::busy, "a blocking call on the client's own thread, from a callback"));
   }
-  Slot<Outcome> slot;
-  submit(std::move(request), [&slot](Outcome outcome) { slot.set(std::move(outcome)); });
-  return slot.take();
+  auto slot = std::make_shared<Slot<Outcome>>();
+  submit(std::move(request), [slot](Outcome outcome) { slot->set(std::move(outcome)); });
+  return slot->take();
 }
 
 Outcome Client::get(Key key, RequestOptions options) {
@@ -412,14 +461,14 @@ std::vector<Outcome> Client::multi_get(std::vector<Key> keys, RequestOptions opt
     }
     return outcomes;
   }
-  std::vector<std::unique_ptr<Slot<Outcome>>> slots;
+  std::vector<std::shared_ptr<Slot<Outcome>>> slots;
   for (Key& key : keys) {
-    slots.push_back(std::make_unique<Slot<Outcome>>());
+    slots.push_back(std::make_shared<Slot<Outcome>>());
     Request request;
     request.key = std::move(key);
     request.options = options;
     submit(std::move(request),
-           [slot = slots.back().get()](Outcome outcome) { slot->set(std::move(outcome)); });
+           [slot = slots.back()](Outcome outcome) { slot->set(std::move(outcome)); });
   }
   for (std::size_t i = 0; i < slots.size(); ++i) outcomes[i] = slots[i]->take();
   return outcomes;
@@ -449,6 +498,28 @@ Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options
       last.reply.status = std::move(status);
       return last;
     }
+    auto bound = [&options, deadline] {
+      std::int64_t ms = (deadline - read_clocks().instant).millis();
+      options.timeout_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 1, UINT32_MAX));
+    };
+    if (attempt > 1) {
+      {
+        std::unique_lock lock(impl_->mutex);
+        impl_->changed.wait_for(lock, std::chrono::microseconds(update_pause(attempt - 1, left).us),
+                                [&] { return impl_->closing; });
+      }
+      bound();
+      // What the write met is old by now; somebody may have resolved it, our value included.
+      WriteId written = last.write_id;
+      last = get(key, options);
+      last.write_id = written;
+      if (!last.reply.status.is_ok()) {
+        last.reply.status.set_maybe_applied(true);
+        return last;
+      }
+      seen = siblings(last.reply.object);
+      if (seen.size() <= 1) return last;
+    }
     Merge merge = resolver(seen, attempt);
     if (merge.kind == Merge::Kind::keep) return last;
     if (merge.kind == Merge::Kind::fail) {
@@ -456,8 +527,7 @@ Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options
           Status(Code::merge_failed, "update " + printable(key) + ": " + merge.reason, attempt > 1);
       return last;
     }
-    options.timeout_ms =
-        static_cast<std::uint32_t>(std::min<std::int64_t>(left.millis(), UINT32_MAX));
+    bound();
     last = merge.kind == Merge::Kind::erase
                ? erase(key, last.context, options)
                : put(key, std::move(merge.value), last.context, options);

@@ -28,6 +28,11 @@ class Client {
       Outcome)>;  // exactly once; on the I/O thread, or inside submit when refused at once
   std::uint64_t submit(Request request, OnDone on_done);
   void cancel(std::uint64_t request);  // stops waiting: CANCELLED
+  // Calls `what` on the I/O thread when `pause` is over; at once when the client closes or is closed.
+  void after(Duration pause, std::function<void()> what);
+  // How long to wait before an update's next attempt when `attempt` of them met other writers: a
+  // part, by chance, of a time that doubles up to 64 ms, and at most half of what is left.
+  static Duration update_pause(std::uint32_t attempt, Duration left);
 
   // Blocking; the deadline is in options.timeout_ms or the client's.
   Outcome call(Request request);
@@ -36,8 +41,8 @@ class Client {
   Outcome erase(Key key, Bytes context, RequestOptions options = {});
   std::vector<Outcome> multi_get(std::vector<Key> keys, RequestOptions options = {});  // in order
 
-  // Read, resolve, write with the context read; again if that write met new siblings, at most
-  // `attempts` times or until the deadline (R4.4-e). The resolver runs on the calling thread, sees the
+  // Read, resolve, write with the context read; again, after a pause, if that write met new siblings
+  // that nobody resolved meanwhile, at most `attempts` times or until the deadline (R4.4-e). The resolver runs on the calling thread, sees the
   // siblings (none, one or more; tombstones flagged) and returns the merged value, erase, or keep.
   struct Merge {
     enum class Kind { answer, erase, keep, fail } kind = Kind::answer;

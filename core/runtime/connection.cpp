@@ -49,6 +49,18 @@ void Connection::flush() {
     }
   }
   if (writing_now_ || queued_.empty()) return;
+  // Mostly the socket takes it all at once: then there is no completion to come back for, which
+  // would be another round of the loop for every message.
+  ssize_t sent =
+      ::send(socket_.native_handle(), queued_.data(), queued_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent == static_cast<ssize_t>(queued_.size())) {
+    stalled_since_ = Instant::never();
+    queued_.clear();
+    if (queued_.capacity() > 1024 * 1024) queued_.shrink_to_fit();
+    return;
+  }
+  // What is left, and an error of the socket, are async_write's.
+  if (sent > 0) queued_.erase(0, static_cast<std::size_t>(sent));
   written_.clear();
   if (written_.capacity() > 1024 * 1024) written_.shrink_to_fit();
   written_.swap(queued_);

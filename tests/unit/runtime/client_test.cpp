@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "unit/runtime/cluster.hpp"
@@ -113,6 +114,79 @@ TEST_CASE("nobody there: the call ends at its deadline") {
   CHECK_FALSE(outcome.reply.status.is_ok());
   CHECK(outcome.reply.status.retryable());
   CHECK(took < std::chrono::milliseconds(1500));
+}
+
+TEST_CASE("a refused handshake is told by the call's error, through both coordinations") {
+  Cluster cluster(1);
+  ClientOptions options =
+      cluster.client_options(GENERATE(Coordination::server, Coordination::client));
+  options.cluster = "another";
+  options.timeout = Duration::millis(400);
+  auto client = Client::open(options);
+  REQUIRE(client.is_ok());
+  for (const Outcome& outcome : {(*client)->get({"", "k"}), (*client)->put({"", "k"}, "v")}) {
+    const Status& status = outcome.reply.status;
+    INFO(status.to_string());
+    CHECK_FALSE(status.is_ok());
+    CHECK(status.message().find("refused: handshake: ") != std::string::npos);
+    CHECK(status.message().find("'another'") != std::string::npos);
+  }
+}
+
+TEST_CASE("a pause ends by its time, or with the client") {
+  Cluster cluster(1);
+  auto client = cluster.client();
+  std::promise<void> over, closed;
+  auto start = std::chrono::steady_clock::now();
+  client->after(Duration::millis(20), [&] { over.set_value(); });
+  over.get_future().get();
+  auto took = std::chrono::steady_clock::now() - start;
+  CHECK(took >= std::chrono::milliseconds(20));
+  CHECK(took < std::chrono::seconds(5));
+  client->after(Duration::seconds(3600), [&] { closed.set_value(); });
+  CHECK(client->close(Duration{}).is_ok());
+  CHECK(closed.get_future().wait_for(std::chrono::seconds(0)) == std::future_status::ready);
+  bool at_once = false;
+  client->after(Duration::seconds(3600), [&] { at_once = true; });
+  CHECK(at_once);
+}
+
+TEST_CASE("the pause of an update grows, has an end, and leaves time for the attempt") {
+  for (std::uint32_t attempt : {1U, 3U, 6U, 1000U}) {
+    std::int64_t longest = 0;
+    for (int i = 0; i < 200; ++i) {
+      Duration pause = Client::update_pause(attempt, Duration::seconds(1));
+      CHECK(pause >= Duration{});
+      CHECK(pause <= Duration::micros(1000 << std::min(attempt, 6U)));
+      longest = std::max(longest, pause.us);
+    }
+    CHECK(longest > 500 << std::min(attempt, 6U));
+  }
+  CHECK(Client::update_pause(6, Duration::millis(4)) <= Duration::millis(2));
+  CHECK(Client::update_pause(6, Duration::millis(-4)) == Duration{});
+}
+
+TEST_CASE("eight writers of one key all succeed: each pauses, and sees what the others resolved") {
+  Cluster cluster(3);
+  auto client = cluster.client();
+  std::atomic<int> failed{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      std::string item(1, static_cast<char>('a' + t));
+      RequestOptions options;
+      options.timeout_ms = 20'000;
+      auto done = client->update(
+          {"u", "one"}, [&](const auto& seen, std::uint32_t) { return union_of(seen, item); },
+          options);
+      if (!done.reply.status.is_ok()) ++failed;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(failed == 0);
+  auto found = values(client->get({"u", "one"}));
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].size() == 8);
 }
 
 TEST_CASE("close with calls under way: each callback once, then CLOSED; again no effect") {
