@@ -53,6 +53,10 @@ void Request::start() {
     return;
   }
   client_->add_update(shared_from_this());
+  read();
+}
+
+void Request::read() {
   Client::Request read = with(wanted_, ClientCore::Kind::get);
   read.write_id = {};
   launch(Step::reading, std::move(read), &Request::on_read);
@@ -108,7 +112,16 @@ void Request::on_single(Outcome outcome) {
 
 void Request::on_read(Outcome outcome) {
   Failure failure = failure_of(outcome);
-  if (!failure.status.is_ok()) return finish(failure, nullptr);
+  if (!failure.status.is_ok()) {
+    if (written_) failure.status.set_maybe_applied(true);
+    return finish(failure, nullptr);
+  }
+  if (written_) {
+    outcome.write_id = last_write_;
+    if (siblings(outcome.reply.object).size() <= 1) {
+      return finish({}, new ringlet_reply(std::move(outcome), operation(), true));
+    }
+  }
   ask(std::move(outcome));
 }
 
@@ -120,6 +133,7 @@ void Request::on_written(Outcome outcome) {
     return finish(failure, nullptr);
   }
   written_ = true;
+  last_write_ = outcome.write_id;
   std::size_t versions = siblings(outcome.reply.object).size();
   if (versions <= 1) return finish({}, new ringlet_reply(std::move(outcome), operation(), true));
   if (attempt_ >= client_->update_attempts) {
@@ -131,7 +145,31 @@ void Request::on_written(Outcome outcome) {
                 details_of(outcome)},
         nullptr);
   }
-  ask(std::move(outcome));
+  pause();
+}
+
+void Request::pause() {
+  std::uint32_t attempt;
+  bool cancelled;
+  {
+    std::lock_guard lock(mutex_);
+    if (step_ == Step::done) return;
+    step_ = Step::pausing;
+    core_number_ = 0;
+    attempt = attempt_;
+    cancelled = cancelled_;
+  }
+  if (cancelled) {
+    return finish(Failure{Status(Code::cancelled, "update was cancelled", written_)}, nullptr);
+  }
+  Duration pause = Client::update_pause(attempt, Duration::millis(remaining_ms()));
+  client_->client->after(pause, [self = shared_from_this()] {
+    try {
+      self->read();
+    } catch (...) {
+      self->finish(Failure{Status(Code::no_memory, "no memory for the read", true)}, nullptr);
+    }
+  });
 }
 
 void Request::ask(Outcome outcome) {
@@ -220,18 +258,18 @@ Status Request::answer(std::uint32_t attempt, MergeAnswer answer) {
 
 void Request::cancel() {
   std::uint64_t number = 0;
-  bool waiting_for_people = false;
+  Step at;
   {
     std::lock_guard lock(mutex_);
     if (step_ == Step::done) return;
     cancelled_ = true;
     number = core_number_;
-    waiting_for_people = step_ == Step::asked;
+    at = step_;
   }
-  if (waiting_for_people) {
+  if (at == Step::asked || at == Step::pausing) {
     finish(Failure{Status(Code::cancelled, "update " + printable(wanted_.key) + " was cancelled",
                           written_)},
-           nullptr, Step::asked);
+           nullptr, at);
   } else if (number != 0) {
     client_->client->cancel(number);
   }

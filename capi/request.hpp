@@ -2,9 +2,11 @@
 // client; an update is
 //
 //   reading -> asked -> writing -> done         asked: a MERGE event is out, the answer comes from
-//                 ^         |                   any thread, at any time, or never
-//                 +---------+ the write met new siblings
+//      ^                   |                    any thread, at any time, or never
+//      +---- pausing <-----+ the write met new siblings
 //
+// The read after a pause ends it too when somebody resolved the siblings meanwhile: the value written
+// was one of them. An update
 // and is over at its deadline, when it is cancelled and when its client closes, whatever it was doing.
 #pragma once
 
@@ -41,13 +43,15 @@ class Request : public std::enable_shared_from_this<Request> {
   Status still_asked(std::uint32_t attempt);  // OK, or the CLOSED that answer would give
 
  private:
-  enum class Step { idle, reading, asked, writing, done };
+  enum class Step { idle, reading, asked, writing, pausing, done };
   using Next = void (Request::*)(Outcome);
 
   void launch(Step step, Client::Request wanted, Next next);
   void on_single(Outcome outcome);
   void on_read(Outcome outcome);
   void on_written(Outcome outcome);
+  void pause();
+  void read();
   void ask(Outcome outcome);
   // Takes the reply. With a step: only if the request still is at it.
   void finish(const Failure& failure, ringlet_reply* reply, Step only_from = Step::idle);
@@ -66,6 +70,7 @@ class Request : public std::enable_shared_from_this<Request> {
   std::uint64_t number_ = 0;
 
   std::atomic<bool> written_{false};  // an attempt of this update was acknowledged
+  WriteId last_write_;                // its id; only on the client's thread
 
   std::mutex mutex_;  // guards what follows; never held while calling the client or the queue
   Step step_ = Step::idle;
