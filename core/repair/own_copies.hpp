@@ -29,9 +29,9 @@ class OwnCopies {
   virtual Result<bool> erase_if_same(const Key& key, const Object& object) = 0;
 };
 
-class Placement {
+class Whereabouts {
  public:
-  virtual ~Placement() = default;
+  virtual ~Whereabouts() = default;
   virtual std::uint64_t version() const = 0;  // another number with every change of the ring
   virtual std::uint32_t partitions() const = 0;
   virtual std::uint32_t partition_of(const Key& key) const = 0;

@@ -161,7 +161,7 @@ struct PartitionTransfer::Impl {
   NodeId self;
   Options options;
   TransferStore& store;
-  const Placement& placement;
+  const Whereabouts& placement;
   const Health& health;
   Pace* pace;
   std::map<std::uint32_t, Pull> pulls;
@@ -177,7 +177,7 @@ struct PartitionTransfer::Impl {
   bool news = false;
   Progress progress;
 
-  Impl(NodeId me, Options o, TransferStore& s, const Placement& p, const Health& h, Pace* c)
+  Impl(NodeId me, Options o, TransferStore& s, const Whereabouts& p, const Health& h, Pace* c)
       : self(me), options(o), store(s), placement(p), health(h), pace(c) {
     RINGLET_ASSERT(options.parallel >= 1);
     RINGLET_ASSERT(options.page_bytes >= 1);
@@ -231,7 +231,9 @@ struct PartitionTransfer::Impl {
     if (is_new) {
       pull.cursor.move = pull.in.move;
       auto before = found.find(partition);
-      if (before != found.end() && !to_forget.contains(partition)) pull.cursor = before->second;
+      if (before != found.end() && before->second.move == pull.in.move) {
+        pull.cursor = before->second;
+      }
     }
     if (pull.cursor.source && !is_source(pull, pull.cursor.source)) {
       drop_question(pull);
@@ -441,7 +443,7 @@ struct PartitionTransfer::Impl {
 };
 
 PartitionTransfer::PartitionTransfer(NodeId self, Options options, TransferStore& store,
-                                     const Placement& placement, const Health& health, Pace* pace)
+                                     const Whereabouts& placement, const Health& health, Pace* pace)
     : impl_(std::make_unique<Impl>(self, options, store, placement, health, pace)) {}
 PartitionTransfer::~PartitionTransfer() = default;
 
@@ -526,7 +528,7 @@ PartitionTransfer::Progress PartitionTransfer::progress() const {
 }
 
 Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes,
-               const Placement& placement, OwnCopies& copies) {
+               const Whereabouts& placement, OwnCopies& copies) {
   auto refuse = [&](Code code, const std::string& why) {
     return Refused{
         Status(code, "transfer of partition " + std::to_string(pull.partition) + ": " + why), 0};

@@ -71,8 +71,8 @@ class PartitionTransfer {
     Duration lenient_after = Duration::seconds(600);  // never(): INT64_MAX us
   };
   // `pace` may be nullptr: unpaced.
-  PartitionTransfer(NodeId self, Options options, TransferStore& store, const Placement& placement,
-                    const Health& health, Pace* pace);
+  PartitionTransfer(NodeId self, Options options, TransferStore& store,
+                    const Whereabouts& placement, const Health& health, Pace* pace);
   ~PartitionTransfer();
 
   // The whole list, at the start and whenever the ring changed. What is no longer in it is dropped
@@ -111,7 +111,7 @@ class PartitionTransfer {
 // of the partition or will be, in this node's ring. That is what makes the pull safe: from then on
 // each write here is also kept as a hint for the asker.
 Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes,
-               const Placement& placement, OwnCopies& copies);
+               const Whereabouts& placement, OwnCopies& copies);
 
 // For whom else a write into this node's own copy is kept, as a hint in the same transaction, while
 // the partition moves: for the incoming ones, by the owner that goes out and by the first that stays.

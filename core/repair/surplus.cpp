@@ -43,7 +43,7 @@ struct Surplus::Impl {
   NodeId self;
   Options options;
   OwnCopies& copies;
-  const Placement& placement;
+  const Whereabouts& placement;
   const Health& health;
   Pace* pace;
 
@@ -61,7 +61,7 @@ struct Surplus::Impl {
   std::uint64_t ring = 0;  // the walk's
   Progress progress;
 
-  Impl(NodeId me, Options o, OwnCopies& c, const Placement& p, const Health& h, Pace* a)
+  Impl(NodeId me, Options o, OwnCopies& c, const Whereabouts& p, const Health& h, Pace* a)
       : self(me), options(o), copies(c), placement(p), health(h), pace(a) {
     RINGLET_ASSERT(options.window >= 1);
     RINGLET_ASSERT(options.page >= 1);
@@ -195,7 +195,7 @@ struct Surplus::Impl {
   }
 };
 
-Surplus::Surplus(NodeId self, Options options, OwnCopies& copies, const Placement& placement,
+Surplus::Surplus(NodeId self, Options options, OwnCopies& copies, const Whereabouts& placement,
                  const Health& health, Pace* pace)
     : impl_(std::make_unique<Impl>(self, options, copies, placement, health, pace)) {}
 Surplus::~Surplus() = default;

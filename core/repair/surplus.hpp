@@ -29,7 +29,7 @@ class Surplus {
     Duration settle = Duration::seconds(2);    // after the ring changed, before the scan
     Duration patience = Duration::seconds(2);  // for one confirmation
   };
-  Surplus(NodeId self, Options options, OwnCopies& copies, const Placement& placement,
+  Surplus(NodeId self, Options options, OwnCopies& copies, const Whereabouts& placement,
           const Health& health, Pace* pace);  // paced as transfer
   ~Surplus();
 

@@ -54,7 +54,7 @@ struct TombstoneCollection::Impl {
   NodeId self;
   Options options;
   OwnCopies& copies;
-  const Placement& placement;
+  const Whereabouts& placement;
   const Health& health;
   Pace* pace;
 
@@ -71,7 +71,7 @@ struct TombstoneCollection::Impl {
   Instant walk_at = Instant::never(), pace_at = Instant::never();
   Progress progress;
 
-  Impl(NodeId me, Options o, OwnCopies& c, const Placement& p, const Health& h, Pace* a)
+  Impl(NodeId me, Options o, OwnCopies& c, const Whereabouts& p, const Health& h, Pace* a)
       : self(me), options(o), copies(c), placement(p), health(h), pace(a) {
     RINGLET_ASSERT(options.page >= 1);
     RINGLET_ASSERT(options.batch >= 1 && options.batch <= most_keys);
@@ -331,7 +331,7 @@ struct TombstoneCollection::Impl {
 };
 
 TombstoneCollection::TombstoneCollection(NodeId self, Options options, OwnCopies& copies,
-                                         const Placement& placement, const Health& health,
+                                         const Whereabouts& placement, const Health& health,
                                          Pace* pace)
     : impl_(std::make_unique<Impl>(self, options, copies, placement, health, pace)) {}
 TombstoneCollection::~TombstoneCollection() = default;
@@ -408,7 +408,7 @@ Status malformed(const char* what, std::size_t keys, std::size_t clocks) {
 
 }  // namespace
 
-Message answer(const ReapAsk& ask, const Placement& placement, OwnCopies& copies) {
+Message answer(const ReapAsk& ask, const Whereabouts& placement, OwnCopies& copies) {
   if (Status status = malformed("reap ask", ask.keys.size(), ask.clock_hashes.size()); !status) {
     return Refused{status, 0};
   }

@@ -43,7 +43,7 @@ class TombstoneCollection {
     std::size_t batch_bytes = 256 * 1024;      // of keys
     std::size_t batches = 4;                   // at a time
   };
-  TombstoneCollection(NodeId self, Options options, OwnCopies& copies, const Placement& placement,
+  TombstoneCollection(NodeId self, Options options, OwnCopies& copies, const Whereabouts& placement,
                       const Health& health, Pace* pace);
   ~TombstoneCollection();
 
@@ -73,7 +73,7 @@ class TombstoneCollection {
 };
 
 // The other members' side: ReapAnswer or Refused; Stored or Refused.
-Message answer(const ReapAsk& ask, const Placement& placement, OwnCopies& copies);
+Message answer(const ReapAsk& ask, const Whereabouts& placement, OwnCopies& copies);
 Message answer(const Reap& reap, OwnCopies& copies);
 
 }  // namespace ringlet
