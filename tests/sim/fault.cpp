@@ -49,9 +49,9 @@ void Faults::begin(const FaultSpec& fault) {
     case FaultKind::slow_disk:
       return slow_disk(node, random, time);
     case FaultKind::full_disk:
-      return full_disk(node, time);
+      return at_one_or_all(node, random, [=, this](HostId each) { full_disk(each, time); });
     case FaultKind::io_errors:
-      return io_errors(node, time);
+      return at_one_or_all(node, random, [=, this](HostId each) { io_errors(each, time); });
     case FaultKind::skew:
       for (HostId each = 0; each < scene_.world.nodes(); ++each)
         scene_.world.skew(each, random.between(-120'000, 120'000));
@@ -143,6 +143,11 @@ void Faults::go_back(HostId node, Duration time) {
     crash(node, true, Duration::millis(200));
     scene_.world.restore(node, *backup);
   });
+}
+
+void Faults::at_one_or_all(HostId node, Random& random, const std::function<void(HostId)>& what) {
+  if (random.chance(0.7)) return what(node);
+  for (HostId each = 0; each < scene_.world.nodes(); ++each) what(each);
 }
 
 void Faults::pause(HostId node, Duration time) {
@@ -280,6 +285,7 @@ void Faults::heal() {
   for (HostId node = 0; node < world.nodes(); ++node) {
     world.disk(node).set_full(false);
     world.disk(node).set_broken(false);
+    world.skew(node, 0);
     world.slow(node, Duration{});
     world.set_fsync(node, Duration::millis(2));
     world.resume(node);

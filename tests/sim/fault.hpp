@@ -27,6 +27,7 @@ class Faults {
   void weather(FaultKind kind, Random& random, Duration time);
   void slow_node(HostId node, Random& random, Duration time);
   void slow_disk(HostId node, Random& random, Duration time);
+  void at_one_or_all(HostId node, Random& random, const std::function<void(HostId)>& what);
   void full_disk(HostId node, Duration time);
   void io_errors(HostId node, Duration time);
   void jump(HostId node, Random& random, Duration time);

@@ -23,8 +23,9 @@ class Law {
   virtual void on_stored(HostId, Table, const Key&, const Object&) {}  // each commit
   virtual void on_done(const Call&, const ClientCore::Outcome&) {}
   virtual void on_hint_dropped(HostId, HostId, const Key&, const Object&) {}
-  virtual void on_tick() {}     // now and then while faults come and go
-  virtual void at_the_end() {}  // healed, read and quiet
+  virtual void on_tick() {}         // now and then while faults come and go
+  virtual void hints_are_gone() {}  // healed, nothing read yet
+  virtual void at_the_end() {}      // healed, read and quiet
 
  protected:
   void fail(const std::string& what) { scene_.fail({kind_, id_, name_, what}); }

@@ -79,6 +79,9 @@ class Run {
     world_.start_cluster(ring, options);
     world_.on_delivery = [this](HostId, HostId to, const Message& message) {
       if (const auto* put = std::get_if<ReplicaPut>(&message)) delivered(to, *put);
+      const auto* refused = std::get_if<Refused>(&message);
+      if (refused && refused->status.message().find("ahead of this") != std::string::npos)
+        scene_.saw(Seen::stamp_refused);
     };
     ClientOptions client;
     client.cluster = "sim";
@@ -142,8 +145,11 @@ class Run {
     faults_.heal();
     opinions_mend();
     hints_drain();
+    world_.run_for(Duration::seconds(3));
+    for (auto& law : scene_.laws) {
+      if (!scene_.violation) law->hints_are_gone();
+    }
     if (scene_.violation) return;
-    // Whatever a put that was not cut short owed its owners, it gave them: before any read repairs.
     for (int round = 0; round < 3 && !scene_.violation; ++round) read_all();
     write_all();
     world_.run_for(Duration::seconds(6));
@@ -172,6 +178,9 @@ class Run {
 
   void hints_drain() {
     Instant bound = world_.now() + plan_.scan * 10 + Duration::seconds(1);
+    // A stamp of a clock that ran ahead is refused until the others have caught up (O-19).
+    bool clocks = plan_.has(FaultKind::skew) || plan_.has(FaultKind::clock_jump);
+    if (clocks && plan_.reconcile == Reconcile::lww) bound = bound + Duration::seconds(800);
     auto left = [&] {
       std::size_t hints = 0;
       for (HostId node = 0; node < world_.nodes(); ++node) hints += world_.hints_at(node);

@@ -112,8 +112,6 @@ void Scene::submit(const Call& call, ClientCore::Request request, Then then) {
       saw(Seen::call_failed);
       if (world.now() >= deadline) saw(Seen::answer_after_deadline);
       if (outcome.reply.status.code() == Code::too_many_siblings) saw(Seen::siblings_refused);
-      if (outcome.reply.status.message().find("ahead of this") != std::string::npos)
-        saw(Seen::stamp_refused);
     }
     for (auto& law : laws) law->on_done(call, outcome);
     then(outcome);
