@@ -177,6 +177,12 @@ struct Surplus::Impl {
     again_soon(now);
   }
 
+  // An owner is silent or gone: the others' turn comes with the next scan.
+  void break_off(const Key& key, Now now) {
+    give_up(key, now);
+    if (walking) end_walk(now, options.retry);
+  }
+
   void confirmed(NodeId owner, const Key& key, Now now) {
     auto found = pushes.find(key);
     if (found == pushes.end()) return;
@@ -235,7 +241,7 @@ void Surplus::on_unreachable(NodeId node, Now now) {
   for (const auto& [number, asked] : impl_->asked) {
     if (asked.to == node) keys.push_back(asked.key);
   }
-  for (const Key& key : keys) impl_->give_up(key, now);
+  for (const Key& key : keys) impl_->break_off(key, now);
   impl_->fill(now);
 }
 
@@ -243,7 +249,7 @@ void Surplus::on_wake(Now now) {
   while (!impl_->asked.empty() && impl_->asked.begin()->second.until <= now.instant) {
     Key key = impl_->asked.begin()->second.key;
     impl_->asked.erase(impl_->asked.begin());
-    impl_->give_up(key, now);
+    impl_->break_off(key, now);
   }
   if (!impl_->walking && impl_->scan_at <= now.instant) impl_->begin_walk();
   impl_->fill(now);

@@ -298,3 +298,86 @@ TEST_CASE("the test of confirmations finds the hint that is dropped when it is s
   CHECK(scene.take().size() == 1);
   CHECK(scene.shelf.rows.empty());  // lost, if the owner never gets it
 }
+
+TEST_CASE("F-45 a hint for one who owns its key no longer goes to all owners, then it is dropped") {
+  const NodeId C{3};
+  for (bool down : {false, true}) {
+    Scene scene;
+    scene.fill(30, A);
+    scene.fill(5, B);
+    if (down) scene.health.down.insert(A);  // gone for good
+    scene.delivery->set_targets_for([&](const Hint& hint) {
+      return hint.target == A ? std::vector<NodeId>{B, C, D} : std::vector<NodeId>{hint.target};
+    });
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + Duration::seconds(5));
+    CHECK(scene.shelf.rows.empty());
+    CHECK(scene.sent[A] == 0);
+    for (NodeId owner : {B, C, D}) CHECK(scene.owners[owner].size() == 30);  // itself included
+    CHECK(scene.delivery->delivered() == 35);
+    CHECK(scene.delivery->under_way() == 0);
+  }
+}
+
+TEST_CASE("F-45 as long as one of the owners has not confirmed the hint stays") {
+  const NodeId C{3};
+  for (std::string how : {"silent", "refused", "unreachable", "down"}) {
+    INFO(how);
+    Scene scene;
+    scene.fill(4, A);
+    scene.delivery->set_targets_for([&](const Hint&) { return std::vector<NodeId>{B, C}; });
+    if (how == "down") scene.health.down.insert(C);
+    scene.delivery->start(scene.now);
+    Instant end = scene.now.instant + Duration::millis(3500);
+    while (scene.now.instant < end) {
+      for (auto& o : scene.take()) {
+        if (o.to == B) {
+          scene.confirm(o);
+        } else if (how == "refused") {
+          scene.delivery->on_reply(o.to, o.number, Refused{Status(Code::overloaded, "busy"), 0},
+                                   scene.now);
+        } else if (how == "unreachable") {
+          scene.delivery->on_unreachable(o.to, scene.now);
+        }
+      }
+      scene.now.instant = scene.now.instant + Duration::millis(100);
+      scene.delivery->on_wake(scene.now);
+    }
+    CHECK(scene.shelf.rows.size() == 4);
+    scene.health.down.clear();
+    scene.run_until(scene.now.instant + Duration::seconds(5));
+    CHECK(scene.shelf.rows.empty());
+    CHECK(scene.owners[C].size() == 4);
+  }
+}
+
+TEST_CASE("F-45 a ring that changes sends the waiting hints of a lost node elsewhere soon") {
+  Scene scene;
+  scene.fill(300, A);
+  scene.health.down.insert(A);
+  bool replaced = false;
+  scene.delivery->set_targets_for(
+      [&](const Hint& hint) { return std::vector<NodeId>{replaced ? B : hint.target}; });
+  scene.delivery->start(scene.now);
+  scene.run_until(scene.now.instant + Duration::seconds(5));
+  CHECK(scene.shelf.rows.size() == 300);
+  replaced = true;
+  scene.delivery->on_ring_changed(scene.now);
+  scene.run_until(scene.now.instant + Duration::seconds(2));
+  CHECK(scene.shelf.rows.empty());
+  CHECK(scene.owners[B].size() == 300);
+}
+
+TEST_CASE("R6.5 with a pace, hints take their slices from it") {
+  Pace::Options slow;
+  slow.floor = 10;
+  slow.most = 50;
+  Pace pace(slow);
+  Scene scene;
+  scene.fill(1000, A);
+  scene.delivery->set_pace(&pace);
+  scene.delivery->start(scene.now);
+  scene.run_until(scene.now.instant + Duration::seconds(4));
+  CHECK(scene.sent[A] >= 190);
+  CHECK(scene.sent[A] <= 210);
+}

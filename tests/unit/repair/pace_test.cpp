@@ -1,0 +1,168 @@
+#include "repair/pace.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace ringlet;
+
+namespace {
+
+using Kind = Pace::Kind;
+
+struct Scene {
+  explicit Scene(Pace::Options o = {}) : options(o), pace(o) {}
+  // One kind takes all it can for that long, in steps of a millisecond; reads take `read` each.
+  std::uint64_t work(std::vector<Kind> kinds, Duration how_long, Duration read = {}) {
+    std::uint64_t taken = 0;
+    Instant end = now.instant + how_long;
+    while (now.instant < end) {
+      now.instant = now.instant + Duration::millis(1);
+      if (read > Duration{} && now.instant.us % 10'000 == 0) pace.storage_took(read, now);
+      for (Kind kind : kinds) {
+        while (pace.take(kind, 0, now)) ++taken;
+      }
+    }
+    return taken;
+  }
+  Pace::Options options;
+  Pace pace;
+  Now now{Instant{1'000'000}, 0};
+};
+
+}  // namespace
+
+TEST_CASE("R6.5-a reads of 80 ms bring the slices to the floor within a window, and back without") {
+  Scene scene;
+  const std::uint32_t floor = scene.options.floor * Pace::kinds;
+  scene.work({Kind::transfer}, Duration::seconds(5), Duration::millis(2));
+  CHECK(scene.pace.report(scene.now).slices == scene.options.most);
+  scene.work({Kind::transfer}, scene.options.window, Duration::millis(80));
+  CHECK(scene.pace.report(scene.now).slices == floor);
+  CHECK(scene.pace.report(scene.now).storage_p99 >= Duration::millis(80));
+  // At the floor there is progress, and not more of it.
+  std::uint64_t taken = scene.work({Kind::transfer}, Duration::seconds(10), Duration::millis(80));
+  CHECK(taken >= 10 * scene.options.floor);
+  CHECK(taken <= 11 * floor);
+
+  scene.work({Kind::transfer}, scene.options.window + Duration::seconds(30), Duration::millis(2));
+  CHECK(scene.pace.report(scene.now).slices == scene.options.most);
+}
+
+TEST_CASE("R6.5-a p99, not the slowest read, is what counts") {
+  for (int slow : {0, 1, 3}) {  // of two hundred
+    Scene scene;
+    for (int second = 0; second < 30; ++second) {
+      for (int i = 0; i < 200; ++i) {
+        scene.now.instant = scene.now.instant + Duration::millis(5);
+        scene.pace.storage_took(Duration::millis(i < slow ? 80 : 49), scene.now);
+        (void)scene.pace.next(Kind::tree, scene.now);
+      }
+    }
+    INFO(slow << " of 200 slow");
+    CHECK((scene.pace.report(scene.now).slices < scene.options.most) == (slow == 3));
+  }
+}
+
+TEST_CASE("R6.5-a an idle node gives background work everything at once") {
+  Scene scene;
+  std::uint64_t taken = scene.work({Kind::hints}, Duration::seconds(1));
+  CHECK(taken >= scene.options.most * 9 / 10);
+  CHECK(taken <= scene.options.most * 12 / 10);
+  // Also after a long silence, and with few samples, however slow.
+  scene.now.instant = scene.now.instant + Duration::seconds(7200);
+  for (int i = 0; i < 5; ++i) scene.pace.storage_took(Duration::millis(500), scene.now);
+  CHECK(scene.work({Kind::hints}, Duration::seconds(1)) >= scene.options.most * 9 / 10);
+}
+
+TEST_CASE("O-20 no kind starves another, in plenty and at the floor") {
+  for (bool hurt : {false, true}) {
+    Scene scene;
+    std::vector<Kind> all{Kind::hints, Kind::transfer, Kind::tree, Kind::reaping};
+    Duration read = hurt ? Duration::millis(80) : Duration::millis(1);
+    scene.work(all, Duration::seconds(20), read);
+    auto before = scene.pace.report(scene.now);
+    scene.work(all, Duration::seconds(10), read);
+    auto after = scene.pace.report(scene.now);
+    std::uint64_t least = UINT64_MAX, most = 0;
+    for (int i = 0; i < Pace::kinds; ++i) {
+      std::uint64_t taken = after.taken[i] - before.taken[i];
+      least = std::min(least, taken);
+      most = std::max(most, taken);
+      CHECK(taken >= 10 * scene.options.floor);
+    }
+    CHECK(most <= least + least / 10 + 2);
+  }
+}
+
+TEST_CASE("R6.5-a failed storage calls and long queue waits take slices away") {
+  Scene scene;
+  scene.work({Kind::tree}, Duration::seconds(2));
+  auto before = scene.pace.report(scene.now).slices;
+  scene.pace.storage_failed(scene.now);
+  scene.work({Kind::tree}, Duration::seconds(1));
+  CHECK(scene.pace.report(scene.now).slices == before / 2);
+  CHECK(scene.pace.report(scene.now).failed == 1);
+
+  Scene queue;
+  queue.work({Kind::tree}, Duration::seconds(2));
+  for (int i = 0; i < 100; ++i) queue.pace.queue_waited(Duration::millis(30), queue.now);
+  queue.work({Kind::tree}, Duration::seconds(1));
+  CHECK(queue.pace.report(queue.now).slices == queue.options.most / 2);
+  CHECK(queue.pace.report(queue.now).queue_p99 >= Duration::millis(30));
+  queue.work({Kind::tree}, queue.options.queue_window + Duration::seconds(25));
+  CHECK(queue.pace.report(queue.now).slices == queue.options.most);
+}
+
+TEST_CASE("a step dearer than what is left is let through and owed") {
+  Scene scene;
+  scene.work({Kind::transfer}, Duration::seconds(1));
+  scene.now.instant = scene.now.instant + Duration::millis(1);
+  const std::uint64_t a_second = scene.options.most;
+  CHECK(scene.pace.take(Kind::transfer, a_second * scene.options.slice_bytes, scene.now));
+  Instant next = scene.pace.next(Kind::transfer, scene.now);
+  CHECK(next > scene.now.instant + Duration::millis(900));
+  CHECK(next < scene.now.instant + Duration::millis(1100));
+  CHECK_FALSE(scene.pace.take(Kind::transfer, 0, scene.now));
+  CHECK(scene.pace.next(Kind::hints, scene.now) == scene.now.instant);  // not the others' debt
+  scene.now.instant = next;
+  CHECK(scene.pace.take(Kind::transfer, 0, scene.now));
+  scene.pace.charge(Kind::transfer, a_second * scene.options.slice_bytes, scene.now);
+  CHECK(scene.pace.next(Kind::transfer, scene.now) > scene.now.instant + Duration::millis(900));
+}
+
+TEST_CASE("next says when a slice is there, neither earlier nor much later") {
+  Pace::Options options;
+  options.most = 400;
+  Scene scene(options);
+  int taken = 0;
+  Instant end = scene.now.instant + Duration::seconds(5);
+  while (scene.now.instant < end) {
+    if (scene.pace.take(Kind::hints, 0, scene.now)) {
+      ++taken;
+      continue;
+    }
+    Instant next = scene.pace.next(Kind::hints, scene.now);
+    REQUIRE(next > scene.now.instant);
+    scene.now.instant = next;
+    REQUIRE(scene.pace.take(Kind::hints, 0, scene.now));
+    ++taken;
+  }
+  CHECK(taken >= 5 * 400 - 5);
+  CHECK(taken <= 5 * 400 + 45);
+}
+
+TEST_CASE("p99 is exact to a fifth") {
+  for (std::int64_t us : {0, 1, 7, 100, 999, 5'000, 50'000, 1'000'000, 40'000'000}) {
+    Scene scene;
+    for (int i = 0; i < 20; ++i) scene.pace.storage_took(Duration::micros(us), scene.now);
+    Duration p99 = scene.pace.report(scene.now).storage_p99;
+    CHECK(p99.us >= us);
+    CHECK(p99.us <= us + us / 4 + 1);
+  }
+}
+
+TEST_CASE("every kind of work has a name") {
+  CHECK(std::string(name_of(Kind::hints)) == "hints");
+  CHECK(std::string(name_of(Kind::transfer)) == "transfer");
+  CHECK(std::string(name_of(Kind::tree)) == "tree");
+  CHECK(std::string(name_of(Kind::reaping)) == "reaping");
+}
