@@ -1,0 +1,388 @@
+#include "membership/changes.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "membership/event_encoding.hpp"
+#include "ring/placement.hpp"
+
+namespace ringlet {
+namespace {
+
+using Kind = MemberEvent::Kind;
+using Standing = MembershipView::Standing;
+
+Status wrong(std::string why) {
+  return {Code::invalid_argument, "membership: " + std::move(why)};
+}
+
+std::string quoted(std::string_view name) {
+  return "\"" + printable(name) + "\"";
+}
+
+// The members as they will be, built up order by order.
+class Draft {
+ public:
+  explicit Draft(const MembershipView& view) : view_(view) {
+    for (const MembershipView::Known& known : view.known()) {
+      if (known.standing == Standing::in) staying_[known.member.name] = known.member;
+      if (known.standing == Standing::leaving) leaving_[known.member.name] = known.member;
+    }
+  }
+
+  const std::map<std::string, Member>& staying() const { return staying_; }
+  // Who takes the place of a lost member.
+  NodeId heir_of(NodeId old) const {
+    auto at = heirs_.find(old);
+    return at == heirs_.end() ? old : at->second;
+  }
+
+  // Completes the change (a leave's member as it is, a replacement's zone and weight).
+  Status apply(StagedChange& change) {
+    Member& member = change.member;
+    for (const std::string& name : {member.name, change.replaces}) {
+      auto at = touched_.find(name);
+      if (name.empty() || at == touched_.end()) continue;
+      return wrong(to_string(change) + " contradicts what is staged: " + at->second +
+                   "; commit or clear that first");
+    }
+    Status status;
+    switch (change.kind) {
+      case Kind::join:
+        status = join(member);
+        break;
+      case Kind::leave:
+        status = leave(member);
+        break;
+      case Kind::replace:
+        status = replace(change.replaces, member);
+        break;
+      case Kind::update:
+        status = update(member);
+        break;
+    }
+    if (!status) return status;
+    touched_[member.name] = to_string(change);
+    if (!change.replaces.empty()) touched_[change.replaces] = to_string(change);
+    return {};
+  }
+
+ private:
+  Status be_new(Member& member, const std::string& except) {
+    if (!member.id) member.id = node_id_of(member.name);
+    if (Status status = check_member(member); !status) return status;
+    if (staying_.contains(member.name)) return wrong(quoted(member.name) + " is a member already");
+    if (leaving_.contains(member.name)) {
+      return wrong(quoted(member.name) +
+                   " is leaving; it may join again once all of its partitions have moved");
+    }
+    return own_address(member, except);
+  }
+
+  Status own_address(const Member& member, const std::string& except) {
+    if (member.address.ends_with(":0")) return {};
+    for (const auto* members : {&staying_, &leaving_}) {
+      for (const auto& [name, other] : *members) {
+        if (name == except || name == member.name || other.address != member.address) continue;
+        return wrong(quoted(member.name) + " wants the address " + quoted(member.address) +
+                     ", which is that of member " + quoted(name));
+      }
+    }
+    return {};
+  }
+
+  Status join(Member& member) {
+    if (Status status = be_new(member, ""); !status) return status;
+    if (staying_.size() + 1 > view_.partitions()) {
+      return wrong(std::to_string(view_.partitions()) + " partitions are too few for " +
+                   std::to_string(staying_.size() + 1) + " members");
+    }
+    staying_[member.name] = member;
+    return {};
+  }
+
+  Status leave(Member& member) {
+    if (leaving_.contains(member.name)) return wrong(quoted(member.name) + " is leaving already");
+    auto at = staying_.find(member.name);
+    if (at == staying_.end()) return not_a_member(member.name);
+    if (staying_.size() == 1) {
+      return wrong(quoted(member.name) + " is the last member and cannot leave");
+    }
+    member = at->second;
+    leaving_.insert(*at);
+    staying_.erase(at);
+    return {};
+  }
+
+  Status replace(const std::string& old_name, Member& member) {
+    if (old_name == member.name) {
+      return wrong(quoted(old_name) +
+                   " cannot be replaced by itself; a node that lost its directory is repaired");
+    }
+    auto staying = staying_.find(old_name), leaving = leaving_.find(old_name);
+    if (staying == staying_.end() && leaving == leaving_.end()) return not_a_member(old_name);
+    const Member& old = staying != staying_.end() ? staying->second : leaving->second;
+    member.zone = old.zone;
+    member.weight = old.weight;
+    if (Status status = be_new(member, old_name); !status) return status;
+    heirs_[old.id] = member.id;
+    staying_.erase(old_name);
+    leaving_.erase(old_name);
+    staying_[member.name] = member;
+    return {};
+  }
+
+  // Of the weight or the address: the other is as it was.
+  Status update(Member& member) {
+    auto at = staying_.find(member.name);
+    if (leaving_.contains(member.name)) {
+      return wrong(quoted(member.name) + " is leaving and cannot be changed any more");
+    }
+    if (at == staying_.end()) return not_a_member(member.name);
+    if (Status status = check_member(member); !status) return status;
+    if (Status status = own_address(member, ""); !status) return status;
+    at->second = member;
+    return {};
+  }
+
+  Status not_a_member(const std::string& name) const {
+    switch (view_.standing(name)) {
+      case Standing::left:
+        return wrong(quoted(name) + " has left and is no member any more");
+      case Standing::replaced:
+        return wrong(quoted(name) + " was replaced by " + quoted(view_.find(name)->replaced_by) +
+                     " and is no member any more");
+      case Standing::clashing:
+        return wrong(quoted(name) + " joined at an address that is another member's");
+      default:
+        return wrong(quoted(name) + " is not a member");
+    }
+  }
+
+  const MembershipView& view_;
+  std::map<std::string, Member> staying_, leaving_;
+  std::map<std::string, std::string> touched_;  // by name: the order that did
+  std::map<NodeId, NodeId> heirs_;
+};
+
+// Mean load over hottest load, by weight, when each owner is the one given.
+double efficiency_of(const MembershipView& view, std::vector<Member> members,
+                     std::vector<NodeId> owners) {
+  Ring::Options options;
+  options.cluster = view.cluster();
+  options.partitions = view.partitions();
+  options.replicas = view.replicas();
+  options.members = std::move(members);
+  auto ring = Ring::from_owners(std::move(options), std::move(owners));
+  if (!ring) return 0;
+  std::map<NodeId, std::uint32_t> loads;
+  for (std::uint32_t p = 0; p < (*ring)->partitions(); ++p) {
+    const auto& list = (*ring)->preference_list(p);
+    for (std::uint32_t i = 0; i < (*ring)->effective_replicas(); ++i) ++loads[list[i]];
+  }
+  double total = 0, weights = 0, hottest = 0;
+  for (const auto& [id, load] : loads) {
+    double weight = (*ring)->find(id)->weight;
+    total += load;
+    weights += weight;
+    hottest = std::max(hottest, load / weight);
+  }
+  return total / weights / hottest;
+}
+
+}  // namespace
+
+std::string to_string(const StagedChange& change) {
+  const Member& member = change.member;
+  switch (change.kind) {
+    case Kind::join:
+      return "join " + member.name + " at " + member.address +
+             (member.zone.empty() ? " (" : " (zone " + member.zone + ", ") + "weight " +
+             std::to_string(member.weight) + ")";
+    case Kind::leave:
+      return "leave " + member.name;
+    case Kind::replace:
+      return "replace " + change.replaces + " by " + member.name + " at " + member.address;
+    case Kind::update:
+      return "update " + member.name + " at " + member.address + " (weight " +
+             std::to_string(member.weight) + ")";
+  }
+  return "unknown";
+}
+
+Status Changes::stage(const MembershipView& view, StagedChange change) {
+  if (view.empty()) {
+    return wrong("this node is a member of no cluster yet; ask one that is");
+  }
+  Draft draft(view);
+  for (StagedChange staged : staged_) {
+    if (Status status = draft.apply(staged); !status) return status;
+  }
+  if (Status status = draft.apply(change); !status) return status;
+  staged_.push_back(std::move(change));
+  return {};
+}
+
+Status Changes::join(const MembershipView& view, const Member& member) {
+  return stage(view, {Kind::join, member, ""});
+}
+
+Status Changes::leave(const MembershipView& view, const std::string& name) {
+  StagedChange change{Kind::leave, {}, ""};
+  change.member.name = name;
+  return stage(view, std::move(change));
+}
+
+Status Changes::replace(const MembershipView& view, const std::string& old_name,
+                        const std::string& new_name, const std::string& address) {
+  StagedChange change{Kind::replace, {}, old_name};
+  change.member.name = new_name;
+  change.member.address = address;
+  return stage(view, std::move(change));
+}
+
+Status Changes::set_weight(const MembershipView& view, const std::string& name,
+                           std::uint32_t weight) {
+  StagedChange change{Kind::update, {}, ""};
+  if (const auto* known = view.empty() ? nullptr : view.find(name)) change.member = known->member;
+  change.member.name = name;
+  change.member.weight = weight;
+  return stage(view, std::move(change));
+}
+
+Status Changes::set_address(const MembershipView& view, const std::string& name,
+                            const std::string& address) {
+  StagedChange change{Kind::update, {}, ""};
+  if (const auto* known = view.empty() ? nullptr : view.find(name)) change.member = known->member;
+  change.member.name = name;
+  change.member.address = address;
+  return stage(view, std::move(change));
+}
+
+Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
+                                     std::int64_t wall_ms) const {
+  if (view.empty()) return wrong("this node is a member of no cluster yet; ask one that is");
+  if (staged_.empty()) return wrong("nothing is staged");
+  if (view.history().size() + staged_.size() > max_member_events) {
+    return wrong("the history is full: " + std::to_string(max_member_events) + " events");
+  }
+  Draft draft(view);
+  History history = view.history();
+  std::uint64_t lamport = history.last_lamport() + 1;
+  std::uint64_t wall = static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_ms));
+  // From the clock, so that a node that lost its directory does not number two events alike.
+  std::uint64_t seq = std::max(history.last_seq(issuer) + 1, wall);
+  for (StagedChange change : staged_) {
+    if (Status status = draft.apply(change); !status) return status;
+    history.add({lamport, issuer, seq++, static_cast<std::int64_t>(wall), change.kind,
+                 change.member, change.replaces});
+  }
+
+  // Who is there afterwards, as numbers, and who has each slot when all that moves has arrived.
+  std::map<NodeId, Member> members;
+  for (const auto& [name, member] : draft.staying()) members[member.id] = member;
+  std::vector<PlacementNode> nodes;
+  std::vector<Member> list;
+  for (const auto& [id, member] : members) {
+    nodes.push_back({member.weight, member.zone});
+    list.push_back(member);
+  }
+  std::uint32_t q = view.partitions();
+  for (std::uint32_t share : weighted_shares(nodes, q, view.replicas())) {
+    if (share > 0) continue;
+    return wrong(std::to_string(q) + " partitions are too few to give every one of " +
+                 std::to_string(nodes.size()) + " members of such different weights at least one");
+  }
+  const Ring& ring = *view.ring();
+  auto final_owner = [&](std::uint32_t p) {
+    bool moves = ring.moving() && ring.next()[p];
+    return moves ? ring.next()[p] : ring.owners()[p];
+  };
+  std::vector<std::uint32_t> numbers(q, no_owner);
+  std::vector<NodeId> finals(q);
+  for (std::uint32_t p = 0; p < q; ++p) {
+    finals[p] = final_owner(p);
+    auto at = members.find(draft.heir_of(finals[p]));
+    if (at == members.end()) continue;
+    numbers[p] = static_cast<std::uint32_t>(std::distance(members.begin(), at));
+  }
+  std::vector<std::uint32_t> targets = rebalanced_owners(nodes, numbers, q, view.replicas());
+
+  MembershipPlan plan;
+  OwnershipTable table = view.table();
+  std::vector<NodeId> new_finals(q);
+  for (std::uint32_t p = 0; p < q; ++p) {
+    NodeId target = list[targets[p]].id;
+    NodeId was = ring.owners()[p], owner = draft.heir_of(was);
+    bool unfilled = owner != was || (ring.moving() && ring.next()[p] == was);
+    NodeId next = target != owner ? target : unfilled ? owner : NodeId{};
+    new_finals[p] = target;
+    if (next) plan.slots.push_back({p, was, next});
+    if (table[p].owner != owner || table[p].next != next) {
+      table[p] = {table[p].epoch + 1, owner, next};
+    }
+  }
+  plan.efficiency_before = efficiency_of(view, ring.members(), finals);
+  plan.efficiency_after = efficiency_of(view, list, new_finals);
+  plan.view =
+      MembershipView::of(view.cluster(), view.replicas(), std::move(history), std::move(table));
+  const Ring& after = *plan.view.ring();
+  std::map<std::uint32_t, MembershipPlan::Partition> partitions;
+  for (const Member& member : after.members()) {
+    for (std::uint32_t p : after.pulls(member.id)) {
+      MembershipPlan::Partition& moving = partitions[p];
+      moving.partition = p;
+      moving.from = after.outgoing(p);
+      moving.to.push_back(member.id);
+    }
+  }
+  for (auto& [p, moving] : partitions) plan.partitions.push_back(std::move(moving));
+  return plan;
+}
+
+Result<MembershipView> Changes::commit(const MembershipView& view, NodeId issuer,
+                                       std::int64_t wall_ms) const {
+  Result<MembershipPlan> planned = plan(view, issuer, wall_ms);
+  if (!planned) return planned.status();
+  return planned->view;
+}
+
+Bytes Changes::encode() const {
+  if (staged_.empty()) return {};
+  Bytes body;
+  protozero::pbf_writer out{body};
+  for (const StagedChange& change : staged_) {
+    MemberEvent event;
+    event.kind = change.kind;
+    event.member = change.member;
+    event.replaces = change.replaces;
+    event_encoding::write_event(out, 1, event);
+  }
+  return event_encoding::sealed(body);
+}
+
+Result<Changes> Changes::decode(BytesView bytes) {
+  Changes changes;
+  if (bytes.empty()) return changes;
+  auto corrupt = [](const std::string& why) {
+    return Status(Code::corrupt, "staged changes: " + why);
+  };
+  Result<BytesView> body = event_encoding::opened(bytes, "staged changes");
+  if (!body) return body.status();
+  try {
+    protozero::pbf_reader in{body->data(), body->size()};
+    while (in.next(1)) {
+      if (changes.staged_.size() == max_member_events) return corrupt("more than 65536");
+      MemberEvent event = event_encoding::read_event(in.get_message());
+      changes.staged_.push_back({event.kind, event.member, event.replaces});
+    }
+  } catch (const event_encoding::Malformed& malformed) {
+    return corrupt(malformed.why);
+  } catch (const protozero::exception& e) {
+    return corrupt(std::string("not a protobuf message (") + e.what() + ")");
+  }
+  if (changes.encode() != bytes) return corrupt("not in the one form that they are written in");
+  return changes;
+}
+
+}  // namespace ringlet

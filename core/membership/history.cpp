@@ -1,0 +1,119 @@
+#include "membership/history.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace ringlet {
+namespace {
+
+auto key_of(const MemberEvent& event) {
+  return std::tie(event.lamport, event.issuer, event.seq);
+}
+
+}  // namespace
+
+const char* name_of(MemberEvent::Kind kind) {
+  switch (kind) {
+    case MemberEvent::Kind::join:
+      return "join";
+    case MemberEvent::Kind::leave:
+      return "leave";
+    case MemberEvent::Kind::replace:
+      return "replace";
+    case MemberEvent::Kind::update:
+      return "update";
+  }
+  return "unknown";
+}
+
+bool before(const MemberEvent& a, const MemberEvent& b) {
+  auto all = [](const MemberEvent& e) {
+    return std::tie(e.lamport, e.issuer, e.seq, e.wall_ms, e.kind, e.member.name, e.member.address,
+                    e.member.zone, e.member.weight, e.replaces);
+  };
+  return all(a) < all(b);
+}
+
+void History::add(MemberEvent event) {
+  auto at = std::lower_bound(
+      events_.begin(), events_.end(), event,
+      [](const MemberEvent& a, const MemberEvent& b) { return key_of(a) < key_of(b); });
+  if (at == events_.end() || key_of(*at) != key_of(event)) {
+    events_.insert(at, std::move(event));
+  } else if (before(*at, event)) {
+    *at = std::move(event);
+  }
+}
+
+void History::merge(const History& other) {
+  std::vector<MemberEvent> all;
+  all.reserve(events_.size() + other.events_.size());
+  std::merge(events_.begin(), events_.end(), other.events_.begin(), other.events_.end(),
+             std::back_inserter(all), before);
+  events_.clear();
+  for (MemberEvent& event : all) {
+    // Of two with one key the later in the order comes second.
+    if (!events_.empty() && key_of(events_.back()) == key_of(event)) {
+      events_.back() = std::move(event);
+    } else {
+      events_.push_back(std::move(event));
+    }
+  }
+}
+
+std::uint64_t History::last_seq(NodeId issuer) const {
+  std::uint64_t last = 0;
+  for (const MemberEvent& event : events_) {
+    if (event.issuer == issuer) last = std::max(last, event.seq);
+  }
+  return last;
+}
+
+std::vector<MemberRecord> History::records() const {
+  using State = MemberRecord::State;
+  std::map<NodeId, MemberRecord> records;
+  for (const MemberEvent& event : events_) {
+    if (event.kind == MemberEvent::Kind::replace) {
+      MemberRecord& old = records[node_id_of(event.replaces)];
+      if (old.member.name.empty()) {
+        old.member = event.member;
+        old.member.name = event.replaces;
+        old.member.id = node_id_of(event.replaces);
+      }
+      old.state = State::replaced;
+      old.replaced_by = event.member.name;
+      old.last = event;
+      ++old.events;
+    }
+    auto [at, fresh] = records.try_emplace(event.member.id);
+    MemberRecord& record = at->second;
+    ++record.events;
+    switch (event.kind) {
+      case MemberEvent::Kind::join:
+      case MemberEvent::Kind::replace:
+        record.member = event.member;
+        record.state = State::in;
+        record.replaced_by.clear();
+        record.last = event;
+        break;
+      case MemberEvent::Kind::leave:
+        if (fresh) record.member = event.member;
+        if (record.state == State::replaced) break;  // ordered on another side: it is gone already
+        record.state = State::leaving;
+        record.last = event;
+        break;
+      case MemberEvent::Kind::update:
+        if (fresh) record.state = State::leaving;  // of nobody: makes no member
+        record.member = event.member;
+        if (record.state == State::in) record.last = event;
+        break;
+    }
+  }
+  std::vector<MemberRecord> list;
+  list.reserve(records.size());
+  for (auto& [id, record] : records) list.push_back(std::move(record));
+  return list;
+}
+
+}  // namespace ringlet
