@@ -43,6 +43,7 @@ Result<std::size_t> SegmentListing::read_page(RepairStore& store, std::size_t ro
   auto last =
       store.page(partition_, after, rows, [&](BytesView row, const Key& key, const Object& object) {
         cursor_.assign(row);
+        ++rows_read_;
         bytes += bytes_of(key, object);
         std::uint64_t hash = key_hash(key), clock = clock_hash(object);
         if (covers(segment_of(hash)) && clock != 0) {

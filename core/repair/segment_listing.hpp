@@ -29,6 +29,7 @@ class SegmentListing {
   std::uint32_t partition() const { return partition_; }
   bool covers(std::uint32_t segment) const { return first_ <= segment && segment < end_; }
   bool ready() const { return ready_; }
+  std::size_t rows_read() const { return rows_read_; }
 
   // Reads one page more and returns how many bytes it saw, about.
   Result<std::size_t> read_page(RepairStore& store, std::size_t rows);
@@ -49,6 +50,7 @@ class SegmentListing {
  private:
   std::uint32_t partition_, first_, end_;
   bool ready_ = false;
+  std::size_t rows_read_ = 0;
   Bytes cursor_;                              // the last row read; empty: none yet
   std::vector<std::vector<Entry>> segments_;  // from first_ on
 };

@@ -7,7 +7,6 @@
 namespace ringlet {
 namespace {
 
-constexpr std::uint32_t listing_soon_ms = 20;
 constexpr std::uint32_t tree_soon_ms = 1000;
 
 Status invalid(std::string sentence) {
@@ -133,9 +132,14 @@ Message TreeAnswers::answer(NodeId from, const TreeCompare& question, Now now) {
   for (std::size_t i = 0; i < question.nodes.size(); ++i) {
     if (mine[question.nodes[i]] != question.hashes[i]) differs.nodes.push_back(question.nodes[i]);
   }
-  // They will be asked about next, so the reading may begin.
+  // A new exchange with this peer, and no listing outlives the exchange it was made for: it would
+  // hide what was written since. The keys will be asked about next, so the reading may begin.
+  if (question.level == 2) {
+    std::erase_if(listings_,
+                  [&](const Kept& kept) { return kept.peer == from && kept.listing.ready(); });
+  }
   if (question.level == 2 && differs.nodes.size() >= options_.many) {
-    listing_for(question.partition, differs.nodes.front(), now);
+    listing_for(from, question.partition, differs.nodes.front(), now);
   }
   return differs;
 }
@@ -169,17 +173,17 @@ Status TreeAnswers::check(const SegmentCompare& question) const {
   return {};
 }
 
-Message TreeAnswers::answer(NodeId, const SegmentCompare& question, Now now) {
+Message TreeAnswers::answer(NodeId from, const SegmentCompare& question, Now now) {
   Status wrong = check(question);
   if (!wrong) return Refused{std::move(wrong), 0};
   if (store_.trees().state(question.partition) != TreeState::built) {
     return being_built(question.partition);
   }
-  SegmentListing* listing = listing_for(question.partition, question.segment, now);
+  SegmentListing* listing = listing_for(from, question.partition, question.segment, now);
   if (listing == nullptr || !listing->ready()) {
     return not_ready("segment " + std::to_string(question.segment) + " of partition " +
                          std::to_string(question.partition) + " is being listed",
-                     listing_soon_ms);
+                     ready_in_ms(question.partition, listing));
   }
 
   SegmentDiffers differs;
@@ -237,24 +241,41 @@ Message TreeAnswers::answer(NodeId, const SegmentCompare& question, Now now) {
 
 // ---- listings ----
 
-SegmentListing* TreeAnswers::listing_for(std::uint32_t partition, std::uint32_t segment, Now now) {
+// When its pages follow each other without a pause, which the asker lengthens if they do not.
+std::uint32_t TreeAnswers::ready_in_ms(std::uint32_t partition,
+                                       const SegmentListing* listing) const {
+  constexpr std::int64_t least = 20, most = 5000;
+  if (listing == nullptr) return 1000;  // all are in use
+  std::uint64_t keys = store_.trees().keys(partition);
+  std::uint64_t left = keys > listing->rows_read() ? keys - listing->rows_read() : 0;
+  Duration time = options_.slice * static_cast<std::int64_t>(left / options_.page_rows + 1);
+  return static_cast<std::uint32_t>(std::clamp(time.millis(), least, most));
+}
+
+SegmentListing* TreeAnswers::listing_for(NodeId peer, std::uint32_t partition,
+                                         std::uint32_t segment, Now now) {
   std::erase_if(listings_, [&](const Kept& kept) {
     return kept.listing.ready() && kept.made + options_.listing_age <= now.instant;
   });
-  for (Kept& kept : listings_) {
-    if (kept.listing.partition() == partition && kept.listing.covers(segment)) {
-      kept.used = now.instant;
-      return &kept.listing;
+  // A peer has one exchange at a time and so one listing, which it has left when it asks for another.
+  auto its = std::find_if(listings_.begin(), listings_.end(),
+                          [&](const Kept& kept) { return kept.peer == peer; });
+  if (its != listings_.end()) {
+    if (its->listing.partition() == partition && its->listing.covers(segment)) {
+      its->used = now.instant;
+      return &its->listing;
     }
+    listings_.erase(its);
   }
   if (listings_.size() >= options_.listings) {
     // The one that nobody has asked for longest, unless somebody waits for it.
     auto oldest = std::min_element(listings_.begin(), listings_.end(),
                                    [](const Kept& a, const Kept& b) { return a.used < b.used; });
-    if (oldest->used + Duration::seconds(1) > now.instant) return nullptr;
+    if (oldest->used + Duration::seconds(10) > now.instant) return nullptr;
     listings_.erase(oldest);
   }
-  listings_.push_back({SegmentListing(store_.trees(), partition, segment, options_.listing_keys),
+  listings_.push_back({peer,
+                       SegmentListing(store_.trees(), partition, segment, options_.listing_keys),
                        now.instant, now.instant});
   return &listings_.back().listing;
 }

@@ -28,6 +28,7 @@ class TreeAnswers {
 
  private:
   struct Kept {
+    NodeId peer;
     SegmentListing listing;
     Instant made;  // when it was begun, then when it was ready
     Instant used;
@@ -35,7 +36,8 @@ class TreeAnswers {
   Message all_shared(NodeId from, const TreeCompare& question);
   Status check(const TreeCompare& question) const;
   Status check(const SegmentCompare& question) const;
-  SegmentListing* listing_for(std::uint32_t partition, std::uint32_t segment, Now now);
+  std::uint32_t ready_in_ms(std::uint32_t partition, const SegmentListing* listing) const;
+  SegmentListing* listing_for(NodeId peer, std::uint32_t partition, std::uint32_t segment, Now now);
 
   TreeExchange::Options options_;
   RepairStore& store_;

@@ -40,7 +40,7 @@ struct Segment {
   bool more = false;        // the last answer was a full page
   bool progress = false;    // since it was asked about last, something changed on either side
   bool different = false;   // some key was
-  int rounds = 0;
+  int rounds = 0, refusals = 0;
   Instant again = Instant::never();  // the peer is not ready; ask then
   Instant give_up = Instant::never();
 };
@@ -302,8 +302,10 @@ struct TreeExchange::Impl {
       Segment& segment = exchange->open.at(compare->segment);
       if (later && now.instant < segment.give_up) {
         segment.asked = false;
-        segment.again = now.instant + Duration::millis(std::clamp<std::int64_t>(
-                                          refused.retry_after_ms, 10, 5000));
+        // Longer each time: a question is as long as its segment.
+        std::int64_t wait = std::int64_t{10} << std::min(segment.refusals++, 9);
+        wait = std::max<std::int64_t>(wait, std::min<std::uint32_t>(refused.retry_after_ms, 5000));
+        segment.again = now.instant + Duration::millis(wait);
         return;
       }
     } else if (auto* put = std::get_if<ReplicaPut>(&asked.message)) {

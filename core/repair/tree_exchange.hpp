@@ -80,7 +80,7 @@ class TreeExchange {
     std::size_t segment_window = 4;                     // SegmentCompares under way
     std::size_t page_bytes = 128 * 1024;                // objects of one answer; one is always sent
     std::size_t listing_keys = 128 * 1024;              // of one listing
-    std::size_t listings = 4;                           // kept for peers that ask
+    std::size_t listings = 8;                           // kept, for as many peers that ask
     Duration listing_age = Duration::seconds(30);       // unused or not, then it is read again
     Duration segment_patience = Duration::seconds(60);  // for the peer's listing
     Duration rebuild_pause = Duration::seconds(60);     // a tree is rebuilt at most once in it
