@@ -184,7 +184,12 @@ ringlet_status blocking(std::uint32_t kind, const char* name, ringlet_client* cl
     std::shared_ptr<ClientState> state = client->state;
     Outcome outcome = state->client->call(std::move(*request));
     if (Failure failure = failure_of(outcome); !failure.status.is_ok()) return failure;
-    if (reply != nullptr) *reply = new ringlet_reply(std::move(outcome), name, show);
+    if (reply == nullptr) return {};
+    try {
+      *reply = new ringlet_reply(std::move(outcome), name, show);
+    } catch (const std::bad_alloc&) {
+      return Status(Code::no_memory, {}, kind != RINGLET_GET);  // it was written
+    }
     return {};
   });
 }
@@ -353,16 +358,21 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
                                                std::move(*wanted), show));
     }
     const std::shared_ptr<Completion>& completion = completion_of(queue);
-    for (size_t i = 0; i < count; ++i) {
-      made[i]->set_number(completion->add(made[i]));
-      if (requests != nullptr) requests[i] = made[i]->number();
+    try {
+      for (size_t i = 0; i < count; ++i) {
+        made[i]->set_number(completion->add(made[i]));
+        if (requests != nullptr) requests[i] = made[i]->number();
+      }
+    } catch (...) {  // all or none; forgetting a number that none has is no error
+      for (const std::shared_ptr<Request>& request : made) completion->forget(request->number());
+      throw;
     }
     for (const std::shared_ptr<Request>& request : made) {
       // From here on each has its one DONE, also when there is no memory to send it.
       try {
         request->start();
       } catch (...) {
-        request->client_closed();
+        request->no_memory();
       }
     }
     return {};

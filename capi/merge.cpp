@@ -21,7 +21,12 @@ ringlet_status end_merge(ringlet_merge* merge, const Status& argument,
       merge->held = std::move(answer);
       return {};
     }
-    return merge->request->answer(merge->attempt, std::move(answer));
+    try {
+      return merge->request->answer(merge->attempt, std::move(answer));
+    } catch (...) {
+      merge->request->no_memory();  // the request still has its DONE
+      throw;
+    }
   });
 }
 
@@ -59,6 +64,21 @@ struct DestroyLast {
       resolver->destroy(resolver->user_data);
     } catch (...) {
       // The update has its result; there is nobody to tell.
+    }
+  }
+};
+
+// However a blocking update is left, nothing of it stays: its request ends and its events go. The
+// two hold each other until then.
+struct EndRequest {
+  const std::shared_ptr<Request>& request;
+  Completion& completion;
+  ~EndRequest() {
+    try {
+      request->no_memory();  // no effect on one that has ended
+      completion.close();
+    } catch (...) {
+      // No memory: its client, when it closes, ends what is left.
     }
   }
 };
@@ -131,20 +151,31 @@ ringlet_status ringlet_update(ringlet_client* client, ringlet_key key,
     if (!completion) return completion.status();
     auto request = std::make_shared<Request>(state_of(client), *completion, RINGLET_UPDATE, 0,
                                              std::move(*wanted), true);
-    request->set_number((*completion)->add(request));
-    request->start();
     std::vector<ringlet_event> events;
-    while (true) {
-      if ((*completion)->drain(events, 1, Clock::now() + std::chrono::hours(2)) == 0) continue;
-      ringlet_event& event = events[0];
-      if (event.kind == RINGLET_DONE) break;
-      ringlet_merge* merge = event.merge;
-      MergeAnswer answer = ask(*resolver, merge, state_of(client).get());
-      // Over already (deadline, close): then DONE says so, whatever the answer was.
-      (void)request->answer(merge->attempt, std::move(answer));
-      merge->ended = true;
-      merge->inside_resolver = false;
-      ringlet_merge_release(merge);
+    events.reserve(1);
+    request->set_number((*completion)->add(request));
+    EndRequest at_the_end{request, **completion};
+    try {
+      request->start();
+      while (true) {
+        if ((*completion)->drain(events, 1, Clock::now() + std::chrono::hours(2)) == 0) continue;
+        ringlet_event& event = events[0];
+        if (event.kind == RINGLET_DONE) break;
+        ringlet_merge* merge = event.merge;
+        struct Release {
+          ringlet_merge* merge;
+          ~Release() {
+            merge->ended = true;
+            merge->inside_resolver = false;
+            ringlet_merge_release(merge);
+          }
+        } release{merge};
+        MergeAnswer answer = ask(*resolver, merge, state_of(client).get());
+        // Over already (deadline, close): then DONE says so, whatever the answer was.
+        (void)request->answer(merge->attempt, std::move(answer));
+      }
+    } catch (const std::bad_alloc&) {
+      return Status(Code::no_memory, {}, true);  // one of its writes may have gone out
     }
     ringlet_event& done = events[0];
     if (reply != nullptr) {

@@ -289,6 +289,10 @@ void Request::client_closed() {
          nullptr);
 }
 
+void Request::no_memory() {
+  finish(Failure{Status(Code::no_memory, {}, kind_ != RINGLET_GET)}, nullptr);
+}
+
 void Request::finish(const Failure& failure, ringlet_reply* reply, Step only_from) {
   ringlet_reply* kept = nullptr;
   bool first = false;

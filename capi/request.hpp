@@ -37,6 +37,7 @@ class Request : public std::enable_shared_from_this<Request> {
   void cancel();
   void expire();         // the deadline of an unanswered merge has come
   void client_closed();  // its client is closed: what waits for an answer ends
+  void no_memory();      // it cannot go on; needs none itself
 
   // Of attempt `attempt`; CLOSED when the request does not wait for it any more.
   Status answer(std::uint32_t attempt, MergeAnswer answer);
