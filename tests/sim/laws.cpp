@@ -264,10 +264,9 @@ class Convergence final : public Law {
   // What a put that was not cut short owed its owners, it gave them, before any read repairs it.
   void hints_are_gone() override {
     if (scene_.plan.coordination == Coordination::client) return;
-    for (FaultKind kind :
-         {FaultKind::process_crash, FaultKind::machine_crash, FaultKind::dead_owners,
-          FaultKind::lost_disk, FaultKind::old_disk, FaultKind::pause, FaultKind::loss,
-          FaultKind::slow_node, FaultKind::full_disk, FaultKind::io_errors}) {
+    for (FaultKind kind : {FaultKind::process_crash, FaultKind::machine_crash,
+                           FaultKind::dead_owners, FaultKind::lost_disk, FaultKind::old_disk,
+                           FaultKind::loss, FaultKind::full_disk, FaultKind::io_errors}) {
       if (scene_.plan.has(kind)) return;
     }
     compare("after hints alone");
