@@ -19,9 +19,11 @@ using protozero::pbf_reader;
 using protozero::pbf_writer;
 
 constexpr std::size_t max_items = 65536;
-// Far beyond any history, and still not so high that one more would overflow: a context comes from
-// outside, and the next counter is one more than its.
-constexpr std::uint64_t max_counter = std::uint64_t{1} << 62;
+// Far beyond any history. A context comes from outside, and the next counter is one more than its;
+// so an object may have higher ones, or a write with a forged context would store what no replica
+// can read.
+constexpr std::uint64_t max_seen_counter = std::uint64_t{1} << 62;
+constexpr std::uint64_t max_counter = std::uint64_t{1} << 63;
 constexpr char record_format = 1, row_format = 2;
 constexpr char context_format = 1;
 constexpr std::size_t checksum_bytes = 8;
@@ -144,10 +146,11 @@ Actor read_actor(pbf_reader in) {
   return actor;
 }
 
-std::uint64_t read_counter(pbf_reader& in) {
+std::uint64_t read_counter(pbf_reader& in, std::uint64_t limit) {
   std::uint64_t counter = in.get_uint64();
-  if (counter > max_counter) {
-    throw Malformed{"a counter is " + std::to_string(counter) + ", at most 2^62 is possible"};
+  if (counter > limit) {
+    throw Malformed{"a counter is " + std::to_string(counter) + ", at most " +
+                    (limit == max_counter ? "2^63" : "2^62") + " is possible"};
   }
   return counter;
 }
@@ -160,7 +163,7 @@ Dot read_dot(pbf_reader in) {
         dot.actor = read_actor(in.get_message());
         break;
       case varint(dot_field::counter):
-        dot.counter = read_counter(in);
+        dot.counter = read_counter(in, max_counter);
         break;
       default:
         in.skip();
@@ -169,7 +172,7 @@ Dot read_dot(pbf_reader in) {
   return dot;
 }
 
-CausalContext::Entry read_entry(pbf_reader in) {
+CausalContext::Entry read_entry(pbf_reader in, std::uint64_t limit) {
   CausalContext::Entry entry;
   while (in.next()) {
     switch (in.tag_and_type()) {
@@ -177,7 +180,7 @@ CausalContext::Entry read_entry(pbf_reader in) {
         entry.actor = read_actor(in.get_message());
         break;
       case varint(entry_field::counter):
-        entry.counter = read_counter(in);
+        entry.counter = read_counter(in, limit);
         break;
       case varint(entry_field::last_ms):
         entry.last_ms = in.get_int64();
@@ -189,14 +192,14 @@ CausalContext::Entry read_entry(pbf_reader in) {
   return entry;
 }
 
-CausalContext read_context(pbf_reader in) {
+CausalContext read_context(pbf_reader in, std::uint64_t limit) {
   std::vector<CausalContext::Entry> entries;
   while (in.next()) {
     if (in.tag_and_type() != bytes(context_field::entries)) {
       in.skip();
       continue;
     }
-    CausalContext::Entry entry = read_entry(in.get_message());
+    CausalContext::Entry entry = read_entry(in.get_message(), limit);
     auto fail = [&](const char* why) {
       throw Malformed{"context entry " + to_string(Dot{entry.actor, entry.counter}) + " " + why};
     };
@@ -276,7 +279,7 @@ Object read_object(pbf_reader in) {
         break;
       }
       case bytes(object_field::context):
-        object.context = read_context(in.get_message());
+        object.context = read_context(in.get_message(), max_counter);
         break;
       case bytes(object_field::versions):
         if (object.versions.size() == max_items) throw Malformed{"more than 65536 versions"};
@@ -295,7 +298,7 @@ ClientContext read_client_context(pbf_reader in) {
   while (in.next()) {
     switch (in.tag_and_type()) {
       case bytes(client_field::seen):
-        context.seen = read_context(in.get_message());
+        context.seen = read_context(in.get_message(), max_seen_counter);
         break;
       case fixed64(client_field::fastest_reader):
         context.fastest_reader.value = in.get_fixed64();
@@ -403,7 +406,8 @@ void encode_causal_context(const CausalContext& context, Bytes& out) {
 }
 
 Result<CausalContext> decode_causal_context(BytesView bytes) {
-  return guarded([&] { return read_context(reader_of(bytes)); }, corrupt("context"));
+  return guarded([&] { return read_context(reader_of(bytes), max_seen_counter); },
+                 corrupt("context"));
 }
 
 namespace {

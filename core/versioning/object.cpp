@@ -43,7 +43,10 @@ bool sync_lww(Object& object, const Object& other) {
 // One dot names one version, unless an actor minted it twice, which its epoch is there to prevent.
 // Should it happen, every replica keeps the same one of the two.
 bool same_dot_loses(const Version& mine, const Version& theirs) {
-  return std::tie(mine.written_us, mine.write_id) < std::tie(theirs.written_us, theirs.write_id);
+  auto all = [](const Version& v) {
+    return std::tie(v.written_us, v.write_id, v.tombstone, v.content_type, v.value);
+  };
+  return all(mine) < all(theirs);
 }
 
 // What a walk over both sorted lists of versions decides about each.
@@ -196,7 +199,8 @@ std::size_t truncate(Object& object, const Actor& keep, std::int64_t wall_ms,
   for (const CausalContext::Entry& entry : object.context.entries()) {
     bool alive = std::any_of(object.versions.begin(), object.versions.end(),
                              [&](const Version& v) { return v.dot.actor == entry.actor; });
-    bool young = wall_ms - entry.last_ms < truncation.minimum_age_ms;
+    // This way round, for the time may be any: a context comes from outside.
+    bool young = entry.last_ms > wall_ms - truncation.minimum_age_ms;
     if (!alive && !young && entry.actor != keep) droppable.push_back(entry);
   }
   std::sort(droppable.begin(), droppable.end(), [](const auto& a, const auto& b) {

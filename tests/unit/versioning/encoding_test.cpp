@@ -210,7 +210,7 @@ TEST_CASE("encoding: objects that break a promise are corrupt, and the sentence 
   refuse(object, "mode is 2, 0 and 1 are known");
   object = sample();
   object.versions.back().dot.counter = UINT64_MAX;
-  refuse(object, "at most 2^62");
+  refuse(object, "at most 2^63");
 }
 
 TEST_CASE("encoding: counts are limited") {
@@ -331,6 +331,20 @@ TEST_CASE("R4.1-b a context that grew too long forgets what is oldest, never the
   for (const auto& entry : again->seen.entries()) {
     CHECK(entry.actor.epoch < again->seen.size());  // the youngest were added first here
   }
+}
+
+TEST_CASE(
+    "F-90 a write with the highest context that is taken can be read again (found by fuzzing)") {
+  ClientContext highest;
+  highest.seen.add({{NodeId{7}, 1}, std::uint64_t{1} << 62}, 5);
+  auto taken = decode_client_context(encode_client_context(highest, key), key);
+  REQUIRE(taken);
+  Object object;
+  update(object, taken->seen, {NodeId{7}, 1}, {WriteId{1, 1}, false, "tea", ""}, 1'000'000);
+  CHECK(decode_record(encode_record(object)));
+
+  highest.seen = object.context;
+  CHECK_FALSE(decode_client_context(encode_client_context(highest, key), key));
 }
 
 }  // namespace

@@ -420,6 +420,23 @@ TEST_CASE("O-3 a coordinator whose entry was truncated elsewhere still counts on
   CHECK(update(mine, mine.context, sx, value("d"), 3 * second) == Dot{sx, 3});  // not 1 again
 }
 
+TEST_CASE("F-90 one dot with two values is the same one everywhere (found by fuzzing)") {
+  Object a, b;
+  update(a, {}, sx, {WriteId{1, 1}, false, "a", ""}, second);
+  update(b, {}, sx, {WriteId{1, 1}, false, "b", ""}, second);
+  REQUIRE_FALSE(a == b);
+  CHECK(joined(a, b) == joined(b, a));
+}
+
+TEST_CASE("O-3 truncation takes any time of an entry (found by fuzzing)") {
+  Object object;
+  for (std::int64_t ms : {INT64_MIN, INT64_MAX, std::int64_t{0}}) {
+    object.context.add({actor(10 + object.context.size()), 1}, ms);
+  }
+  CHECK(truncate(object, sx, 1'700'000'000'000, {1, 20'000}) == 2);
+  CHECK(object.context.entries().front().last_ms == INT64_MAX);  // young, if anything
+}
+
 #ifdef RINGLET_PLANTED_BUGS
 TEST_CASE("planted: the two bugs of versioning show in the plainest histories") {
   Object x;
