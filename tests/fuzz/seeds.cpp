@@ -1,0 +1,155 @@
+// Writes the corpora: valid encodings for each target to start from. Always the same files.
+// usage: ringlet_fuzz_seeds DIRECTORY      (tests/fuzz/corpus)
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "base/random.hpp"
+#include "daemon/config_file.hpp"
+#include "fuzz/input.hpp"
+#include "node/hint_key.hpp"
+#include "unit/wire/generate.hpp"
+#include "versioning/encoding.hpp"
+#include "wire/codec.hpp"
+#include "wire/handshake.hpp"
+
+namespace ringlet::fuzz {
+namespace {
+
+std::filesystem::path directory;
+
+void write(const std::string& target, const std::string& name, BytesView bytes) {
+  std::filesystem::create_directories(directory / target);
+  std::ofstream out(directory / target / name, std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!out.flush())
+    throw std::runtime_error("cannot write " + (directory / target / name).string());
+}
+
+// What rapidcheck makes of this seed, small.
+template <typename Make>
+auto made(std::uint64_t seed, const Make& make) {
+  return rc::gen::exec(make)(rc::Random(seed), 8).value();
+}
+
+Object object_of(std::uint64_t seed) {
+  return made(seed, [] { return test::any_object(); });
+}
+
+void write_messages() {
+  Bytes stream;
+  for (std::size_t kind = 0; kind < std::variant_size_v<Message>; ++kind) {
+    Message message = made(kind + 1, [kind] { return test::any_message(kind); });
+    Bytes bytes(1, static_cast<char>(wire::type_of(message)));
+    wire::encode(message, bytes);
+    write("message", std::string("seed-") + name_of(message), bytes);
+    if (kind < 6) wire::encode_frame(1, kind, message, stream);
+  }
+  write("frame", "seed-whole", Bytes{20, 0} + stream);
+  write("frame", "seed-cut", Bytes{20, 3, 0, 1, 9} + stream);
+  write("frame", "seed-too-large", Bytes{0, 1, 0} + stream);
+}
+
+void write_handshakes() {
+  wire::Hello hello;
+  hello.cluster = "ringlet";
+  hello.name = "n2";
+  hello.node = node_id_of("n2");
+  hello.role = wire::Role::member;
+  wire::Welcome welcome{1, 5, "ringlet", "n1", node_id_of("n1")};
+  wire::Goodbye goodbye{Status(Code::unsupported, "no common protocol version")};
+  auto body = [](const auto& words, char choice) {
+    Bytes frame;
+    wire::encode_frame(words, frame);
+    return Bytes(1, choice) + frame.substr(wire::frame_header_bytes);
+  };
+  write("handshake", "seed-hello", body(hello, 0));
+  write("handshake", "seed-welcome", body(welcome, 1));
+  write("handshake", "seed-goodbye", body(goodbye, 2));
+  write("handshake", "seed-other", Bytes{3, 1, 100} + body(hello, 0).substr(1));
+}
+
+void write_contexts() {
+  const Key key{"carts", "alice"};
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Bytes bytes = encode_client_context({object_of(seed).context, NodeId{seed}}, key);
+    std::string number = std::to_string(seed);
+    write("context", "seed-raw-" + number, Bytes{0, 1, 2} + bytes);
+    write("context", "seed-body-" + number, Bytes{1, 1, 2} + bytes.substr(1, bytes.size() - 9));
+  }
+}
+
+void write_records() {
+  write("record", "seed-raw", Bytes(1, '\0') + encode_record(object_of(4)));
+  auto three = [](const Object& a, const Object& b, const Object& c) {
+    Bytes bytes(1, '\1'), first, second;
+    encode_object(a, first);
+    encode_object(b, second);
+    append_piece(bytes, first);
+    append_piece(bytes, second);
+    encode_object(c, bytes);
+    return bytes;
+  };
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Object a = object_of(seed), b = a, c = object_of(seed + 10);
+    update(a, {}, {NodeId{1}, 1}, {WriteId{1, seed}, false, "milk", ""}, 1'000'000);
+    update(b, b.context, {NodeId{2}, 1}, {WriteId{2, seed}, false, "tea", "text"}, 2'000'000);
+    write("record", "seed-siblings-" + std::to_string(seed), three(a, b, c));
+  }
+  auto stamped = [](std::uint64_t node, const char* value) {
+    return lww_object(NodeId{node}, {WriteId{node, 1}, false, value, ""}, 1'000'000);
+  };
+  write("record", "seed-lww", three(stamped(1, "a"), stamped(2, "b"), stamped(2, "c")));
+}
+
+void write_rows() {
+  Key key{"carts", "alice"};
+  write("hint_row", "seed-hint", Bytes(1, '\0') + hint_row(NodeId{0x0102030405060708}, key));
+  write("hint_row", "seed-object", Bytes(1, '\0') + object_row(7, key));
+  Bytes build(1, '\1');
+  append_u64(build, 0xffffffffffffff00);
+  build += '\1';
+  append_piece(build, key.bucket);
+  write("hint_row", "seed-build", build + key.key);
+}
+
+void write_histories() {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    Random random(seed);
+    Bytes bytes;
+    for (int i = 0; i < 4 * 40; ++i) bytes += static_cast<char>(random.below(256));
+    write("history", "seed-" + std::to_string(seed), bytes);
+  }
+}
+
+void write_configs() {
+  write("config", "seed-small",
+        "[node]\nname = \"n1\"\nengine = \"memory\"\n[cluster]\nn = 3\nr = 2\nw = 2\n"
+        "partitions = 8\n[[members]]\nname = \"n1\"\naddress = \"127.0.0.1:7400\"\n"
+        "[[members]]\nname = \"n2\"\naddress = \"127.0.0.1:7401\"\nzone = \"z\"\nweight = 2\n");
+  write("config", "seed-wrong", "[node]\nname = \"n1\"\nthreads = 0x7f\n[log]\nlevel = \"loud\"\n");
+  write(
+      "config", "seed-strange",
+      "node = {name = \"n\\u0031\", threads = 1_0}\nmembers = [{name = 'n1', address = ''':1'''}]\n"
+      "cluster.n = 1\ncluster.r = 1\ncluster.w = 1\nlog.level = \"info\"\n");
+}
+
+}  // namespace
+}  // namespace ringlet::fuzz
+
+int main(int argc, char** argv) {
+  using namespace ringlet::fuzz;
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: ringlet_fuzz_seeds DIRECTORY\n");
+    return 2;
+  }
+  directory = argv[1];
+  write_messages();
+  write_handshakes();
+  write_contexts();
+  write_records();
+  write_rows();
+  write_histories();
+  write_configs();
+}

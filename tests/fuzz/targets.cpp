@@ -1,0 +1,25 @@
+#include "fuzz/target.hpp"
+
+namespace ringlet::fuzz {
+namespace {
+
+constexpr Target all[] = {
+    {"frame", frame, 4096},       {"message", message, 2048}, {"handshake", handshake, 1024},
+    {"context", context, 5000},   {"record", record, 1024},   {"hint_row", hint_row, 256},
+    {"history", history, 4 * 60}, {"config", config, 2048},
+};
+
+}  // namespace
+
+std::span<const Target> targets() {
+  return all;
+}
+
+const Target* find_target(std::string_view name) {
+  for (const Target& target : all) {
+    if (target.name == name) return &target;
+  }
+  return nullptr;
+}
+
+}  // namespace ringlet::fuzz
