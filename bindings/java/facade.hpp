@@ -4,8 +4,8 @@
 // give one, *_release takes it; 0 is the NULL handle. Text comes in as bytes with a NUL behind
 // them (the typemap puts it there; Java has refused a NUL inside) and goes out as UTF-8 bytes,
 // because JNI's own strings are not UTF-8. Every C failure leaves here as Failed, which the
-// %exception of ringlet.i turns into a Java exception. Nothing here waits but client_close and
-// cluster_*.
+// %exception of ringlet.i turns into a Java exception. Nothing here waits but client_close,
+// client_admin and cluster_*.
 #ifndef RINGLET_BINDINGS_JAVA_FACADE_HPP
 #define RINGLET_BINDINGS_JAVA_FACADE_HPP
 
@@ -128,6 +128,19 @@ inline std::string client_log_take(Handle client) {
   return records;
 }
 
+// A question of operators, JSON in and out. Waits for its answer.
+inline std::string client_admin(Handle client, ringlet_bytes command, ringlet_bytes json,
+                                int timeout_ms) {
+  ringlet_call call = RINGLET_CALL_INIT;
+  call.timeout_ms = static_cast<uint32_t>(timeout_ms);
+  ringlet_text* answer = nullptr;
+  ringlet_error* error = nullptr;
+  check(ringlet_admin(from<ringlet_client>(client), chars(command), chars(json), &call, &answer,
+                      &error),
+        &error);
+  return take(answer);
+}
+
 inline Handle queue_new() {
   ringlet_queue* queue = nullptr;
   ringlet_error* error = nullptr;
@@ -146,7 +159,7 @@ inline void queue_release(Handle queue) {
 inline Handle submit(Handle client, Handle queue, int kind, Handle tag, ringlet_bytes bucket,
                      ringlet_bytes key, ringlet_bytes context, ringlet_bytes value,
                      ringlet_bytes content_type, int timeout_ms, int r, int w, int strict,
-                     int durability) {
+                     int durability, Handle write_id_high, Handle write_id_low) {
   ringlet_call call = RINGLET_CALL_INIT;
   call.timeout_ms = static_cast<uint32_t>(timeout_ms);
   call.r = static_cast<uint8_t>(r);
@@ -155,6 +168,8 @@ inline Handle submit(Handle client, Handle queue, int kind, Handle tag, ringlet_
   call.durability = static_cast<uint8_t>(durability);
   call.flags = RINGLET_RETURN_SIBLINGS;
   call.content_type = content_type;
+  call.write_id[0] = static_cast<uint64_t>(write_id_high);
+  call.write_id[1] = static_cast<uint64_t>(write_id_low);
   ringlet_op op = {};
   op.kind = static_cast<uint32_t>(kind);
   op.tag = static_cast<uint64_t>(tag);

@@ -64,6 +64,7 @@
 %rename("clientClose") ringlet_java::client_close;
 %rename("clientRelease") ringlet_java::client_release;
 %rename("clientLogTake") ringlet_java::client_log_take;
+%rename("clientAdmin") ringlet_java::client_admin;
 %rename("queueNew") ringlet_java::queue_new;
 %rename("queueWake") ringlet_java::queue_wake;
 %rename("queueRelease") ringlet_java::queue_release;

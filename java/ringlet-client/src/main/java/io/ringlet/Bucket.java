@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
@@ -76,7 +77,7 @@ public final class Bucket<T> {
   public Bucket<T> withR(int r) {
     return with(
         new CallSettings(call.timeoutMs(), CallSettings.replicas(r, "r"), call.w(), call.strict(),
-        call.durability()));
+        call.durability(), call.writeId()));
   }
 
   /**
@@ -88,7 +89,7 @@ public final class Bucket<T> {
   public Bucket<T> withW(int w) {
     return with(
         new CallSettings(call.timeoutMs(), call.r(), CallSettings.replicas(w, "w"), call.strict(),
-        call.durability()));
+        call.durability(), call.writeId()));
   }
 
   /**
@@ -101,7 +102,7 @@ public final class Bucket<T> {
     return with(
         new CallSettings(
             CallSettings.milliseconds(timeout, "timeout"), call.r(), call.w(), call.strict(),
-        call.durability()));
+        call.durability(), call.writeId()));
   }
 
   /**
@@ -112,7 +113,39 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withStrict(boolean strict) {
-    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), strict, call.durability()));
+    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), strict, call.durability(),
+        call.writeId()));
+  }
+
+  /**
+   * The same bucket with another durability: what must have happened to a write on the disk of each
+   * replica that counts.
+   *
+   * @param durability what is waited for
+   * @return another bucket
+   */
+  public Bucket<T> withDurability(Durability durability) {
+    Objects.requireNonNull(durability, "durability");
+    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), call.strict(),
+        durability.ordinal() + 1, call.writeId()));
+  }
+
+  /**
+   * The same bucket for one write, and for its repetition after a crash or a {@link
+   * TransientException} that says {@link RingletException#maybeApplied()}: as long as a version
+   * with this id is there, writing again adds none. Two different writes must not have one id. The
+   * library gives its own retries of a call one id without this.
+   *
+   * @param writeId not all zero, for example {@link UUID#randomUUID()}
+   * @return another bucket
+   */
+  public Bucket<T> withWriteId(UUID writeId) {
+    Objects.requireNonNull(writeId, "writeId");
+    if (writeId.equals(CallSettings.NO_WRITE_ID)) {
+      throw Text.invalid("writeId: wanted an id, got all zero", null);
+    }
+    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), call.strict(),
+        call.durability(), writeId));
   }
 
   private Bucket<T> with(CallSettings settings) {

@@ -2,10 +2,15 @@ package io.ringlet;
 
 import java.time.Duration;
 import java.util.Objects;
+import java.util.UUID;
 
 /** What a bucket asks of each call; 0: the client's default, then the cluster's. */
-record CallSettings(int timeoutMs, int r, int w, boolean strict, int durability) {
-  static final CallSettings DEFAULT = new CallSettings(0, 0, 0, false, 0);
+record CallSettings(
+    int timeoutMs, int r, int w, boolean strict, int durability, UUID writeId) {
+  /** The library makes an id for each write. */
+  static final UUID NO_WRITE_ID = new UUID(0, 0);
+
+  static final CallSettings DEFAULT = new CallSettings(0, 0, 0, false, 0, NO_WRITE_ID);
   private static final long MAX_TIMEOUT_MS = 3_600_000;
 
   /** Milliseconds, rounded up, so that a short timeout does not become "the default". */

@@ -79,7 +79,8 @@ final class ClientCore implements Runnable {
       try {
         long number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket, key.raw(),
             context, value, contentType, call.timeoutMs(), call.r(), call.w(),
-            call.strict() ? 1 : 0, call.durability());
+            call.strict() ? 1 : 0, call.durability(), call.writeId().getMostSignificantBits(),
+            call.writeId().getLeastSignificantBits());
         sent = true;
         request.sent(() -> cancel(number));
         cancelWithFuture(request.future, tag, number);
@@ -91,6 +92,20 @@ final class ClientCore implements Runnable {
         }
         queue.done();
       }
+    } finally {
+      client.done();
+    }
+  }
+
+  String admin(byte[] command, byte[] json, int timeoutMs) {
+    long nativeClient = client.use();
+    if (nativeClient == 0) {
+      throw closedException();
+    }
+    try {
+      return Text.ofNative(RingletNative.clientAdmin(nativeClient, command, json, timeoutMs));
+    } catch (NativeFailure e) {
+      throw Failure.exception(e);
     } finally {
       client.done();
     }

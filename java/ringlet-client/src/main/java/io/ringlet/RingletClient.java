@@ -76,6 +76,21 @@ public final class RingletClient implements AutoCloseable {
     return new Bucket<>(this, name, bytes, codec, null, CallSettings.DEFAULT);
   }
 
+  /**
+   * For operators: {@code status} (argument {@code node}: name or address), {@code ring}, {@code
+   * key.inspect} (arguments {@code bucket} and {@code key}). Blocks, a virtual thread's carrier
+   * too, for at most the client's timeout.
+   *
+   * @param command one of these
+   * @param json the arguments as a JSON object, {@code {}} for none
+   * @return the answer as JSON
+   * @throws UsageException an unknown command, or arguments it does not take
+   * @throws TransientException the node did not answer in time
+   */
+  public String admin(String command, String json) {
+    return core.admin(Text.cText(command, "command"), Text.cText(json, "json"), 0);
+  }
+
   /** Closes at once: {@link #close(Duration)} with no time to drain. */
   @Override
   public void close() {
