@@ -83,21 +83,60 @@ def connect(
     return Client(settings, resolver=resolver)
 
 
-class Client:
+class _Handle:
+    """What a client and a local cluster share: open until closed, of one process, a context
+    manager; ``_close_core`` ends the native part.
+    """
+
+    _closed = True  # until opened, for __del__
+    _pid: int
+    _logs: _Logs
+
+    def _opened(self, logs: _Logs) -> None:
+        self._closed = False
+        self._pid = os.getpid()
+        self._logs = logs
+
+    def _close(self, drain: float) -> None:
+        drain_ms = _milliseconds("drain", drain, least=0.0)
+        if self._closed:
+            return
+        self._closed = True
+        if self._pid != _calls.process.pid:
+            return  # the parent's; releasing it is all there is to do
+        try:
+            self._close_core(drain_ms)
+        except _core.CoreError as error:
+            self._closed = False
+            raise from_core_error(error) from None
+        self._logs.pull(force=True)
+
+    def _close_core(self, drain_ms: int) -> None:
+        raise NotImplementedError
+
+    def _check_process(self, done: str, again: str) -> None:
+        if self._pid != _calls.process.pid:
+            raise ClientForked(
+                f"{done} in pid {self._pid}, used in pid {_calls.process.pid}: {again} it after fork"
+            )
+
+    def __del__(self) -> None:
+        if not self._closed and self._pid == _calls.process.pid:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
+
+
+class Client(_Handle):
     """A connection to a cluster. Thread-safe; a context manager. Made by ``connect``."""
 
     def __init__(self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None) -> None:
-        self._closed = True  # until opened, for __del__
         _check_resolver("client", resolver)
         try:
             self._core = _core.Client(settings)
         except _core.CoreError as error:
             raise from_core_error(error) from None
-        self._closed = False
-        self._pid = os.getpid()
+        self._opened(_Logs(self._core.drain_logs))
         self._resolver = resolver
         self._seeds = settings.get("client.seeds", "")
-        self._logs = _Logs(self._core.drain_logs)
         _open_clients.add(self)
 
     def bucket(
@@ -159,25 +198,15 @@ class Client:
         """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
         Again: no effect.
         """
-        drain_ms = _milliseconds("drain", drain, least=0.0)
+        self._close(drain)
         if self._closed:
-            return
-        self._closed = True
-        _open_clients.discard(self)
-        if self._pid != _calls.process.pid:
-            return  # the parent's; releasing it is all there is to do
-        try:
-            self._core.close(drain_ms)
-        except _core.CoreError as error:
-            self._closed = False
-            raise from_core_error(error) from None
-        self._logs.pull(force=True)
+            _open_clients.discard(self)
+
+    def _close_core(self, drain_ms: int) -> None:
+        self._core.close(drain_ms)
 
     def _ready(self) -> _core.Client:
-        if self._pid != _calls.process.pid:
-            raise ClientForked(
-                f"opened in pid {self._pid}, used in pid {_calls.process.pid}: open it after fork"
-            )
+        self._check_process("opened", "open")
         if self._closed:
             raise ClientClosed("the client is closed")
         return self._core
@@ -192,10 +221,6 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if not self._closed and self._pid == _calls.process.pid:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
     def __reduce__(self) -> Any:
         raise TypeError("a Client cannot be pickled: open one in each process")

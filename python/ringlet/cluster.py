@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from . import _calls, _core
-from .client import Client, _Logs, connect
-from .errors import ClientForked, OptionError, UsageError, from_core_error
+from . import _core
+from .client import Client, _Handle, _Logs, connect
+from .errors import OptionError, UsageError, from_core_error
 from .options import as_settings
 from .versioned import Resolver
 
@@ -34,19 +32,16 @@ def local_cluster(nodes: int = 3, *, data_dir: Path | None = None, **options: An
     return LocalCluster(as_settings(options, ("cluster", "node", "limits", "log", "client")), nodes)
 
 
-class LocalCluster:
+class LocalCluster(_Handle):
     """A running cluster. A context manager; closing it also closes the clients it opened."""
 
     def __init__(self, settings: dict[str, str], nodes: int) -> None:
-        self._closed = True
         try:
             self._core = _core.Cluster(settings, nodes)
         except _core.CoreError as error:
             raise from_core_error(error) from None
-        self._closed = False
-        self._pid = os.getpid()
+        self._opened(_Logs(self._core.drain_logs))
         self._name = settings.get("cluster.name")
-        self._logs = _Logs(self._core.drain_logs)
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
     @property
@@ -79,15 +74,12 @@ class LocalCluster:
 
     def close(self, drain: float = 0.2) -> None:
         """Ends the clients and the nodes. Again: no effect."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._pid != _calls.process.pid:
-            return
+        self._close(drain)
+
+    def _close_core(self, drain_ms: int) -> None:
         for client in list(self._clients):
-            client.close(drain)
-        self._run(lambda: self._core.stop(round(drain * 1000)))
-        self._logs.pull(force=True)
+            client.close(drain_ms / 1000)
+        self._core.stop(drain_ms)
 
     def _run(self, call: Any) -> None:
         try:
@@ -105,10 +97,7 @@ class LocalCluster:
         return index
 
     def _ready(self) -> _core.Cluster:
-        if self._pid != _calls.process.pid:
-            raise ClientForked(
-                f"started in pid {self._pid}, used in pid {_calls.process.pid}: start it after fork"
-            )
+        self._check_process("started", "start")
         if self._closed:
             raise UsageError("the local cluster is closed")
         return self._core
@@ -126,10 +115,6 @@ class LocalCluster:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if not self._closed and self._pid == _calls.process.pid:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
     def __repr__(self) -> str:
         return (
