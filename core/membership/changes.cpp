@@ -371,7 +371,8 @@ Result<Changes> Changes::decode(BytesView bytes) {
   if (!body) return body.status();
   try {
     protozero::pbf_reader in{body->data(), body->size()};
-    while (in.next(1)) {
+    while (in.next()) {
+      if (in.tag_and_type() != event_encoding::bytes(1)) return corrupt("a field of another kind");
       if (changes.staged_.size() == max_member_events) return corrupt("more than 65536");
       MemberEvent event = event_encoding::read_event(in.get_message());
       changes.staged_.push_back({event.kind, event.member, event.replaces});

@@ -76,35 +76,35 @@ MemberEvent read_event(protozero::pbf_reader in) {
   MemberEvent event;
   std::uint64_t kind = 0, wall_ms = 0, weight = 0;
   while (in.next()) {
-    switch (in.tag()) {
-      case event_field::lamport:
+    switch (in.tag_and_type()) {
+      case varint(event_field::lamport):
         event.lamport = in.get_uint64();
         break;
-      case event_field::issuer:
+      case fixed64(event_field::issuer):
         event.issuer.value = in.get_fixed64();
         break;
-      case event_field::seq:
+      case varint(event_field::seq):
         event.seq = in.get_uint64();
         break;
-      case event_field::wall_ms:
+      case varint(event_field::wall_ms):
         wall_ms = in.get_uint64();
         break;
-      case event_field::kind:
+      case varint(event_field::kind):
         kind = in.get_uint64();
         break;
-      case event_field::name:
+      case bytes(event_field::name):
         event.member.name = in.get_string();
         break;
-      case event_field::address:
+      case bytes(event_field::address):
         event.member.address = in.get_string();
         break;
-      case event_field::zone:
+      case bytes(event_field::zone):
         event.member.zone = in.get_string();
         break;
-      case event_field::weight:
+      case varint(event_field::weight):
         weight = in.get_uint64();
         break;
-      case event_field::replaces:
+      case bytes(event_field::replaces):
         event.replaces = in.get_string();
         break;
       default:

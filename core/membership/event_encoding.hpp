@@ -21,6 +21,17 @@ struct Malformed {
   std::string why;
 };
 
+// A field's tag with the wire type it must have: another one is a field that is not known.
+constexpr std::uint32_t varint(unsigned field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::varint);
+}
+constexpr std::uint32_t fixed64(unsigned field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::fixed64);
+}
+constexpr std::uint32_t bytes(unsigned field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::length_delimited);
+}
+
 void write_event(protozero::pbf_writer& parent, unsigned field, const MemberEvent& event);
 MemberEvent read_event(protozero::pbf_reader in);  // Malformed: not what an administrator can order
 

@@ -5,14 +5,6 @@
 #include <tuple>
 
 namespace ringlet {
-namespace {
-
-auto key_of(const MemberEvent& event) {
-  return std::tie(event.lamport, event.issuer, event.seq);
-}
-
-}  // namespace
-
 const char* name_of(MemberEvent::Kind kind) {
   switch (kind) {
     case MemberEvent::Kind::join:
@@ -36,30 +28,16 @@ bool before(const MemberEvent& a, const MemberEvent& b) {
 }
 
 void History::add(MemberEvent event) {
-  auto at = std::lower_bound(
-      events_.begin(), events_.end(), event,
-      [](const MemberEvent& a, const MemberEvent& b) { return key_of(a) < key_of(b); });
-  if (at == events_.end() || key_of(*at) != key_of(event)) {
-    events_.insert(at, std::move(event));
-  } else if (before(*at, event)) {
-    *at = std::move(event);
-  }
+  auto at = std::lower_bound(events_.begin(), events_.end(), event, before);
+  if (at == events_.end() || *at != event) events_.insert(at, std::move(event));
 }
 
 void History::merge(const History& other) {
   std::vector<MemberEvent> all;
   all.reserve(events_.size() + other.events_.size());
-  std::merge(events_.begin(), events_.end(), other.events_.begin(), other.events_.end(),
-             std::back_inserter(all), before);
-  events_.clear();
-  for (MemberEvent& event : all) {
-    // Of two with one key the later in the order comes second.
-    if (!events_.empty() && key_of(events_.back()) == key_of(event)) {
-      events_.back() = std::move(event);
-    } else {
-      events_.push_back(std::move(event));
-    }
-  }
+  std::set_union(events_.begin(), events_.end(), other.events_.begin(), other.events_.end(),
+                 std::back_inserter(all), before);
+  events_ = std::move(all);
 }
 
 std::uint64_t History::last_seq(NodeId issuer) const {

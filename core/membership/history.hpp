@@ -40,7 +40,7 @@ struct MemberRecord {
 
 class History {
  public:
-  // Sorted, one event for each (lamport, issuer, seq): of two that differ, the same one everywhere.
+  // Sorted. Two events with one number (a node that lost its directory counted anew) are both kept.
   const std::vector<MemberEvent>& events() const { return events_; }
   std::size_t size() const { return events_.size(); }
   void add(MemberEvent event);

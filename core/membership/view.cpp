@@ -59,6 +59,7 @@ std::uint64_t founding_of(const std::string& cluster, std::size_t q, std::uint32
     if (event.lamport == 0) names.push_back(event.member.name);
   }
   std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   for (const std::string& name : names) text += '\0' + name;
   return xxh3(text);
 }
@@ -133,30 +134,30 @@ Parts read_view(BytesView body) {
   std::vector<std::uint64_t> ids, epochs, owners, nexts;
   std::vector<MemberEvent> events;
   while (in.next()) {
-    switch (in.tag()) {
-      case view_field::cluster:
+    switch (in.tag_and_type()) {
+      case event_encoding::bytes(view_field::cluster):
         parts.cluster = in.get_string();
         break;
-      case view_field::replicas:
+      case event_encoding::varint(view_field::replicas):
         parts.replicas = in.get_uint32();
         break;
-      case view_field::ids:
+      case event_encoding::bytes(view_field::ids):
         ids = numbers_in(in.get_packed_fixed64(), "owners");
         break;
-      case view_field::events:
+      case event_encoding::bytes(view_field::events):
         if (events.size() == max_member_events) throw Malformed{"more than 65536 events"};
         events.push_back(event_encoding::read_event(in.get_message()));
         if (events.size() > 1 && !before(events[events.size() - 2], events.back())) {
           throw Malformed{"an event of " + events.back().member.name + " is out of order or twice"};
         }
         break;
-      case view_field::slot_epochs:
+      case event_encoding::bytes(view_field::slot_epochs):
         epochs = numbers_in(in.get_packed_uint64(), "slots");
         break;
-      case view_field::slot_owners:
+      case event_encoding::bytes(view_field::slot_owners):
         owners = numbers_in(in.get_packed_uint64(), "slots");
         break;
-      case view_field::slot_nexts:
+      case event_encoding::bytes(view_field::slot_nexts):
         nexts = numbers_in(in.get_packed_uint64(), "slots");
         break;
       default:

@@ -1,0 +1,191 @@
+// Orders of an administrator: what they move, and which are refused with what sentence.
+#include "membership/changes.hpp"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <set>
+
+#include "unit/membership/membership_samples.hpp"
+
+namespace ringlet {
+namespace {
+
+using namespace membership_samples;
+
+std::string refused(const Status& status) {
+  REQUIRE(status.code() == Code::invalid_argument);
+  return status.message();
+}
+
+bool says(const Status& status, const std::string& part) {
+  std::string text = refused(status);
+  INFO(text << " / wanted: " << part);
+  CHECK(text.find(part) != std::string::npos);
+  return text.find(part) != std::string::npos;
+}
+
+std::map<NodeId, std::uint32_t> counts_of(const MembershipView& view) {
+  std::map<NodeId, std::uint32_t> counts;
+  for (NodeId owner : view.ring()->owners()) ++counts[owner];
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("R6.2-c a planned join moves about Q/(S+1) slots, all to the joiner") {
+  MembershipView view = founded(4, 64, 3);
+  Changes changes;
+  REQUIRE(changes.join(view, member(4)).is_ok());
+  auto plan = changes.plan(view, member(0).id, 99);
+  REQUIRE(plan.is_ok());
+  REQUIRE((plan->slots.size() == 12 || plan->slots.size() == 13));
+  for (const auto& slot : plan->slots) {
+    REQUIRE(slot.to == member(4).id);
+    REQUIRE(view.ring()->owners()[slot.slot] == slot.from);
+  }
+  REQUIRE(plan->partitions.size() >= plan->slots.size());
+  for (const auto& partition : plan->partitions) {
+    REQUIRE_FALSE(partition.to.empty());
+    REQUIRE_FALSE(partition.from.empty());
+  }
+  REQUIRE(plan->efficiency_before >= 0.95);
+  REQUIRE(plan->efficiency_after >= 0.9);
+  auto committed = changes.commit(view, member(0).id, 99);
+  REQUIRE(*committed == plan->view);
+  REQUIRE(view.history().size() == 4);  // the view it was made from is as it was
+  const MemberEvent& event = committed->history().events().back();
+  REQUIRE(event.lamport == 1);
+  REQUIRE(event.issuer == member(0).id);
+  REQUIRE(event.wall_ms == 99);
+}
+
+TEST_CASE("From one node to five to three in two commits") {
+  MembershipView view = founded(1, 64, 3);
+  Changes changes;
+  for (int i = 1; i < 5; ++i) REQUIRE(changes.join(view, member(i)).is_ok());
+  view = *changes.commit(view, member(0).id, 1);
+  REQUIRE(view.ring()->effective_replicas() == 1);
+  view = settled(view);
+  REQUIRE(view.ring()->effective_replicas() == 3);
+  for (auto& [id, count] : counts_of(view)) REQUIRE((count == 12 || count == 13));
+  changes.clear();
+  REQUIRE(changes.leave(view, "n0").is_ok());
+  REQUIRE(changes.leave(view, "n3").is_ok());
+  view = settled(*changes.commit(view, member(0).id, 2));
+  REQUIRE(view.ring()->members().size() == 3);
+  for (auto& [id, count] : counts_of(view)) REQUIRE((count == 21 || count == 22));
+}
+
+TEST_CASE("A leave before the join's data has moved gives the slots back without a move") {
+  MembershipView view = founded(3, 32, 2);
+  MembershipView joining =
+      after(view, [](Changes& c, const MembershipView& v) { return c.join(v, member(3)); });
+  MembershipView back =
+      after(joining, [](Changes& c, const MembershipView& v) { return c.leave(v, "n3"); });
+  REQUIRE(back.standing("n3") == MembershipView::Standing::left);
+  REQUIRE(settled(back).ring()->members().size() == 3);
+}
+
+TEST_CASE("A change of weight moves slots to it") {
+  MembershipView view = founded(4, 64, 2);
+  view = settled(
+      after(view, [](Changes& c, const MembershipView& v) { return c.set_weight(v, "n1", 3); }));
+  REQUIRE(counts_of(view)[member(1).id] == 32);
+  REQUIRE(view.find("n1")->member.weight == 3);
+  view = after(view, [](Changes& c, const MembershipView& v) {
+    return c.set_address(v, "n1", "elsewhere:9");
+  });
+  REQUIRE(view.ring()->find("n1")->address == "elsewhere:9");
+  REQUIRE_FALSE(view.ring()->moving());
+}
+
+TEST_CASE("Wrong orders are refused with a sentence and nothing is staged") {
+  MembershipView view = founded(2, 4, 2);
+  Changes c;
+  REQUIRE(says(c.join(view, member(0)), "\"n0\" is a member already"));
+  REQUIRE(says(c.leave(view, "n7"), "\"n7\" is not a member"));
+  REQUIRE(says(c.replace(view, "n7", "x", "x:1"), "\"n7\" is not a member"));
+  REQUIRE(says(c.replace(view, "n0", "n0", "n0:1"), "cannot be replaced by itself"));
+  REQUIRE(says(c.replace(view, "n0", "n1", "x:1"), "\"n1\" is a member already"));
+  REQUIRE(says(c.replace(view, "n0", "x", "n1:1"), "which is that of member \"n1\""));
+  REQUIRE(says(c.set_weight(view, "n7", 2), "is not a member"));
+  REQUIRE(says(c.set_weight(view, "n1", 0), "weight 0, wanted 1 to 1000"));
+  REQUIRE(says(c.set_weight(view, "n1", 1001), "wanted 1 to 1000"));
+  REQUIRE(says(c.set_address(view, "n1", "n0:1"), "which is that of member \"n0\""));
+  REQUIRE(says(c.join(view, {{}, "bad name", "x:1", "", 1}), "name must be"));
+  REQUIRE(says(c.join(view, {{}, "x", "nowhere", "", 1}), "host:port"));
+  REQUIRE(says(c.join(view, {{}, "x", "x:1", "bad zone", 1}), "zone"));
+  REQUIRE(says(c.join(view, {{}, "x", "x:1", "", 0}), "weight 0"));
+  REQUIRE(says(c.join(view, {{}, "x", "n1:1", "", 1}), "which is that of member \"n1\""));
+  REQUIRE(says(c.join(MembershipView(), member(5)), "a member of no cluster yet"));
+  REQUIRE(says(c.plan(view, member(0).id, 0).status(), "nothing is staged"));
+  REQUIRE(says(c.plan(MembershipView(), member(0).id, 0).status(), "no cluster yet"));
+  REQUIRE(c.empty());
+}
+
+TEST_CASE("Contradictory orders are refused; the first stays staged") {
+  MembershipView view = founded(3, 8, 2);
+  Changes c;
+  REQUIRE(c.leave(view, "n1").is_ok());
+  REQUIRE(says(c.leave(view, "n1"), "contradicts what is staged: leave n1"));
+  REQUIRE(says(c.set_weight(view, "n1", 2), "contradicts what is staged"));
+  REQUIRE(says(c.replace(view, "n1", "x", "x:1"), "contradicts what is staged"));
+  REQUIRE(c.join(view, {{}, "y", "y:1", "", 1}).is_ok());
+  REQUIRE(says(c.replace(view, "n0", "y", "y:1"), "contradicts what is staged"));
+  REQUIRE(c.staged().size() == 2);
+}
+
+TEST_CASE("The last member cannot leave, leaving members cannot leave again, too many do not fit") {
+  MembershipView view = founded(2, 2, 1);
+  Changes c;
+  REQUIRE(c.leave(view, "n0").is_ok());
+  REQUIRE(says(c.leave(view, "n1"), "the last member"));
+  view = *c.commit(view, member(1).id, 0);
+  c.clear();
+  REQUIRE(says(c.leave(view, "n0"), "is leaving already"));
+  REQUIRE(says(c.join(view, member(0)), "is leaving; it may join again"));
+  REQUIRE(says(c.set_weight(view, "n0", 2), "is leaving"));
+  view = settled(view);
+  REQUIRE(says(c.leave(view, "n0"), "has left"));
+  REQUIRE(c.join(view, member(5)).is_ok());
+  REQUIRE(says(c.join(view, member(6)), "2 partitions are too few for 3 members"));
+  c.clear();
+  REQUIRE(c.replace(view, "n1", "z", "z:1").is_ok());
+  view = *c.commit(view, member(1).id, 0);
+  c.clear();
+  REQUIRE(says(c.leave(view, "n1"), "was replaced by \"z\""));
+}
+
+TEST_CASE("F-46 an order overtaken by the view is refused when planned, and stays to be cleared") {
+  MembershipView view = founded(3, 8, 2);
+  Changes here;
+  REQUIRE(here.leave(view, "n1").is_ok());
+  MembershipView moved =
+      settled(after(view, [](Changes& c, const MembershipView& v) { return c.leave(v, "n1"); }));
+  REQUIRE(says(here.plan(moved, member(0).id, 0).status(), "\"n1\" has left"));
+  REQUIRE(here.staged().size() == 1);
+}
+
+TEST_CASE("F-46 what is staged survives as bytes, and damaged bytes are refused") {
+  MembershipView view = founded(3, 8, 2);
+  Changes c;
+  REQUIRE(c.encode().empty());
+  REQUIRE(Changes::decode("")->empty());
+  REQUIRE(c.leave(view, "n1").is_ok());
+  REQUIRE(c.join(view, {{}, "x", "x:1", "z1", 5}).is_ok());
+  REQUIRE(c.replace(view, "n2", "y", "y:1").is_ok());
+  Bytes bytes = c.encode();
+  auto back = Changes::decode(bytes);
+  REQUIRE(back.is_ok());
+  REQUIRE(back->staged() == c.staged());
+  REQUIRE(*back->commit(view, member(0).id, 3) == *c.commit(view, member(0).id, 3));
+  REQUIRE(to_string(c.staged()[1]) == "join x at x:1 (zone z1, weight 5)");
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    Bytes bad = bytes;
+    bad[i] = static_cast<char>(bad[i] ^ 4);
+    REQUIRE(Changes::decode(bad).status().code() == Code::corrupt);
+    if (i > 0) REQUIRE_FALSE(Changes::decode(BytesView(bytes).substr(0, i)).is_ok());
+  }
+}
+
+}  // namespace ringlet
