@@ -64,7 +64,20 @@ void IoThread::want_turn() {
 void IoThread::run_turn() {
   turn_wanted_ = false;
   Now now = read_clocks();
-  if (work_.next_wake() <= now.instant) work_.on_wake(now);
+  if (due_) {
+    if (--looks_ > 0) {
+      want_turn();
+    } else {
+      work_.on_wake(*std::exchange(due_, std::nullopt));
+    }
+  } else if (work_.next_wake() <= now.instant) {
+    // This thread may have had no CPU for a while, with answers in its sockets that came in time: no
+    // deadline has passed before all is read that came until it was noticed. A turn runs after what
+    // the look at the sockets before the one before it found, hence two.
+    due_ = now;
+    looks_ = 2;
+    want_turn();
+  }
   work_.turn(now);
   arm();
 }
@@ -73,7 +86,7 @@ void IoThread::run_turn() {
 // every request whose deadline moves the next wake by a little.
 void IoThread::arm() {
   Instant wake = work_.next_wake();
-  if (wake >= armed_) return;
+  if (wake >= armed_ || due_) return;
   armed_ = wake;
   timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(wake.us)));
   timer_.async_wait([this](ErrorCode error) {

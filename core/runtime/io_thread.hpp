@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -56,6 +57,8 @@ class IoThread {
   asio::steady_timer timer_{context_}, sweep_timer_{context_};
   Instant armed_ = Instant::never();
   bool turn_wanted_ = false;
+  std::optional<Now> due_;  // a wake was due then; on_wake follows
+  int looks_ = 0;           // at the sockets, before it does
   std::thread thread_;
 };
 
