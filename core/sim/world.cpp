@@ -32,7 +32,7 @@ void World::at(Instant when, std::function<void()> what) {
 
 bool World::step() {
   if (queue_.empty()) return false;
-  Event event = queue_.top();
+  Event event = std::move(const_cast<Event&>(queue_.top()));  // a copy would copy the closure
   queue_.pop();
   now_ = event.when;
   ++events_;
@@ -338,11 +338,13 @@ void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t numb
     // A duplicate is a request of its own to the receiver: it comes over another link.
     std::uint64_t name = copy == 0 ? link : next_link_++;
     if (copy > 0) links_.emplace(name, Link{from, to, sender.generation, addressed, number});
-    after(delay(from, to), [this, to, name, shared] { deliver(to, name, *shared); });
+    after(delay(from, to),
+          [this, to, name, shared, copies] { deliver(to, name, shared, copies == 1); });
   }
 }
 
-void World::deliver(HostId to, std::uint64_t name, const Message& message) {
+void World::deliver(HostId to, std::uint64_t name, const std::shared_ptr<Message>& message,
+                    bool only) {
   auto it = links_.find(name);
   if (it == links_.end()) return;
   Host& host = *hosts_[to];
@@ -351,12 +353,13 @@ void World::deliver(HostId to, std::uint64_t name, const Message& message) {
     links_.erase(it);
     return unreachable(link.from, to, link.generation, link.addressed);
   }
-  whenever_awake(to, host.generation, [this, to, name, message] {
+  whenever_awake(to, host.generation, [this, to, name, message, only] {
     auto same = links_.find(name);
     if (same == links_.end()) return;
     Host& receiver = *hosts_[to];
-    if (on_delivery) on_delivery(same->second.from, to, message);
-    receiver.node->on_request(name, same->second.number, message, clock(receiver));
+    if (on_delivery) on_delivery(same->second.from, to, *message);
+    receiver.node->on_request(name, same->second.number, only ? std::move(*message) : *message,
+                              clock(receiver));
   });
 }
 
@@ -380,9 +383,9 @@ void World::reply(HostId from, std::uint64_t name, std::uint64_t number, Message
       if (on_delivery) on_delivery(from, link.from, *shared);
       Host& host = *hosts_[link.from];
       if (host.node) {
-        host.node->on_reply(link.addressed, link.number, *shared, clock(host));
+        host.node->on_reply(link.addressed, link.number, std::move(*shared), clock(host));
       } else {
-        host.client->on_reply(link.addressed, link.number, *shared, clock(host));
+        host.client->on_reply(link.addressed, link.number, std::move(*shared), clock(host));
       }
     });
   });

@@ -109,7 +109,7 @@ class World {
   Now clock(const Host& host) const;
   void trace(const std::string& line);
   void request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message);
-  void deliver(HostId to, std::uint64_t link, const Message& message);
+  void deliver(HostId to, std::uint64_t link, const std::shared_ptr<Message>& message, bool only);
   void reply(HostId from, std::uint64_t link, std::uint64_t number, Message message);
   void unreachable(HostId at_host, HostId whom, std::uint64_t generation, NodeId addressed);
   void pump(HostId host);
