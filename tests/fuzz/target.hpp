@@ -5,6 +5,11 @@
 //
 // To add a target: targets/NAME.cpp, whose first line says "// NAME: what it does"; its function here
 // and in targets.cpp; its seeds in seeds.cpp; then `ringlet_fuzz_seeds tests/fuzz/corpus`.
+//
+// Messages of membership and repair are covered as bytes by `message`. The machines that take them
+// (merging of views and histories in core/membership, exchange of trees in core/repair) are for
+// targets of their own: two machines with states from the input, messages between them in any order,
+// twice or damaged; law: both end with the same view, and what is damaged changes nothing.
 #pragma once
 
 #include <span>
