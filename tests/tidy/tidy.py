@@ -109,7 +109,7 @@ ARROWS: dict[str, dict[str, str]] = {
 # Libraries that only some folders may include, by the beginning of the name.
 LIBRARIES: dict[str, tuple[set[str], str]] = {
     "boost/asio": ({"runtime"}, "only runtime/ does I/O"),
-    "protozero/": ({"versioning", "wire"}, "only what encodes needs it"),
+    "protozero/": ({"membership", "versioning", "wire"}, "only what encodes needs it"),
     "xxhash": ({"versioning"}, "only what checks encodings needs it"),
     "wiredtiger": ({"storage"}, "it is GPL and only the node links it"),
     "spdlog/": ({"daemon"}, "where a record goes is the embedder's business"),
