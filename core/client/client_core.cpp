@@ -196,7 +196,7 @@ struct ClientCore::Impl {
                                "\" answered, wanted \"" + options.cluster + "\"");
       return table_failed(now);
     }
-    auto built = Ring::from_owners(table->options, table->owners);
+    auto built = Ring::from_table(table->options, table->owners, table->next);
     if (!built) {
       log(LogLevel::error, "a routing table was refused: " + built.status().message());
       return table_failed(now);

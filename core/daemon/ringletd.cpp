@@ -122,8 +122,13 @@ int run(Config config) {
     // Port 0 becomes known only now; the other members' files must name a real one.
     if (member.name == config.node.name && member.address.ends_with(":0")) member.address = address;
   }
-  auto ring = Ring::build(config.ring);
-  if (!ring) return complain(exit_usage, ring.status().message());
+  std::shared_ptr<const Ring> founding;  // none: this node waits to be joined
+  if (!config.ring.members.empty()) {
+    auto ring = Ring::build(config.ring);
+    if (!ring) return complain(exit_usage, ring.status().message());
+    founding = std::move(*ring);
+    if (config.node.address.ends_with(":0")) config.node.address = address;
+  }
   auto engine = open_engine(config, log);
   if (!engine) return complain(exit_taken, engine.status().message());
 
@@ -131,7 +136,7 @@ int run(Config config) {
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                      std::chrono::system_clock::now().time_since_epoch())
                                      .count());
-  auto state = NodeState::open(config.node, *engine, *ring);
+  auto state = NodeState::open(config.node, *engine, founding);
   if (!state) return complain(exit_taken, state.status().message());
   auto server = Server::start(*state, config.server, std::move(*listener));
   if (!server) return complain(exit_taken, server.status().message());
@@ -141,8 +146,9 @@ int run(Config config) {
   auto port_file = PublishedFile::write(config.port_file, port + "\n");
   if (!port_file) return complain(1, "node.port_file: " + port_file.status().message());
   log(LogLevel::info, "ringletd",
-      "node " + config.node.name + " of cluster " + config.ring.cluster + " serves at " + address +
-          ", engine " + (*engine)->name());
+      "node " + config.node.name + " of cluster " + config.ring.cluster +
+          ((*state)->ring() ? " serves at " : " waits to be joined at ") + address + ", engine " +
+          (*engine)->name());
   sd_notify(0, "READY=1");
 
   int caught = 0;

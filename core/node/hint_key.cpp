@@ -79,6 +79,11 @@ std::optional<HintRow> parse_hint_row(BytesView row) {
   return HintRow{NodeId{read_big_endian<std::uint64_t>(row)}, std::move(*key)};
 }
 
+std::optional<std::uint32_t> parse_object_partition(BytesView row) {
+  if (row.size() < 4) return std::nullopt;
+  return read_big_endian<std::uint32_t>(row);
+}
+
 std::optional<Key> parse_object_row(BytesView row) {
   if (row.size() < 4) return std::nullopt;
   return parse_key(row.substr(4));

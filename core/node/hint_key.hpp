@@ -28,5 +28,6 @@ struct HintRow {
 };
 std::optional<HintRow> parse_hint_row(BytesView row);  // nothing: not a hint row
 std::optional<Key> parse_object_row(BytesView row);
+std::optional<std::uint32_t> parse_object_partition(BytesView row);
 
 }  // namespace ringlet

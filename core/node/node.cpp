@@ -7,6 +7,7 @@
 #include "base/planted.hpp"
 #include "coordination/coordinator_choice.hpp"
 #include "node/status_text.hpp"
+#include "node/upkeep.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
@@ -69,18 +70,32 @@ struct Node::Impl {
         coordinator(state->self(), state->options().coordination, health),
         hints(state->self(), state->options().hints, replica, health),
         ring(state->ring()) {
-    coordinator.set_ring(ring);
+    if (ring) coordinator.set_ring(ring);
+    if (lane != 0) return;
+    hints.set_targets_for([this](const Hint& hint) { return upkeep().targets_for(hint); });
+    hints.set_pace(&upkeep().pace());
   }
+  ~Impl() {
+    if (lane == 0) upkeep().stop();
+  }
+
+  Upkeep& upkeep() const { return state->upkeep(); }
 
   void log(LogLevel level, const std::string& text) const {
     if (state->options().log) state->options().log(level, "node", text);
   }
 
-  void adopt_ring() {
+  void adopt_ring(Now now) {
     auto current = state->ring();
     if (current == ring) return;
     ring = std::move(current);
     coordinator.set_ring(ring);
+    if (lane == 0) hints.on_ring_changed(now);
+  }
+
+  Status not_joined() const {
+    return Status(Code::unavailable,
+                  "node " + state->options().name + " has not joined the cluster yet");
   }
 
   // ---- as a replica ----
@@ -131,12 +146,18 @@ struct Node::Impl {
       }
       if (auto bad = not_hintable(mint->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
-      answer(link, number, replica.mint(*mint, now), now);
+      auto outcome = replica.mint(*mint, now);
+      if (!mint->hint_for) upkeep().on_stored(mint->key);
+      answer(link, number, std::move(outcome), now);
     } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
       if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
       if (auto bad = not_hintable(put->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
-      answer(link, number, replica.merge(*put, now), now);
+      auto outcome = replica.merge(*put, now);
+      if (!put->hint_for) upkeep().on_stored(put->key);
+      answer(link, number, std::move(outcome), now);
+    } else if (Upkeep::answers(message)) {
+      deliver(link, number, upkeep().answer(state->self(), message, now), now);
     } else {
       RINGLET_ASSERT(false && "serve() is given replica requests only");
     }
@@ -247,7 +268,7 @@ struct Node::Impl {
     request.forwarded = true;
     auto timeout = request.options.timeout_ms ? Duration::millis(request.options.timeout_ms)
                                               : state->options().coordination.timeout;
-    requests.push_back({to, mine, request});
+    requests.push_back({to, {}, mine, request});
     forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, now.instant + timeout});
   }
 
@@ -263,10 +284,27 @@ struct Node::Impl {
     coordinate_put(mine.link, mine.number, mine.put, *context, now);
   }
 
-  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now) {
+  // What a node without a ring says.
+  void refuse_stranger(std::uint64_t link, std::uint64_t number, const Message& message, Now now) {
+    if (std::holds_alternative<ClientGet>(message) || std::holds_alternative<ClientPut>(message)) {
+      replies.push_back({link, number, failed(not_joined())});
+    } else if (std::holds_alternative<StatusQuery>(message)) {
+      replies.push_back({link, number, StatusText{not_joined(), upkeep().status_json(now)}});
+    } else {
+      replies.push_back({link, number, Refused{not_joined(), 1000}});
+    }
+  }
+
+  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now, NodeId from) {
     RINGLET_ASSERT(link != own_link);
-    adopt_ring();
-    if (auto* request = std::get_if<ClientGet>(&message)) {
+    adopt_ring(now);
+    if (Upkeep::answers(message)) {
+      replies.push_back({link, number, upkeep().answer(from, message, now)});
+    } else if (auto* command = std::get_if<ClusterCommand>(&message)) {
+      replies.push_back({link, number, upkeep().command(*command, now)});
+    } else if (!ring && !std::holds_alternative<Ping>(message)) {
+      refuse_stranger(link, number, message, now);
+    } else if (auto* request = std::get_if<ClientGet>(&message)) {
       get(link, number, *request, now);
     } else if (auto* request = std::get_if<ClientPut>(&message)) {
       put(link, number, *request, now);
@@ -275,7 +313,7 @@ struct Node::Impl {
     } else if (auto* pull = std::get_if<RingPull>(&message)) {
       replies.push_back({link, number, table_for(*pull)});
     } else if (auto* query = std::get_if<StatusQuery>(&message)) {
-      replies.push_back({link, number, answer_query(*query)});
+      replies.push_back({link, number, answer_query(*query, now)});
     } else if (is_request(message)) {
       serve(link, number, message, now);
     } else {
@@ -298,6 +336,8 @@ struct Node::Impl {
         hints.on_reply(from, own, message, now);
         break;
       case Numbered::upkeep:
+        upkeep().on_reply(own, from, message, now);
+        break;
       case Numbered::ping:
         break;  // being heard was all
       case Numbered::forward: {
@@ -321,6 +361,7 @@ struct Node::Impl {
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
     hints.on_unreachable(node, now);
+    if (lane == 0) upkeep().on_unreachable(node, now);
     take_back_from(node, now);
     settle(now);
   }
@@ -334,8 +375,13 @@ struct Node::Impl {
   }
 
   void on_wake(Now now) {
+    adopt_ring(now);
     coordinator.on_wake(now);
-    if (lane == 0) hints.on_wake(now);
+    if (lane == 0) {
+      hints.on_wake(now);
+      upkeep().on_wake(now);
+      adopt_ring(now);
+    }
     std::vector<std::uint64_t> overdue;
     for (const auto& [number, request] : forwarded) {
       if (patience_of(request) <= now.instant) overdue.push_back(number);
@@ -358,21 +404,33 @@ struct Node::Impl {
   // which may make the machines want more.
   void settle(Now now) {
     for (NodeId node : health.due_pings(now.instant)) {
-      if (ring->find(node))
-        requests.push_back({node, number_for(Numbered::ping, next_number++), Ping{}});
+      if (ring && ring->find(node))
+        requests.push_back({node, {}, number_for(Numbered::ping, next_number++), Ping{}});
     }
     for (NodeId node : health.take_recovered()) {
-      if (lane == 0) hints.on_recovered(node, now);
+      if (lane != 0) continue;
+      hints.on_recovered(node, now);
+      upkeep().on_recovered(node, now);
     }
     for (;;) {
       auto outgoing = coordinator.take_outgoing();
       auto hinted = hints.take_outgoing();
-      if (outgoing.empty() && hinted.empty()) break;
+      auto kept_up = lane == 0 ? upkeep().take_outgoing() : std::vector<Upkeep::Outgoing>{};
+      if (outgoing.empty() && hinted.empty() && kept_up.empty()) break;
       for (auto& message : outgoing) {
         send(message.to, number_for(Numbered::coordinator, message.number), message.message, now);
       }
       for (auto& message : hinted) {
         send(message.to, number_for(Numbered::hints, message.number), message.message, now);
+      }
+      for (auto& message : kept_up) {
+        std::uint64_t number = number_for(Numbered::upkeep, message.number);
+        if (message.to == state->self()) {
+          serve(own_link, number, message.message, now);
+        } else {
+          requests.push_back({message.to, std::move(message.address), number,
+                              std::move(message.message)});
+        }
       }
     }
   }
@@ -381,7 +439,7 @@ struct Node::Impl {
     if (to == state->self()) {
       serve(own_link, number, message, now);
     } else {
-      requests.push_back({to, number, std::move(message)});
+      requests.push_back({to, {}, number, std::move(message)});
     }
   }
 
@@ -407,12 +465,14 @@ struct Node::Impl {
     if (!table.unchanged) {
       table.options.members = ring->members();
       table.owners = ring->owners();
+      table.next = ring->next();
     }
     return table;
   }
 
-  StatusText answer_query(const StatusQuery& query) {
+  StatusText answer_query(const StatusQuery& query, Now now) {
     if (query.what == "status") return {Status::ok(), status()};
+    if (query.what == "upkeep") return {Status::ok(), upkeep().status_json(now)};
     if (query.what == "hints") {
       auto waiting_hints = replica.count_hints();
       if (!waiting_hints) return {waiting_hints.status(), ""};
@@ -424,11 +484,12 @@ struct Node::Impl {
       return {Status::ok(), replica_json(state->options().name, query.key, *reply)};
     }
     return {Status(Code::invalid_argument,
-                   "wanted status, hints or replica, got \"" + printable(query.what) + "\""),
+                   "wanted status, upkeep, hints or replica, got \"" + printable(query.what) + "\""),
             ""};
   }
 
   std::string status() {
+    if (!ring) return "{\"node\":\"" + state->options().name + "\",\"joined\":false}";
     auto waiting_hints = replica.count_hints();
     NodeReport report;
     report.hints = waiting_hints ? static_cast<std::int64_t>(*waiting_hints) : -1;
@@ -447,11 +508,15 @@ Node::Node(std::shared_ptr<NodeState> state, int lane, std::uint64_t seed)
 Node::~Node() = default;
 
 void Node::start(Now now) {
-  if (impl_->lane == 0) impl_->hints.start(now);
+  if (impl_->lane == 0) {
+    impl_->hints.start(now);
+    impl_->upkeep().start(impl_->health, now);
+  }
   impl_->settle(now);
 }
-void Node::on_request(std::uint64_t link, std::uint64_t number, Message message, Now now) {
-  impl_->on_request(link, number, std::move(message), now);
+void Node::on_request(std::uint64_t link, std::uint64_t number, Message message, Now now,
+                      NodeId from) {
+  impl_->on_request(link, number, std::move(message), now, from);
 }
 void Node::on_link_closed(std::uint64_t link) {
   std::erase_if(impl_->waiting, [&](const Impl::Waiting& reply) { return reply.link == link; });
@@ -478,7 +543,9 @@ std::vector<Node::ToRequester> Node::take_replies() {
 
 Instant Node::next_wake() const {
   Instant next = std::min(impl_->coordinator.next_wake(), impl_->health.next_wake());
-  if (impl_->lane == 0) next = std::min(next, impl_->hints.next_wake());
+  if (impl_->lane == 0) {
+    next = std::min({next, impl_->hints.next_wake(), impl_->upkeep().next_wake()});
+  }
   for (const auto& [number, request] : impl_->forwarded) {
     next = std::min(next, impl_->patience_of(request));
   }

@@ -23,6 +23,7 @@ class Node {
   // A request to another member. Its reply comes back through on_reply with the same number.
   struct ToMember {
     NodeId to;
+    std::string address;  // where, when the ring may not know `to`; else empty
     std::uint64_t number;
     Message message;
   };
@@ -33,13 +34,15 @@ class Node {
     Message message;
   };
 
-  // Lane 0 also delivers hints. `seed` feeds jitter only.
+  // Lane 0 also delivers hints and does the upkeep. `seed` feeds jitter only.
   Node(std::shared_ptr<NodeState> state, int lane, std::uint64_t seed);
   ~Node();
 
   void start(Now now);
-  // From a client or a member: `link` is the driver's name for the connection, unique for ever.
-  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now);
+  // From a client or a member (`from`; nobody: a client): `link` is the driver's name for the
+  // connection, unique for ever.
+  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now,
+                  NodeId from = {});
   void on_link_closed(std::uint64_t link);  // its replies are of no use any more
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
   void on_unreachable(NodeId node,

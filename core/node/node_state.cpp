@@ -4,11 +4,13 @@
 #include <charconv>
 
 #include "base/planted.hpp"
+#include "node/upkeep.hpp"
 
 namespace ringlet {
 namespace {
 
 constexpr BytesView name_row = "node.name";
+constexpr BytesView view_row = "membership";
 constexpr BytesView epochs_row = "node.epochs";  // "leased_to incarnation", decimal
 
 std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_epochs(BytesView text) {
@@ -23,21 +25,22 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_epochs(BytesView te
 
 }  // namespace
 
+NodeState::NodeState() = default;
+NodeState::~NodeState() = default;
+
 Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
                                                    std::shared_ptr<StorageEngine> engine,
-                                                   std::shared_ptr<const Ring> ring) {
-  RINGLET_ASSERT(engine != nullptr && ring != nullptr);
-  if (ring->find(options.name) == nullptr) {
+                                                   std::shared_ptr<const Ring> founding) {
+  RINGLET_ASSERT(engine != nullptr);
+  if (founding && founding->find(options.name) == nullptr) {
     return Status(Code::invalid_argument, "node \"" + printable(options.name) +
                                               "\" is not among the cluster's " +
-                                              std::to_string(ring->members().size()) + " members");
+                                              std::to_string(founding->members().size()) + " members");
   }
   std::shared_ptr<NodeState> state(new NodeState());
   state->self_ = node_id_of(options.name);
   state->options_ = std::move(options);
   state->engine_ = std::move(engine);
-  state->trees_ = std::make_unique<PartitionTrees>(ring->partitions());
-  state->ring_ = std::move(ring);
 
   auto name = state->engine_->get(Table::state, name_row);
   if (!name) return name.status();
@@ -45,6 +48,8 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
     return Status(Code::invalid_argument, "the store belongs to node \"" + printable(**name) +
                                               "\", this is \"" + state->options_.name + "\"");
   }
+  Status known = state->read_view(founding.get());
+  if (!known) return known;
   auto epochs = state->engine_->get(Table::state, epochs_row);
   if (!epochs) return epochs.status();
   std::uint64_t incarnation = 1;
@@ -77,7 +82,51 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
   if (hints) state->note_hint();
   Status leased = state->lease(state->next_epoch_ + state->options_.epoch_lease);
   if (!leased) return leased;
+  std::shared_ptr<NodeState> not_owning(std::shared_ptr<NodeState>(), state.get());
+  state->upkeep_ = std::make_unique<Upkeep>(
+      std::move(not_owning), state->self_.value ^ state->incarnation() ^ state->next_epoch_);
   return state;
+}
+
+// The view of the store, or the founding one.
+Status NodeState::read_view(const Ring* founding) {
+  auto stored = engine_->get(Table::state, view_row);
+  if (!stored) return stored.status();
+  if (*stored) {
+    auto view = MembershipView::decode(**stored);
+    if (!view) return view.status();
+    first_view_ = std::move(*view);
+  } else if (founding) {
+    Ring::Options options;
+    options.cluster = founding->cluster();
+    options.partitions = founding->partitions();
+    options.replicas = founding->replicas();
+    options.members = founding->members();
+    auto view = MembershipView::found(options);
+    if (!view) return view.status();
+    first_view_ = std::move(*view);
+    Status kept = keep(first_view_);
+    if (!kept) return kept;
+  }
+  if (first_view_.empty()) return Status::ok();
+  if (founding) options_.cluster = founding->cluster();
+  if (options_.cluster != first_view_.cluster()) {
+    return Status(Code::invalid_argument, "the store is of cluster \"" + first_view_.cluster() +
+                                              "\", the configuration of \"" + options_.cluster +
+                                              "\"");
+  }
+  const auto* self = first_view_.find(options_.name);
+  if (self != nullptr && options_.address.empty()) options_.address = self->member.address;
+  set_ring(first_view_.ring());
+  return Status::ok();
+}
+
+Status NodeState::keep(const MembershipView& view) {
+  auto done = engine_->transact(Durability::disk, [&](Transaction& transaction) {
+    return transaction.put(Table::state, view_row, view.encode());
+  });
+  if (!done) return done.status();
+  return engine_->flush();
 }
 
 // Writes the lease before anyone uses it. Lost to a machine stop, the lease would be handed out
@@ -104,6 +153,8 @@ std::shared_ptr<const Ring> NodeState::ring() const {
 void NodeState::set_ring(std::shared_ptr<const Ring> ring) {
   RINGLET_ASSERT(ring != nullptr);
   std::lock_guard lock(mutex_);
+  // Q never changes, so the trees outlive every ring.
+  if (!trees_) trees_ = std::make_unique<PartitionTrees>(ring->partitions());
   ring_ = std::move(ring);
 }
 

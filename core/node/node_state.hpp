@@ -12,8 +12,15 @@
 #include "base/log.hpp"
 #include "coordination/coordinator.hpp"
 #include "membership/fault_detector.hpp"
+#include "membership/gossip.hpp"
+#include "membership/view.hpp"
 #include "repair/hint_delivery.hpp"
 #include "repair/merkle_tree.hpp"
+#include "repair/pace.hpp"
+#include "repair/partition_transfer.hpp"
+#include "repair/surplus.hpp"
+#include "repair/tombstone_collection.hpp"
+#include "repair/tree_exchange.hpp"
 #include "ring/ring.hpp"
 #include "storage/storage_engine.hpp"
 #include "versioning/object.hpp"
@@ -30,6 +37,12 @@ struct NodeOptions {
   CoordinationOptions coordination;
   FaultDetector::Options fault_detector;
   HintDelivery::Options hints;
+  Gossiper::Options gossip;  // name, address, cluster and seeds are those below
+  PartitionTransfer::Options transfer;
+  Surplus::Options surplus;
+  TreeExchange::Options tree_exchange;
+  TombstoneCollection::Options tombstones;
+  Pace::Options pace;
   Truncation truncation;
   std::size_t max_key_bytes = 64 * 1024;  // bucket and key together
   std::size_t max_value_bytes = 8 * 1024 * 1024;
@@ -51,18 +64,30 @@ struct NodeCounters {
   std::atomic<std::uint64_t> versions_per_get[5] = {};  // 0, 1, 2, 3, 4 and more (R6.3-a)
 };
 
+class Upkeep;
+
 class NodeState {
  public:
+  ~NodeState();
   // Reads or creates the node's epoch records; refuses an engine that belongs to another node name.
+  // `founding`: the ring of the members that found the cluster, of which this node is one; nullptr:
+  // the node waits until it is joined. Both count for an empty store only: a store that has a
+  // membership view goes on with that.
   static Result<std::shared_ptr<NodeState>> open(NodeOptions options,
                                                  std::shared_ptr<StorageEngine> engine,
-                                                 std::shared_ptr<const Ring> ring);
+                                                 std::shared_ptr<const Ring> founding);
   const NodeOptions& options() const { return options_; }
   NodeId self() const { return self_; }
   StorageEngine& engine() { return *engine_; }
-  std::shared_ptr<const Ring> ring() const;  // an immutable snapshot
+  // An immutable snapshot; nullptr: not joined yet.
+  std::shared_ptr<const Ring> ring() const;
+  // What the store or the configuration said of the cluster when this was opened.
+  const MembershipView& first_view() const { return first_view_; }
+  // Writes the view durably; the ring follows with set_ring.
+  Status keep(const MembershipView& view);
   void set_ring(std::shared_ptr<const Ring> ring);
   NodeCounters& counters() { return counters_; }
+  Upkeep& upkeep() { return *upkeep_; }
   PartitionTrees& trees() { return *trees_; }  // not before there is a ring
 
   // An epoch never used before by this node, from a lease that is on the disk (O-4).
@@ -77,8 +102,9 @@ class NodeState {
   void note_hint() { may_have_hints_.store(true, std::memory_order_relaxed); }
 
  private:
-  NodeState() = default;
+  NodeState();
   Status lease(std::uint64_t at_least);
+  Status read_view(const Ring* founding);
   NodeOptions options_;
   NodeId self_;
   std::shared_ptr<StorageEngine> engine_;
@@ -89,6 +115,8 @@ class NodeState {
   std::atomic<bool> may_have_hints_{false};
   NodeCounters counters_;
   std::unique_ptr<PartitionTrees> trees_;
+  MembershipView first_view_;
+  std::unique_ptr<Upkeep> upkeep_;  // last: it uses all of the above
 };
 
 }  // namespace ringlet

@@ -84,4 +84,194 @@ Result<Object> OwnStore::merge(std::uint32_t partition, const KeyedObject& keyed
   return here;
 }
 
+// ---- OwnCopies ----
+
+Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, const Key* after,
+                                                     std::size_t objects, std::size_t bytes) {
+  std::vector<KeyedObject> copies;
+  Status damaged;
+  std::size_t size = 0;
+  Bytes prefix = object_prefix(partition);
+  Status scanned = state_->engine().scan(
+      Table::objects, after ? object_row(partition, *after) + '\0' : prefix, after_prefix(prefix),
+      [&](BytesView row, BytesView record) {
+        if (copies.size() >= objects || (!copies.empty() && size + record.size() > bytes)) {
+          return false;
+        }
+        auto key = parse_object_row(row);
+        auto object = decode_record(record);
+        if (!key || !object) {
+          damaged = key ? object.status() : Status(Code::corrupt, "an object's row is malformed");
+          return false;
+        }
+        size += record.size();
+        copies.push_back({std::move(*key), std::move(*object)});
+        return true;
+      });
+  if (!scanned) return scanned;
+  if (!damaged && copies.empty()) return damaged;  // none before it: say so
+  return copies;
+}
+
+Result<std::uint32_t> OwnStore::partition_with_copies(std::uint32_t first) {
+  std::uint32_t found = partitions();
+  Status scanned = state_->engine().scan(Table::objects, object_prefix(first), {},
+                                         [&](BytesView row, BytesView) {
+                                           auto partition = parse_object_partition(row);
+                                           if (!partition) return true;
+                                           found = *partition;
+                                           return false;
+                                         });
+  if (!scanned) return scanned;
+  return found;
+}
+
+Result<bool> OwnStore::has_hint_of(const Key& key) {
+  if (!state_->may_have_hints()) return false;
+  auto targets = replica_.targets();
+  if (!targets) return targets.status();
+  for (NodeId target : *targets) {
+    auto hint = state_->engine().get(Table::hints, hint_row(target, key));
+    if (!hint) return hint.status();
+    if (*hint) return true;
+  }
+  return false;
+}
+
+Result<bool> OwnStore::erase_if_same(const Key& key, const Object& object) {
+  std::uint32_t partition = partition_of(key);
+  Bytes row = object_row(partition, key);
+  bool erased = false;
+  auto writing = trees().writing(partition);
+  // A forgotten copy that came back after a machine stop would be harmless; one that others forgot,
+  // because this node said it had, would not: so the log is enough here, and disk before Stored.
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    erased = false;
+    auto record = transaction.get(Table::objects, row);
+    if (!record) return record.status();
+    if (!*record) return Status::ok();
+    auto present = decode_record(**record);
+    if (!present) return present.status();
+    if (!(*present == object)) return Status::ok();
+    erased = true;
+    return transaction.erase(Table::objects, row);
+  });
+  if (!done) return done.status();
+  if (erased) writing.apply(row, key_hash(key), clock_hash(object), 0);
+  return erased;
+}
+
+// ---- Whereabouts ----
+
+std::vector<NodeId> OwnStore::owners(std::uint32_t partition) const {
+  auto ring = state_->ring();
+  const auto& list = ring->preference_list(partition);
+  return {list.begin(), list.begin() + static_cast<std::ptrdiff_t>(ring->effective_replicas())};
+}
+
+std::vector<NodeId> OwnStore::members() const {
+  auto ring = state_->ring();
+  std::vector<NodeId> members;
+  for (const Member& member : ring->members()) members.push_back(member.id);
+  return members;
+}
+
+bool OwnStore::moving(std::uint32_t partition) const {
+  auto ring = state_->ring();
+  return !ring->incoming(partition).empty() || !ring->outgoing(partition).empty();
+}
+
+bool OwnStore::keeps(NodeId node, std::uint32_t partition) const {
+  auto ring = state_->ring();
+  const auto& incoming = ring->incoming(partition);
+  return owns(*ring, node, partition) ||
+         std::find(incoming.begin(), incoming.end(), node) != incoming.end();
+}
+
+// ---- TransferStore ----
+
+namespace {
+
+constexpr BytesView cursor_prefix = "transfer.";
+
+Bytes cursor_row(std::uint32_t partition) {
+  return Bytes(cursor_prefix) + object_prefix(partition);
+}
+
+}  // namespace
+
+Result<std::vector<std::pair<std::uint32_t, TransferCursor>>> OwnStore::cursors() {
+  std::vector<std::pair<std::uint32_t, TransferCursor>> cursors;
+  Status scanned = state_->engine().scan(
+      Table::state, cursor_prefix, after_prefix(Bytes(cursor_prefix)),
+      [&](BytesView row, BytesView record) {
+        auto partition = parse_object_partition(row.substr(cursor_prefix.size()));
+        auto cursor = decode_cursor(record);
+        if (partition && cursor) cursors.emplace_back(*partition, std::move(*cursor));
+        return true;
+      });
+  if (!scanned) return scanned;
+  return cursors;
+}
+
+Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObject>& objects,
+                            const TransferCursor& cursor) {
+  struct Change {
+    Bytes row;
+    std::uint64_t key = 0, before = 0, after = 0;
+  };
+  std::vector<Change> changes;
+  auto writing = trees().writing(partition);
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    changes.clear();
+    for (const KeyedObject& each : objects) {
+      if (partition_of(each.key) != partition) {
+        return Status(Code::invalid_argument, "transfer of partition " + std::to_string(partition) +
+                                                  ": " + printable(each.key) + " is of another");
+      }
+      Change change{object_row(partition, each.key), key_hash(each.key)};
+      auto present = transaction.get(Table::objects, change.row);
+      if (!present) return present.status();
+      Record record;
+      if (*present) {
+        auto decoded = decode_row(**present);
+        if (!decoded) return decoded.status();
+        record = std::move(*decoded);
+      }
+      change.before = clock_hash(record.object);
+      if (!sync(record.object, each.object)) continue;
+      change.after = clock_hash(record.object);
+      Status written = transaction.put(Table::objects, change.row,
+                                       encode_record(record.object, record.minter));
+      if (!written) return written;
+      changes.push_back(std::move(change));
+    }
+    return transaction.put(Table::state, cursor_row(partition), encode_cursor(cursor));
+  });
+  if (!done) return done.status();
+  for (const Change& change : changes) {
+    writing.apply(change.row, change.key, change.before, change.after);
+  }
+  return Status::ok();
+}
+
+Status OwnStore::forget_cursor(std::uint32_t partition) {
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    return transaction.erase(Table::state, cursor_row(partition));
+  });
+  return done ? Status::ok() : done.status();
+}
+
+Result<std::uint64_t> OwnStore::bytes_of(std::uint32_t partition, std::size_t rows) {
+  std::uint64_t bytes = 0;
+  Bytes prefix = object_prefix(partition);
+  Status scanned = state_->engine().scan(Table::objects, prefix, after_prefix(prefix),
+                                         [&](BytesView row, BytesView record) {
+                                           bytes += row.size() + record.size();
+                                           return rows-- > 1;
+                                         });
+  if (!scanned) return scanned;
+  return bytes;
+}
+
 }  // namespace ringlet

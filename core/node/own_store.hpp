@@ -7,11 +7,16 @@
 
 #include "node/node_state.hpp"
 #include "node/replica.hpp"
+#include "repair/own_copies.hpp"
+#include "repair/partition_transfer.hpp"
 #include "repair/tree_exchange.hpp"
 
 namespace ringlet {
 
-class OwnStore final : public RepairStore {
+class OwnStore final : public RepairStore,
+                       public OwnCopies,
+                       public Whereabouts,
+                       public TransferStore {
  public:
   explicit OwnStore(std::shared_ptr<NodeState> state) : state_(state), replica_(std::move(state)) {}
 
@@ -24,6 +29,35 @@ class OwnStore final : public RepairStore {
                     const Visit& visit) override;
   Result<Object> read(const Key& key) override { return replica_.stored(key); }
   Result<Object> merge(std::uint32_t partition, const KeyedObject& keyed, Now now) override;
+
+  // ---- OwnCopies ----
+  Result<std::vector<KeyedObject>> copies_of(std::uint32_t partition, const Key* after,
+                                             std::size_t objects, std::size_t bytes) override;
+  Result<std::uint32_t> partition_with_copies(std::uint32_t first) override;
+  Result<Object> copy_of(const Key& key) override { return replica_.stored(key); }
+  Result<bool> has_hint_of(const Key& key) override;
+  Result<bool> erase_if_same(const Key& key, const Object& object) override;
+
+  // ---- Whereabouts ----
+  std::uint64_t version() const override { return state_->ring()->digest(); }
+  std::uint32_t partitions() const override { return state_->ring()->partitions(); }
+  std::uint32_t partition_of(const Key& key) const override {
+    return state_->ring()->partition_of(token_of(key));
+  }
+  std::vector<NodeId> owners(std::uint32_t partition) const override;
+  std::vector<NodeId> members() const override;
+  bool keeps(std::uint32_t partition) const override { return keeps(state_->self(), partition); }
+  bool moving(std::uint32_t partition) const override;
+  bool keeps(NodeId node, std::uint32_t partition) const;  // is or will be among the N
+
+  // ---- TransferStore ----
+  Result<std::vector<std::pair<std::uint32_t, TransferCursor>>> cursors() override;
+  Status store_page(std::uint32_t partition, const std::vector<KeyedObject>& objects,
+                    const TransferCursor& cursor) override;
+  Status forget_cursor(std::uint32_t partition) override;
+
+  // Bytes of the own copies in a partition, at most `rows` of them looked at.
+  Result<std::uint64_t> bytes_of(std::uint32_t partition, std::size_t rows);
 
  private:
   std::shared_ptr<NodeState> state_;

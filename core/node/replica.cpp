@@ -6,6 +6,7 @@
 #include "base/planted.hpp"
 #include "node/hint_key.hpp"
 #include "repair/merkle_tree.hpp"
+#include "repair/partition_transfer.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
@@ -106,6 +107,29 @@ Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
              ? transaction.put(Table::hints, hint_row(hint_for, key), encode_record(object))
              : transaction.put(Table::objects, object_row(ring->partition_of(token_of(key)), key),
                                encode_record(object, minter));
+}
+
+// While a partition moves, its new owner pulls it page by page; a write to a page it has already
+// would pass it by. So those who know the write leave a hint for the new owner in the same
+// transaction (O-12), and hint delivery does the rest: the owner that goes, and the first that
+// stays should that one die.
+Status Replica::pass_on(Transaction& transaction, const Key& key, const Object& object) {
+  auto ring = state_->ring();
+  std::uint32_t partition = ring->partition_of(token_of(key));
+  const auto& incoming = ring->incoming(partition);
+  if (incoming.empty() || planted(PlantedBug::in_flight_write_not_forwarded)) return Status::ok();
+  const auto& list = ring->preference_list(partition);
+  std::vector<NodeId> owners(
+      list.begin(), list.begin() + static_cast<std::ptrdiff_t>(ring->effective_replicas()));
+  for (NodeId node : forward_to(state_->self(), owners, ring->outgoing(partition), incoming)) {
+    auto hint = read(transaction, key, node);
+    if (!hint) return hint.status();
+    if (!sync(hint->object, object)) continue;
+    Status written = write(transaction, key, node, hint->object, 0);
+    if (!written) return written;
+    state_->note_hint();
+  }
+  return Status::ok();
 }
 
 // Which actor mints into a row (decision 4): the one that minted into it before, as long as the row

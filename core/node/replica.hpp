@@ -42,6 +42,7 @@ class Replica final : public HintStore {
                std::uint64_t minter);
   Result<Actor> actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
                           const Record& local, std::optional<Actor>& fresh);
+  Status pass_on(Transaction& transaction, const Key& key, const Object& object);
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
 };

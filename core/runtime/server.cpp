@@ -128,7 +128,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
         node_(server.state, index, seed),
         acceptor_(thread_.context()),
         accept_pause_(thread_.context()) {
-    hello_.cluster = server.state->ring()->cluster();
+    hello_.cluster = server.state->options().cluster;
     hello_.name = server.state->options().name;
     hello_.node = server.state->self();
     hello_.role = wire::Role::member;
@@ -205,7 +205,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   void turn(Now) override {
     for (Node::ToMember& request : node_.take_requests()) {
-      if (Peer* peer = peer_of(request.to)) {
+      if (Peer* peer = peer_of(request.to, request.address)) {
         peer->send(request.number, std::move(request.message));
         if (std::find(touched_peers_.begin(), touched_peers_.end(), peer) == touched_peers_.end()) {
           touched_peers_.push_back(peer);
@@ -315,7 +315,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       return Status(Code::corrupt,
                     std::string("wanted a request, got the reply ") + name_of(*message));
     }
-    node_.on_request(connection.link(), frame.number, std::move(*message), read_clocks());
+    auto member = member_links_.find(connection.link());
+    node_.on_request(connection.link(), frame.number, std::move(*message), read_clocks(),
+                     member == member_links_.end() ? NodeId{} : member->second);
     return Status::ok();
   }
 
@@ -325,6 +327,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     auto welcome = wire::answer_hello(*hello, {hello_.cluster, hello_.name, hello_.node});
     if (!welcome) return welcome.status();
     wire::encode_frame(*welcome, connection.raw());
+    if (hello->role == wire::Role::member) member_links_[connection.link()] = hello->node;
     connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
     connection.flush();
     return Status::ok();
@@ -335,14 +338,17 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     server_.log(ordinary ? LogLevel::debug : LogLevel::warn,
                 "connection from " + connection.remote() + " dropped: " + why.to_string());
     node_.on_link_closed(connection.link());
+    member_links_.erase(connection.link());
     if (links_.erase(connection.link()) != 0) --server_.connections;
   }
 
   // ---- peers ----
-  Peer* peer_of(NodeId to) {
+  // `address`: where it is, should the ring not know it.
+  Peer* peer_of(NodeId to, const std::string& known_address) {
     auto ring = server_.state->ring();
-    const Member* member = ring->find(to);
-    if (member == nullptr) {
+    const Member* member = ring ? ring->find(to) : nullptr;
+    const std::string& address = member ? member->address : known_address;
+    if (address.empty()) {
       // Left the ring since the message was planned.
       thread_.post([this, to] { node_.on_unreachable(to, read_clocks()); });
       return nullptr;
@@ -352,12 +358,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       Peer::Options options;
       options.hello = hello_;
       options.limits = server_.connection_limits();
-      auto peer = std::make_unique<Peer>(thread_, to, member->address, options,
+      auto peer = std::make_unique<Peer>(thread_, to, address, options,
                                          static_cast<Peer::Events&>(*this));
-      peer->set_expected(to);
+      if (member) peer->set_expected(to);
       found = peers_.emplace(to, std::move(peer)).first;
     }
-    found->second->set_address(member->address);
+    found->second->set_address(address);
     return found->second.get();
   }
 

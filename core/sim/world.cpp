@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "node/hint_key.hpp"
+#include "node/upkeep.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet::sim {
@@ -71,9 +72,11 @@ HostId World::add_node(const std::string& name, const std::string& zone, std::ui
   return node_count_++;
 }
 
-void World::start_cluster(Ring::Options ring, NodeOptions options, Duration fsync) {
+void World::start_cluster(Ring::Options ring, NodeOptions options, Duration fsync,
+                          std::size_t founders) {
+  founders_ = std::min(founders, node_count_);
   ring.members.clear();
-  for (HostId node = 0; node < node_count_; ++node) {
+  for (HostId node = 0; node < founders_; ++node) {
     Member member;
     member.name = hosts_[node]->name;
     member.id = node_id_of(member.name);
@@ -101,7 +104,7 @@ void World::start_cluster(Ring::Options ring, NodeOptions options, Duration fsyn
         same.disk->sync();
       });
     };
-    restart(node);
+    if (node < founders_) restart(node);
   }
 }
 
@@ -160,6 +163,16 @@ Object World::stored(HostId node, const Key& key) {
   return *object;
 }
 
+StatusText World::command(HostId node, ClusterCommand command) {
+  Host& host = *hosts_.at(node);
+  if (!host.up) return {Status(Code::unavailable, host.name + " is not up"), ""};
+  trace(host.name + " is told " + command.verb);
+  StatusText said = host.state->upkeep().command(command, clock(host));
+  host.node->on_wake(clock(host));
+  pump(node);
+  return said;
+}
+
 std::size_t World::hints_at(HostId node) {
   return hosts_.at(node)->disk->rows(Table::hints).size();
 }
@@ -182,7 +195,12 @@ void World::restart(HostId node) {
   NodeOptions options = node_options_;
   options.name = host.name;
   options.first_epoch = static_cast<std::uint64_t>(clock(host).wall_ms) * 1000;
-  auto state = NodeState::open(std::move(options), host.disk->open(), ring_);
+  options.cluster = ring_->cluster();
+  options.address = host.address;
+  options.seeds = {hosts_[0]->address};
+  if (founders_ > 1) options.seeds.push_back(hosts_[1]->address);
+  auto state = NodeState::open(std::move(options), host.disk->open(),
+                               node < founders_ ? ring_ : nullptr);
   if (!state) return trace(host.name + " does not start: " + state.status().message());
   host.state = *state;
   host.node = std::make_unique<Node>(host.state, 0, random_.next());
@@ -357,9 +375,10 @@ void World::deliver(HostId to, std::uint64_t name, const std::shared_ptr<Message
     auto same = links_.find(name);
     if (same == links_.end()) return;
     Host& receiver = *hosts_[to];
-    if (on_delivery) on_delivery(same->second.from, to, *message);
+    HostId from = same->second.from;
+    if (on_delivery) on_delivery(from, to, *message);
     receiver.node->on_request(name, same->second.number, only ? std::move(*message) : *message,
-                              clock(receiver));
+                              clock(receiver), from < node_count_ ? id_of(from) : NodeId{});
   });
 }
 
@@ -398,7 +417,8 @@ void World::pump(HostId id) {
     for (auto& out : host.node->take_replies())
       reply(id, out.link, out.number, std::move(out.message));
     for (auto& out : host.node->take_requests())
-      request(id, host_of(out.to), out.to, out.number, std::move(out.message));
+      request(id, out.address.empty() ? host_of(out.to) : by_address_.at(out.address), out.to,
+              out.number, std::move(out.message));
   } else if (host.client) {
     for (auto& out : host.client->take_outgoing()) {
       request(id, by_address_.at(out.address), out.to, out.number, std::move(out.message));

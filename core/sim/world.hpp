@@ -46,8 +46,10 @@ class World {
 
   // ---- hosts ----
   HostId add_node(const std::string& name, const std::string& zone = "", std::uint32_t weight = 1);
-  // Once, after the nodes were added; starts them. `options.name` and the ring come from here.
-  void start_cluster(Ring::Options ring, NodeOptions options, Duration fsync = Duration::millis(2));
+  // Once, after the nodes were added; starts the first `founders` of them. The others wait, and
+  // once restarted are strangers until they are joined. `options.name` and the ring come from here.
+  void start_cluster(Ring::Options ring, NodeOptions options, Duration fsync = Duration::millis(2),
+                     std::size_t founders = SIZE_MAX);
   HostId add_client(ClientOptions options);
   ClientCore& client(HostId host);
   std::uint64_t submit(HostId client, ClientCore::Request request, ClientCore::OnDone on_done);
@@ -59,6 +61,8 @@ class World {
   bool up(HostId host) const;
   Object stored(HostId node, const Key& key);  // the node's own copy, hints left out
   std::size_t hints_at(HostId node);
+  // An administrator's command, to a node that is up.
+  StatusText command(HostId node, ClusterCommand command);
   const std::string& name_of_host(HostId host) const;
   // Of the running process; nullptr: down.
   const Node* node(HostId node) const;
@@ -123,7 +127,7 @@ class World {
   NetworkOptions network_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
   std::vector<std::unique_ptr<Host>> hosts_;
-  std::size_t node_count_ = 0;
+  std::size_t node_count_ = 0, founders_ = 0;
   std::map<std::string, HostId> by_address_;
   std::map<std::uint64_t, Link> links_;
   std::set<std::pair<HostId, HostId>> cuts_;

@@ -1,0 +1,65 @@
+// The node's work in the background, one for all its lanes: gossip, the transfer of partitions that
+// come in, getting rid of those that left, anti-entropy, the reaping of tombstones, and an
+// administrator's commands. It hosts the machines of membership/ and repair/, keeps the membership
+// view in the store, and swaps the ring.
+//
+// Lane 0 drives it (start, on_reply, on_unreachable, on_wake, take_outgoing); every lane may hand in
+// requests of other members with answer() and command(). A lock within; nothing waits for I/O but
+// what the engine does inline.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "membership/changes.hpp"
+#include "membership/gossip.hpp"
+#include "node/node_state.hpp"
+#include "node/own_store.hpp"
+#include "protocol/health.hpp"
+
+namespace ringlet {
+
+class Upkeep {
+ public:
+  // Owned by `state`, which opens it; so the pointer does not own.
+  Upkeep(std::shared_ptr<NodeState> state, std::uint64_t seed);
+  ~Upkeep();
+
+  // Lane 0's view of who is gone; outlives this. Without it (before) nobody counts as gone.
+  void start(const Health& health, Now now);
+  void stop();  // lane 0 ends; the machines with it
+  void on_reply(std::uint64_t number, NodeId from, const Message& message, Now now);
+  void on_unreachable(NodeId node, Now now);
+  void on_recovered(NodeId node, Now now);
+  void on_wake(Now now);
+
+  struct Outgoing {
+    NodeId to;
+    std::string address;  // when the ring may not know `to`
+    std::uint64_t number;
+    Message message;
+  };
+  std::vector<Outgoing> take_outgoing();
+  Instant next_wake() const;
+
+  // Gossip, TransferPull, TreeCompare, SegmentCompare, ReapAsk, Reap. `from`: the member that asks;
+  // nobody: a client.
+  static bool answers(const Message& message);
+  Message answer(NodeId from, const Message& message, Now now);
+  StatusText command(const ClusterCommand& command, Now now);
+  // An own copy of the key was stored for somebody, and is about to be confirmed.
+  void on_stored(const Key& key);
+
+  // Where a hint goes: its target, or all who own the key when that does not any more (F-45).
+  std::vector<NodeId> targets_for(const Hint& hint) const;
+  Pace& pace();
+  std::string status_json(Now now) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringlet
