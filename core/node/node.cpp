@@ -428,8 +428,8 @@ struct Node::Impl {
         if (message.to == state->self()) {
           serve(own_link, number, message.message, now);
         } else {
-          requests.push_back({message.to, std::move(message.address), number,
-                              std::move(message.message)});
+          requests.push_back(
+              {message.to, std::move(message.address), number, std::move(message.message)});
         }
       }
     }
@@ -483,8 +483,8 @@ struct Node::Impl {
       if (!reply) return {reply.status(), ""};
       return {Status::ok(), replica_json(state->options().name, query.key, *reply)};
     }
-    return {Status(Code::invalid_argument,
-                   "wanted status, upkeep, hints or replica, got \"" + printable(query.what) + "\""),
+    return {Status(Code::invalid_argument, "wanted status, upkeep, hints or replica, got \"" +
+                                               printable(query.what) + "\""),
             ""};
   }
 

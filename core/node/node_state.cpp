@@ -33,9 +33,9 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
                                                    std::shared_ptr<const Ring> founding) {
   RINGLET_ASSERT(engine != nullptr);
   if (founding && founding->find(options.name) == nullptr) {
-    return Status(Code::invalid_argument, "node \"" + printable(options.name) +
-                                              "\" is not among the cluster's " +
-                                              std::to_string(founding->members().size()) + " members");
+    return Status(Code::invalid_argument,
+                  "node \"" + printable(options.name) + "\" is not among the cluster's " +
+                      std::to_string(founding->members().size()) + " members");
   }
   std::shared_ptr<NodeState> state(new NodeState());
   state->self_ = node_id_of(options.name);

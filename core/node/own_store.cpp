@@ -241,8 +241,8 @@ Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObje
       change.before = clock_hash(record.object);
       if (!sync(record.object, each.object)) continue;
       change.after = clock_hash(record.object);
-      Status written = transaction.put(Table::objects, change.row,
-                                       encode_record(record.object, record.minter));
+      Status written =
+          transaction.put(Table::objects, change.row, encode_record(record.object, record.minter));
       if (!written) return written;
       changes.push_back(std::move(change));
     }

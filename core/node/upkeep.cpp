@@ -102,8 +102,8 @@ struct Upkeep::Impl final : GossipHost {
     NodeId self = state->self();
     TreeExchange::Options tree_options = options.tree_exchange;
     tree_options.seed = seed;
-    transfer = std::make_unique<PartitionTransfer>(self, options.transfer, store, store, *health,
-                                                   &pace);
+    transfer =
+        std::make_unique<PartitionTransfer>(self, options.transfer, store, store, *health, &pace);
     surplus = std::make_unique<Surplus>(self, options.surplus, store, store, *health, &pace);
     tree = std::make_unique<TreeExchange>(
         self, tree_options, store, *health,
@@ -177,8 +177,8 @@ struct Upkeep::Impl final : GossipHost {
       return said;
     }
     if (!transfer) {
-      return Refused{Status(Code::unavailable, "node " + state->options().name +
-                                                   " has not joined the cluster"),
+      return Refused{Status(Code::unavailable,
+                            "node " + state->options().name + " has not joined the cluster"),
                      1000};
     }
     if (ring->find(from) == nullptr) {
@@ -230,9 +230,7 @@ struct Upkeep::Impl final : GossipHost {
     return value;
   }
 
-  StatusText said(json::object answer) {
-    return {Status::ok(), json::serialize(answer)};
-  }
+  StatusText said(json::object answer) { return {Status::ok(), json::serialize(answer)}; }
 
   StatusText stage(const ClusterCommand& command) {
     const auto& arguments = command.arguments;
@@ -277,8 +275,8 @@ struct Upkeep::Impl final : GossipHost {
     };
     json::array slots;
     for (const auto& slot : plan->slots) {
-      slots.push_back(json::object{
-          {"partition", slot.slot}, {"from", name(slot.from)}, {"to", name(slot.to)}});
+      slots.push_back(
+          json::object{{"partition", slot.slot}, {"from", name(slot.from)}, {"to", name(slot.to)}});
     }
     // Bytes are known of the partitions that this node keeps; the others are taken to be alike.
     json::array partitions;
@@ -347,17 +345,17 @@ struct Upkeep::Impl final : GossipHost {
                                      {"events", known.events},
                                      {"since_ms", known.since_wall_ms}});
     }
-    return said({{"message", "cluster " + view.cluster() + ", epoch " +
-                                 std::to_string(view.epoch()) + ", " + std::to_string(moving) +
-                                 " partitions moving, " + std::to_string(staged.staged().size()) +
-                                 " changes staged"},
-                 {"cluster", view.cluster()},
-                 {"epoch", view.epoch()},
-                 {"digest", std::to_string(view.digest())},
-                 {"moving", moving},
-                 {"members", members},
-                 {"staged", staged_json()},
-                 {"upkeep", upkeep_json()}});
+    return said(
+        {{"message", "cluster " + view.cluster() + ", epoch " + std::to_string(view.epoch()) +
+                         ", " + std::to_string(moving) + " partitions moving, " +
+                         std::to_string(staged.staged().size()) + " changes staged"},
+         {"cluster", view.cluster()},
+         {"epoch", view.epoch()},
+         {"digest", std::to_string(view.digest())},
+         {"moving", moving},
+         {"members", members},
+         {"staged", staged_json()},
+         {"upkeep", upkeep_json()}});
   }
 
   StatusText repair(const ClusterCommand& command, Now now) {
@@ -387,8 +385,8 @@ struct Upkeep::Impl final : GossipHost {
       return stage(command);
     }
     if (verb == "repair") return repair(command, now);
-    bool known = verb == "plan" || verb == "commit" || verb == "clear" || verb == "status" ||
-                 verb == "reap";
+    bool known =
+        verb == "plan" || verb == "commit" || verb == "clear" || verb == "status" || verb == "reap";
     if (known && !command.arguments.empty()) {
       return {wrong(verb + " takes no arguments, got \"" + printable(command.arguments[0]) + "\""),
               ""};
@@ -424,10 +422,10 @@ struct Upkeep::Impl final : GossipHost {
     if (!gossip->refusal()) out["turned_away"] = gossip->refusal().message();
     if (!transfer) return out;
     auto moved = transfer->progress();
-    out["transfer"] = json::object{{"partitions", moved.partitions}, {"left", moved.left},
-                                   {"waiting", moved.waiting},       {"objects", moved.objects},
-                                   {"bytes", moved.bytes},           {"pages", moved.pages},
-                                   {"failed_pages", moved.failed_pages}};
+    out["transfer"] = json::object{
+        {"partitions", moved.partitions},    {"left", moved.left},   {"waiting", moved.waiting},
+        {"objects", moved.objects},          {"bytes", moved.bytes}, {"pages", moved.pages},
+        {"failed_pages", moved.failed_pages}};
     auto pushed = surplus->progress();
     out["surplus"] = json::object{{"pushed", pushed.pushed},
                                   {"erased", pushed.erased},
@@ -544,8 +542,8 @@ std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
   for (auto& out : impl_->gossip->take_outgoing()) {
     NodeId to = out.to ? out.to : node_id_of("seed " + out.address);
     impl_->gossip_to[out.number] = to;
-    outgoing.push_back({to, std::move(out.address), number_for(Of::gossip, out.number),
-                        std::move(out.message)});
+    outgoing.push_back(
+        {to, std::move(out.address), number_for(Of::gossip, out.number), std::move(out.message)});
   }
   if (!impl_->transfer) return outgoing;
   auto take = [&](Of machine, auto messages) {

@@ -358,8 +358,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       Peer::Options options;
       options.hello = hello_;
       options.limits = server_.connection_limits();
-      auto peer = std::make_unique<Peer>(thread_, to, address, options,
-                                         static_cast<Peer::Events&>(*this));
+      auto peer =
+          std::make_unique<Peer>(thread_, to, address, options, static_cast<Peer::Events&>(*this));
       if (member) peer->set_expected(to);
       found = peers_.emplace(to, std::move(peer)).first;
     }

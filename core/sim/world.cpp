@@ -199,8 +199,8 @@ void World::restart(HostId node) {
   options.address = host.address;
   options.seeds = {hosts_[0]->address};
   if (founders_ > 1) options.seeds.push_back(hosts_[1]->address);
-  auto state = NodeState::open(std::move(options), host.disk->open(),
-                               node < founders_ ? ring_ : nullptr);
+  auto state =
+      NodeState::open(std::move(options), host.disk->open(), node < founders_ ? ring_ : nullptr);
   if (!state) return trace(host.name + " does not start: " + state.status().message());
   host.state = *state;
   host.node = std::make_unique<Node>(host.state, 0, random_.next());

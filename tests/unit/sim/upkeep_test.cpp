@@ -1,0 +1,296 @@
+// The store running itself, in virtual time: nodes join, leave, die for good; replicas drift and are
+// mended; deletes are forgotten. All with the node's own code.
+#include <catch2/catch.hpp>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/upkeep.hpp"
+#include "sim/world.hpp"
+#include "versioning/object.hpp"
+
+using namespace ringlet;
+using sim::HostId;
+using sim::World;
+
+namespace {
+
+struct Cluster {
+  World world;
+  HostId client = 0;
+  std::map<std::string, std::string> written;  // acknowledged
+  std::size_t failed = 0;
+
+  Cluster(std::size_t founders, std::size_t strangers, std::uint64_t seed = 7,
+          NodeOptions options = {})
+      : world(seed) {
+    for (std::size_t i = 0; i < founders + strangers; ++i) {
+      world.add_node("n" + std::to_string(i + 1));
+    }
+    Ring::Options ring;
+    ring.partitions = 32;
+    ring.replicas = 3;
+    world.start_cluster(ring, options, Duration::millis(2), founders);
+    for (std::size_t i = founders; i < founders + strangers; ++i) world.restart(i);
+    ClientOptions client_options;
+    client_options.timeout = Duration::seconds(5);
+    client = world.add_client(client_options);
+    world.run_for(Duration::seconds(1));
+  }
+
+  ClientReply call(ClientCore::Request request) {
+    ClientReply reply;
+    bool done = false;
+    world.submit(client, std::move(request), [&](ClientCore::Outcome outcome) {
+      reply = std::move(outcome.reply);
+      done = true;
+    });
+    while (!done) REQUIRE(world.step());
+    return reply;
+  }
+  void put(const std::string& key, const std::string& value) {
+    ClientCore::Request request;
+    request.kind = ClientCore::Kind::put;
+    request.key = {"b", key};
+    request.value = value;
+    auto reply = call(std::move(request));
+    if (reply.status) {
+      written[key] = value;
+    } else {
+      ++failed;
+    }
+  }
+  void erase(const std::string& key) {
+    ClientCore::Request get;
+    get.key = {"b", key};
+    ClientCore::Request request;
+    bool done = false;
+    world.submit(client, get, [&](ClientCore::Outcome outcome) {
+      request.context = outcome.context;
+      done = true;
+    });
+    while (!done) REQUIRE(world.step());
+    request.kind = ClientCore::Kind::erase;
+    request.key = {"b", key};
+    auto reply = call(std::move(request));
+    INFO(reply.status.to_string());
+    REQUIRE(reply.status);
+    written.erase(key);
+  }
+  void fill(int from, int to) {
+    for (int i = from; i < to; ++i) put("k" + std::to_string(i), "v" + std::to_string(i));
+  }
+
+  StatusText tell(HostId node, std::string verb, std::vector<std::string> arguments = {}) {
+    return world.command(node, {std::move(verb), std::move(arguments)});
+  }
+  void must(HostId node, std::string verb, std::vector<std::string> arguments = {}) {
+    auto said = tell(node, verb, std::move(arguments));
+    INFO(verb << ": " << said.status.to_string());
+    REQUIRE(said.status);
+  }
+  void join(HostId node) {
+    std::string name = "n" + std::to_string(node + 1);
+    must(0, "join", {name, name + ":1", "", "1"});
+  }
+
+  // All members have one ring, nothing moves, no hints, and every owner has the same copy of
+  // everything acknowledged; nobody else has any.
+  bool settled(const std::set<HostId>& members, std::string* why) {
+    auto ring = world.state(*members.begin())->ring();
+    if (ring->moving()) return *why = "partitions are moving", false;
+    for (HostId node : members) {
+      auto its = world.state(node)->ring();
+      if (!its || its->digest() != ring->digest()) return *why = "rings differ", false;
+      if (world.hints_at(node) != 0) return *why = "hints are waiting", false;
+    }
+    if (ring->members().size() != members.size()) return *why = "not the members", false;
+    for (const auto& [key, value] : written) {
+      Key full{"b", key};
+      Object first;
+      bool have = false;
+      for (HostId node = 0; node < world.nodes(); ++node) {
+        if (!world.up(node)) continue;
+        Object here = world.stored(node, full);
+        bool owner = members.contains(node) && ring->owns(world.id_of(node), token_of(full));
+        if (!owner) {
+          if (!here.missing()) return *why = "a copy of " + key + " where it is not owned", false;
+          continue;
+        }
+        if (here.missing()) return *why = key + " is missing at an owner", false;
+        if (!have) first = here;
+        have = true;
+        if (!(first == here)) return *why = "copies of " + key + " differ", false;
+        auto shown = siblings(here);
+        if (shown.size() != 1 || shown[0]->value != value) return *why = key + " is wrong", false;
+      }
+      if (!have) return *why = key + " has no owner", false;
+    }
+    return true;
+  }
+  void settle(const std::set<HostId>& members, Duration within) {
+    std::string why;
+    for (Instant end = world.now() + within; world.now() < end;) {
+      world.run_for(Duration::seconds(1));
+      if (settled(members, &why)) return;
+    }
+    FAIL("not settled: " + why);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("R4.8.1-a: a process that was not joined owns nothing and is in nobody's map") {
+  Cluster cluster(3, 1);
+  cluster.fill(0, 50);
+  cluster.world.run_for(Duration::seconds(30));
+  CHECK(cluster.world.state(3)->ring() == nullptr);
+  CHECK(cluster.world.state(0)->ring()->members().size() == 3);
+  CHECK_FALSE(cluster.tell(3, "status").status);
+}
+
+TEST_CASE("one node grows to five and shrinks to three, writes all through (issue 4, show 3)") {
+  Cluster cluster(1, 4);
+  cluster.fill(0, 200);
+  for (HostId node = 1; node < 5; ++node) cluster.join(node);
+  cluster.must(0, "plan");
+  cluster.must(0, "commit");
+  for (int i = 200; i < 400; ++i) {
+    cluster.fill(i, i + 1);
+    cluster.world.run_for(Duration::millis(20));
+  }
+  cluster.settle({0, 1, 2, 3, 4}, Duration::seconds(180));
+  cluster.must(2, "leave", {"n1"});
+  cluster.must(2, "leave", {"n5"});
+  cluster.must(2, "commit");
+  for (int i = 400; i < 600; ++i) {
+    cluster.fill(i, i + 1);
+    cluster.world.run_for(Duration::millis(20));
+  }
+  cluster.settle({1, 2, 3}, Duration::seconds(300));
+  CHECK(cluster.failed == 0);
+  CHECK(cluster.written.size() == 600);
+}
+
+TEST_CASE("F-14 F-64: a directory that was lost is filled again by anti-entropy alone") {
+  Cluster cluster(3, 0);
+  cluster.fill(0, 300);
+  cluster.world.run_for(Duration::seconds(5));
+  cluster.world.crash(1, true);
+  cluster.world.wipe(1);
+  cluster.world.restart(1);
+  cluster.settle({0, 1, 2}, Duration::seconds(300));
+}
+
+TEST_CASE("O-14: a node that is gone for good is replaced; nothing is lost") {
+  Cluster cluster(4, 1);
+  cluster.fill(0, 300);
+  cluster.world.crash(2, true);
+  cluster.must(0, "replace", {"n3", "n5", "n5:1"});
+  cluster.must(0, "commit");
+  cluster.fill(300, 400);
+  cluster.settle({0, 1, 3, 4}, Duration::seconds(300));
+  // F-42: it comes back with its old directory, and is refused.
+  cluster.world.restart(2);
+  cluster.world.run_for(Duration::seconds(10));
+  auto said = cluster.tell(2, "status");
+  INFO(said.json << said.status.to_string());
+  CHECK(cluster.world.state(0)->ring()->find("n3") == nullptr);
+  CHECK(cluster.failed == 0);
+}
+
+TEST_CASE("F-40 O-15: two administrators on two sides of a split end with one ring") {
+  Cluster cluster(4, 2);
+  cluster.fill(0, 100);
+  for (HostId a : {0, 1, 4}) {
+    for (HostId b : {2, 3, 5}) {
+      cluster.world.cut(static_cast<HostId>(a), static_cast<HostId>(b));
+      cluster.world.cut(static_cast<HostId>(b), static_cast<HostId>(a));
+    }
+  }
+  cluster.must(0, "join", {"n5", "n5:1", "", "1"});
+  cluster.must(0, "commit");
+  cluster.must(2, "join", {"n6", "n6:1", "", "1"});
+  cluster.must(2, "commit");
+  cluster.world.run_for(Duration::seconds(20));
+  cluster.world.mend_all();
+  cluster.settle({0, 1, 2, 3, 4, 5}, Duration::seconds(400));
+}
+
+TEST_CASE("O-5 L10: deletes are forgotten once every owner has them, and none comes back") {
+  NodeOptions options;
+  options.tombstones.grace = Duration::seconds(600);
+  options.tombstones.settle = Duration::seconds(20);
+  options.tombstones.period = Duration::seconds(60);
+  Cluster cluster(4, 0, 11, options);
+  cluster.fill(0, 100);
+  cluster.world.run_for(Duration::seconds(5));
+  cluster.world.crash(3, false);
+  for (int i = 0; i < 100; ++i) cluster.erase("k" + std::to_string(i));
+  // A month with one owner away: nothing may go.
+  cluster.world.run_for(Duration::seconds(3600));
+  auto tombstones = [&] {
+    std::size_t count = 0;
+    for (HostId node = 0; node < 4; ++node) {
+      count += cluster.world.disk(node).rows(Table::objects).size();
+    }
+    return count;
+  };
+  CHECK(tombstones() >= 100);
+  cluster.world.restart(3);
+  for (int i = 0; i < 60 && tombstones() != 0; ++i) cluster.world.run_for(Duration::seconds(60));
+  CHECK(tombstones() == 0);
+  for (int i = 0; i < 100; ++i) {
+    ClientCore::Request get;
+    get.key = {"b", "k" + std::to_string(i)};
+    CHECK(siblings(cluster.call(get).object).empty());
+  }
+  // A re-creation stays.
+  cluster.fill(0, 100);
+  cluster.world.run_for(Duration::seconds(1200));
+  cluster.settle({0, 1, 2, 3}, Duration::seconds(120));
+}
+
+TEST_CASE("F-46: what is staged survives a crash, and a commit is whole") {
+  Cluster cluster(3, 1);
+  cluster.join(3);
+  cluster.world.crash(0, false);
+  cluster.world.restart(0);
+  cluster.world.run_for(Duration::seconds(1));
+  auto status = cluster.tell(0, "status");
+  REQUIRE(status.status);
+  CHECK(status.json.find("join n4") != std::string::npos);
+  cluster.must(0, "commit");
+  cluster.world.crash(0, false);
+  cluster.world.restart(0);
+  cluster.settle({0, 1, 2, 3}, Duration::seconds(120));
+  CHECK_FALSE(cluster.tell(0, "commit").status);  // nothing is staged any more
+}
+
+TEST_CASE("wrong commands are refused with a sentence and change nothing") {
+  Cluster cluster(3, 1);
+  std::uint64_t digest = cluster.world.state(0)->ring()->digest();
+  for (auto [verb, arguments] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"join", {"n2", "n2:1", "", "1"}},
+           {"join", {"n9", "nonsense", "", "1"}},
+           {"join", {"n9", "n9:1", "", "0"}},
+           {"join", {"n9"}},
+           {"leave", {"n9"}},
+           {"leave", {}},
+           {"replace", {"n9", "n4", "n4:1"}},
+           {"replace", {"n1", "n1", "n1:1"}},
+           {"commit", {}},
+           {"plan", {}},
+           {"plan", {"now"}},
+           {"repair", {"99"}},
+           {"repair", {"x"}},
+           {"dance", {}}}) {
+    auto said = cluster.tell(0, verb, arguments);
+    INFO(verb << " said " << said.json << " " << said.status.to_string());
+    CHECK(said.status.code() == Code::invalid_argument);
+    CHECK(said.status.message().size() > 10);
+  }
+  cluster.world.run_for(Duration::seconds(5));
+  CHECK(cluster.world.state(0)->ring()->digest() == digest);
+}
