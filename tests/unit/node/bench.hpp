@@ -79,6 +79,7 @@ struct Bench {
     INFO(opened.status().to_string());
     REQUIRE(opened.is_ok());
     state = *opened;
+    ring = state->ring();  // the founding one, as a membership view has it
     replica = std::make_unique<Replica>(state);
     node = std::make_unique<Node>(state, 0, 1);
     node->start(now);
