@@ -1,12 +1,29 @@
 #include "coordination/asked.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace ringlet {
 
 bool Participants::is_owner(NodeId node) const {
   auto end = members->begin() + static_cast<std::ptrdiff_t>(owners);
   return std::find(members->begin(), end, node) != end;
+}
+
+NodeId Participants::fallback_for(NodeId owner, const std::function<bool(NodeId)>& takes) const {
+  auto zone_of = [&](NodeId node) {
+    const Member* member = ring ? ring->find(node) : nullptr;
+    return member != nullptr ? std::string_view(member->zone) : std::string_view();
+  };
+  std::string_view zone = zone_of(owner);
+  NodeId first;
+  for (std::size_t i = owners; i < members->size(); ++i) {
+    NodeId node = (*members)[i];
+    if (!takes(node)) continue;
+    if (zone.empty() || zone_of(node) == zone) return node;
+    if (!first) first = node;
+  }
+  return first;
 }
 
 std::string Participants::name(NodeId node) const {

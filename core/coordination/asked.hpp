@@ -1,6 +1,7 @@
 // Who was asked by one request, what became of it, and the words for it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct Participants {
   std::size_t owners = 0;                        // N: the first of them
 
   bool is_owner(NodeId node) const;
+  // Who stands in for an owner: the first in the order whom `takes` wants, one of the owner's zone
+  // before all others (R4.6-d, O-18). Nobody: none is left.
+  NodeId fallback_for(NodeId owner, const std::function<bool(NodeId)>& takes) const;
   std::string name(NodeId node) const;
 };
 

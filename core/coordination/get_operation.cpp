@@ -19,14 +19,12 @@ void GetOperation::start(Now now, Effects& out) {
   deadline_ = now.instant + plan_.timeout;
   out.push_back(WakeAt{deadline_});
   const std::vector<NodeId>& members = *plan_.participants.members;
-  std::size_t missing = 0;
   for (std::size_t i = 0; i < plan_.participants.owners; ++i) {
-    if (health_.is_down(members[i]))
-      ++missing;
-    else
-      ask(members[i], now, out);
+    if (!health_.is_down(members[i])) ask(members[i], now, out);
   }
-  for (; missing > 0; --missing) ask_a_fallback(now, out);
+  for (std::size_t i = 0; i < plan_.participants.owners; ++i) {
+    if (health_.is_down(members[i])) ask_a_fallback(members[i], now, out);
+  }
   settle(now, out);
 }
 
@@ -89,13 +87,11 @@ void GetOperation::ask(NodeId node, Now now, Effects& out) {
   out.push_back(WakeAt{asked.until});
 }
 
-void GetOperation::ask_a_fallback(Now now, Effects& out) {
+void GetOperation::ask_a_fallback(NodeId instead_of, Now now, Effects& out) {
   if (plan_.strict || planted(PlantedBug::no_fallback)) return;
-  const std::vector<NodeId>& members = *plan_.participants.members;
-  for (std::size_t i = plan_.participants.owners; i < members.size(); ++i) {
-    if (health_.is_down(members[i]) || was_asked(asked_, members[i])) continue;
-    return ask(members[i], now, out);
-  }
+  NodeId fallback = plan_.participants.fallback_for(
+      instead_of, [&](NodeId node) { return !health_.is_down(node) && !was_asked(asked_, node); });
+  if (fallback) ask(fallback, now, out);
 }
 
 // Nothing else is left: an opinion that somebody is gone is no reason to fail.
@@ -120,7 +116,7 @@ void GetOperation::give_up_on(Asked& asked, Reply reply, Now now, Effects& out) 
   bool was_waited_for = asked.reply == Reply::waiting;
   asked.reply = reply;
   if (reply != Reply::silent && counts(asked.node)) quorum_.no();
-  if (was_waited_for && !answered_) ask_a_fallback(now, out);
+  if (was_waited_for && !answered_) ask_a_fallback(asked.node, now, out);
   settle(now, out);
 }
 

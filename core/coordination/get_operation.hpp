@@ -49,7 +49,7 @@ class GetOperation {
   };
 
   void ask(NodeId node, Now now, Effects& out);
-  void ask_a_fallback(Now now, Effects& out);
+  void ask_a_fallback(NodeId instead_of, Now now, Effects& out);
   void ask_whoever_is_left(Now now, Effects& out);
   void give_up_on(Asked& asked, Reply reply, Now now, Effects& out);
   void settle(Now now, Effects& out);

@@ -169,7 +169,7 @@ void PutOperation::store_at(NodeId node, std::size_t slot, Now now, Effects& out
 void PutOperation::replace_owner(std::size_t slot, Now now, Effects& out) {
   if (slots_[slot].settled() || somebody_waited_for(slot)) return;
   if (planted(PlantedBug::no_fallback)) return;
-  if (NodeId fallback = next_fallback(false)) return store_at(fallback, slot, now, out);
+  if (NodeId fallback = next_fallback(slot, false)) return store_at(fallback, slot, now, out);
   if (may_fall_short() && !was_asked(asked_, members()[slot])) {
     return store_at(members()[slot], slot, now, out);
   }
@@ -200,10 +200,12 @@ void PutOperation::ask_whoever_is_left(Now now, Effects& out) {
     if (!was_asked(asked_, members()[slot])) store_at(members()[slot], slot, now, out);
   }
   while (may_fall_short() && !plan_.strict) {
-    NodeId fallback = next_fallback(true);
     auto open = std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.stored; });
-    if (!fallback || open == slots_.end()) break;
-    store_at(fallback, static_cast<std::size_t>(open - slots_.begin()), now, out);
+    if (open == slots_.end()) break;
+    auto slot = static_cast<std::size_t>(open - slots_.begin());
+    NodeId fallback = next_fallback(slot, true);
+    if (!fallback) break;
+    store_at(fallback, slot, now, out);
   }
   for (Asked& asked : asked_) {
     if (!may_fall_short()) return;
@@ -357,12 +359,10 @@ Asked* PutOperation::question_for(NodeId node, const Message& message) {
   return nullptr;
 }
 
-NodeId PutOperation::next_fallback(bool down) const {
-  for (std::size_t i = slots_.size(); i < members().size(); ++i) {
-    NodeId node = members()[i];
-    if (health_.is_down(node) == down && !was_asked(asked_, node)) return node;
-  }
-  return {};
+NodeId PutOperation::next_fallback(std::size_t slot, bool down) const {
+  return plan_.participants.fallback_for(members()[slot], [&](NodeId node) {
+    return health_.is_down(node) == down && !was_asked(asked_, node);
+  });
 }
 
 bool PutOperation::somebody_waited_for(std::size_t slot) const {

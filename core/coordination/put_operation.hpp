@@ -86,7 +86,7 @@ class PutOperation {
   void send_mint(NodeId node, std::size_t slot, Effects& out);
   void send_copy(NodeId node, std::size_t slot, Effects& out);
   Asked* question_for(NodeId node, const Message& message);
-  NodeId next_fallback(bool down) const;
+  NodeId next_fallback(std::size_t slot, bool down) const;
   std::size_t slot_to_mint_for(NodeId minter) const;
   bool somebody_waited_for(std::size_t slot) const;
   bool votes(const Asked& asked) const;

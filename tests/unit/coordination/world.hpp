@@ -18,14 +18,15 @@ enum class Mood { well, silent, refusing, unreachable };
 class World final : public Health {
  public:
   World(std::size_t members, std::uint32_t replicas, CoordinationOptions options = {},
-        std::string self_name = "")
+        std::string self_name = "", std::vector<std::string> zones = {})
       : self(self_name.empty() ? NodeId{} : node_id_of(self_name)),
         coordinator(self, options, *this) {
     Ring::Options ring;
     ring.replicas = replicas;
     for (std::size_t i = 0; i < members; ++i) {
       std::string name = "n" + std::to_string(i + 1);
-      ring.members.push_back({node_id_of(name), name, name + ":1", "", 1});
+      std::string zone = zones.empty() ? "" : zones[i % zones.size()];
+      ring.members.push_back({node_id_of(name), name, name + ":1", zone, 1});
     }
     this->ring = *Ring::build(ring);
     coordinator.set_ring(this->ring);
