@@ -6,10 +6,8 @@ if(RINGLET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_C_COMPILER_LAUNCHER ${RINGLET_CCACHE})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${RINGLET_CCACHE})
 endif()
-find_program(RINGLET_MOLD mold)
-if(RINGLET_MOLD)
-  add_link_options(-fuse-ld=mold)
-endif()
+# The default linker: mold 1.10.1 of Debian 12 lays some programs with thread-local data out so that
+# they do not start ("cannot apply additional memory protection after relocation").
 
 add_library(ringlet_flags INTERFACE)
 target_compile_options(ringlet_flags INTERFACE
