@@ -43,6 +43,9 @@ class Law {
 // All of them, each told everything.
 std::vector<std::unique_ptr<Law>> all_laws(Scene& scene);
 
+// Two owners of a key that differ, in words; empty: all agree.
+std::string difference(const Scene& scene);
+
 // The key's copies on all disks, hints included.
 std::vector<Object> copies_of(World& world, const Key& key,
                               std::optional<HostId> without = std::nullopt);

@@ -27,6 +27,21 @@ std::vector<Object> copies_of(World& world, const Key& key, std::optional<HostId
   return copies;
 }
 
+std::string difference(const Scene& scene) {
+  World& world = scene.world;
+  for (const auto& [key, ids] : scene.book.by_key()) {
+    HostId first = scene.owner(key, 0);
+    Object object = world.stored(first, key);
+    for (std::size_t i = 1; i < scene.owners(); ++i) {
+      HostId other = scene.owner(key, i);
+      if (world.stored(other, key) == object) continue;
+      return world.name_of_host(first) + " and " + world.name_of_host(other) +
+             " hold different versions of " + printable(key);
+    }
+  }
+  return {};
+}
+
 namespace {
 
 std::string where_from(const Key& key, const WriteRecord& write) {
@@ -274,16 +289,7 @@ class Convergence final : public Law {
   void at_the_end() override { compare("in the end"); }
   void compare(const char* when) {
     World& world = scene_.world;
-    for (const auto& [key, ids] : scene_.book.by_key()) {
-      HostId first = scene_.owner(key, 0);
-      Object object = world.stored(first, key);
-      for (std::size_t i = 1; i < scene_.owners(); ++i) {
-        HostId other = scene_.owner(key, i);
-        if (world.stored(other, key) == object) continue;
-        fail(world.name_of_host(first) + " and " + world.name_of_host(other) +
-             " hold different versions of " + printable(key) + " " + when);
-      }
-    }
+    if (std::string what = difference(scene_); !what.empty()) fail(what + " " + when);
     for (HostId node = 0; node < world.nodes(); ++node) {
       if (std::size_t left = world.hints_at(node))
         fail(world.name_of_host(node) + " holds " + std::to_string(left) + " hints " + when);

@@ -185,7 +185,6 @@ std::optional<PlantedBug> bug_named(const std::string& name) {
 // Bugs in what the simulated world does not run yet.
 bool out_of_reach(PlantedBug bug) {
   switch (bug) {
-    case PlantedBug::tree_not_updated:
     case PlantedBug::in_flight_write_not_forwarded:
     case PlantedBug::reap_before_all_owners:
     case PlantedBug::doomstone:

@@ -106,6 +106,7 @@ std::string Plan::text() const {
       " timeout=" + std::to_string(timeout.millis()) +
       "ms retry=" + std::to_string(retry.millis()) + "ms scan=" + std::to_string(scan.millis()) +
       "ms max-siblings=" + std::to_string(max_siblings);
+  if (anti_entropy) out += " anti-entropy";
   if (zones > 1) out += " zones=" + std::to_string(zones);
   if (!weights.empty()) {
     out += " weights=";
@@ -235,6 +236,7 @@ Plan draw_swarm(std::uint64_t seed) {
   }
   draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(1, 8)));
   drop_unfair(plan);
+  plan.anti_entropy = random.chance(0.5);
   return plan;
 }
 

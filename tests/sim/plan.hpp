@@ -59,6 +59,7 @@ struct Plan {
   Duration length = Duration::seconds(8);
   std::size_t max_siblings = 1000;
   std::size_t zones = 1;
+  bool anti_entropy = false;           // trees are compared every second, not every half minute
   std::vector<std::uint32_t> weights;  // one a node; empty: equal
   std::size_t operations = SIZE_MAX;   // no more begin
   std::vector<WorkloadKind> workloads;

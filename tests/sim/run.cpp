@@ -73,6 +73,11 @@ class Run {
     options.hints.scan = plan_.scan;
     options.max_siblings = plan_.max_siblings;
     options.epoch_lease = 8;  // small, so that leases are renewed in a run
+    if (plan_.anti_entropy) {
+      options.tree_exchange.period = Duration::seconds(1);
+      options.tree_exchange.retry = Duration::millis(500);
+      options.tree_exchange.rebuild_pause = Duration::seconds(1);
+    }
     for (HostId node = 0; node < plan_.nodes; ++node) listen(node);
     if (plan_.zones > 1) scene_.saw(Seen::zone_fallback);
     scene_.laws = all_laws(scene_);
@@ -149,6 +154,7 @@ class Run {
     for (auto& law : scene_.laws) {
       if (!scene_.violation) law->hints_are_gone();
     }
+    if (!scene_.violation && plan_.anti_entropy) trees_agree();
     if (scene_.violation) return;
     for (int round = 0; round < 3 && !scene_.violation; ++round) read_all();
     write_all();
@@ -189,6 +195,18 @@ class Run {
     while (world_.now() < bound && left() > 0) world_.run_for(Duration::millis(100));
     if (std::size_t hints = left())
       late("L8", "hints drain within ten periods", std::to_string(hints) + " hints are left");
+  }
+
+  // Trees alone make owners equal, in two cycles: a period for each peer, a quarter more or less.
+  void trees_agree() {
+    bool clocks = plan_.has(FaultKind::skew) || plan_.has(FaultKind::clock_jump);
+    if (clocks && plan_.reconcile == Reconcile::lww) return;  // stamps wait for clocks
+    auto peers = static_cast<std::int64_t>(plan_.nodes);
+    Instant bound = world_.now() + Duration::millis(1250) * (2 * peers) + Duration::seconds(2);
+    while (world_.now() < bound && !difference(scene_).empty())
+      world_.run_for(Duration::millis(500));
+    if (std::string what = difference(scene_); !what.empty())
+      late("L8", "anti-entropy makes owners equal in two cycles", what);
   }
 
   void read_all() {
