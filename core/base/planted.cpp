@@ -99,6 +99,16 @@ const char* number_of(PlantedBug bug) {
       return "P8";
     case PlantedBug::stale_read_repair:
       return "P9";
+    case PlantedBug::tree_not_updated:
+      return "P10";
+    case PlantedBug::reap_before_all_owners:
+      return "P14";
+    case PlantedBug::doomstone:
+      return "P15";
+    case PlantedBug::source_drops_early:
+      return "P20";
+    case PlantedBug::in_flight_write_not_forwarded:
+      return "P21";
     case PlantedBug::tie_never_repaired:
       return "P11";
     case PlantedBug::no_fallback:
