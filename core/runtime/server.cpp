@@ -382,6 +382,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   asio::steady_timer accept_pause_;
   std::size_t next_lane_ = 0;
   std::map<std::uint64_t, std::shared_ptr<Connection>> links_;
+  std::map<std::uint64_t, NodeId> member_links_;  // of links_, those of members
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
