@@ -236,7 +236,7 @@ Plan draw_swarm(std::uint64_t seed) {
   }
   draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(1, 8)));
   drop_unfair(plan);
-  plan.anti_entropy = random.chance(0.5);
+  plan.anti_entropy = random.chance(0.3);
   return plan;
 }
 

@@ -77,6 +77,8 @@ class Run {
       options.tree_exchange.period = Duration::seconds(1);
       options.tree_exchange.retry = Duration::millis(500);
       options.tree_exchange.rebuild_pause = Duration::seconds(1);
+    } else {
+      options.tree_exchange.period = Duration::seconds(3600);  // hints and reads must do
     }
     for (HostId node = 0; node < plan_.nodes; ++node) listen(node);
     if (plan_.zones > 1) scene_.saw(Seen::zone_fallback);
