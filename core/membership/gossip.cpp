@@ -216,9 +216,12 @@ struct Gossiper::Impl {
   }
 
   void take(const Asked& asked, const GossipAnswer& answer, Now now) {
-    refusal = {};
     if (answer.view.empty()) {
-      if (answer.digest != view.digest() && !asked.told && !view.empty()) {
+      // Only a peer that agrees, or took what it was told, has not turned this node away: one that
+      // knows more than it says here may still do so when it is told.
+      if (answer.digest == view.digest() || asked.told) {
+        refusal = {};
+      } else if (!view.empty()) {
         ask(asked.to, asked.address, true, now);
       }
       return;
@@ -228,6 +231,7 @@ struct Gossiper::Impl {
       refusal = merged.status();
       return say(LogLevel::warn, "gossip with " + asked.address + ": " + merged.status().message());
     }
+    refusal = {};
     if (!adopt(std::move(*merged))) return;
     if (view.digest() != answer.digest && !asked.told) ask(asked.to, asked.address, true, now);
   }

@@ -284,15 +284,24 @@ struct Node::Impl {
     coordinate_put(mine.link, mine.number, mine.put, *context, now);
   }
 
-  // What a node without a ring says.
-  void refuse_stranger(std::uint64_t link, std::uint64_t number, const Message& message, Now now) {
+  // What a node says that has no ring, or is no member any more.
+  void refuse(std::uint64_t link, std::uint64_t number, const Message& message, Status why,
+              Now now) {
     if (std::holds_alternative<ClientGet>(message) || std::holds_alternative<ClientPut>(message)) {
-      replies.push_back({link, number, failed(not_joined())});
+      replies.push_back({link, number, failed(std::move(why))});
     } else if (std::holds_alternative<StatusQuery>(message)) {
-      replies.push_back({link, number, StatusText{not_joined(), upkeep().status_json(now)}});
+      replies.push_back({link, number, StatusText{std::move(why), upkeep().status_json(now)}});
     } else {
-      replies.push_back({link, number, Refused{not_joined(), 1000}});
+      replies.push_back({link, number, Refused{std::move(why), 1000}});
     }
+  }
+
+  // "unavailable" for whoever asks: another node will do it.
+  Status out_of_service() const { return {Code::unavailable, upkeep().why_out().message()}; }
+  bool serves_no(const Message& message) const {
+    return upkeep().is_out() && !std::holds_alternative<Ping>(message) &&
+           !std::holds_alternative<RingPull>(message) &&
+           !std::holds_alternative<StatusQuery>(message);
   }
 
   void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now, NodeId from) {
@@ -303,7 +312,9 @@ struct Node::Impl {
     } else if (auto* command = std::get_if<ClusterCommand>(&message)) {
       replies.push_back({link, number, upkeep().command(*command, now)});
     } else if (!ring && !std::holds_alternative<Ping>(message)) {
-      refuse_stranger(link, number, message, now);
+      refuse(link, number, message, not_joined(), now);
+    } else if (serves_no(message)) {
+      refuse(link, number, message, out_of_service(), now);
     } else if (auto* request = std::get_if<ClientGet>(&message)) {
       get(link, number, *request, now);
     } else if (auto* request = std::get_if<ClientPut>(&message)) {

@@ -47,6 +47,7 @@ struct Upkeep::Impl final : GossipHost {
   OwnStore store;
   Pace pace;
   std::atomic<bool> surplus_busy{false};
+  std::atomic<bool> out{false};
 
   mutable std::mutex mutex;  // guards everything below
   std::unique_ptr<Gossiper> gossip;
@@ -59,6 +60,7 @@ struct Upkeep::Impl final : GossipHost {
   std::shared_ptr<const Ring> ring;  // the machines know this one
   bool started = false;
   Changes staged;
+  Status out_why;  // not ok iff out
 
   Impl(std::shared_ptr<NodeState> node_state, std::uint64_t node_seed)
       : state(node_state), seed(node_seed), store(node_state), pace(state->options().pace) {
@@ -155,7 +157,7 @@ struct Upkeep::Impl final : GossipHost {
   void wake(Now now) {
     gossip->on_wake(now);
     follow_ring(now);
-    if (!transfer) return;
+    if (!transfer) return note_standing();
     transfer->on_wake(now);
     surplus->on_wake(now);
     tree->on_wake(now);
@@ -165,6 +167,7 @@ struct Upkeep::Impl final : GossipHost {
 
   // After any of the machines moved.
   void after(Now now) {
+    note_standing();
     if (!transfer) return;
     if (transfer->take_news()) flip_if_arrived(now);
     surplus_busy.store(surplus->busy(), std::memory_order_release);
@@ -174,6 +177,7 @@ struct Upkeep::Impl final : GossipHost {
     if (auto* question = std::get_if<Gossip>(&message)) {
       Message said = gossip->on_gossip(*question, now);
       follow_ring(now);
+      note_standing();
       return said;
     }
     if (!transfer) {
@@ -194,6 +198,35 @@ struct Upkeep::Impl final : GossipHost {
     if (auto* ask = std::get_if<ReapAsk>(&message)) return ringlet::answer(*ask, store, store);
     if (auto* reap = std::get_if<Reap>(&message)) return ringlet::answer(*reap, store);
     return tree->on_request(from, message, now);
+  }
+
+  // Is this node still a member? What the others say of it comes before its own view, which may be
+  // that of a directory from long ago.
+  void note_standing() {
+    Status why;
+    const MembershipView& view = gossip->view();
+    if (!view.empty()) {
+      using Standing = MembershipView::Standing;
+      const std::string& name = state->options().name;
+      const auto* self = view.find(name);
+      Standing standing = self ? self->standing : Standing::unknown;
+      auto no = [&](const std::string& text) {
+        return Status(Code::closed, "node " + name + " serves nobody: it " + text);
+      };
+      if (gossip->refusal().code() == Code::closed) {
+        why = no("was turned away: " + gossip->refusal().message());
+      } else if (standing == Standing::left) {
+        why = no("has left cluster " + view.cluster());
+      } else if (standing == Standing::replaced) {
+        why = no("was replaced by \"" + self->replaced_by + "\" and is no member any more");
+      } else if (standing == Standing::clashing) {
+        why = no("joined at the address of another member");
+      }
+    }
+    if (!why && out_why.message() != why.message()) log(LogLevel::warn, why.message());
+    if (why && !out_why) log(LogLevel::info, "this node is a member again and serves");
+    out_why = why;
+    out.store(!why, std::memory_order_release);
   }
 
   // ---- commands ----
@@ -345,10 +378,12 @@ struct Upkeep::Impl final : GossipHost {
                                      {"events", known.events},
                                      {"since_ms", known.since_wall_ms}});
     }
+    std::string about = out_why ? "" : "; " + out_why.message();
     return said(
         {{"message", "cluster " + view.cluster() + ", epoch " + std::to_string(view.epoch()) +
                          ", " + std::to_string(moving) + " partitions moving, " +
-                         std::to_string(staged.staged().size()) + " changes staged"},
+                         std::to_string(staged.staged().size()) + " changes staged" + about},
+         {"out", out_why.message()},
          {"cluster", view.cluster()},
          {"epoch", view.epoch()},
          {"digest", std::to_string(view.digest())},
@@ -381,6 +416,7 @@ struct Upkeep::Impl final : GossipHost {
                          (gossip->refusal() ? "" : ": " + gossip->refusal().message())),
               ""};
     }
+    if (!out_why && verb != "status") return {out_why, ""};
     if (verb == "join" || verb == "leave" || verb == "replace" || verb == "weight") {
       return stage(command);
     }
@@ -581,6 +617,15 @@ Message Upkeep::answer(NodeId from, const Message& message, Now now) {
 StatusText Upkeep::command(const ClusterCommand& command, Now now) {
   std::lock_guard lock(impl_->mutex);
   return impl_->command(command, now);
+}
+
+bool Upkeep::is_out() const {
+  return impl_->out.load(std::memory_order_acquire);
+}
+
+Status Upkeep::why_out() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->out_why;
 }
 
 void Upkeep::on_stored(const Key& key) {

@@ -52,6 +52,12 @@ class Upkeep {
   // An own copy of the key was stored for somebody, and is about to be confirmed.
   void on_stored(const Key& key);
 
+  // This node is no member any more, whatever its own store says: it left, was replaced, or the others
+  // turn it away (F-42). It serves no client and is no replica then; why_out() has the sentence. Any
+  // lane may ask at any time.
+  bool is_out() const;
+  Status why_out() const;
+
   // Where a hint goes: its target, or all who own the key when that does not any more (F-45).
   std::vector<NodeId> targets_for(const Hint& hint) const;
   Pace& pace();

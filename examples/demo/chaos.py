@@ -22,6 +22,7 @@ class Chaos(threading.Thread):
         self._down = down
         self._end = threading.Event()
         self._back: dict[str, float] = {}  # when a killed node starts again
+        self.lock = threading.Lock()  # whoever holds it: no node is killed or started meanwhile
         self.kills = 0
         self.failure: Exception | None = None
 
@@ -36,28 +37,33 @@ class Chaos(threading.Thread):
         """No further kills; starts what is down and waits for it."""
         self._end.set()
         self.join()
+        self.all_up()
+
+    def all_up(self) -> None:
+        """Starts what is down; by whoever holds the lock, or after the end."""
         for node in self._away():
             self._restart(node)
 
     def _loop(self) -> None:
         pause = time.monotonic() + self._random.uniform(0.8, 1.5)
         while not self._end.wait(0.05):
-            now = time.monotonic()
-            for node in self._away():
-                if now >= self._back[node.name]:
-                    self._restart(node)
-            crashed = self._cluster.crashed()
-            if crashed:
-                raise NodeFailed(
-                    f"{crashed[0].name} ended by itself: {self._cluster.last_words(crashed[0])}"
-                )
-            if now >= pause:
-                # Two at once as often as one; with fewer than four nodes W would not be left.
-                most = min(2, len(self._cluster.nodes) - 2)
-                for _ in range(self._random.choice((1, 2))):
-                    if len(self._away()) < most:
-                        self._kill(now)
-                pause = now + self._random.uniform(1.2, 2.4)
+            with self.lock:
+                now = time.monotonic()
+                for node in self._away():
+                    if now >= self._back[node.name]:
+                        self._restart(node)
+                crashed = self._cluster.crashed()
+                if crashed:
+                    raise NodeFailed(
+                        f"{crashed[0].name} ended by itself: {self._cluster.last_words(crashed[0])}"
+                    )
+                if now >= pause:
+                    # Two at once as often as one; with fewer than four nodes W would not be left.
+                    most = min(2, len(self._cluster.nodes) - 2)
+                    for _ in range(self._random.choice((1, 2))):
+                        if len(self._away()) < most:
+                            self._kill(now)
+                    pause = now + self._random.uniform(1.2, 2.4)
 
     def _away(self) -> list[Node]:
         return [node for node in self._cluster.nodes if node.name in self._back]

@@ -4,7 +4,9 @@ its own.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 N, R, W = 3, 2, 2
 
@@ -74,6 +77,7 @@ class Cluster:
         self, binary: Path, directory: Path, nodes: int, reconcile: str, engine: str = "wiredtiger"
     ) -> None:
         self._binary = binary
+        self._directory, self._reconcile, self._engine = directory, reconcile, engine
         self.nodes = [
             Node(f"n{i + 1}", address, directory / f"n{i + 1}")
             for i, address in enumerate(free_addresses(nodes))
@@ -88,32 +92,46 @@ class Cluster:
             start_new_session=True,
         )
         self._guard_lock = threading.Lock()
+        self._founders = list(self.nodes)
         for node in self.nodes:
-            node.directory.mkdir()
-            (node.directory / "node.toml").write_text(
-                self._configuration(node, reconcile, engine), "utf-8"
-            )
+            self._configure(node)
 
-    def _configuration(self, node: Node, reconcile: str, engine: str) -> str:
+    def _configure(self, node: Node) -> None:
+        node.directory.mkdir()
+        (node.directory / "node.toml").write_text(self._configuration(node), "utf-8")
+
+    def spare(self) -> Node:
+        """A node that knows of the cluster and waits to be joined; started, and not in ``nodes``."""
+        name = f"n{len(self._founders) + 1}"
+        node = Node(name, free_addresses(1)[0], self._directory / name)
+        self._configure(node)
+        self.start(node)
+        self.wait_ready(node)
+        return node
+
+    def _configuration(self, node: Node) -> str:
         lines = [
             "[node]",
             f'name = "{node.name}"',
             f'listen = "{node.address}"',
             f'data_dir = "{node.directory / "data"}"',
-            f'engine = "{engine}"',
+            f'engine = "{self._engine}"',
             "threads = 1",
             "",
             "[cluster]",
             'name = "demo"',
-            f"n = {min(N, len(self.nodes))}",
-            f"r = {min(R, len(self.nodes))}",
-            f"w = {min(W, len(self.nodes))}",
+            f"n = {min(N, len(self._founders))}",
+            f"r = {min(R, len(self._founders))}",
+            f"w = {min(W, len(self._founders))}",
             "partitions = 64",
-            f'reconcile = "{reconcile}"',
+            f'reconcile = "{self._reconcile}"',
             'durability = "log"',
             "",
         ]
-        for member in self.nodes:
+        if node not in self._founders:
+            seeds = ", ".join(f'"{founder.address}"' for founder in self._founders)
+            lines[-1:] = [f"seeds = [{seeds}]", ""]
+        for member in self._founders if node in self._founders else []:
             lines += ["[[members]]", f'name = "{member.name}"', f'address = "{member.address}"', ""]
         lines += ["[log]", 'level = "info"', f'file = "{node.directory / "node.log"}"', ""]
         return "\n".join(lines)
@@ -164,6 +182,36 @@ class Cluster:
                 said += path.read_text("utf-8", "replace")[-400:]
         return said.strip() or "it said nothing"
 
+    def operator(self, node: Node, *order: str) -> dict[str, Any]:
+        """What an administrator types, `ringlet cluster …`, told to one node; its answer."""
+        said = subprocess.run(
+            [
+                str(self._binary.with_name("ringlet")),
+                *("--seeds", node.address, "--cluster", "demo", "--output", "json"),
+                *("--timeout", "10000", "cluster", *order, "--node", node.address),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if said.returncode != 0:
+            raise NodeFailed(f"ringlet cluster {' '.join(order)}: {said.stderr.strip()}")
+        answer: dict[str, Any] = json.loads(said.stdout)
+        return answer
+
+    def lose_disk(self, node: Node) -> None:
+        """kill -9, and its directory is empty when it starts again."""
+        self.kill(node)
+        shutil.rmtree(node.directory / "data")
+        self.start(node)
+        self.wait_ready(node)
+
+    def retire(self, node: Node) -> None:
+        """Ends a node that has left."""
+        self.nodes.remove(node)
+        self._end([node])
+
     def kill(self, node: Node) -> None:
         """kill -9."""
         if node.process is not None:
@@ -184,10 +232,11 @@ class Cluster:
         """Resident memory of all nodes."""
         total = 0
         for node in self.nodes:
-            if node.process is None:
+            process = node.process  # another thread may end it
+            if process is None:
                 continue
             try:
-                status = Path(f"/proc/{node.process.pid}/statm").read_text("ascii")
+                status = Path(f"/proc/{process.pid}/statm").read_text("ascii")
             except OSError:
                 continue
             total += int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -195,8 +244,14 @@ class Cluster:
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for those that are still there after five seconds."""
+        self._end(self.nodes)
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        self._guard.wait()
+
+    def _end(self, nodes: list[Node]) -> None:
         running = [
-            node for node in self.nodes if node.process is not None and node.process.poll() is None
+            node for node in nodes if node.process is not None and node.process.poll() is None
         ]
         for node in running:
             assert node.process is not None
@@ -209,13 +264,10 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 node.process.kill()
                 node.process.wait()
-        for node in self.nodes:
+        for node in nodes:
             if node.process is not None:
                 self._tell_guard("-", node.process.pid)
             node.process = None
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
-        self._guard.wait()
 
     def _tell_guard(self, sign: str, pid: int) -> None:
         assert self._guard.stdin is not None

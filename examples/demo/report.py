@@ -21,6 +21,7 @@ class Findings:
     reconcile: str
     seconds: float
     notes: list[str]
+    steps: list[dict[str, Any]] | None = None  # of --grow
 
     def acknowledged(self) -> int:
         """Adds that a shopper was told are kept."""
@@ -60,7 +61,7 @@ class Findings:
     def as_json(self) -> dict[str, Any]:
         """The machine's form."""
         versions = self.ledger.versions
-        return {
+        data = {
             "acknowledged_adds": self.acknowledged(),
             "lost_adds": len(self.lost()),
             "refused_writes": self.ledger.refused,
@@ -78,6 +79,7 @@ class Findings:
             "coordination": self.coordination,
             "reconcile": self.reconcile,
         }
+        return data if self.steps is None else data | {"growth": self.steps}
 
     def as_text(self) -> str:
         """The form for people."""
@@ -115,6 +117,10 @@ class Findings:
                     + f"{row['count']:9}"
                 )
         lines.append("")
+        lines += [
+            f"at {step['at_s']:5.1f} s          {step['step']}, in {step['took_s']} s"
+            for step in self.steps or []
+        ]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"refused: {why}" for why in self.ledger.refusals]
         lines += [f"lost: {what}" for what in self.lost()[:5]]

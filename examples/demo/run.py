@@ -29,6 +29,7 @@ import ringlet  # noqa: E402
 
 from chaos import Chaos  # noqa: E402
 from cluster import Cluster, NodeFailed, find_binary  # noqa: E402
+from growth import Growth  # noqa: E402
 from report import Findings  # noqa: E402
 from shoppers import CartCodec, Ledger, Plan, merge_carts, shop  # noqa: E402
 
@@ -108,6 +109,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "the proof that this check can fail (siblings)",
     )
     parser.add_argument(
+        "--grow",
+        action="store_true",
+        help="meanwhile a node joins, another loses its disk and a third leaves",
+    )
+    parser.add_argument(
         "--bin",
         type=Path,
         metavar="DIR",
@@ -161,20 +167,22 @@ def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]
         f"demo: {arguments.nodes} nodes, N=3 R=2 W=2, {arguments.shoppers} shoppers, "
         f"{arguments.seconds} s, "
         f"{arguments.coordination} coordination, {arguments.reconcile}, "
-        f"{len(baskets)} baskets, seed {seed}",
+        f"{len(baskets)} baskets, seed {seed}{', growing' if arguments.grow else ''}",
         flush=True,
     )
     for node in cluster.nodes:
         cluster.start(node)
     for node in cluster.nodes:
         cluster.wait_ready(node)
-    ledger, kills, seconds = shop_and_kill(cluster, arguments, baskets, seed)
+    ledger, kills, seconds, steps = shop_and_kill(cluster, arguments, baskets, seed)
     with ringlet.connect(cluster.seeds, timeout=5.0, client_cluster="demo") as client:
         notes = []
         print("demo: waiting for hints to reach their owners", flush=True)
         if (left := drain_hints(client, cluster)) != 0:
             notes.append(f"{left} hints were not delivered in time")
         print(f"demo: reading {len(ledger.carts)} carts from all their replicas", flush=True)
+        if steps is not None and len(steps) < 3:
+            notes.append(f"--grow: {len(steps)} of 3 steps began; shop longer to see them all")
         finals = read_carts(client, sorted(ledger.carts), len(cluster.nodes))
         unequal = compare_replicas(client, sorted(ledger.carts))
     return Findings(
@@ -187,13 +195,14 @@ def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]
         arguments.reconcile,
         seconds,
         notes,
+        steps,
     )
 
 
 def shop_and_kill(
     cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]], seed: int
-) -> tuple[Ledger, int, float]:
-    """The shopping, with the live line."""
+) -> tuple[Ledger, int, float, list[dict[str, Any]] | None]:
+    """The shopping, with the live line; the last is what --grow did."""
     context = multiprocessing.get_context("spawn")
     stop, down = context.Event(), context.Value("i", 0)
     counters = {name: context.Value("q", 0) for name in ("adds", "siblings", "refused")}
@@ -214,11 +223,16 @@ def shop_and_kill(
         workers.append(worker)
         results.append(receive)
     chaos = Chaos(cluster, seed, down)
+    growth = Growth(cluster, chaos, arguments.seconds) if arguments.grow else None
     start = time.monotonic()
     chaos.start()
+    if growth is not None:
+        growth.start()
     try:
         watch(arguments.seconds, start, chaos, counters, workers, cluster)
     finally:
+        if growth is not None:
+            growth.end()  # shopping and kills go on until then
         stop.set()
         seconds = time.monotonic() - start
         chaos.end()
@@ -240,9 +254,11 @@ def shop_and_kill(
                 worker.kill()
     if chaos.failure is not None:
         raise CannotRun(str(chaos.failure))
+    if growth is not None and growth.failure is not None:
+        raise CannotRun(str(growth.failure))
     if failures:
         raise CannotRun(failures[0])
-    return ledger, chaos.kills, seconds
+    return ledger, chaos.kills, seconds, None if growth is None else growth.steps
 
 
 def watch(

@@ -78,7 +78,7 @@ def demo(monkeypatch):
     import shoppers
 
     yield demo_run, report, shoppers
-    for module in ("run", "report", "shoppers", "cluster", "chaos"):
+    for module in ("run", "report", "shoppers", "cluster", "chaos", "growth"):
         sys.modules.pop(module, None)
 
 
@@ -132,6 +132,14 @@ def test_demo_json_has_the_agreed_keys(demo):
         "reconcile",
     ]
     assert data["get_ms"]["all"]["mean"] == 2.0 and data["get_ms"]["during_kills"]["p50"] == 1.0
+
+
+def test_demo_that_grows_says_what_it_did(demo):
+    grown = findings(demo, {})
+    assert "growth" not in grown.as_json()
+    grown.steps = [{"step": "n6 joined, 9 of 64 partitions moved", "at_s": 3.0, "took_s": 1.5}]
+    assert list(grown.as_json())[-1] == "growth" and grown.as_json()["growth"] == grown.steps
+    assert "n6 joined, 9 of 64 partitions moved, in 1.5 s" in grown.as_text()
 
 
 def test_demo_replicas_must_all_answer_and_be_the_same(demo):

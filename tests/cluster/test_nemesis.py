@@ -1,0 +1,191 @@
+"""Faults upon real processes under register, set and cart workloads; the checks are those of workloads.py.
+
+About two minutes; with RINGLET_LONG=1 ten.
+"""
+
+import os
+import random
+import subprocess
+import time
+
+import nemesis
+import pytest
+import workloads
+from conftest import wait_for
+from nemesis import make_network  # noqa: F401  a fixture
+
+LONG = os.environ.get("RINGLET_LONG") == "1"
+SEED = int(os.environ.get("RINGLET_SEED", random.SystemRandom().randrange(1 << 31)))
+
+
+def seconds(usual, long):
+    return long if LONG else usual
+
+
+def all_writers(cluster):
+    return workloads.start(cluster, *(kind(cluster, i, pause=0.01, seed=SEED) for i in range(2)
+                                      for kind in (workloads.Register, workloads.Set, workloads.Cart)))
+
+
+def end(cluster, writers, members, *, refused_allowed=False, least=150):
+    histories = workloads.stop(writers)
+    print(f"seed {SEED}", workloads.numbers(histories))
+    if not refused_allowed:
+        assert [r for h in histories.values() for r in h.refused] == []
+    assert all(len(h.done) >= least for h in histories.values()), "too little happened to prove anything"
+    workloads.judge(cluster, histories, members)
+
+
+def test_kills_pauses_and_lost_disks(make_cluster):
+    """F-01, F-08, F-14: one node at a time; nothing is refused, nothing is lost."""
+    cluster = make_cluster(nodes=5, cluster="partitions = 32\n").start()
+    faults = [nemesis.stopped, nemesis.kill, nemesis.lost_disk, nemesis.kill]
+    evil = nemesis.Nemesis(cluster, cluster.nodes, faults, SEED)
+    writers = all_writers(cluster)
+    evil.start()
+    time.sleep(seconds(35, 300))
+    evil.end()
+    print("; ".join(evil.done))
+    end(cluster, writers, [n.name for n in cluster.nodes])
+
+
+def test_all_seeds_die_and_come_back(make_cluster):
+    """F-41: those who joined go on without them, even over a restart, and take them in again."""
+    cluster = make_cluster(nodes=3, strangers=2, cluster="partitions = 32\n").start()
+    for name in ("n4", "n5"):
+        cluster.tell("join", name, cluster.node(name).address)
+    cluster.tell("commit")
+    everybody = [n.name for n in cluster.nodes]
+    cluster.wait_members(everybody, 60)
+    writers = all_writers(cluster)
+    time.sleep(2)
+    for node in cluster.founders:
+        node.kill()
+    joined = cluster.node("n4")
+    joined.kill()
+    joined.start()
+    said = cluster.cli("--output", "json", "ring")
+    assert said.returncode == 0 and set(cluster.members("n4")) == set(everybody), said.stderr
+    assert cluster.cli("--bucket", "plain", "put", "while-seeds-are-dead", "v").returncode == 0
+    time.sleep(seconds(2, 20))
+    for node in cluster.founders:
+        node.start()
+    cluster.wait_members(everybody, 60)
+    time.sleep(2)
+    assert cluster.cli("--bucket", "plain", "get", "while-seeds-are-dead").stdout == "v\n"
+    # With n4 away, too, for a moment one node was left, which is fewer than W.
+    end(cluster, writers, everybody, refused_allowed=True, least=50)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("a small file system takes root")
+    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(path)], capture_output=True, text=True)
+    if said.returncode != 0:
+        pytest.skip(f"no small file system here: {said.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def test_a_full_disk_hurts_nobody_and_heals(make_cluster, small_disk):
+    """F-10."""
+    cluster = make_cluster(nodes=4, cluster="partitions = 32\n")
+    victim = cluster.nodes[1]
+    victim.config.write_text(victim.config.read_text().replace(str(victim.data), str(small_disk / "data")))
+    cluster.start()
+    writers = all_writers(cluster)
+    time.sleep(2)
+    filler = small_disk / "filler"
+    with open(filler, "wb", buffering=0) as out:
+        try:
+            while out.write(b"x" * 4096):
+                pass
+        except OSError as full:
+            assert full.errno == 28
+    time.sleep(seconds(8, 60))
+    was_running = victim.running
+    filler.unlink()
+    if not was_running:  # it may say that it cannot go on; it must not have lost anything then
+        print("the node ended:", victim.log()[-300:])
+        victim.start()
+    time.sleep(2)
+    end(cluster, writers, [n.name for n in cluster.nodes])
+
+
+def test_partitions_loss_and_delay(make_cluster, make_network):  # noqa: F811
+    """F-20, F-21, F-22: symmetric and one-way cuts, lost and late packets."""
+    network = make_network(5)
+    with network.inside():
+        cluster = make_cluster(nodes=5, cluster="partitions = 32\n", addresses=network.addresses)
+        for node, space in zip(cluster.nodes, network.spaces, strict=True):
+            node.around = ["ip", "netns", "exec", space]
+        cluster.start()
+        choose = random.Random(SEED)
+
+        def apart(pairs):
+            for a, b in pairs:
+                network.cut(a, b)
+            time.sleep(seconds(4, 15))
+            for a, b in pairs:
+                network.mend(a, b)
+
+        def minority_cut_off():
+            few = choose.sample(range(5), 2)
+            pairs = [(a, b) for a in range(5) for b in range(5) if (a in few) != (b in few)]
+            apart(pairs)
+
+        def one_way():
+            a, b, c = choose.sample(range(5), 3)
+            apart([(a, b), (a, c)])
+
+        def bad_lines():
+            try:
+                for i in range(5):
+                    network.netem(i, "delay", "20ms", "10ms", "loss", "3%")
+            except subprocess.CalledProcessError as error:
+                done.append(f"no netem on this machine ({error.stderr.strip()})")
+                return
+            time.sleep(seconds(4, 15))
+            for i in range(5):
+                network.calm(i)
+
+        done = []
+        writers = all_writers(cluster)
+        stop = time.monotonic() + seconds(20, 150)
+        rounds = [minority_cut_off, one_way, bad_lines]
+        while rounds or time.monotonic() < stop:
+            fault = rounds.pop(0) if rounds else choose.choice([minority_cut_off, one_way, bad_lines])
+            done.append(fault.__name__)
+            fault()
+            time.sleep(1)
+        print("; ".join(done))
+        everybody = [n.name for n in cluster.nodes]
+        cluster.wait_members(everybody, 30)
+        end(cluster, writers, everybody)
+        cluster.stop()
+
+
+def test_clocks_ten_minutes_apart(make_cluster, tmp_path):
+    """F-30: siblings know no clock; one node is ahead, one behind, and one is killed."""
+    library = nemesis.skew_library(tmp_path)
+    cluster = make_cluster(nodes=3, cluster="partitions = 32\n")
+    for node, skew in zip(cluster.nodes, (600, -600, 0), strict=True):
+        node.environment = {"LD_PRELOAD": library, "RINGLET_TEST_SKEW": str(skew)}
+    cluster.start()
+    assert cluster.cli("put", "k", "v").returncode == 0
+    written = {}
+    for node in cluster.nodes:  # each mints one, by its own clock
+        said = cluster.cli("--output", "json", "cluster", "status", "--node", node.name)
+        assert said.returncode == 0, said.stderr
+        written[node.name] = node.log()
+    writers = all_writers(cluster)
+    time.sleep(seconds(3, 30))
+    cluster.nodes[0].kill()
+    time.sleep(1)
+    cluster.nodes[0].start()
+    time.sleep(seconds(2, 30))
+    end(cluster, writers, [n.name for n in cluster.nodes], least=50)
