@@ -88,10 +88,10 @@ class Cluster:
             f'pid_file = "{node.directory}/pid"\nport_file = "{node.directory}/port"\n{self.more}'
             f'[cluster]\nname = "{other.get("cluster", self.name)}"\n{self.cluster}{seeds}{members}')
 
-    def add(self, name, directory=None, address=None, **other):
+    def add(self, label, address=None, **other):
         """One stranger more, not started."""
         address = address or f"127.0.0.1:{free_ports(1)[0]}"
-        node = Node(self.directory / (directory or name), name, address)
+        node = Node(self.directory / label, label, address)
         self.nodes.append(node)
         self.configure(node, **other)
         return node
