@@ -1,4 +1,5 @@
 // ringlet: the command line client.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -22,9 +23,12 @@ constexpr const char* exit_codes =
     "Exit codes:\n"
     "  0  done\n"
     "  1  get: there is no such key\n"
-    "  2  wrong flags, key, value or context; nothing was sent\n"
+    "  2  wrong flags, key, value, context, or an order that the node refused: nothing was "
+    "changed\n"
     "  3  get: several versions, all printed: read, merge, put with the context\n"
-    "  4  the cluster could not now: silent, too few replicas, overloaded\n"
+    "  4  the cluster could not now: silent, too few replicas, overloaded; the node that was told "
+    "is\n"
+    "     no member\n"
     "  5  anything else\n";
 
 int exit_for(const Status& status) {
@@ -131,7 +135,9 @@ class Program {
       verb->add_option("--weight", weight_, "its share, 1 to 1000")->check(CLI::Range(1, 1000));
     }
     for (auto* verb : {cluster, repair}) {
-      verb->add_option("--node", node_, "the node to tell, by name or address; empty: any");
+      verb->add_option("--node", node_,
+                       "the node to tell, by name, or by address when it is no member; empty: any. "
+                       "What is staged at a node is planned and committed there");
     }
     repair->add_option("--partition", partition_, "only this one")->check(CLI::Range(0, 65535));
     for (auto* verb : {get, put, erase, locate})
@@ -269,12 +275,18 @@ class Program {
                                            std::to_string(timeout_ms_) + " ms, got none");
   }
 
+  static std::vector<Member> by_name(std::vector<Member> members) {
+    std::sort(members.begin(), members.end(),
+              [](const Member& a, const Member& b) { return a.name < b.name; });
+    return members;
+  }
+
   int do_status() {
     auto ring = wait_for_ring();
     if (!ring) return no_ring();
     json::array nodes;
     int exit = done;
-    for (const auto& member : ring->members()) {
+    for (const auto& member : by_name(ring->members())) {
       StatusText text = client_->query(member.name, "status", {}, Duration::millis(timeout_ms_));
       if (!text.status) {
         exit = cluster_could_not;
@@ -300,7 +312,7 @@ class Program {
     auto ring = wait_for_ring();
     if (!ring) return no_ring();
     json::array members;
-    for (const auto& member : ring->members()) {
+    for (const auto& member : by_name(ring->members())) {
       auto owned = std::count(ring->owners().begin(), ring->owners().end(), member.id);
       members.push_back(json::object{{"name", member.name},
                                      {"address", member.address},
@@ -354,15 +366,27 @@ class Program {
     const json::object& answer = said->as_object();
     if (const auto* message = answer.if_contains("message"))
       std::cout << message->as_string().c_str() << "\n";
+    if (const auto* staged = answer.if_contains("staged");
+        staged && (verb == "plan" || verb == "status")) {
+      for (const auto& each : staged->as_array()) {
+        std::cout << "staged: " << each.as_string().c_str() << "\n";
+      }
+    }
     if (const auto* members = answer.if_contains("members")) {
-      for (const auto& each : members->as_array()) {
+      auto sorted = members->as_array();
+      std::sort(sorted.begin(), sorted.end(), [](const json::value& a, const json::value& b) {
+        return a.at("name").as_string() < b.at("name").as_string();
+      });
+      for (const auto& each : sorted) {
         std::string zone = each.at("zone").as_string().c_str();
         std::cout << each.at("name").as_string().c_str() << "  "
                   << each.at("address").as_string().c_str() << "  "
                   << each.at("state").as_string().c_str() << "  " << each.at("owns")
-                  << " partitions" << (zone.empty() ? "" : "  zone " + zone) << "\n";
+                  << " partitions" << coming(each.at("coming").to_number<std::int64_t>())
+                  << (zone.empty() ? "" : "  zone " + zone) << "\n";
       }
     }
+    if (const auto* upkeep = answer.if_contains("upkeep")) print_upkeep(upkeep->as_object());
     if (const auto* moves = answer.if_contains("moves")) {
       for (const auto& move : moves->as_array()) {
         std::cout << "partition " << move.at("partition") << "  "
@@ -371,6 +395,29 @@ class Program {
       }
     }
     return done;
+  }
+
+  static std::string coming(std::int64_t count) {
+    return count == 0 ? "" : ", " + std::to_string(count) + " coming";
+  }
+
+  // What the node that was asked is at.
+  static void print_upkeep(const json::object& upkeep) {
+    if (const auto* moved = upkeep.if_contains("transfer")) {
+      std::cout << "copies to this node: " << moved->at("left") << " partitions left, "
+                << moved->at("objects") << " objects and " << moved->at("bytes") << " bytes came\n";
+    }
+    if (const auto* pushed = upkeep.if_contains("surplus")) {
+      std::cout << "copies it need not keep: " << pushed->at("pushed") << " handed over, "
+                << pushed->at("erased") << " erased\n";
+    }
+    if (const auto* trees = upkeep.if_contains("anti_entropy")) {
+      std::cout << "repair: " << (trees->at("idle").as_bool() ? "idle" : "running") << ", "
+                << trees->at("exchanges") << " exchanges, " << trees->at("keys_received")
+                << " keys received, " << trees->at("keys_sent") << " sent, "
+                << trees->at("bytes_received") << " bytes in, " << trees->at("bytes_sent")
+                << " bytes out\n";
+    }
   }
 
   int do_repair() {

@@ -43,6 +43,7 @@ class Draft {
     for (const std::string& name : {member.name, change.replaces}) {
       auto at = touched_.find(name);
       if (name.empty() || at == touched_.end()) continue;
+      if (at->second == to_string(change)) return wrong(at->second + " is staged already");
       return wrong(to_string(change) + " contradicts what is staged: " + at->second +
                    "; commit or clear that first");
     }

@@ -37,6 +37,10 @@ Status wrong(const std::string& text) {
   return {Code::invalid_argument, "cluster: " + text};
 }
 
+std::string counted(std::uint64_t count, const std::string& one, const std::string& many = "") {
+  return std::to_string(count) + " " + (count == 1 ? one : many.empty() ? one + "s" : many);
+}
+
 }  // namespace
 
 struct Upkeep::Impl final : GossipHost {
@@ -327,11 +331,11 @@ struct Upkeep::Impl final : GossipHost {
       }
     }
     std::uint64_t estimate = measured == 0 ? 0 : bytes / measured * receivers;
-    std::string text = std::to_string(plan->slots.size()) + " slots change hands, " +
+    std::string text = counted(plan->slots.size(), "slot") + " to change hands, " +
                        std::to_string(plan->partitions.size()) + " of " +
-                       std::to_string(ring->partitions()) + " partitions move to " +
-                       std::to_string(receivers) + " new places, about " +
-                       std::to_string(estimate) + " bytes; efficiency " +
+                       std::to_string(ring->partitions()) + " partitions to copy, " +
+                       counted(receivers, "copy", "copies") + " of about " +
+                       std::to_string(estimate) + " bytes in all; efficiency " +
                        std::to_string(plan->efficiency_before).substr(0, 5) + " -> " +
                        std::to_string(plan->efficiency_after).substr(0, 5);
     return said({{"message", text},
@@ -355,8 +359,9 @@ struct Upkeep::Impl final : GossipHost {
     Status cleared = keep_staged();
     if (!cleared) log(LogLevel::error, "committed, but still staged: " + cleared.message());
     follow_ring(now);
-    return said({{"message", "committed " + std::to_string(count) + " changes; epoch " +
-                                 std::to_string(gossip->view().epoch())},
+    return said({{"message", "committed " + counted(count, "change") + "; epoch " +
+                                 std::to_string(gossip->view().epoch()) +
+                                 "; the status says what is still moving"},
                  {"epoch", gossip->view().epoch()}});
   }
 
@@ -381,8 +386,8 @@ struct Upkeep::Impl final : GossipHost {
     std::string about = out_why ? "" : "; " + out_why.message();
     return said(
         {{"message", "cluster " + view.cluster() + ", epoch " + std::to_string(view.epoch()) +
-                         ", " + std::to_string(moving) + " partitions moving, " +
-                         std::to_string(staged.staged().size()) + " changes staged" + about},
+                         ", " + counted(moving, "partition") + " moving, " +
+                         counted(staged.staged().size(), "change") + " staged" + about},
          {"out", out_why.message()},
          {"cluster", view.cluster()},
          {"epoch", view.epoch()},
@@ -403,8 +408,8 @@ struct Upkeep::Impl final : GossipHost {
     }
     auto peers = tree->repair(partition, now);
     if (!peers) return {peers.status(), ""};
-    return said({{"message", "comparing with " + std::to_string(*peers) +
-                                 " members; the status says how far it is"},
+    return said({{"message", "comparing with " + counted(*peers, "member") +
+                                 "; the status says how far it is"},
                  {"peers", *peers}});
   }
 
@@ -416,7 +421,7 @@ struct Upkeep::Impl final : GossipHost {
                          (gossip->refusal() ? "" : ": " + gossip->refusal().message())),
               ""};
     }
-    if (!out_why && verb != "status") return {out_why, ""};
+    if (!out_why && verb != "status") return {Status(Code::unavailable, out_why.message()), ""};
     if (verb == "join" || verb == "leave" || verb == "replace" || verb == "weight") {
       return stage(command);
     }
@@ -443,7 +448,7 @@ struct Upkeep::Impl final : GossipHost {
         staged = std::move(before);
         return {kept, ""};
       }
-      return said({{"message", "forgot " + std::to_string(count) + " staged changes"}});
+      return said({{"message", "forgot " + counted(count, "staged change")}});
     }
     return {wrong("wanted join, leave, replace, weight, plan, commit, clear, status, repair or "
                   "reap, got \"" +

@@ -574,7 +574,8 @@ StatusText Client::ask(const std::string& node, Message question, Duration timeo
     const Member* member = known->find(std::string_view(node));
     if (member == nullptr) {
       return failed_text(
-          Status(Code::invalid_argument, "query: no member is named '" + printable(node) + "'"));
+          Status(Code::invalid_argument, "query: no member is named '" + printable(node) +
+                                             "'; a node that is none is reached by its address"));
     }
     address = member->address;
   }

@@ -38,7 +38,7 @@ class Killer(threading.Thread):
 def test_one_node_grows_to_five_and_shrinks_to_three_under_load(make_cluster):
     cluster = make_cluster(nodes=1, strangers=4, cluster="partitions = 32\n")
     n1, n2, n3, n4, n5 = cluster.start().nodes
-    hold = 60.0 if LONG else 3.0
+    hold = 60.0 if LONG else 5.0
     began = time.monotonic()
     writers = workloads.start(cluster, *(workloads.Cart(cluster, i, pause=0.005) for i in range(3)),
                               workloads.Set(cluster, 0, pause=0.005))
