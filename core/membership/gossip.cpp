@@ -165,9 +165,8 @@ struct Gossiper::Impl {
                 "was replaced by " + quoted(known->replaced_by) + " and is no member any more");
     }
     if (known->member.address != gossip.address) {
-      return no(Code::invalid_argument, "has the name of the member at " +
-                                            quoted(known->member.address) +
-                                            ": two nodes are named alike");
+      return no(Code::closed, "has the name of the member at " + quoted(known->member.address) +
+                                  ": two nodes are named alike");
     }
     return {};  // one that has left too: it must learn that it has, or is back
   }

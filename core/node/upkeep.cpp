@@ -85,7 +85,10 @@ struct Upkeep::Impl final : GossipHost {
   Status persist(const MembershipView& view) override { return state->keep(view); }
   void on_view_changed(const MembershipView& view) override { state->set_ring(view.ring()); }
   void log(LogLevel level, const std::string& text) override {
-    if (state->options().log) state->options().log(level, "membership", text);
+    constexpr std::string_view part = "membership: ";
+    if (!state->options().log) return;
+    state->options().log(level, "membership",
+                         text.starts_with(part) ? text.substr(part.size()) : text);
   }
 
   // The ring may have been swapped, by a round of gossip, a command or a flip.

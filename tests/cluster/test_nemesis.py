@@ -79,12 +79,12 @@ def test_all_seeds_die_and_come_back(make_cluster):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 MiB."""
+    """A file system of 400 MiB; a node keeps its last 64 free."""
     path = tmp_path / "small"
     path.mkdir()
     if os.geteuid() != 0:
         pytest.skip("a small file system takes root")
-    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(path)], capture_output=True, text=True)
+    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", str(path)], capture_output=True, text=True)
     if said.returncode != 0:
         pytest.skip(f"no small file system here: {said.stderr.strip()}")
     yield path
