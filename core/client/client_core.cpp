@@ -43,10 +43,11 @@ struct ClientCore::Impl {
     OnDone on_done;
     Instant deadline;
     std::uint32_t attempts = 0;
-    std::uint64_t message = 0;  // under way: its number; 0 none
-    NodeId asked;               // whom
-    Instant asked_at;           // when
-    Instant ask_again;          // silent until then: the next node
+    std::uint64_t message = 0;           // under way: its number; 0 none
+    std::vector<std::uint64_t> earlier;  // given up for the next node; still welcome
+    NodeId asked;                        // whom
+    Instant asked_at;                    // when
+    Instant ask_again;                   // silent until then: the next node
     std::vector<NodeId> tried;
     bool sent = false;  // a write left: it may exist
     Status last;        // why the latest attempt failed
@@ -371,6 +372,7 @@ struct ClientCore::Impl {
     auto node = calls.extract(number);
     Call& call = node.mapped();
     if (call.message != 0) by_message.erase(call.message);
+    for (std::uint64_t earlier : call.earlier) by_message.erase(earlier);
     std::erase(waiting_for_ring, number);
     Outcome outcome;
     outcome.write_id = call.request.write_id;
@@ -420,6 +422,16 @@ struct ClientCore::Impl {
         auto it = by_message.find(number);
         if (it == by_message.end()) break;  // given up: somebody else was asked
         std::uint64_t call = it->second;
+        if (number != calls.at(call).message) {
+          // Of a node that was only slow. What went well there went well; a refusal says nothing that
+          // the node asked since could not say better.
+          by_message.erase(it);
+          auto* late = std::get_if<ClientReply>(&message);
+          if (late == nullptr || !late->status) break;
+          calls.at(call).asked = from;
+          on_answered(call, std::move(*late), now);
+          break;
+        }
         if (auto* reply = std::get_if<ClientReply>(&message)) {
           on_answered(call, std::move(*reply), now);
         } else if (auto* refused = std::get_if<Refused>(&message)) {
@@ -456,7 +468,7 @@ struct ClientCore::Impl {
 
   void ask_another(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
-    if (call.message != 0) by_message.erase(call.message);
+    if (call.message != 0) call.earlier.push_back(call.message);
     call.message = 0;
     attempt(number, now);
   }
