@@ -280,9 +280,13 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     for (auto& [address, peer] : query_peers) peer->check(now.instant);
   }
 
-  std::unique_ptr<Peer> make_peer(NodeId to, const std::string& address) {
+  static constexpr Duration query_patience = Duration::seconds(3);
+
+  std::unique_ptr<Peer> make_peer(NodeId to, const std::string& address,
+                                  Duration connect_within = Peer::Options().connect_within) {
     Peer::Options peer_options;
     peer_options.hello = hello;
+    peer_options.connect_within = connect_within;
     return std::make_unique<Peer>(thread, to, address, peer_options,
                                   static_cast<Peer::Events&>(*this));
   }
@@ -328,7 +332,8 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     auto found = query_peers.find(address);
     if (found == query_peers.end()) {
       NodeId to = node_id_of("query " + address);
-      found = query_peers.emplace(address, make_peer(to, address)).first;
+      // Nobody else can answer for this node, so a busy one is given longer than for a request.
+      found = query_peers.emplace(address, make_peer(to, address, query_patience)).first;
     }
     std::uint64_t number = (std::uint64_t{1} << 63) | ++last_query;
     Instant deadline = read_clocks().instant + timeout;

@@ -183,8 +183,26 @@ class Cluster:
         return said.strip() or "it said nothing"
 
     def operator(self, node: Node, *order: str) -> dict[str, Any]:
-        """What an administrator types, `ringlet cluster …`, told to one node; its answer."""
-        said = subprocess.run(
+        """What an administrator types, `ringlet cluster …`, told to one node; its answer. Again when
+        the node could not now.
+        """
+        end = time.monotonic() + 20.0
+        again = False
+        while True:
+            said = self._ringlet(node, *order)
+            if said.returncode == 0:
+                answer: dict[str, Any] = json.loads(said.stdout)
+                return answer
+            # The one before was heard, its answer was not.
+            if again and ("is staged already" in said.stderr or "nothing is staged" in said.stderr):
+                return {}
+            if said.returncode != 4 or time.monotonic() > end:
+                raise NodeFailed(f"ringlet cluster {' '.join(order)}: {said.stderr.strip()}")
+            again = True
+            time.sleep(0.5)
+
+    def _ringlet(self, node: Node, *order: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [
                 str(self._binary.with_name("ringlet")),
                 *("--seeds", node.address, "--cluster", "demo", "--output", "json"),
@@ -195,10 +213,6 @@ class Cluster:
             check=False,
             timeout=60,
         )
-        if said.returncode != 0:
-            raise NodeFailed(f"ringlet cluster {' '.join(order)}: {said.stderr.strip()}")
-        answer: dict[str, Any] = json.loads(said.stdout)
-        return answer
 
     def lose_disk(self, node: Node) -> None:
         """kill -9, and its directory is empty when it starts again."""

@@ -127,7 +127,7 @@ TEST_CASE("Contradictory orders are refused; the first stays staged") {
   MembershipView view = founded(3, 8, 2);
   Changes c;
   REQUIRE(c.leave(view, "n1").is_ok());
-  REQUIRE(says(c.leave(view, "n1"), "contradicts what is staged: leave n1"));
+  REQUIRE(says(c.leave(view, "n1"), "leave n1 is staged already"));
   REQUIRE(says(c.set_weight(view, "n1", 2), "contradicts what is staged"));
   REQUIRE(says(c.replace(view, "n1", "x", "x:1"), "contradicts what is staged"));
   REQUIRE(c.join(view, {{}, "y", "y:1", "", 1}).is_ok());

@@ -370,6 +370,10 @@ TEST_CASE("F-42 a replaced node that comes back with its old directory is refuse
   REQUIRE(back.gossip->refusal().code() == Code::closed);
   REQUIRE(back.gossip->refusal().message().find("was replaced by \"n9\"") != std::string::npos);
   REQUIRE(back.logged("was replaced by \"n9\" and is no member any more"));
+  for (int i = 0; i < 300; ++i) {  // and at no moment between two rounds does it look admitted
+    network.run(Duration::millis(37));
+    REQUIRE(back.gossip->refusal().code() == Code::closed);
+  }
   for (std::size_t i = 0; i < 4; ++i) {
     REQUIRE(network[i].gossip->view() == now);
     REQUIRE(network[i].persisted == 0);
@@ -389,6 +393,7 @@ TEST_CASE("F-43 a duplicate name, another cluster and another founding are refus
                             }()));
   network.run(Duration::seconds(20));
   REQUIRE(twin.logged("two nodes are named alike"));
+  REQUIRE(twin.gossip->refusal().code() == Code::closed);  // so it serves nobody
   REQUIRE(other.logged("is of cluster \"another\", this is cluster \"ringlet\""));
   REQUIRE(alien.logged("was founded with other members"));
   for (std::size_t i = 0; i < 3; ++i) {
