@@ -54,7 +54,7 @@ class Growth(threading.Thread):
             self._cluster.operator(teller, *order)
             plan = self._cluster.operator(teller, "plan")
             self._cluster.operator(teller, "commit")
-        return f"{len(plan['partitions'])} of 64 partitions moved"
+        return f"{len(plan.get('partitions', []))} of 64 partitions moved"
 
     def _join(self) -> str:
         spare = self._cluster.spare()
