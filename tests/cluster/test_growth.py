@@ -62,8 +62,8 @@ def test_one_node_grows_to_five_and_shrinks_to_three_under_load(make_cluster):
     phase("1 to 3", ["n1", "n2", "n3"], ("join", "n2", n2.address), ("join", "n3", n3.address))
     killer.targets = [n1, n2, n3]
     time.sleep(hold)
+    killer.targets = cluster.nodes  # those who come, too, while they come
     phase("3 to 5", ["n1", "n2", "n3", "n4", "n5"], ("join", "n4", n4.address), ("join", "n5", n5.address))
-    killer.targets = cluster.nodes
 
     with killer.lock:  # the disk of one is gone for good, its data is on two others
         n3.kill()

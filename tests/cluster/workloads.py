@@ -194,7 +194,7 @@ def check(bucket, history, finals):
         siblings = finals.get(key, [])
         if len(set(siblings)) != len(siblings):
             broken.append(f"{key}: a sibling twice at the end: {siblings}")
-        asked = {w.value for w in its}
+        asked = {w.value for w in its if w.outcome != "no"}
         if bucket == "register":
             present, covered, surely = set(siblings), set(), set()
             for w in its:
@@ -205,7 +205,6 @@ def check(bucket, history, finals):
                     broken.append(f"{key}: lost {w.value}, which was acknowledged and that nobody had seen")
             if back := present & surely:
                 broken.append(f"{key}: {sorted(back)[:3]} are back although replaced")
-            asked |= set().union(*(w.seen for w in its)) & asked
         else:
             present = {i for s in siblings for i in json.loads(s)}
             lost = {w.value for w in its if w.outcome == "done"} - present
