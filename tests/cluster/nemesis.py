@@ -141,6 +141,9 @@ class Network:
     def mend(self, a, b):
         run("ip", "-n", self.spaces[a], "route", "del", "blackhole", f"{self.hosts[b]}/32")
 
+    def line(self, i, state):
+        run("ip", "-n", self.hub, "link", "set", f"p{i}", state)
+
     def netem(self, i, *what):
         run("tc", "-n", self.spaces[i], "qdisc", "replace", "dev", "eth0", "root", "netem", *what)
 
