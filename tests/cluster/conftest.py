@@ -42,12 +42,15 @@ class Node:
     def log(self):
         return (self.directory / "log").read_text(errors="replace")
 
-    def start(self):
-        port = self.directory / "port"
-        port.unlink(missing_ok=True)  # a killed node leaves it
+    def launch(self):
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen([*self.around, str(BIN / "ringletd"), "--config", str(self.config)],
                                             stderr=log, env={**os.environ, **self.environment})
+
+    def start(self):
+        port = self.directory / "port"
+        port.unlink(missing_ok=True)  # a killed node leaves it
+        self.launch()
         end = time.monotonic() + 20
         while not port.exists():
             assert self.process.poll() is None, (self.directory / "log").read_text()

@@ -1,12 +1,13 @@
 """The programs as an operator meets them: commands, exit codes, signals, kills (failure-modes F-…)."""
 
+import random
 import signal
 import subprocess
 import time
 
 import pytest
 
-from conftest import BIN
+from conftest import BIN, wait_for
 
 
 def test_put_get_delete_and_exit_codes(cluster, tmp_path):
@@ -148,3 +149,38 @@ def test_hints_reach_their_owner(make_cluster):
     while sum(s.get("hints", 0) for s in cluster.json("status")) > 0:
         assert time.monotonic() < end, "hints did not drain within 20 s"
         time.sleep(0.2)
+
+
+def test_kills_while_it_starts_and_while_it_stops(cluster):
+    """F-06: at random moments of both; the next start serves, and nothing acknowledged is lost."""
+    choose, node, wrote = random.Random(6), cluster.nodes[0], 0
+    for cycle in range(16):
+        said = cluster.cli("put", f"k{wrote}", str(wrote))
+        assert said.returncode == 0, said.stderr
+        wrote += 1
+        if cycle % 2:
+            node.signal(signal.SIGTERM)
+        else:
+            node.kill()
+            node.launch()
+        time.sleep(choose.uniform(0, 0.12))
+        if node.running:
+            node.kill()
+        node.start()
+    for i in range(wrote):
+        assert cluster.cli("--r", "3", "get", f"k{i}").stdout == f"{i}\n"
+
+
+def test_hints_for_a_node_that_left_reach_the_owners(make_cluster):
+    """F-45: it is gone for good, an administrator lets it leave, and what was kept for it is not lost."""
+    cluster = make_cluster(nodes=4, cluster="partitions = 16\n").start()
+    cluster.nodes[3].kill()
+    for i in range(40):
+        assert cluster.cli("put", f"k{i}", str(i)).returncode == 0
+    assert sum(s.get("hints", 0) for s in cluster.json("status")) > 0
+    cluster.tell("leave", "n4")
+    cluster.tell("commit")
+    cluster.wait_members(["n1", "n2", "n3"], 60)
+    wait_for("hints delivered", lambda: sum(s["hints"] for s in cluster.json("status")), 30)
+    for i in range(40):
+        assert cluster.cli("--r", "3", "get", f"k{i}").stdout == f"{i}\n"
