@@ -6,7 +6,6 @@ import atexit
 import json
 import logging
 import os
-import random
 import time
 import warnings
 import weakref
@@ -355,7 +354,6 @@ class Bucket(Generic[T]):
 
         def answer(merge: _core.Merge) -> None:
             try:
-                _step_back(merge.attempt)
                 self._answer(merge, key, fn, chosen)
             except BaseException as error:
                 error.add_note(f"in ringlet update of {self._where(key)}, attempt {merge.attempt}")
@@ -475,14 +473,6 @@ class _Logs:
         for level, part, text in self._drain():
             number = self._LEVELS[level] if 0 <= level < len(self._LEVELS) else logging.ERROR
             logging.getLogger(f"ringlet.{part}" if part else "ringlet").log(number, "%s", text)
-
-
-def _step_back(attempt: int) -> None:
-    """Waits a little before a repeated attempt: many writers of one key, each at once answering the
-    others' siblings with a new one, would never end.
-    """
-    if attempt > 1:
-        time.sleep(random.uniform(0.0, min(0.064, 0.001 * 2.0 ** min(attempt, 6))))
 
 
 def _spec(

@@ -266,7 +266,9 @@ RINGLET_API ringlet_status ringlet_merge_fail(ringlet_merge *, const char *messa
    merge is borrowed and this has no effect. */
 RINGLET_API void ringlet_merge_release(ringlet_merge *);
 
-/* Read, resolve, write with the context read; again if that write met new siblings. */
+/* Read, resolve, write with the context read; again if that write met new siblings. Before it reads again
+   it pauses, at random and longer with each attempt, so that many writers of one key come to an end; the
+   pause counts against the deadline. */
 RINGLET_API ringlet_status ringlet_update(ringlet_client *, ringlet_key, const ringlet_resolver *,
                                           const ringlet_call *, ringlet_reply **, ringlet_error **);
 
