@@ -120,6 +120,7 @@ class Program {
     auto* leave = cluster->add_subcommand("leave", "stage: a member gives its partitions away");
     auto* replace =
         cluster->add_subcommand("replace", "stage: a new node takes the place of a dead member");
+    cluster->add_subcommand("rebalance", "stage: even out who owns how much, nobody comes or goes");
     cluster->add_subcommand("plan", "what commit would move, and how even it would be");
     cluster->add_subcommand("commit", "do what is staged");
     cluster->add_subcommand("clear", "forget what is staged");

@@ -39,6 +39,11 @@ class Draft {
 
   // Completes the change (a leave's member as it is, a replacement's zone and weight).
   Status apply(StagedChange& change) {
+    if (change.rebalance) {
+      if (rebalances_) return wrong("rebalance is staged already");
+      rebalances_ = true;
+      return {};
+    }
     Member& member = change.member;
     for (const std::string& name : {member.name, change.replaces}) {
       auto at = touched_.find(name);
@@ -164,6 +169,7 @@ class Draft {
   std::map<std::string, Member> staying_, leaving_;
   std::map<std::string, std::string> touched_;  // by name: the order that did
   std::map<NodeId, NodeId> heirs_;
+  bool rebalances_ = false;
 };
 
 // Mean load over hottest load, by weight, when each owner is the one given.
@@ -194,6 +200,7 @@ double efficiency_of(const MembershipView& view, std::vector<Member> members,
 }  // namespace
 
 std::string to_string(const StagedChange& change) {
+  if (change.rebalance) return "rebalance";
   const Member& member = change.member;
   switch (change.kind) {
     case Kind::join:
@@ -225,18 +232,18 @@ Status Changes::stage(const MembershipView& view, StagedChange change) {
 }
 
 Status Changes::join(const MembershipView& view, const Member& member) {
-  return stage(view, {Kind::join, member, ""});
+  return stage(view, {Kind::join, member, "", false});
 }
 
 Status Changes::leave(const MembershipView& view, const std::string& name) {
-  StagedChange change{Kind::leave, {}, ""};
+  StagedChange change{Kind::leave, {}, "", false};
   change.member.name = name;
   return stage(view, std::move(change));
 }
 
 Status Changes::replace(const MembershipView& view, const std::string& old_name,
                         const std::string& new_name, const std::string& address) {
-  StagedChange change{Kind::replace, {}, old_name};
+  StagedChange change{Kind::replace, {}, old_name, false};
   change.member.name = new_name;
   change.member.address = address;
   return stage(view, std::move(change));
@@ -244,7 +251,7 @@ Status Changes::replace(const MembershipView& view, const std::string& old_name,
 
 Status Changes::set_weight(const MembershipView& view, const std::string& name,
                            std::uint32_t weight) {
-  StagedChange change{Kind::update, {}, ""};
+  StagedChange change{Kind::update, {}, "", false};
   if (const auto* known = view.empty() ? nullptr : view.find(name)) change.member = known->member;
   change.member.name = name;
   change.member.weight = weight;
@@ -253,10 +260,16 @@ Status Changes::set_weight(const MembershipView& view, const std::string& name,
 
 Status Changes::set_address(const MembershipView& view, const std::string& name,
                             const std::string& address) {
-  StagedChange change{Kind::update, {}, ""};
+  StagedChange change{Kind::update, {}, "", false};
   if (const auto* known = view.empty() ? nullptr : view.find(name)) change.member = known->member;
   change.member.name = name;
   change.member.address = address;
+  return stage(view, std::move(change));
+}
+
+Status Changes::rebalance(const MembershipView& view) {
+  StagedChange change;
+  change.rebalance = true;
   return stage(view, std::move(change));
 }
 
@@ -275,6 +288,7 @@ Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
   std::uint64_t seq = std::max(history.last_seq(issuer) + 1, wall);
   for (StagedChange change : staged_) {
     if (Status status = draft.apply(change); !status) return status;
+    if (change.rebalance) continue;
     history.add({lamport, issuer, seq++, static_cast<std::int64_t>(wall), change.kind,
                  change.member, change.replaces});
   }
@@ -353,6 +367,10 @@ Bytes Changes::encode() const {
   Bytes body;
   protozero::pbf_writer out{body};
   for (const StagedChange& change : staged_) {
+    if (change.rebalance) {
+      out.add_uint64(2, 1);
+      continue;
+    }
     MemberEvent event;
     event.kind = change.kind;
     event.member = change.member;
@@ -373,10 +391,17 @@ Result<Changes> Changes::decode(BytesView bytes) {
   try {
     protozero::pbf_reader in{body->data(), body->size()};
     while (in.next()) {
-      if (in.tag_and_type() != event_encoding::bytes(1)) return corrupt("a field of another kind");
       if (changes.staged_.size() == max_member_events) return corrupt("more than 65536");
+      if (in.tag_and_type() == event_encoding::varint(2)) {
+        if (in.get_uint64() != 1) return corrupt("a rebalance that is none");
+        StagedChange change;
+        change.rebalance = true;
+        changes.staged_.push_back(std::move(change));
+        continue;
+      }
+      if (in.tag_and_type() != event_encoding::bytes(1)) return corrupt("a field of another kind");
       MemberEvent event = event_encoding::read_event(in.get_message());
-      changes.staged_.push_back({event.kind, event.member, event.replaces});
+      changes.staged_.push_back({event.kind, event.member, event.replaces, false});
     }
   } catch (const event_encoding::Malformed& malformed) {
     return corrupt(malformed.why);

@@ -16,6 +16,8 @@ struct StagedChange {
   MemberEvent::Kind kind = MemberEvent::Kind::join;
   Member member;         // as it will be; leave: as it is
   std::string replaces;  // of a replace
+  // Nobody comes or goes: commit evens out the table alone. The fields above mean nothing then.
+  bool rebalance = false;
   friend bool operator==(const StagedChange&, const StagedChange&) = default;
 };
 std::string to_string(
@@ -49,6 +51,10 @@ class Changes {
   Status set_weight(const MembershipView& view, const std::string& name, std::uint32_t weight);
   Status set_address(const MembershipView& view, const std::string& name,
                      const std::string& address);
+
+  // Commits of two administrators who did not know of each other merge slot by slot: everybody has
+  // the members, not all have their share. This stages what evens it out.
+  Status rebalance(const MembershipView& view);
 
   bool empty() const { return staged_.empty(); }
   const std::vector<StagedChange>& staged() const { return staged_; }

@@ -121,8 +121,13 @@ Status NodeState::read_view(const Ring* founding) {
   return Status::ok();
 }
 
-Status NodeState::keep(const MembershipView& view) {
+Status NodeState::keep(const MembershipView& view, const std::optional<Bytes>& staged) {
   auto done = engine_->transact(Durability::disk, [&](Transaction& transaction) {
+    if (staged) {
+      Status kept = staged->empty() ? transaction.erase(Table::state, staged_row)
+                                    : transaction.put(Table::state, staged_row, *staged);
+      if (!kept) return kept;
+    }
     return transaction.put(Table::state, view_row, view.encode());
   });
   if (!done) return done.status();
@@ -166,6 +171,27 @@ Result<std::uint64_t> NodeState::fresh_epoch() {
   }
   counters_.fresh_epochs.fetch_add(1, std::memory_order_relaxed);
   return next_epoch_++;
+}
+
+bool NodeState::note_corrupt(BytesView row, const Key& key, const Status& why) {
+  constexpr std::size_t remembered = 10'000;
+  {
+    std::lock_guard lock(corrupt_mutex_);
+    if (corrupt_rows_.size() >= remembered || !corrupt_rows_.emplace(row).second) return false;
+  }
+  counters_.corrupt_records.fetch_add(1, std::memory_order_relaxed);
+  if (options_.log) {
+    options_.log(LogLevel::error, "storage",
+                 "the copy of " + printable(key) + " is damaged (" + why.message() +
+                     "): it counts as absent until another owner's copy mends it");
+  }
+  return true;
+}
+
+void NodeState::note_mended(BytesView row) {
+  std::lock_guard lock(corrupt_mutex_);
+  auto known = corrupt_rows_.find(row);
+  if (known != corrupt_rows_.end()) corrupt_rows_.erase(known);
 }
 
 Status NodeState::forget_incarnation() {

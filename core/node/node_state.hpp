@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,7 +62,8 @@ struct NodeOptions {
 // Counters a person asks for; totals since start.
 struct NodeCounters {
   std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, minted{0}, merged{0},
-      hints_stored{0}, fresh_epochs{0}, forwarded{0};
+      hints_stored{0}, fresh_epochs{0}, forwarded{0},
+      corrupt_records{0};  // own copies that could not be decoded, each counted when found
   std::atomic<std::uint64_t> versions_per_get[5] = {};  // 0, 1, 2, 3, 4 and more (R6.3-a)
 };
 
@@ -83,8 +86,10 @@ class NodeState {
   std::shared_ptr<const Ring> ring() const;
   // What the store or the configuration said of the cluster when this was opened.
   const MembershipView& first_view() const { return first_view_; }
-  // Writes the view durably; the ring follows with set_ring.
-  Status keep(const MembershipView& view);
+  // Writes the view durably; the ring follows with set_ring. `staged`: in the same transaction, what
+  // is staged from now on (empty: nothing), so that a commit is whole or not at all (F-46).
+  static constexpr BytesView staged_row = "membership.staged";
+  Status keep(const MembershipView& view, const std::optional<Bytes>& staged = std::nullopt);
   void set_ring(std::shared_ptr<const Ring> ring);
   NodeCounters& counters() { return counters_; }
   Upkeep& upkeep() { return *upkeep_; }
@@ -100,6 +105,10 @@ class NodeState {
   // Any hint stored since the store was created? While not, reads spare the look-ups.
   bool may_have_hints() const { return may_have_hints_.load(std::memory_order_relaxed); }
   void note_hint() { may_have_hints_.store(true, std::memory_order_relaxed); }
+  // An own copy that cannot be decoded was met (F-13): counted and logged, once until it is mended.
+  // True: it is news. Then its partition's tree should be rebuilt, by a caller who holds none of it.
+  bool note_corrupt(BytesView row, const Key& key, const Status& why);
+  void note_mended(BytesView row);
 
  private:
   NodeState();
@@ -111,6 +120,8 @@ class NodeState {
   mutable std::mutex mutex_;  // guards ring_ and the two epochs below
   std::shared_ptr<const Ring> ring_;
   std::uint64_t next_epoch_ = 1, leased_to_ = 1;
+  std::mutex corrupt_mutex_;
+  std::set<Bytes, std::less<>> corrupt_rows_;  // known, the first ten thousand
   std::atomic<std::uint64_t> incarnation_{1};
   std::atomic<bool> may_have_hints_{false};
   NodeCounters counters_;

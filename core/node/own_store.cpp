@@ -1,6 +1,7 @@
 #include "node/own_store.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "node/hint_key.hpp"
@@ -53,13 +54,16 @@ Result<bool> OwnStore::page(std::uint32_t partition, BytesView after, std::size_
   Status scanned =
       state_->engine().scan(Table::objects, after.empty() ? prefix : Bytes(after) + '\0',
                             after_prefix(prefix), [&](BytesView row, BytesView record) {
-                              if (seen++ == limit) {
+                              if (seen == limit) {
                                 last = false;
                                 return false;
                               }
                               auto key = parse_object_row(row);
                               auto object = decode_record(record);
-                              if (key && object) visit(row, *key, *object);
+                              if (key && !object) state_->note_corrupt(row, *key, object.status());
+                              if (!key || !object) return true;  // does not count: pages move on
+                              ++seen;
+                              visit(row, *key, *object);
                               return true;
                             });
   if (!scanned) return scanned;
@@ -90,6 +94,7 @@ Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, co
                                                      std::size_t objects, std::size_t bytes) {
   std::vector<KeyedObject> copies;
   Status damaged;
+  bool news = false;  // damage nobody knew of
   std::size_t size = 0;
   Bytes prefix = object_prefix(partition);
   Status scanned = state_->engine().scan(
@@ -101,6 +106,7 @@ Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, co
         auto key = parse_object_row(row);
         auto object = decode_record(record);
         if (!key || !object) {
+          if (key) news = state_->note_corrupt(row, *key, object.status());
           damaged = key ? object.status() : Status(Code::corrupt, "an object's row is malformed");
           return false;
         }
@@ -108,6 +114,7 @@ Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, co
         copies.push_back({std::move(*key), std::move(*object)});
         return true;
       });
+  if (news) trees().rebuild(partition);
   if (!scanned) return scanned;
   if (!damaged && copies.empty()) return damaged;  // none before it: say so
   return copies;
@@ -142,7 +149,7 @@ Result<bool> OwnStore::erase_if_same(const Key& key, const Object& object) {
   std::uint32_t partition = partition_of(key);
   Bytes row = object_row(partition, key);
   bool erased = false;
-  auto writing = trees().writing(partition);
+  std::optional<PartitionTrees::Writing> writing(trees().writing(partition));
   // A forgotten copy that came back after a machine stop would be harmless; one that others forgot,
   // because this node said it had, would not: so the log is enough here, and disk before Stored.
   auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
@@ -156,8 +163,12 @@ Result<bool> OwnStore::erase_if_same(const Key& key, const Object& object) {
     erased = true;
     return transaction.erase(Table::objects, row);
   });
-  if (!done) return done.status();
-  if (erased) writing.apply(row, key_hash(key), clock_hash(object), 0);
+  if (!done) {
+    writing.reset();
+    if (done.status().maybe_applied()) trees().rebuild(partition);
+    return done.status();
+  }
+  if (erased) writing->apply(row, key_hash(key), clock_hash(object), 0);
   return erased;
 }
 
@@ -219,9 +230,10 @@ Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObje
   struct Change {
     Bytes row;
     std::uint64_t key = 0, before = 0, after = 0;
+    bool corrupt = false;  // what was there
   };
   std::vector<Change> changes;
-  auto writing = trees().writing(partition);
+  std::optional<PartitionTrees::Writing> writing(trees().writing(partition));
   auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
     changes.clear();
     for (const KeyedObject& each : objects) {
@@ -235,8 +247,13 @@ Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObje
       Record record;
       if (*present) {
         auto decoded = decode_row(**present);
-        if (!decoded) return decoded.status();
-        record = std::move(*decoded);
+        change.corrupt = !decoded && decoded.status().code() == Code::corrupt;
+        if (!decoded && !change.corrupt) return decoded.status();
+        if (change.corrupt) {
+          state_->note_corrupt(change.row, each.key, decoded.status());
+        } else {
+          record = std::move(*decoded);
+        }
       }
       change.before = clock_hash(record.object);
       if (!sync(record.object, each.object)) continue;
@@ -248,11 +265,18 @@ Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObje
     }
     return transaction.put(Table::state, cursor_row(partition), encode_cursor(cursor));
   });
-  if (!done) return done.status();
-  for (const Change& change : changes) {
-    writing.apply(change.row, change.key, change.before, change.after);
+  bool rebuild = !done && done.status().maybe_applied();
+  if (done) {
+    for (const Change& change : changes) {
+      writing->apply(change.row, change.key, change.before, change.after);
+      if (!change.corrupt) continue;
+      state_->note_mended(change.row);
+      rebuild = true;  // the tree may count what was there before the damage
+    }
   }
-  return Status::ok();
+  writing.reset();
+  if (rebuild) trees().rebuild(partition);
+  return done ? Status::ok() : done.status();
 }
 
 Status OwnStore::forget_cursor(std::uint32_t partition) {

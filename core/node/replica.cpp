@@ -48,10 +48,11 @@ class TreeUpdate {
  public:
   TreeUpdate(NodeState& state, const Key& key, NodeId hint_for) {
     if (hint_for) return;  // nobody's own copy
-    std::uint32_t partition = state.ring()->partition_of(token_of(key));
-    row_ = object_row(partition, key);
+    state_ = &state;
+    partition_ = state.ring()->partition_of(token_of(key));
+    row_ = object_row(partition_, key);
     key_hash_ = key_hash(key);
-    writing_.emplace(state.trees().writing(partition));
+    writing_.emplace(state.trees().writing(partition_));
   }
   void before(const Object& object) {
     if (writing_) before_ = clock_hash(object);
@@ -59,13 +60,31 @@ class TreeUpdate {
   void after(const Object& object) {
     if (writing_) after_ = clock_hash(object);
   }
+  // `before` was nothing that can be read: what the tree has of it is not known.
+  void was_corrupt(bool corrupt) { corrupt_ = corrupt; }
   void committed() {
-    if (writing_ && !planted(PlantedBug::tree_not_updated)) {
+    if (!writing_) return;
+    if (!planted(PlantedBug::tree_not_updated)) {
       writing_->apply(row_, key_hash_, before_, after_);
     }
+    if (corrupt_) {
+      state_->note_mended(row_);
+      rebuild();
+    }
+  }
+  // The transaction failed, or perhaps not: the tree may be wrong in one key (F-72).
+  void perhaps_committed() {
+    if (writing_) rebuild();
   }
 
  private:
+  void rebuild() {
+    writing_.reset();
+    state_->trees().rebuild(partition_);
+  }
+  NodeState* state_ = nullptr;
+  std::uint32_t partition_ = 0;
+  bool corrupt_ = false;
   Bytes row_;
   std::uint64_t key_hash_ = 0, before_ = 0, after_ = 0;
   std::optional<PartitionTrees::Writing> writing_;
@@ -93,6 +112,20 @@ Result<Record> Replica::read(Transaction& transaction, const Key& key, NodeId hi
   if (!record) return record.status();
   if (!*record) return Record{};
   return decode_row(**record);
+}
+
+// A damaged own copy counts as absent, so that a peer's mends it (F-13). Its minter is unknown, so
+// the next to mint into the row takes a fresh epoch. A damaged hint stays an error: its actor lies in
+// another row and would begin to count anew.
+Result<Record> Replica::read_for_change(Transaction& transaction, const Key& key, NodeId hint_for,
+                                        bool& corrupt) {
+  corrupt = false;
+  auto record = read(transaction, key, hint_for);
+  if (record || hint_for || record.status().code() != Code::corrupt) return record;
+  corrupt = true;
+  state_->note_corrupt(object_row(state_->ring()->partition_of(token_of(key)), key), key,
+                       record.status());
+  return Record{};
 }
 
 Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
@@ -168,11 +201,17 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeI
 }
 
 Result<Object> Replica::stored(const Key& key) {
-  auto record = state_->engine().get(Table::objects,
-                                     object_row(state_->ring()->partition_of(token_of(key)), key));
+  std::uint32_t partition = state_->ring()->partition_of(token_of(key));
+  Bytes row = object_row(partition, key);
+  auto record = state_->engine().get(Table::objects, row);
   if (!record) return record.status();
   if (!*record) return Object{};
-  return decode_record(**record);
+  auto object = decode_record(**record);
+  // The tree may have been built before the damage and call the replicas equal.
+  if (!object && state_->note_corrupt(row, key, object.status())) {
+    state_->trees().rebuild(partition);
+  }
+  return object;
 }
 
 Message Replica::get(const ReplicaGet& request) {
@@ -202,8 +241,10 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   TreeUpdate tree(*state_, request.key, request.hint_for);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
-        auto local = read(transaction, request.key, request.hint_for);
+        bool corrupt;
+        auto local = read_for_change(transaction, request.key, request.hint_for, corrupt);
         if (!local) return local.status();
+        tree.was_corrupt(corrupt);
         auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
         if (!actor) return actor.status();
         tree.before(local->object);
@@ -219,11 +260,15 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         }
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
         Status written = write(transaction, request.key, request.hint_for, object, actor->epoch);
+        if (written && !request.hint_for) written = pass_on(transaction, request.key, object);
         tree.after(object);
         minted.object = std::move(object);
         return written;
       });
-  if (!ticket) return {refused(ticket.status()), 0};
+  if (!ticket) {
+    if (ticket.status().maybe_applied()) tree.perhaps_committed();
+    return {refused(ticket.status()), 0};
+  }
   tree.committed();
   if (request.hint_for) state_->note_hint();
   state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
@@ -248,13 +293,16 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
   TreeUpdate tree(*state_, request.key, request.hint_for);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
-        auto local = read(transaction, request.key, request.hint_for);
+        bool corrupt;
+        auto local = read_for_change(transaction, request.key, request.hint_for, corrupt);
         if (!local) return local.status();
+        tree.was_corrupt(corrupt);
         Object& object = local->object;
         tree.before(object);
         tree.after(object);
-        went_back = !request.hint_for && knows_more_of_us(request.object.context, object.context,
-                                                          state_->self(), state_->incarnation());
+        went_back = !request.hint_for && !corrupt &&
+                    knows_more_of_us(request.object.context, object.context, state_->self(),
+                                     state_->incarnation());
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
         if (!sync(object, request.object) &&
@@ -263,11 +311,15 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
           return Status::ok();
         }
         Status written = write(transaction, request.key, request.hint_for, object, local->minter);
+        if (written && !request.hint_for) written = pass_on(transaction, request.key, object);
         tree.after(object);
         if (now_here != nullptr) *now_here = std::move(object);
         return written;
       });
-  if (!ticket) return {refused(ticket.status()), 0};
+  if (!ticket) {
+    if (ticket.status().maybe_applied()) tree.perhaps_committed();
+    return {refused(ticket.status()), 0};
+  }
   tree.committed();
   if (went_back) {
     Status forgot = state_->forget_incarnation();

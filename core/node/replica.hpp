@@ -38,6 +38,8 @@ class Replica final : public HintStore {
 
  private:
   Result<Record> read(Transaction& transaction, const Key& key, NodeId hint_for);
+  Result<Record> read_for_change(Transaction& transaction, const Key& key, NodeId hint_for,
+                                 bool& corrupt);
   Status write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object,
                std::uint64_t minter);
   Result<Actor> actor_for(Transaction& transaction, const Key& key, NodeId hint_for,

@@ -35,6 +35,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"merged", counters.merged.load()},
       {"hints_stored", counters.hints_stored.load()},
       {"fresh_epochs", counters.fresh_epochs.load()},
+      {"corrupt_records", counters.corrupt_records.load()},
       {"forwarded", counters.forwarded.load()},
       {"versions_per_get", versions},
       {"engine", json::object{{"name", state.engine().name()},

@@ -20,8 +20,6 @@ std::uint64_t number_for(Of machine, std::uint64_t number) {
   return number << of_bits | static_cast<std::uint64_t>(machine);
 }
 
-constexpr BytesView staged_row = "membership.staged";
-
 // Until lane 0 has started: nobody is known to be gone.
 class NobodyGone final : public Health {
  public:
@@ -49,6 +47,7 @@ struct Upkeep::Impl final : GossipHost {
   NobodyGone nobody_gone;
   const Health* health = &nobody_gone;
   OwnStore store;
+  Replica replica;
   Pace pace;
   std::atomic<bool> surplus_busy{false};
   std::atomic<bool> out{false};
@@ -64,17 +63,22 @@ struct Upkeep::Impl final : GossipHost {
   std::shared_ptr<const Ring> ring;  // the machines know this one
   bool started = false;
   Changes staged;
-  Status out_why;  // not ok iff out
+  Status out_why;                         // not ok iff out
+  std::optional<Bytes> staged_with_view;  // goes into the transaction that keeps the next view
 
   Impl(std::shared_ptr<NodeState> node_state, std::uint64_t node_seed)
-      : state(node_state), seed(node_seed), store(node_state), pace(state->options().pace) {
+      : state(node_state),
+        seed(node_seed),
+        store(node_state),
+        replica(node_state),
+        pace(state->options().pace) {
     Gossiper::Options options = state->options().gossip;
     options.name = state->options().name;
     options.address = state->options().address;
     options.cluster = state->options().cluster;
     options.seeds = state->options().seeds;
     gossip = std::make_unique<Gossiper>(options, state->first_view(), *this, seed);
-    auto kept = state->engine().get(Table::state, staged_row);
+    auto kept = state->engine().get(Table::state, NodeState::staged_row);
     if (kept && *kept) {
       auto changes = Changes::decode(**kept);
       if (changes) staged = std::move(*changes);
@@ -82,7 +86,11 @@ struct Upkeep::Impl final : GossipHost {
   }
 
   // ---- GossipHost; the lock is held ----
-  Status persist(const MembershipView& view) override { return state->keep(view); }
+  Status persist(const MembershipView& view) override {
+    Status kept = state->keep(view, staged_with_view);
+    if (kept) staged_with_view.reset();
+    return kept;
+  }
   void on_view_changed(const MembershipView& view) override { state->set_ring(view.ring()); }
   void log(LogLevel level, const std::string& text) override {
     constexpr std::string_view part = "membership: ";
@@ -241,8 +249,8 @@ struct Upkeep::Impl final : GossipHost {
   Status keep_staged() {
     Bytes encoded = staged.encode();
     auto done = state->engine().transact(Durability::disk, [&](Transaction& transaction) {
-      return encoded.empty() ? transaction.erase(Table::state, staged_row)
-                             : transaction.put(Table::state, staged_row, encoded);
+      return encoded.empty() ? transaction.erase(Table::state, NodeState::staged_row)
+                             : transaction.put(Table::state, NodeState::staged_row, encoded);
     });
     if (!done) return done.status();
     return state->engine().flush();
@@ -285,6 +293,9 @@ struct Upkeep::Impl final : GossipHost {
     } else if (command.verb == "leave") {
       if (arguments.size() != 1) return {wrong("leave wants a name"), ""};
       done = staged.leave(view, arguments[0]);
+    } else if (command.verb == "rebalance") {
+      if (!arguments.empty()) return {wrong("rebalance takes no arguments"), ""};
+      done = staged.rebalance(view);
     } else if (command.verb == "replace") {
       if (arguments.size() < 3) return {wrong("replace wants name, new name, address"), ""};
       done = staged.replace(view, arguments[0], arguments[1], arguments[2]);
@@ -354,13 +365,21 @@ struct Upkeep::Impl final : GossipHost {
     auto view = staged.commit(gossip->view(), state->self(), now.wall_ms);
     if (!view) return {view.status(), ""};
     std::size_t count = staged.staged().size();
-    // The view first: were the process to die between the two, the plan is done and its orders, staged
-    // again, are refused as done already.
+    // The view and the empty staging are one transaction.
+    staged_with_view = Bytes();
     Status changed = gossip->change(*view);
+    bool kept = !staged_with_view;  // else nothing changed: a cluster that is even already
+    staged_with_view.reset();
     if (!changed) return {changed, ""};
+    Changes before = staged;
     staged.clear();
-    Status cleared = keep_staged();
-    if (!cleared) log(LogLevel::error, "committed, but still staged: " + cleared.message());
+    if (!kept) {
+      Status cleared = keep_staged();
+      if (!cleared) {
+        staged = std::move(before);
+        return {cleared, ""};
+      }
+    }
     follow_ring(now);
     return said({{"message", "committed " + counted(count, "change") + "; epoch " +
                                  std::to_string(gossip->view().epoch()) +
@@ -386,12 +405,31 @@ struct Upkeep::Impl final : GossipHost {
                                      {"events", known.events},
                                      {"since_ms", known.since_wall_ms}});
     }
+    // A leaver has done its part when it owns nothing and has handed over all it had: copies and hints.
+    const auto* self = view.find(state->options().name);
+    auto standing = self ? self->standing : MembershipView::Standing::unknown;
+    bool goes =
+        standing == MembershipView::Standing::leaving || standing == MembershipView::Standing::left;
+    bool clean = surplus->progress().clean;
+    auto hints = replica.count_hints();
+    bool may_stop = standing == MembershipView::Standing::left && clean && hints && *hints == 0;
     std::string about = out_why ? "" : "; " + out_why.message();
+    std::string own = state->options().name + " is " + ringlet::name_of(standing);
+    if (goes) {
+      own += may_stop ? ": it has handed over everything and may be stopped"
+                      : ": it still has data to hand over, do not stop it yet";
+    }
     return said(
         {{"message", "cluster " + view.cluster() + ", epoch " + std::to_string(view.epoch()) +
                          ", " + counted(moving, "partition") + " moving, " +
-                         counted(staged.staged().size(), "change") + " staged" + about},
+                         counted(staged.staged().size(), "change") + " staged" + about +
+                         (goes ? "; " + own : "")},
          {"out", out_why.message()},
+         {"node", json::object{{"name", state->options().name},
+                               {"state", ringlet::name_of(standing)},
+                               {"surplus_clean", clean},
+                               {"hints", hints ? *hints : 0},
+                               {"may_stop", may_stop}}},
          {"cluster", view.cluster()},
          {"epoch", view.epoch()},
          {"digest", std::to_string(view.digest())},
@@ -425,7 +463,8 @@ struct Upkeep::Impl final : GossipHost {
               ""};
     }
     if (!out_why && verb != "status") return {Status(Code::unavailable, out_why.message()), ""};
-    if (verb == "join" || verb == "leave" || verb == "replace" || verb == "weight") {
+    if (verb == "join" || verb == "leave" || verb == "replace" || verb == "weight" ||
+        verb == "rebalance") {
       return stage(command);
     }
     if (verb == "repair") return repair(command, now);
@@ -453,8 +492,8 @@ struct Upkeep::Impl final : GossipHost {
       }
       return said({{"message", "forgot " + counted(count, "staged change")}});
     }
-    return {wrong("wanted join, leave, replace, weight, plan, commit, clear, status, repair or "
-                  "reap, got \"" +
+    return {wrong("wanted join, leave, replace, weight, rebalance, plan, commit, clear, status, "
+                  "repair or reap, got \"" +
                   printable(verb) + "\""),
             ""};
   }

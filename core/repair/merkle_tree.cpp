@@ -287,7 +287,13 @@ Result<bool> PartitionTrees::build_page(std::uint32_t partition, const ReadPage&
 void PartitionTrees::rebuild(std::uint32_t partition) {
   Partition& p = at(partition);
   Alone alone(p);
-  if (p.tree && !p.growing) p.restart();
+  if (!p.tree || p.growing) return;
+  p.restart();
+  rebuilds_.fetch_add(1, std::memory_order_release);
+}
+
+std::uint64_t PartitionTrees::rebuilds() const {
+  return rebuilds_.load(std::memory_order_acquire);
 }
 
 void PartitionTrees::forget(std::uint32_t partition) {

@@ -113,6 +113,8 @@ class PartitionTrees {
   // Builds it anew from the store; until that is complete the old one answers. An unbuilt one
   // stays unbuilt.
   void rebuild(std::uint32_t partition);
+  // Rises with every rebuild() that began one: whoever reads the pages looks at wants_pages anew.
+  std::uint64_t rebuilds() const;
   void forget(std::uint32_t partition);             // it is not kept here any more: unbuilt again
   TreeState state(std::uint32_t partition) const;   // built also while it is being rebuilt
   bool wants_pages(std::uint32_t partition) const;  // building or being rebuilt
@@ -133,7 +135,7 @@ class PartitionTrees {
   Partition& at(std::uint32_t partition) const;
   std::uint32_t count_;
   std::unique_ptr<Partition[]> partitions_;
-  std::atomic<std::uint64_t> segments_corrected_{0};
+  std::atomic<std::uint64_t> segments_corrected_{0}, rebuilds_{0};
 };
 
 }  // namespace ringlet

@@ -102,6 +102,7 @@ struct TreeExchange::Impl {
 
   std::vector<std::uint32_t> owned;
   std::deque<std::uint32_t> to_build;
+  std::uint64_t rebuilds_seen = 0;
   std::map<std::uint32_t, Instant> rebuilt;  // when last
   Instant build_at{INT64_MIN / 2};           // after the store failed
 
@@ -657,7 +658,20 @@ struct TreeExchange::Impl {
 
   // ---- every event ends here ----
 
+  // Others may have asked for a rebuild: who met a damaged record, or a write whose end is not known.
+  void take_rebuilds() {
+    std::uint64_t begun = store.trees().rebuilds();
+    if (begun == rebuilds_seen) return;
+    rebuilds_seen = begun;
+    for (std::uint32_t partition : owned) {
+      if (!store.trees().wants_pages(partition)) continue;
+      if (std::find(to_build.begin(), to_build.end(), partition) != to_build.end()) continue;
+      to_build.push_back(partition);
+    }
+  }
+
   void step(Now now) {
+    take_rebuilds();
     for (std::uint32_t partition : answers.take_suspects()) suspect(partition, now);
     if (work_at <= now.instant) take_turns(now);
     work(now);

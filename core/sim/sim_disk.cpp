@@ -162,6 +162,15 @@ void SimDisk::restore(Rooms backup) {
   replay();
 }
 
+void SimDisk::damage(Table table, BytesView row) {
+  sync();
+  for (Rooms* rooms : {&live_, &synced_}) {
+    auto found = (*rooms)[static_cast<int>(table)].find(row);
+    RINGLET_ASSERT(found != (*rooms)[static_cast<int>(table)].end() && !found->second.empty());
+    found->second.back() = static_cast<char>(found->second.back() ^ 1);
+  }
+}
+
 void SimDisk::set_broken(bool broken) {
   broken_ = broken;
   if (!broken && !journal_.empty() && on_sync_wanted) on_sync_wanted();

@@ -32,6 +32,8 @@ class SimDisk {
   // A backup of the directory, and its return: a store that has gone back in time.
   Rooms backup() const { return live_; }
   void restore(Rooms backup);
+  // Flips a bit of the last byte of a row, as it lies on the platter.
+  void damage(Table table, BytesView row);
   // A ticket waits for sync(): whoever owns the time schedules one.
   std::function<void()> on_sync_wanted;
   // A row of the hint table is about to go; its last content.

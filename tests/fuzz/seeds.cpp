@@ -8,7 +8,9 @@
 #include "base/random.hpp"
 #include "daemon/config_file.hpp"
 #include "fuzz/input.hpp"
+#include "fuzz/views.hpp"
 #include "node/hint_key.hpp"
+#include "repair/partition_transfer.hpp"
 #include "unit/wire/generate.hpp"
 #include "versioning/encoding.hpp"
 #include "wire/codec.hpp"
@@ -100,6 +102,9 @@ void write_records() {
   auto stamped = [](std::uint64_t node, const char* value) {
     return lww_object(NodeId{node}, {WriteId{node, 1}, false, value, ""}, 1'000'000);
   };
+  Bytes row = encode_record(object_of(5), 77);
+  write("record", "seed-row", Bytes(1, '\0') + row);
+  write("record", "seed-row-sealed", Bytes(1, '\3') + row.substr(9));
   write("record", "seed-lww", three(stamped(1, "a"), stamped(2, "b"), stamped(2, "c")));
 }
 
@@ -135,6 +140,90 @@ void write_configs() {
       "cluster.n = 1\ncluster.r = 1\ncluster.w = 1\nlog.level = \"info\"\n");
 }
 
+Bytes piece_of(BytesView bytes) {
+  Bytes out;
+  append_piece(out, bytes);
+  return out;
+}
+Bytes piece_of(const Message& message) {
+  Bytes bytes(1, static_cast<char>(wire::type_of(message)));
+  wire::encode(message, bytes);
+  return piece_of(bytes);
+}
+
+// Orders: kind | who << 3 | other << 6 (views.hpp); 7 | who << 3: has arrived.
+void write_memberships() {
+  const Bytes join3 = Bytes(1, '\x18') + '\x1f', leave1 = Bytes(1, '\x0a') + '\x07';
+  const Bytes replace2 = Bytes(1, '\x13') + '\x27', weigh = "\x84\x06";
+  MembershipView base = founded_view(), grown = lived(base, join3, 0);
+  MembershipView other = lived(base, leave1 + replace2, 1);
+  auto body = [](const MembershipView& view) { return view.encode().substr(9); };
+  write("view", "seed-raw", Bytes(1, '\0') + grown.encode());
+  write("view", "seed-three",
+        Bytes(1, '\1') + piece_of(body(base)) + piece_of(body(grown)) + body(other));
+  write("view", "seed-split",
+        Bytes(1, '\2') + piece_of(join3) + piece_of(leave1) + piece_of(replace2 + weigh) + join3);
+  Bytes question = Bytes("\0\1\3", 3), reply = Bytes("\1\3", 2);
+  Bytes digest(8, '\x11');
+  write("gossip", "seed-member",
+        Bytes(1, '\0') + piece_of(join3) + question + piece_of(leave1) + digest + reply +
+            piece_of(replace2) + digest + join3);
+  write("gossip", "seed-stranger",
+        Bytes(1, '\3') + reply + piece_of(join3) + digest + Bytes("\0\2\2", 3) +
+            piece_of(body(other)) + digest);
+  Changes changes;
+  for (char order : Bytes("\x18\x11\x84\x06", 4)) {
+    (void)stage(changes, base, static_cast<std::uint8_t>(order));
+  }
+  write("changes", "seed-raw", Bytes(1, '\0') + piece_of("") + changes.encode());
+  write("changes", "seed-sealed", Bytes(1, '\1') + piece_of(join3) + changes.encode().substr(9));
+  write("changes", "seed-orders", Bytes(1, '\2') + piece_of(leave1) + "\x18\x13\x84\x06\x05");
+}
+
+void write_repairs() {
+  TransferCursor cursor;
+  cursor.move = 1;
+  cursor.done = {NodeId{3}};
+  cursor.source = NodeId{2};
+  cursor.after = Key{"b", "k"};
+  Bytes bytes = encode_cursor(cursor);
+  write("cursor", "seed-raw", Bytes(1, '\0') + bytes);
+  write("cursor", "seed-sealed", Bytes(1, '\1') + bytes.substr(0, bytes.size() - 8));
+  cursor.after.reset();
+  cursor.arrived = true;
+  write("cursor", "seed-arrived", Bytes(1, '\0') + encode_cursor(cursor));
+
+  TransferPage page;
+  page.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, object_of(6)});
+  page.objects.push_back({Key{"b", Bytes(1, '\4') + "b"}, object_of(7)});
+  TransferPull pull;
+  pull.partition = 1;
+  pull.partitions = 4;
+  pull.first = false;
+  pull.after = Key{"b", Bytes(1, '\5') + "k"};
+  pull.max_bytes = 100;
+  write("transfer", "seed-page", Bytes("\0\2", 2) + piece_of(Message(page)) + Bytes("\4\5\3", 3));
+  page.last = true;
+  write("transfer", "seed-last",
+        Bytes("\0\6\2", 3) + piece_of(Message(page)) + Bytes("\7\1", 2) + piece_of(Message(pull)));
+  write("transfer", "seed-cursor",
+        Bytes(1, '\3') + piece_of(bytes) + Bytes("\2", 1) + piece_of(Message(page)));
+
+  TreeCompare roots{0, 0, {0, 1}, {1, 2}}, inner{1, 1, {0, 1, 31}, {1, 2, 3}};
+  TreeCompare segments{2, 0, {0, 5, 1023}, {1, 2, 3}};
+  SegmentCompare keys{0, 5, {0x0140000000000000, 0x0150000000000000}, {1, 2}};
+  write("tree", "seed-questions",
+        Bytes(1, '\0') + piece_of(Message(roots)) + Bytes(1, '\0') + piece_of(Message(inner)) +
+            Bytes(1, '\0') + piece_of(Message(segments)) + Bytes(1, '\0') +
+            piece_of(Message(keys)));
+  SegmentDiffers differs;
+  differs.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, object_of(6)});
+  differs.wanted = {1, 2};
+  write("tree", "seed-answers",
+        Bytes("\1\1", 2) + piece_of(Message(TreeDiffers{{0, 1}})) + Bytes("\2\1", 2) +
+            piece_of(Message(differs)) + Bytes("\1\0\2\0\2\3", 6));
+}
+
 }  // namespace
 }  // namespace ringlet::fuzz
 
@@ -152,4 +241,6 @@ int main(int argc, char** argv) {
   write_rows();
   write_histories();
   write_configs();
+  write_memberships();
+  write_repairs();
 }

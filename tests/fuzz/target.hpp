@@ -6,10 +6,9 @@
 // To add a target: targets/NAME.cpp, whose first line says "// NAME: what it does"; its function here
 // and in targets.cpp; its seeds in seeds.cpp; then `ringlet_fuzz_seeds tests/fuzz/corpus`.
 //
-// Messages of membership and repair are covered as bytes by `message`. The machines that take them
-// (merging of views and histories in core/membership, exchange of trees in core/repair) are for
-// targets of their own: two machines with states from the input, messages between them in any order,
-// twice or damaged; law: both end with the same view, and what is damaged changes nothing.
+// `view`, `changes` and `cursor` are what a disk or a peer may bring; `gossip`, `transfer` and `tree`
+// are the machines that take it, with messages from the input, twice, damaged or out of place: what
+// is refused changes nothing, and left alone with an honest peer they come to the same end.
 #pragma once
 
 #include <span>
@@ -39,6 +38,12 @@ Verdict record(BytesView input);
 Verdict hint_row(BytesView input);
 Verdict history(BytesView input);
 Verdict config(BytesView input);
+Verdict view(BytesView input);
+Verdict gossip(BytesView input);
+Verdict changes(BytesView input);
+Verdict cursor(BytesView input);
+Verdict transfer(BytesView input);
+Verdict tree(BytesView input);
 
 struct Target {
   std::string_view name;

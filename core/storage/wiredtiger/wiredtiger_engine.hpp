@@ -5,7 +5,10 @@
 //               ever. A directory that is foreign, of another node or of a newer format is refused
 //               before anything in it is touched. What WiredTiger cannot read is Code::corrupt.
 //   Full        writes stop while less than min_free_bytes are free, so that the log never breaks and
-//               what reads must tidy up has room. Without that reserve reads may be unavailable too.
+//               what reads must tidy up has room. Without that reserve reads may be unavailable too,
+//               and WiredTiger gives up should it write a checkpoint just when somebody else has taken
+//               the last byte: then the engine is broken, and its directory whole; it is opened again
+//               once there is room. Everything acknowledged with `log` is in it (F-10).
 //   Broken      after WiredTiger has given up, every call is Code::io until the directory is opened
 //               again; the read that met a damaged page is Code::corrupt.
 //   Output      what WiredTiger says goes to `log`; nothing to stderr.

@@ -188,4 +188,40 @@ TEST_CASE("F-46 what is staged survives as bytes, and damaged bytes are refused"
   }
 }
 
+TEST_CASE("a rebalance moves slots alone, and only what is uneven") {
+  // Uneven: two joins that did not know of each other, merged.
+  MembershipView view = founded(4, 64, 3);
+  auto join = [](int n) {
+    return [n](Changes& changes, const MembershipView& v) { return changes.join(v, member(n)); };
+  };
+  auto merged = settled(after(view, join(4), 0)).merge(settled(after(view, join(5), 1)));
+  REQUIRE(merged.is_ok());
+  MembershipView uneven = settled(*merged);
+  Changes changes;
+  REQUIRE(changes.rebalance(uneven).is_ok());
+  CHECK(to_string(changes.staged().front()) == "rebalance");
+  CHECK(says(changes.rebalance(uneven), "staged already"));
+  auto plan = changes.plan(uneven, member(0).id, 5);
+  INFO(plan.status().to_string());
+  REQUIRE(plan.is_ok());
+  CHECK(plan->efficiency_after >= 0.95);
+  CHECK_FALSE(plan->slots.empty());
+  CHECK(plan->view.history().size() == uneven.history().size());
+  MembershipView even = settled(plan->view);
+  for (const auto& [node, count] : counts_of(even)) CHECK((count == 10 || count == 11));
+  // Nothing is left to do: no slot moves, and the view stays the same.
+  auto again = changes.plan(even, member(0).id, 6);
+  REQUIRE(again.is_ok());
+  CHECK(again->slots.empty());
+  CHECK(again->view == even);
+  // Kept and read again, among other orders.
+  REQUIRE(changes.join(even, member(7)).is_ok());
+  auto kept = Changes::decode(changes.encode());
+  REQUIRE(kept.is_ok());
+  CHECK(kept->staged() == changes.staged());
+  CHECK(kept->encode() == changes.encode());
+  Changes none;
+  CHECK_FALSE(none.rebalance(MembershipView()).is_ok());
+}
+
 }  // namespace ringlet

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "bench.hpp"
+#include "membership/changes.hpp"
 #include "storage/fault_engine.hpp"
 #include "storage/memory_engine.hpp"
 
@@ -174,6 +175,38 @@ TEST_CASE("hints of an earlier process are looked up again") {
   CHECK(bench.state->may_have_hints());
   bench.restart_after_kill();
   CHECK(bench.state->may_have_hints());
+}
+
+TEST_CASE("F-46 a view and what is staged are kept in one transaction") {
+  Bench bench;
+  auto staged = [&] {
+    auto row = bench.state->engine().get(Table::state, NodeState::staged_row);
+    REQUIRE(row.is_ok());
+    return *row;
+  };
+  Bytes view = bench.state->first_view().encode();
+  auto kept = [&] {
+    auto row = bench.state->engine().get(Table::state, "membership");
+    REQUIRE(row.is_ok());
+    REQUIRE(row->has_value());
+    return **row;
+  };
+  REQUIRE(bench.state->keep(bench.state->first_view(), Bytes("orders")).is_ok());
+  CHECK(staged() == Bytes("orders"));
+  REQUIRE(bench.state->keep(bench.state->first_view()).is_ok());
+  CHECK(staged() == Bytes("orders"));  // says nothing of them
+  Changes changes;
+  REQUIRE(changes.leave(bench.state->first_view(), "n3").is_ok());
+  auto next = changes.commit(bench.state->first_view(), bench.self(), 1000);
+  REQUIRE(next.is_ok());
+  bench.disk.set_full(true);
+  CHECK_FALSE(bench.state->keep(*next, Bytes()).is_ok());
+  CHECK(staged() == Bytes("orders"));
+  CHECK(kept() == view);
+  bench.disk.set_full(false);
+  REQUIRE(bench.state->keep(*next, Bytes()).is_ok());
+  CHECK_FALSE(staged().has_value());
+  CHECK(kept() == next->encode());
 }
 
 }  // namespace ringlet::test

@@ -109,14 +109,21 @@ TEST_CASE("F-10 a file system without a free byte: writes are refused, reads go 
   // What WiredTiger puts off until a page is next visited is done out of what was kept free.
   CHECK(engine.scan(Table::objects, "", "", [](BytesView, BytesView) { return true; }));
   disk.fill();
+  auto row = [](StorageEngine& of, const Bytes& key) {
+    auto got = of.get(Table::objects, key);
+    INFO(got.status().to_string());
+    REQUIRE(got);
+    REQUIRE(*got);
+    return **got;
+  };
   auto refused = [&] {
     auto done = put(engine, durability, "0", "new");
     return !done && done.status().code() == Code::unavailable;
   };
   for (int n = 0; n < 20; ++n) {
     CHECK(refused());
-    CHECK((**engine.get(Table::objects, "0") == Bytes(64 << 10, 'v')));
-    CHECK((**engine.get(Table::objects, std::to_string(rows - 2)) == Bytes(64 << 10, 'v')));
+    CHECK((row(engine, "0") == Bytes(64 << 10, 'v')));
+    CHECK((row(engine, std::to_string(rows - 2)) == Bytes(64 << 10, 'v')));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   int seen = 0;
@@ -129,12 +136,12 @@ TEST_CASE("F-10 a file system without a free byte: writes are refused, reads go 
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   CHECK(put(engine, durability, "0", "new"));
-  CHECK(**engine.get(Table::objects, "0") == "new");
+  CHECK(row(engine, "0") == "new");
   REQUIRE(engine.close());
   auto again = open_wiredtiger_engine(options);
   REQUIRE(again);
-  CHECK(**(*again)->get(Table::objects, "0") == "new");
-  CHECK((**(*again)->get(Table::objects, "1") == Bytes(64 << 10, 'v')));
+  CHECK(row(**again, "0") == "new");
+  CHECK((row(**again, "1") == Bytes(64 << 10, 'v')));
 }
 
 TEST_CASE("F-11 after a failed fsync no ticket of it is ever durable", "[sync]") {
