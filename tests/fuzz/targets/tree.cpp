@@ -1,4 +1,5 @@
 // tree: any messages to an exchange of trees, as questions and as answers; two owners end up equal
+#include <algorithm>
 #include <map>
 
 #include "fuzz/input.hpp"
@@ -127,8 +128,9 @@ Verdict tree(BytesView input) {
   Now now{Instant{1'000'000}, 1'700'000'000'000};
   for (std::uint8_t i = 0; i < 24; ++i) {
     Key key{"b", Bytes(1, static_cast<char>(i)) + "k"};
-    a.shelf.merge(partition_of(key), {key, object_of(1, i + 1u)}, now);
-    if (i % 5 != 0) b.shelf.merge(partition_of(key), {key, object_of(1 + i % 3 / 2, i + 1u)}, now);
+    (void)a.shelf.merge(partition_of(key), {key, object_of(1, i + 1u)}, now);
+    if (i % 5 != 0)
+      (void)b.shelf.merge(partition_of(key), {key, object_of(1 + i % 3 / 2, i + 1u)}, now);
   }
   a.exchange.start(now);
   b.exchange.start(now);
