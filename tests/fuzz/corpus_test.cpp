@@ -44,7 +44,7 @@ namespace {
 
 constexpr int mutations = 20'000;
 // Of targets that run whole machines for each input: as long as the others together.
-constexpr int mutations_of_machines = 1'000;
+constexpr int mutations_of_machines = 3'000;
 
 struct Seed {
   std::string name;

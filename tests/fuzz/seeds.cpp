@@ -193,9 +193,14 @@ void write_repairs() {
   cursor.arrived = true;
   write("cursor", "seed-arrived", Bytes(1, '\0') + encode_cursor(cursor));
 
+  auto written = [](std::uint64_t number) {
+    Object object;
+    update(object, {}, {NodeId{number}, 2}, {WriteId{1, number}, false, "milk", ""}, 1'000'000);
+    return object;
+  };
   TransferPage page;
-  page.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, object_of(6)});
-  page.objects.push_back({Key{"b", Bytes(1, '\4') + "b"}, object_of(7)});
+  page.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, written(6)});
+  page.objects.push_back({Key{"b", Bytes(1, '\4') + "b"}, written(7)});
   TransferPull pull;
   pull.partition = 1;
   pull.partitions = 4;
@@ -217,7 +222,7 @@ void write_repairs() {
             Bytes(1, '\0') + piece_of(Message(segments)) + Bytes(1, '\0') +
             piece_of(Message(keys)));
   SegmentDiffers differs;
-  differs.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, object_of(6)});
+  differs.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, written(6)});
   differs.wanted = {1, 2};
   write("tree", "seed-answers",
         Bytes("\1\1", 2) + piece_of(Message(TreeDiffers{{0, 1}})) + Bytes("\2\1", 2) +

@@ -107,8 +107,9 @@ void hold_answer(const Message& question, const Message& said, Owner& owner) {
   }
   if (std::holds_alternative<TreeCompare>(question)) {
     hold(std::holds_alternative<TreeDiffers>(said), "TreeCompare is answered with another kind");
+    const auto& asked = std::get<TreeCompare>(question).nodes;
+    if (asked.empty()) return;  // one hash over all: the answer names those that both have
     for (std::uint32_t node : std::get<TreeDiffers>(said).nodes) {
-      const auto& asked = std::get<TreeCompare>(question).nodes;
       hold(std::find(asked.begin(), asked.end(), node) != asked.end(), "a node nobody asked about");
     }
   } else if (std::holds_alternative<SegmentCompare>(question)) {
