@@ -163,6 +163,8 @@ EXCEPTIONS = [
     ("base/assert", "threads", "the handler of the process"),
     ("base/planted", "threads", "the planted bug of the process"),
     ("node/node_state", "threads", "what the lanes of one node share, and nothing else"),
+    ("node/upkeep", "threads", "one a node; every lane asks it"),
+    ("repair/pace", "threads", "one a node; lanes report to it how long they waited"),
 ]
 
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".i"}
