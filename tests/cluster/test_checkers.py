@@ -41,6 +41,20 @@ def test_carts_and_sets(kind, words, finals):
     assert len(broken) == (1 if words else 0) and words in "".join(broken)
 
 
+@pytest.mark.parametrize("words, writes, finals", [
+    ("", [("a", "", "done"), ("", "a", "done")], []),
+    ("", [("a", "", "done"), ("", "a", "maybe")], ["a"]),
+    ("", [("a", "", "done"), ("", "", "done")], ["a"]),
+    ("back although deleted", [("a", "", "done"), ("", "a", "done")], ["a"]),
+    ("lost a", [("a", "", "done"), ("", "", "done")], []),
+    ("lost a", [("a", "", "done")], []),
+    ("never written", [("a", "", "done")], ["a", "x"]),
+])
+def test_deletes(words, writes, finals):
+    broken = workloads.check("deletes", history(*writes), {"k": finals})
+    assert len(broken) == (1 if words else 0) and words in "".join(broken)
+
+
 def test_what_a_read_showed_and_what_was_refused_is_kept():
     told = history(("a", "", "no"))
     told.broken.append("k: a sibling twice")

@@ -41,7 +41,7 @@ def test_one_node_grows_to_five_and_shrinks_to_three_under_load(make_cluster):
     hold = 60.0 if LONG else 5.0
     began = time.monotonic()
     writers = workloads.start(cluster, *(workloads.Cart(cluster, i, pause=0.005) for i in range(3)),
-                              workloads.Set(cluster, 0, pause=0.005))
+                              workloads.Set(cluster, 0, pause=0.005), workloads.Deletes(cluster, 0, pause=0.02))
     killer = Killer(1)
     killer.start()
     phases = []

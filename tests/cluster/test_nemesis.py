@@ -25,7 +25,8 @@ def seconds(usual, long):
 
 def all_writers(cluster):
     return workloads.start(cluster, *(kind(cluster, i, pause=0.01, seed=SEED) for i in range(2)
-                                      for kind in (workloads.Register, workloads.Set, workloads.Cart)))
+                                      for kind in (workloads.Register, workloads.Set, workloads.Cart)),
+                           workloads.Deletes(cluster, 0, pause=0.03, seed=SEED))
 
 
 def end(cluster, writers, members, *, refused_allowed=False, least=150):
@@ -239,3 +240,13 @@ def test_clocks_ten_minutes_apart(make_cluster, tmp_path):
     cluster.nodes[0].start()
     time.sleep(seconds(2, 30))
     end(cluster, writers, [n.name for n in cluster.nodes], least=50)
+
+
+def test_a_store_that_loses_adds_is_found_out(make_cluster):
+    """The checks can fail: with last write wins, shoppers who meet overwrite each other."""
+    cluster = make_cluster(nodes=3, cluster='partitions = 32\nreconcile = "lww"\n').start()
+    writers = workloads.start(cluster, *(workloads.Cart(cluster, i, keys=1) for i in range(4)))
+    time.sleep(3)
+    histories = workloads.stop(writers)
+    with pytest.raises(AssertionError, match="lost .* acknowledged adds"):
+        workloads.judge(cluster, histories, ["n1", "n2", "n3"])
