@@ -53,8 +53,26 @@ class History:
         return [f"write of {w.value} to {w.key}: {w.why}" for w in self.writes if w.outcome != "done"] + self.failed_reads
 
 
+class Shown(str):
+    """A sibling's value, which knows its dot."""
+
+    dot = None
+
+
 def values_of(found):
-    return [bytes(s.value).decode() for s in found.siblings if not s.deleted]
+    values = []
+    for sibling in found.siblings:
+        if not sibling.deleted:
+            values.append(Shown(bytes(sibling.value).decode()))
+            values[-1].dot = sibling.dot
+    return values
+
+
+def versions(values):
+    """Value and dot: a write whose minter died may have been minted twice, and whoever saw one of the two
+    has not replaced the other (the simulator's L4 and L10 say the same).
+    """
+    return {(str(value), getattr(value, "dot", None)) for value in values}
 
 
 class Writer(threading.Thread):
@@ -217,19 +235,19 @@ def check(bucket, history, finals):
         if bucket == "deletes":  # the second write, if there is one, is the delete of what it has seen
             put, gone = its[0], its[1] if len(its) > 1 else None
             present = set(siblings)
-            if gone is not None and gone.outcome == "done" and present & gone.seen:
-                broken.append(f"{key}: {sorted(present & gone.seen)} is back although deleted")
+            if gone is not None and gone.outcome == "done" and (back := versions(siblings) & versions(gone.seen)):
+                broken.append(f"{key}: {sorted(back)} is back although deleted")
             if put.outcome == "done" and put.value not in present and (gone is None or put.value not in gone.seen):
                 broken.append(f"{key}: lost {put.value}, which was acknowledged and not deleted")
         elif bucket == "register":
             present, covered, surely = set(siblings), set(), set()
             for w in its:
                 covered |= w.seen
-                surely |= w.seen if w.outcome == "done" else set()
+                surely |= versions(w.seen) if w.outcome == "done" else set()
             for w in its:
                 if w.outcome == "done" and w.value not in covered and w.value not in present:
                     broken.append(f"{key}: lost {w.value}, which was acknowledged and that nobody had seen")
-            if back := present & surely:
+            if back := versions(siblings) & surely:
                 broken.append(f"{key}: {sorted(back)[:3]} are back although replaced")
         else:
             present = {i for s in siblings for i in json.loads(s)}
