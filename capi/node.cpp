@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "member.hpp"
+#include "runtime/timed_engine.hpp"
 #include "storage/memory_engine.hpp"
 
 using namespace ringlet;
@@ -18,7 +19,7 @@ Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& me
   NodeOptions options = settings.node(member.name);
   options.log = log;
   Result<std::shared_ptr<NodeState>> state =
-      NodeState::open(std::move(options), std::move(engine), std::move(ring));
+      open_timed_node(std::move(options), std::move(engine), std::move(ring));
   if (!state) return state.status();
   ServerOptions server;
   server.listen = member.address;

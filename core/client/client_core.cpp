@@ -21,6 +21,10 @@ NodeId seed_id(const std::string& address) {
   return node_id_of("seed " + address);
 }
 
+// Asking again after an overload: what is left of the ration, in tenths; each call adds one.
+constexpr int ration_of_a_retry = 10;
+constexpr int most_ration = 100 * ration_of_a_retry;
+
 const char* verb_of(ClientCore::Kind kind) {
   switch (kind) {
     case ClientCore::Kind::get:
@@ -49,8 +53,11 @@ struct ClientCore::Impl {
     Instant asked_at;                    // when
     Instant ask_again;                   // silent until then: the next node
     std::vector<NodeId> tried;
-    bool sent = false;  // a write left: it may exist
-    Status last;        // why the latest attempt failed
+    std::map<NodeId, Instant> rests;     // who was overloaded, and until when it is left alone
+    bool sent = false;                   // a write left: it may exist
+    bool unsure = false;                 // and not all that were asked have refused it
+    Status last;                         // why the latest attempt failed
+    Instant clocked = Instant::never();  // its entry in Impl::clock
   };
 
   ClientOptions options;
@@ -73,7 +80,11 @@ struct ClientCore::Impl {
   Instant table_until = Instant::never();
   bool closed = false;
   Status closed_why;
-  std::set<std::uint64_t> coordinated;  // calls given to our own coordinator
+  // When to look at which call, one entry each; one that comes too early is looked at for nothing.
+  std::set<std::pair<Instant, std::uint64_t>> clock;
+  std::set<std::uint64_t> coordinated;   // calls given to our own coordinator
+  std::map<NodeId, Instant> overloaded;  // until when: others come first, for calls that begin
+  int ration = most_ration;              // of retries after an overload
 
   Impl(ClientOptions client_options, std::uint64_t seed)
       : options(std::move(client_options)),
@@ -118,7 +129,7 @@ struct ClientCore::Impl {
 
   // Everybody who may serve, the likeliest first: owners of the key, the other members, then seeds
   // that the table doesn't know. Those believed gone come last.
-  std::vector<NodeId> candidates(const Call& call) {
+  std::vector<NodeId> candidates(const Call& call, Now now) {
     std::vector<NodeId> order;
     if (ring) {
       order = ring->preference_list(token_of(call.request.key));
@@ -134,6 +145,11 @@ struct ClientCore::Impl {
     } else {
       for (const auto& [id, address] : seeds) order.push_back(id);
       random.shuffle(order);
+    }
+    if (!overloaded.empty()) {
+      std::erase_if(overloaded, [&](const auto& rest) { return rest.second <= now.instant; });
+      std::stable_partition(order.begin(), order.end(),
+                            [&](NodeId node) { return !overloaded.contains(node); });
     }
     std::stable_partition(order.begin(), order.end(),
                           [&](NodeId node) { return !health.is_down(node); });
@@ -235,6 +251,7 @@ struct ClientCore::Impl {
       call.request.write_id = WriteId{random.next(), random.next() | 1};
     }
     calls.emplace(number, std::move(call));
+    ration = std::min(ration + 1, most_ration);
     if (!bad) {
       finish(number, failure(bad));
     } else {
@@ -258,25 +275,58 @@ struct ClientCore::Impl {
     return Status::ok();
   }
 
+  // When its deadline or the patience with its node ends. Our own coordinator has the same deadline
+  // and better words: it speaks first.
+  Instant next_of(std::uint64_t number, const Call& call) const {
+    Instant deadline =
+        coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
+    return std::min(deadline, call.ask_again);
+  }
+  void touch(std::uint64_t number, Call& call) {
+    Instant next = next_of(number, call);
+    if (next >= call.clocked) return;
+    if (call.clocked != Instant::never()) clock.erase({call.clocked, number});
+    clock.insert({next, number});
+    call.clocked = next;
+  }
+
   void attempt(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
     if (options.coordination == Coordination::client) {
       if (ring) return coordinate(number, now);
       call.last = Status(Code::unavailable, "no node has given the routing table yet");
       call.ask_again = call.deadline;
+      touch(number, call);
       waiting_for_ring.push_back(number);
       return pull_table(now, true);
     }
-    auto order = candidates(call);
+    auto order = candidates(call, now);
+    auto rests_until = [&](NodeId node) {
+      auto rest = call.rests.find(node);
+      return rest == call.rests.end() ? Instant{INT64_MIN} : rest->second;
+    };
     auto fresh = std::find_if(order.begin(), order.end(), [&](NodeId node) {
-      return std::find(call.tried.begin(), call.tried.end(), node) == call.tried.end();
+      return rests_until(node) <= now.instant &&
+             std::find(call.tried.begin(), call.tried.end(), node) == call.tried.end();
     });
     if (fresh == order.end()) {
-      // Everybody was asked once: breathe, pull the table, start over.
+      // Everybody was asked once: breathe, pull the table, start over with who rests no more.
+      Instant again = Instant::never();
+      for (NodeId node : order) again = std::min(again, rests_until(node));
+      again = order.empty() ? now.instant : again;
+      again = std::max(again, now.instant + Duration::millis(20));
+      if (again >= call.deadline && call.last.code() == Code::overloaded) {
+        ClientReply refusal = failure(call.last);
+        refusal.status.set_maybe_applied(call.unsure);
+        auto left = again - now.instant;
+        refusal.retry_after_ms = static_cast<std::uint32_t>(left.millis());
+        return finish(number, std::move(refusal));
+      }
       call.tried.clear();
       call.message = 0;
       call.asked = NodeId{};
-      call.ask_again = std::min(call.deadline, now.instant + Duration::millis(20));
+      call.ask_again = std::min(call.deadline, again);
+      touch(number, call);
       if (order.empty()) call.last = Status(Code::unavailable, "no node is known");
       return pull_table(now, true);
     }
@@ -295,6 +345,7 @@ struct ClientCore::Impl {
     // The node has a share of what is left, so that a silent one leaves time for another.
     Duration share = std::max(left / 3, std::min(left, Duration::millis(50)));
     call.ask_again = now.instant + share;
+    touch(number, call);
     RequestOptions request_options = call.request.options;
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
@@ -323,6 +374,7 @@ struct ClientCore::Impl {
     call.asked = NodeId{};
     call.sent = call.request.kind != Kind::get;
     coordinated.insert(number);
+    touch(number, call);
     RequestOptions request_options = call.request.options;
     Duration left = call.deadline - now.instant;
     request_options.timeout_ms =
@@ -351,6 +403,10 @@ struct ClientCore::Impl {
     if (reply.status || !reply.status.retryable()) return finish(number, std::move(reply));
     // One more try elsewhere while there is time; the write id makes it the same write.
     call.last = reply.status;
+    if (reply.status.code() == Code::overloaded && call.asked) {
+      return on_overloaded(number, std::move(reply), now);
+    }
+    if (call.sent) call.unsure = true;
     pull_table(now, true);
     Duration pause =
         Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));
@@ -360,6 +416,24 @@ struct ClientCore::Impl {
     }
     call.asked = NodeId{};
     call.ask_again = now.instant + pause;
+    touch(number, call);
+  }
+
+  // The node is left alone for what it said and up to half of it more, so that those who were
+  // refused together do not come back together; another is asked at once.
+  void on_overloaded(std::uint64_t number, ClientReply reply, Now now) {
+    Call& call = calls.at(number);
+    std::int64_t rest_ms = std::max<std::int64_t>(reply.retry_after_ms, 20);
+    Instant until = now.instant + Duration::millis(rest_ms) +
+                    Duration::micros(random.between(0, rest_ms * 500));
+    call.rests[call.asked] = until;
+    overloaded[call.asked] = until;
+    if (ration < ration_of_a_retry) {
+      reply.status.set_maybe_applied(call.unsure);
+      return finish(number, std::move(reply));
+    }
+    ration -= ration_of_a_retry;
+    attempt(number, now);
   }
 
   ClientReply failure(Status status) const {
@@ -371,6 +445,7 @@ struct ClientCore::Impl {
   void finish(std::uint64_t number, ClientReply reply) {
     auto node = calls.extract(number);
     Call& call = node.mapped();
+    if (call.clocked != Instant::never()) clock.erase({call.clocked, number});
     if (call.message != 0) by_message.erase(call.message);
     for (std::uint64_t earlier : call.earlier) by_message.erase(earlier);
     std::erase(waiting_for_ring, number);
@@ -459,6 +534,7 @@ struct ClientCore::Impl {
       if (call.message != 0 && call.asked == node) lost.push_back(number);
     }
     for (std::uint64_t number : lost) {
+      if (!calls.contains(number)) continue;  // ended by what another one's end led to
       if (refused) calls.at(number).last = last;
       ask_another(number, now);
     }
@@ -469,6 +545,7 @@ struct ClientCore::Impl {
   void ask_another(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
     if (call.message != 0) call.earlier.push_back(call.message);
+    if (call.message != 0 && call.sent) call.unsure = true;  // asked, and not heard
     call.message = 0;
     attempt(number, now);
   }
@@ -481,18 +558,22 @@ struct ClientCore::Impl {
     }
     if (next_refresh <= now.instant) pull_table(now, false);
     std::vector<std::uint64_t> due;
-    for (const auto& [number, call] : calls) {
-      if (call.deadline <= now.instant || call.ask_again <= now.instant) due.push_back(number);
+    while (!clock.empty() && clock.begin()->first <= now.instant) {
+      std::uint64_t number = clock.begin()->second;
+      clock.erase(clock.begin());
+      Call& call = calls.at(number);
+      call.clocked = Instant::never();
+      if (next_of(number, call) <= now.instant) {
+        due.push_back(number);
+      } else {
+        touch(number, call);
+      }
     }
     for (std::uint64_t number : due) {
       auto it = calls.find(number);
-      if (it == calls.end()) continue;
-      // Our own coordinator has the same deadline and better words: it speaks first.
+      if (it == calls.end()) continue;  // ended by what another one's end led to
       if (it->second.deadline <= now.instant) {
-        if (!coordinated.contains(number) ||
-            it->second.deadline + Duration::millis(5) <= now.instant) {
-          time_out(number, now);
-        }
+        time_out(number, now);
         continue;
       }
       if (it->second.message != 0) health.was_silent(it->second.asked, now.instant);
@@ -514,11 +595,7 @@ struct ClientCore::Impl {
   Instant next_wake() const {
     Instant next =
         std::min({coordinator.next_wake(), health.next_wake(), next_refresh, table_until});
-    for (const auto& [number, call] : calls) {
-      Instant deadline =
-          coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
-      next = std::min({next, deadline, call.ask_again});
-    }
+    if (!clock.empty()) next = std::min(next, clock.begin()->first);
     return next;
   }
 };

@@ -1,6 +1,11 @@
 // The client library without I/O: finds the nodes, chooses who coordinates, retries with the same
 // write id, keeps deadlines. runtime/client.hpp drives it on sockets, sim/ on virtual time.
 //
+// A node that is overloaded says when to come back. The call asks the others meanwhile, and that
+// node not before the time it named and a part of it more, by chance; never past the deadline: then
+// the refusal is the answer. Asking again after a refusal is rationed, a tenth of the calls and a
+// few, so that an overloaded cluster is not asked many times for each call.
+//
 // Single-threaded: every call on the thread that owns it.
 #pragma once
 

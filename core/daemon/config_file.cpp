@@ -164,10 +164,21 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                "bucket and key together");
   table.number("limits", "max_value_bytes", &config.node.max_value_bytes, 1, 32 * 1024 * 1024,
                "one value");
+  table.number("limits", "warn_siblings", &config.node.warn_siblings, 0, 65536,
+               "said in the log at each multiple of it; 0: never");
   table.number("limits", "max_siblings", &config.node.max_siblings, 1, 65536,
                "a write that would make more is refused");
   table.number("limits", "max_requests", &config.node.max_requests, 1, 10'000'000,
                "at once on a thread; more is overloaded");
+  table.number("limits", "max_requests_per_connection",
+               &config.server.limits.max_requests_per_connection, 1, 10'000'000,
+               "of a client, under way");
+  table.number("limits", "max_requests_per_node", &config.server.limits.max_requests_per_node, 1,
+               10'000'000, "of clients, under way, all threads together");
+  table.number("limits", "max_request_bytes", &config.server.limits.max_request_bytes, 1024,
+               64 * gib, "of clients' requests under way, all threads together");
+  table.millis("limits", "shed_after_ms", &config.server.limits.shed_after, 1, hour_ms,
+               "a client's request that waited longer is overloaded, when that lasts");
   table.number("limits", "max_connections", &config.server.limits.max_connections, 1, 1'000'000,
                "at once");
   table.number("limits", "max_frame_bytes", &config.server.limits.max_frame_bytes, 1024, gib,
@@ -189,6 +200,34 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.number("hints", "per_second", &hints.per_second, 1, 10'000'000, "all owners together");
   table.millis("hints", "scan_ms", &hints.scan, 10, hour_ms,
                "between two looks at the waiting hints");
+
+  auto& pace = config.node.pace;
+  table.millis("upkeep", "threshold_ms", &pace.storage_threshold, 1, hour_ms,
+               "p99 of the storage's calls beyond which background work steps back");
+  table.millis("upkeep", "window_ms", &pace.window, 1000, hour_ms, "of that p99");
+  table.millis("upkeep", "queue_threshold_ms", &pace.queue_threshold, 1, hour_ms,
+               "p99 of the requests' wait for a thread, likewise");
+  table.millis("upkeep", "queue_window_ms", &pace.queue_window, 1000, hour_ms, "of that p99");
+  table.number("upkeep", "least_slices", &pace.floor, 1, 1000,
+               "a second, each kind of background work; a slice is up to 64 KiB");
+  table.number("upkeep", "most_slices", &pace.most, 4000, 1'000'000,
+               "a second, all kinds together");
+  table.millis("upkeep", "gossip_ms", &config.node.gossip.round, 10, hour_ms,
+               "between two rounds of gossip");
+  table.number("upkeep", "transfer_parallel", &config.node.transfer.parallel, 1, 1024,
+               "partitions that come in at a time");
+  table.number("upkeep", "transfer_page_bytes", &config.node.transfer.page_bytes, 1024,
+               16 * 1024 * 1024, "asked for at a time");
+  table.millis("upkeep", "transfer_patience_ms", &config.node.transfer.patience, 10, hour_ms,
+               "for one page, before another owner is asked");
+  table.millis("upkeep", "repair_ms", &config.node.tree_exchange.period, 10, 24 * hour_ms,
+               "between two comparisons with an owner of the same partitions (anti-entropy)");
+  table.millis("upkeep", "surplus_ms", &config.node.surplus.scan, 10, 24 * hour_ms,
+               "between two looks for objects of partitions that left");
+  table.millis("upkeep", "tombstone_ms", &config.node.tombstones.period, 10, 24 * hour_ms,
+               "between two walks in search of tombstones");
+  table.millis("upkeep", "tombstone_grace_ms", &config.node.tombstones.grace, 0,
+               10LL * 366 * 24 * hour_ms, "a tombstone younger than this is kept");
 
   table.text("log", "level", &config.log_level, "trace, debug, info, warn or error",
              {"trace", "debug", "info", "warn", "error"});

@@ -17,6 +17,7 @@
 #include <CLI/CLI.hpp>
 
 #include "daemon/config_file.hpp"
+#include "runtime/timed_engine.hpp"
 #include "storage/memory_engine.hpp"
 #ifdef RINGLET_HAVE_WIREDTIGER
 #include "storage/wiredtiger/wiredtiger_engine.hpp"
@@ -136,7 +137,7 @@ int run(Config config) {
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                      std::chrono::system_clock::now().time_since_epoch())
                                      .count());
-  auto state = NodeState::open(config.node, *engine, founding);
+  auto state = open_timed_node(config.node, *engine, founding);
   if (!state) return complain(exit_taken, state.status().message());
   auto server = Server::start(*state, config.server, std::move(*listener));
   if (!server) return complain(exit_taken, server.status().message());

@@ -20,9 +20,10 @@ bool FaultDetector::is_down(NodeId node) const {
   return found != nodes_.end() && found->second.down;
 }
 
-void FaultDetector::heard_from(NodeId node, Instant) {
+void FaultDetector::heard_from(NodeId node, Instant now) {
   State& state = nodes_[node];
   state.silences = 0;
+  state.news = std::max(state.news, now);
   if (!state.down) return;
   state.down = false;
   recovered_.push_back(node);
@@ -30,8 +31,11 @@ void FaultDetector::heard_from(NodeId node, Instant) {
 
 void FaultDetector::was_silent(NodeId node, Instant now) {
   State& state = nodes_[node];
-  if (state.down || ++state.silences < options_.silences_to_suspect) return;
-  unreachable(node, now);
+  if (state.down) return;
+  // A question that is late now was asked a patience ago: was there news of the node since?
+  if (now - state.news < usual_patience(state)) return;
+  state.news = now;
+  if (++state.silences >= options_.silences_to_suspect) unreachable(node, now);
 }
 
 void FaultDetector::unreachable(NodeId node, Instant now) {
@@ -47,9 +51,12 @@ void FaultDetector::unreachable(NodeId node, Instant now) {
 Duration FaultDetector::patience(NodeId node) const {
   if (planted(PlantedBug::dead_owner_waited_for)) return Duration::seconds(3600);
   auto found = nodes_.find(node);
-  Duration wanted = found == nodes_.end() || found->second.smoothed_us < 0
-                        ? options_.first_patience
-                        : Duration::micros(found->second.smoothed_us * 4);
+  return usual_patience(found == nodes_.end() ? State() : found->second);
+}
+
+Duration FaultDetector::usual_patience(const State& state) const {
+  Duration wanted =
+      state.smoothed_us < 0 ? options_.first_patience : Duration::micros(state.smoothed_us * 4);
   return std::clamp(wanted, options_.min_patience, options_.max_patience);
 }
 

@@ -1,8 +1,13 @@
 // Who seems gone, in the eyes of this member alone (paper 4.8.3; R4.8.3-a). Fed by ordinary
 // traffic; a node that is down is asked again every retry period with a Ping, and is up with
 // its first answer. Never gossiped (R4.8.3-b), never a reason to move data (R4.8.1-a).
+//
+// Silences count only when they say something new: of a question asked after the node's last answer
+// and after the last silence that counted. So a stall that makes sixteen open questions late at once
+// is one silence, not sixteen in a row.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <vector>
 
@@ -43,7 +48,9 @@ class FaultDetector final : public Health {
     bool down = false;
     Instant next_ping;
     std::int64_t smoothed_us = -1;
+    Instant news{INT64_MIN / 2};  // its last answer, or the last silence that counted
   };
+  Duration usual_patience(const State& state) const;
   Options options_;
   Random random_;
   std::map<NodeId, State> nodes_;

@@ -147,6 +147,7 @@ struct Node::Impl {
       if (auto bad = not_hintable(mint->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
       auto outcome = replica.mint(*mint, now);
+      warn_of_siblings(mint->key, outcome.reply);
       if (!mint->hint_for) upkeep().on_stored(mint->key);
       answer(link, number, std::move(outcome), now);
     } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
@@ -161,6 +162,19 @@ struct Node::Impl {
     } else {
       RINGLET_ASSERT(false && "serve() is given replica requests only");
     }
+  }
+
+  // Writers that never read what they replace: said long before their writes are refused.
+  void warn_of_siblings(const Key& key, const Message& reply) const {
+    auto* minted = std::get_if<Minted>(&reply);
+    std::size_t warn = state->options().warn_siblings;
+    if (minted == nullptr || warn == 0 || minted->object.versions.size() < warn) return;
+    std::size_t siblings = minted->object.versions.size();
+    if (siblings % warn != 0) return;
+    log(LogLevel::warn, printable(key) + " has " + std::to_string(siblings) +
+                            " siblings: somebody writes without the context read; at " +
+                            std::to_string(state->options().max_siblings) +
+                            " such writes are refused");
   }
 
   // A hint for somebody who is no member would never be delivered; one for ourselves is no hint.
@@ -482,7 +496,11 @@ struct Node::Impl {
   }
 
   StatusText answer_query(const StatusQuery& query, Now now) {
-    if (query.what == "status") return {Status::ok(), status()};
+    if (query.what == "status") {
+      std::string text = status();
+      text.back() = ',';
+      return {Status::ok(), text + "\"upkeep\":" + upkeep().status_json(now) + "}"};
+    }
     if (query.what == "upkeep") return {Status::ok(), upkeep().status_json(now)};
     if (query.what == "hints") {
       auto waiting_hints = replica.count_hints();

@@ -48,6 +48,7 @@ struct NodeOptions {
   Truncation truncation;
   std::size_t max_key_bytes = 64 * 1024;  // bucket and key together
   std::size_t max_value_bytes = 8 * 1024 * 1024;
+  std::size_t warn_siblings = 100;  // said in the log at each multiple of it
   std::size_t max_siblings = 1000;  // a blind write beyond this is refused, never a sibling dropped
   std::size_t max_requests = 10'000;   // at once on a lane; more is overloaded
   std::uint64_t epoch_lease = 10'000;  // epochs reserved on the disk at a time (O-4)

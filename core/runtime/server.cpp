@@ -10,13 +10,16 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <future>
 #include <map>
 #include <mutex>
 #include <random>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "node/upkeep.hpp"
 #include "runtime/address.hpp"
 #include "runtime/asio.hpp"
 #include "runtime/connection.hpp"
@@ -95,6 +98,7 @@ struct Server::Impl {
   const std::uint32_t generation = fork_generation();
   std::vector<std::unique_ptr<Lane>> lanes;
   std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> requests{0}, request_bytes{0};  // of clients, under way
   std::atomic<std::uint64_t> next_link{1};
   std::atomic<bool> draining{false};
 
@@ -178,11 +182,14 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       ErrorCode ignored;
       acceptor_.close(ignored);
       turn(read_clocks());
-      for (auto& [link, connection] : std::exchange(links_, {})) {
-        connection->forget();
-        connection->close(Status(Code::unavailable, "the node stops"));
+      for (auto& [id, link] : std::exchange(links_, {})) {
+        link.connection->forget();
+        link.connection->close(Status(Code::unavailable, "the node stops"));
         --server_.connections;
+        forget_requests(link);
       }
+      admitted_ = {};
+      asked_ = {};
       peers_.clear();
       closed->set_value();
     });
@@ -195,7 +202,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
   std::string status_json() const {
     return "{\"links\":" + std::to_string(links_.size()) +
-           ",\"peers\":" + std::to_string(peers_.size()) + ",\"node\":" + node_.status_json() + "}";
+           ",\"peers\":" + std::to_string(peers_.size()) +
+           ",\"queued\":" + std::to_string(admitted_.size() + asked_.size()) +
+           ",\"refused_full\":" + std::to_string(refused_full_) +
+           ",\"shed\":" + std::to_string(shed_) +
+           ",\"window\":" + std::to_string(static_cast<int>(window_)) +
+           ",\"node\":" + node_.status_json() + "}";
   }
 
  private:
@@ -203,7 +215,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   Instant next_wake() const override { return node_.next_wake(); }
   void on_wake(Now now) override { node_.on_wake(now); }
 
-  void turn(Now) override {
+  void turn(Now now) override {
+    serve_queues(now);
     for (Node::ToMember& request : node_.take_requests()) {
       if (Peer* peer = peer_of(request.to, request.address)) {
         peer->send(request.number, std::move(request.message));
@@ -215,19 +228,24 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     for (Node::ToRequester& reply : node_.take_replies()) {
       auto link = links_.find(reply.link);
       if (link == links_.end()) continue;  // gone meanwhile
-      link->second->send(reply.number, reply.message);
+      answered(link->second, reply.number, now);
+      link->second.connection->send(reply.number, reply.message);
       touched_links_.push_back(reply.link);
     }
     for (Peer* peer : touched_peers_) peer->flush();
     touched_peers_.clear();
     for (std::uint64_t link : touched_links_) {
-      if (auto found = links_.find(link); found != links_.end()) found->second->flush();
+      if (auto found = links_.find(link); found != links_.end()) {
+        found->second.connection->flush();
+      }
     }
     touched_links_.clear();
     if (server_.draining) {
-      bool flushed = std::all_of(links_.begin(), links_.end(),
-                                 [](const auto& link) { return link.second->flushed(); });
-      if (node_.idle() && flushed && !idle_.exchange(true)) {
+      bool flushed = std::all_of(links_.begin(), links_.end(), [](const auto& link) {
+        return link.second.connection->flushed();
+      });
+      bool served = admitted_.empty() && asked_.empty();
+      if (node_.idle() && flushed && served && !idle_.exchange(true)) {
         std::lock_guard lock(server_.idle_mutex);
         server_.became_idle.notify_all();
       }
@@ -235,7 +253,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   void sweep(Now now) override {
-    for (auto& [link, connection] : links_) connection->check(now.instant);
+    for (auto& [id, link] : links_) link.connection->check(now.instant);
     for (auto& [id, peer] : peers_) peer->check(now.instant);
   }
 
@@ -299,7 +317,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     auto connection =
         std::make_shared<Connection>(thread_, std::move(socket), link, server_.connection_limits(),
                                      static_cast<Connection::Events&>(*this));
-    links_.emplace(link, connection);
+    links_[link].connection = connection;
     connection->start();
   }
 
@@ -309,17 +327,242 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       auto goodbye = wire::decode_goodbye(frame);
       return goodbye ? goodbye->status : goodbye.status();
     }
-    auto message = wire::decode(frame.type, frame.body);
+    auto found = links_.find(connection.link());
+    RINGLET_ASSERT(found != links_.end());
+    Link& link = found->second;
+    Now now = read_clocks();
+    if (!round_open_) {
+      round_open_ = true;
+      round_began_ = now.instant;
+    }
+    bool client = !link.member && is_work(frame.type);
+    if (client) {
+      if (std::string full = admit(link, frame); !full.empty()) {
+        ++refused_full_;
+        refuse(link, frame.type, frame.number, full, now);
+        return Status::ok();
+      }
+    }
+    // Served as it comes while the round is young and nobody waits; then queued, so that every
+    // socket is read in time and nothing waits where it is not seen.
+    bool waits = !admitted_.empty() || (client && (!asked_.empty() || !window_open())) ||
+                 now.instant - round_began_ > round_budget;
+    if (!waits) {
+      pace().queue_waited(now.instant - round_began_, now);
+      return serve(link, frame.type, frame.number, frame.body, now);
+    }
+    if (!client) {
+      if (server_.request_bytes + frame.body.size() >
+          2 * server_.options.limits.max_request_bytes) {
+        ++refused_full_;
+        refuse(link, frame.type, frame.number, "has too many bytes of requests under way", now);
+        return Status::ok();
+      }
+      server_.request_bytes += frame.body.size();
+    }
+    auto& queue = client ? asked_ : admitted_;
+    queue.push_back({connection.link(), frame.number, frame.type, Bytes(frame.body), now.instant});
+    return Status::ok();
+  }
+
+  // ---- requests, from read to answered ----
+
+  // An accepted connection and what its client waits for.
+  struct Link {
+    std::shared_ptr<Connection> connection;
+    NodeId member;  // at the other end; nobody: a client
+    struct Request {
+      std::size_t bytes = 0;
+      Instant served = Instant::never();  // given to the node
+    };
+    std::unordered_map<std::uint64_t, Request> under_way;  // by number
+    std::size_t bytes = 0;
+  };
+  struct Queued {
+    std::uint64_t link, number;
+    std::uint8_t type;
+    Bytes body;
+    Instant arrived;
+  };
+  static constexpr Duration round_budget = Duration::millis(1);
+
+  // What stores or reads objects, from a client that coordinates or one that does not. All else
+  // (pings, tables, an administrator's questions) is little and must get through.
+  static bool is_work(std::uint8_t type) {
+    switch (static_cast<wire::Type>(type)) {
+      case wire::Type::client_get:
+      case wire::Type::client_put:
+      case wire::Type::replica_get:
+      case wire::Type::replica_put:
+      case wire::Type::mint_put:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  // Counts the request in; or says why not.
+  std::string admit(Link& link, const wire::Frame& frame) {
+    const ServerLimits& limits = server_.options.limits;
+    std::size_t bytes = frame.body.size();
+    if (link.under_way.size() >= limits.max_requests_per_connection) {
+      return "serves " + std::to_string(link.under_way.size()) +
+             " requests of this connection, its limit";
+    }
+    if (server_.requests >= limits.max_requests_per_node) {
+      return "serves " + std::to_string(server_.requests.load()) + " requests, its limit";
+    }
+    if (server_.request_bytes + bytes > limits.max_request_bytes) {
+      return "has " + std::to_string(server_.request_bytes.load()) +
+             " bytes of requests under way and would have " + std::to_string(bytes) +
+             " more, wanted at most " + std::to_string(limits.max_request_bytes);
+    }
+    auto [entry, fresh] = link.under_way.try_emplace(frame.number);
+    entry->second.bytes += bytes;
+    if (fresh) ++server_.requests;
+    link.bytes += bytes;
+    server_.request_bytes += bytes;
+    return "";
+  }
+
+  void answered(Link& link, std::uint64_t number, Now now) {
+    auto entry = link.under_way.find(number);
+    if (entry == link.under_way.end()) return;  // a member's, or no work
+    link.bytes -= entry->second.bytes;
+    server_.request_bytes -= entry->second.bytes;
+    if (entry->second.served != Instant::never()) {
+      --serving_;
+      window_heard(now.instant - entry->second.served, now);
+    }
+    --server_.requests;
+    link.under_way.erase(entry);
+  }
+  // What the node has to answer is bounded by a window that follows its answers: it grows while
+  // they come in time and shrinks by a quarter when most of those of a while were late. So a node
+  // that falls behind lets requests wait, and be shed, instead of starting what it cannot end.
+  void window_heard(Duration took, Now now) {
+    Duration in_time = server_.options.limits.shed_after * 2;
+    ++heard_;
+    if (took > in_time) ++late_;
+    if (took <= in_time && static_cast<double>(serving_) * 2 > window_) {
+      window_ = std::min(window_ + 1 / window_, most_window);
+    }
+    if (now.instant - window_since_ < in_time) return;
+    if (heard_ >= 8 && late_ * 2 > heard_) window_ = std::max(window_ * 3 / 4, least_window);
+    heard_ = late_ = 0;
+    window_since_ = now.instant;
+  }
+  bool window_open() const { return static_cast<double>(serving_) < window_; }
+
+  void forget_requests(Link& link) {
+    for (const auto& [number, request] : link.under_way) {
+      if (request.served != Instant::never()) --serving_;
+    }
+    server_.request_bytes -= link.bytes;
+    server_.requests -= link.under_way.size();
+    link.under_way.clear();
+    link.bytes = 0;
+  }
+
+  Status serve(Link& link, std::uint8_t type, std::uint64_t number, BytesView body, Now now) {
+    if (auto request = link.under_way.find(number);
+        request != link.under_way.end() && request->second.served == Instant::never()) {
+      request->second.served = now.instant;
+      ++serving_;
+    }
+    auto message = wire::decode(type, body);
     if (!message) return message.status();
     if (!is_request(*message)) {
       return Status(Code::corrupt,
                     std::string("wanted a request, got the reply ") + name_of(*message));
     }
-    auto member = member_links_.find(connection.link());
-    node_.on_request(connection.link(), frame.number, std::move(*message), read_clocks(),
-                     member == member_links_.end() ? NodeId{} : member->second);
+    node_.on_request(link.connection->link(), number, std::move(*message), now, link.member);
     return Status::ok();
   }
+
+  // The answer of a lane that has no time: `why` follows the node's name.
+  void refuse(Link& link, std::uint8_t type, std::uint64_t number, const std::string& why,
+              Now now) {
+    server_.state->counters().refused_overload.fetch_add(1, std::memory_order_relaxed);
+    Status status(Code::overloaded, "node " + server_.state->options().name + " " + why);
+    auto kind = static_cast<wire::Type>(type);
+    if (kind == wire::Type::client_get || kind == wire::Type::client_put) {
+      ClientReply reply;
+      reply.status = std::move(status);
+      reply.retry_after_ms = retry_after_ms(now);
+      link.connection->send(number, reply);
+    } else {
+      link.connection->send(number, Refused{std::move(status), retry_after_ms(now)});
+    }
+    touched_links_.push_back(link.connection->link());
+  }
+
+  // Twice as long as the oldest has waited by now.
+  std::uint32_t retry_after_ms(Now now) const {
+    std::int64_t waited = asked_.empty() ? 0 : (now.instant - asked_.front().arrived).millis();
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(2 * waited, 50, 1000));
+  }
+
+  // Waited too long, and so did everybody for a while?
+  bool sheds(Duration waited, Now now) {
+    Duration limit = server_.options.limits.shed_after;
+    if (waited <= limit) {
+      late_since_ = Instant::never();
+      return false;
+    }
+    if (late_since_ == Instant::never()) late_since_ = now.instant;
+    return now.instant - late_since_ > limit * 2;
+  }
+
+  void serve_queues(Now now) {
+    round_open_ = false;
+    Instant until = now.instant + round_budget;
+    while (now.instant < until) {
+      // Refusing is cheap, and those who waited too long must hear of it whoever else is served.
+      if (!asked_.empty() && sheds(now.instant - asked_.front().arrived, now)) {
+        shed(take(asked_), now);
+      } else if (!admitted_.empty()) {
+        server_.request_bytes -= admitted_.front().body.size();
+        serve_queued(take(admitted_), now);
+      } else if (!asked_.empty() && window_open()) {
+        serve_queued(take(asked_), now);
+      } else {
+        break;
+      }
+      now = read_clocks();
+    }
+    if (asked_.empty()) late_since_ = Instant::never();
+    if (!admitted_.empty() || (!asked_.empty() && window_open())) thread_.want_turn();
+  }
+
+  static Queued take(std::deque<Queued>& queue) {
+    Queued next = std::move(queue.front());
+    queue.pop_front();
+    return next;
+  }
+
+  void serve_queued(const Queued& next, Now now) {
+    auto found = links_.find(next.link);
+    if (found == links_.end()) return;  // gone meanwhile
+    pace().queue_waited(now.instant - next.arrived, now);
+    Status served = serve(found->second, next.type, next.number, next.body, now);
+    if (!served) found->second.connection->close(served);
+  }
+
+  void shed(const Queued& next, Now now) {
+    auto found = links_.find(next.link);
+    if (found == links_.end()) return;
+    Duration waited = now.instant - next.arrived;
+    pace().queue_waited(waited, now);
+    ++shed_;
+    answered(found->second, next.number, now);
+    refuse(found->second, next.type, next.number,
+           "has requests that wait for " + std::to_string(waited.millis()) + " ms, its limit is " +
+               std::to_string(server_.options.limits.shed_after.millis()) + " ms",
+           now);
+  }
+
+  Pace& pace() { return server_.state->upkeep().pace(); }
 
   Status shake_hands(Connection& connection, const wire::Frame& frame) {
     auto hello = wire::decode_hello(frame);
@@ -327,7 +570,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     auto welcome = wire::answer_hello(*hello, {hello_.cluster, hello_.name, hello_.node});
     if (!welcome) return welcome.status();
     wire::encode_frame(*welcome, connection.raw());
-    if (hello->role == wire::Role::member) member_links_[connection.link()] = hello->node;
+    if (hello->role == wire::Role::member) links_[connection.link()].member = hello->node;
     connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
     connection.flush();
     return Status::ok();
@@ -338,8 +581,11 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     server_.log(ordinary ? LogLevel::debug : LogLevel::warn,
                 "connection from " + connection.remote() + " dropped: " + why.to_string());
     node_.on_link_closed(connection.link());
-    member_links_.erase(connection.link());
-    if (links_.erase(connection.link()) != 0) --server_.connections;
+    auto found = links_.find(connection.link());
+    if (found == links_.end()) return;
+    forget_requests(found->second);
+    links_.erase(found);
+    --server_.connections;
   }
 
   // ---- peers ----
@@ -381,8 +627,17 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   tcp::acceptor acceptor_;  // lane 0
   asio::steady_timer accept_pause_;
   std::size_t next_lane_ = 0;
-  std::map<std::uint64_t, std::shared_ptr<Connection>> links_;
-  std::map<std::uint64_t, NodeId> member_links_;  // of links_, those of members
+  std::map<std::uint64_t, Link> links_;
+  std::deque<Queued> admitted_, asked_;  // of members; of clients
+  bool round_open_ = false;              // something was read since the last turn
+  Instant round_began_;
+  Instant late_since_ = Instant::never();
+  std::uint64_t refused_full_ = 0, shed_ = 0;
+  static constexpr double least_window = 16, most_window = 10'000;
+  double window_ = 256;      // of clients' requests that the node is given and has not answered
+  std::size_t serving_ = 0;  // those
+  std::size_t heard_ = 0, late_ = 0;  // answers since window_since_, and those that were late
+  Instant window_since_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;

@@ -1,5 +1,10 @@
 // A node on Boost.Asio: a listener, and `threads` lanes, each one io_context on one thread with its
 // own Node, its own connections to the other members. Thread-safe.
+//
+// Overload. A lane reads all that its sockets have and serves what it has read: what members ask
+// first, for that is work already admitted, then clients, each in the order read. A client's
+// request is refused with Code::overloaded and a time to come back, and costs next to nothing, when
+// its connection or the node has too many under way, or when it waited too long for the lane.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +20,13 @@ struct ServerLimits {
   std::size_t max_connections = 10'000;
   std::size_t max_queued_bytes =
       64 * 1024 * 1024;  // to one slow reader; more: reading from it stops, then it is dropped
+  // Of clients, under way: from read to answered.
+  std::size_t max_requests_per_connection = 10'000;
+  std::size_t max_requests_per_node = 20'000;         // all lanes together
+  std::size_t max_request_bytes = 256 * 1024 * 1024;  // all lanes together
+  // A client's request that waited for its lane longer than this is refused, once that has been so
+  // for twice as long: a burst is served, a queue that stands is cut.
+  Duration shed_after = Duration::millis(50);
   Duration handshake_within = Duration::seconds(5);
   Duration frame_within =
       Duration::seconds(30);  // slow-loris: from a frame's first byte to its last

@@ -42,8 +42,10 @@ class Node:
         self._engine = engine
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, members: list[Node]) -> None:
-        self.directory.mkdir()
+    def start(self, members: list[Node], extra: dict[str, str] | None = None) -> None:
+        """``extra``: lines for sections of the configuration."""
+        self.directory.mkdir(exist_ok=True)
+        extra = dict(extra or {})
         lines = [
             "[node]",
             f'name = "{self.name}"',
@@ -52,17 +54,21 @@ class Node:
             f'engine = "{self._engine}"',
             f'port_file = "{self.directory / "port"}"',
             "threads = 1",
+            extra.pop("node", ""),
             "[cluster]",
             f'name = "{CLUSTER}"',
             "n = 3",
             "r = 2",
             "w = 2",
+            extra.pop("cluster", ""),
         ]
+        for section, text in extra.items():
+            lines += [f"[{section}]", text]
         for member in members:
             lines += ["[[members]]", f'name = "{member.name}"', f'address = "{member.address}"']
         config = self.directory / "node.toml"
         config.write_text("\n".join(lines) + "\n", "utf-8")
-        with open(self.directory / "log", "wb") as log:
+        with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [str(self._binary), "--config", str(config)],
                 stdin=subprocess.DEVNULL,

@@ -1,13 +1,21 @@
-// A closed loop against a cluster: each connection is a client on its own thread that waits for its
-// answer before it asks again, half gets and half puts. Without --seeds, three nodes with memory
-// engines in this process. Prints one line of JSON; exit code 1 when calls failed.
+// A load on a cluster, half gets and half puts. Without --seeds, three nodes with memory engines in
+// this process. Prints one line of JSON; exit code 1 when calls failed.
+//
+//   closed loop  each connection is a client on its own thread that waits for its answer before it
+//                asks again
+//   --rate R     open loop: R calls a second, all connections together, whatever becomes of them;
+//                times are from when a call was due. Puts are blind. Says what succeeded and failed
+//                in each second, and why.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -15,6 +23,7 @@
 #include "bench/percentiles.hpp"
 #include "runtime/client.hpp"
 #include "runtime/server.hpp"
+#include "runtime/timed_engine.hpp"
 #include "storage/memory_engine.hpp"
 
 namespace ringlet {
@@ -41,7 +50,7 @@ Result<std::vector<std::unique_ptr<Server>>> start_cluster(int nodes, int thread
   for (int i = 0; i < nodes; ++i) {
     NodeOptions node;
     node.name = "n" + std::to_string(i + 1);
-    auto state = NodeState::open(node, make_memory_engine(), *ring);
+    auto state = open_timed_node(node, make_memory_engine(), *ring);
     if (!state) return state.status();
     ServerOptions server;
     server.threads = threads;
@@ -58,7 +67,7 @@ struct Load {
   std::string first_failure;
 };
 
-void run(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t keys,
+void run(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t keys, bool blind,
          Clock::time_point until, Load& load) {
   Random random(seed);
   Bytes value(payload, 'v');
@@ -70,13 +79,111 @@ void run(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t 
     auto middle = Clock::now();
     load.gets.add(std::chrono::nanoseconds(middle - start).count());
     // With the context just read, so that siblings do not pile up.
-    auto put = client.put(key, value, got.context);
+    auto put = client.put(key, value, blind ? Bytes() : got.context);
     load.puts.add(std::chrono::nanoseconds(Clock::now() - middle).count());
     for (const Outcome* outcome : {&got, &put}) {
       if (outcome->reply.status.is_ok()) continue;
       if (load.failed++ == 0) load.first_failure = outcome->reply.status.to_string();
     }
   }
+}
+
+// What one connection of the open loop saw; its callbacks run on the client's thread.
+struct OpenLoad {
+  std::mutex mutex;  // guards all below
+  bench::Times gets, puts;
+  std::map<std::string, std::size_t> failed;
+  std::vector<std::size_t> ok_in_second, failed_in_second;  // by when they were due
+  std::size_t offered = 0;
+  std::atomic<std::size_t> outstanding{0};
+
+  void count(std::vector<std::size_t>& seconds, std::size_t second) {
+    if (seconds.size() <= second) seconds.resize(second + 1);
+    ++seconds[second];
+  }
+};
+
+void run_open(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t keys,
+              double rate, Clock::time_point start, double seconds, OpenLoad& load) {
+  Random random(seed);
+  Bytes value(payload, 'v');
+  auto end =
+      start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  for (std::uint64_t i = 0;; ++i) {
+    auto due = start + std::chrono::duration_cast<Clock::duration>(
+                           std::chrono::duration<double>(static_cast<double>(i) / rate));
+    if (due >= end || Clock::now() >= end) break;
+    if (due - Clock::now() > std::chrono::milliseconds(1)) std::this_thread::sleep_until(due);
+    ClientCore::Request request;
+    request.kind = random.chance(0.5) ? ClientCore::Kind::get : ClientCore::Kind::put;
+    request.key = {"bench", std::to_string(random.below(keys))};
+    bool get = request.kind == ClientCore::Kind::get;
+    if (!get) request.value = value;
+    ++load.outstanding;
+    ++load.offered;
+    auto second = static_cast<std::size_t>(std::chrono::duration<double>(due - start).count());
+    client.submit(std::move(request), [&load, due, get, second](Outcome outcome) {
+      auto took = std::chrono::nanoseconds(Clock::now() - due).count();
+      {
+        std::lock_guard lock(load.mutex);
+        if (outcome.reply.status.is_ok()) {
+          (get ? load.gets : load.puts).add(took);
+          load.count(load.ok_in_second, second);
+        } else {
+          ++load.failed[name_of(outcome.reply.status.code())];
+          load.count(load.failed_in_second, second);
+        }
+      }
+      --load.outstanding;
+    });
+  }
+  while (load.outstanding != 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+std::string json_of(const std::vector<std::size_t>& numbers) {
+  std::string text;
+  for (std::size_t number : numbers) text += (text.empty() ? "" : ",") + std::to_string(number);
+  return "[" + text + "]";
+}
+
+int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
+              std::size_t payload, std::uint64_t keys, double rate, double seconds) {
+  std::vector<std::unique_ptr<OpenLoad>> loads;
+  std::vector<std::thread> threads;
+  auto start = Clock::now();
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    loads.push_back(std::make_unique<OpenLoad>());
+    threads.emplace_back([&, i, load = loads[i].get()] {
+      run_open(*clients[i], seed + i, payload, keys, rate / static_cast<double>(clients.size()),
+               start, seconds, *load);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  OpenLoad& all = *loads[0];
+  for (std::size_t i = 1; i < loads.size(); ++i) {
+    all.gets.join(loads[i]->gets);
+    all.puts.join(loads[i]->puts);
+    all.offered += loads[i]->offered;
+    for (auto& [why, count] : loads[i]->failed) all.failed[why] += count;
+    auto add = [](std::vector<std::size_t>& to, const std::vector<std::size_t>& from) {
+      if (to.size() < from.size()) to.resize(from.size());
+      for (std::size_t second = 0; second < from.size(); ++second) to[second] += from[second];
+    };
+    add(all.ok_in_second, loads[i]->ok_in_second);
+    add(all.failed_in_second, loads[i]->failed_in_second);
+  }
+  std::string failed;
+  for (auto& [why, count] : all.failed) {
+    failed += (failed.empty() ? "\"" : ",\"") + why + "\":" + std::to_string(count);
+  }
+  auto ok = static_cast<double>(all.gets.count() + all.puts.count());
+  std::printf(
+      "{\"what\":\"open\",\"seconds\":%.1f,\"offered_per_second\":%.0f,\"ok_per_second\":%.0f,"
+      "\"failed\":{%s},\"ok_in_second\":%s,\"failed_in_second\":%s,\"get\":%s,\"put\":%s}\n",
+      seconds, static_cast<double>(all.offered) / seconds, ok / seconds, failed.c_str(),
+      json_of(all.ok_in_second).c_str(), json_of(all.failed_in_second).c_str(),
+      all.gets.json().c_str(), all.puts.json().c_str());
+  return all.failed.empty() ? 0 : 1;
 }
 
 double cpu_seconds() {
@@ -100,7 +207,8 @@ int main(int argc, char** argv) {
   using namespace ringlet;
   std::size_t payload = 1024, connections = 1;
   std::uint64_t keys = 1000, seed = 1;
-  double seconds = 2;
+  double seconds = 2, rate = 0;
+  bool blind = false;
   int nodes = 3, threads = 1;
   std::string coordination = "server";
   ClientOptions options;
@@ -114,6 +222,8 @@ int main(int argc, char** argv) {
   app.add_option("--coordination", coordination)->check(CLI::IsMember({"server", "client"}));
   app.add_option("--nodes", nodes)->check(CLI::Range(1, 16));
   app.add_option("--threads", threads, "lanes of each node")->check(CLI::Range(1, 64));
+  app.add_option("--rate", rate, "calls a second: an open loop")->check(CLI::Range(1.0, 1e7));
+  app.add_flag("--blind", blind, "puts without context, as the open loop's are");
   app.add_option("--seed", seed);
   CLI11_PARSE(app, argc, argv);
 
@@ -136,6 +246,8 @@ int main(int argc, char** argv) {
     clients.push_back(std::move(*client));
   }
 
+  if (rate > 0) return open_loop(clients, seed, payload, keys, rate, seconds);
+
   std::vector<Load> loads(connections);
   std::vector<std::thread> threads_of_load;
   double cpu = cpu_seconds();
@@ -144,7 +256,7 @@ int main(int argc, char** argv) {
       start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   for (std::size_t i = 0; i < connections; ++i) {
     threads_of_load.emplace_back(
-        [&, i] { run(*clients[i], seed + i, payload, keys, until, loads[i]); });
+        [&, i] { run(*clients[i], seed + i, payload, keys, blind, until, loads[i]); });
   }
   for (auto& thread : threads_of_load) thread.join();
   double took = std::chrono::duration<double>(Clock::now() - start).count();

@@ -52,8 +52,13 @@ const Number numbers[] = {
     {"cluster", "linger_ms", 0, 3'600'000},
     {"limits", "max_key_bytes", 1, 65536},
     {"limits", "max_value_bytes", 1, 32 << 20},
+    {"limits", "warn_siblings", 0, 65536},
     {"limits", "max_siblings", 1, 65536},
     {"limits", "max_requests", 1, 10'000'000},
+    {"limits", "max_requests_per_connection", 1, 10'000'000},
+    {"limits", "max_requests_per_node", 1, 10'000'000},
+    {"limits", "max_request_bytes", 1024, 64ll << 30},
+    {"limits", "shed_after_ms", 1, 3'600'000},
     {"limits", "max_connections", 1, 1'000'000},
     {"limits", "max_frame_bytes", 1024, 1 << 30},
     {"limits", "max_queued_bytes", 1024, 4ll << 30},
@@ -64,6 +69,20 @@ const Number numbers[] = {
     {"hints", "window", 1, 10'000},
     {"hints", "per_second", 1, 10'000'000},
     {"hints", "scan_ms", 10, 3'600'000},
+    {"upkeep", "threshold_ms", 1, 3'600'000},
+    {"upkeep", "window_ms", 1000, 3'600'000},
+    {"upkeep", "queue_threshold_ms", 1, 3'600'000},
+    {"upkeep", "queue_window_ms", 1000, 3'600'000},
+    {"upkeep", "least_slices", 1, 1000},
+    {"upkeep", "most_slices", 4000, 1'000'000},
+    {"upkeep", "gossip_ms", 10, 3'600'000},
+    {"upkeep", "transfer_parallel", 1, 1024},
+    {"upkeep", "transfer_page_bytes", 1024, 16 << 20},
+    {"upkeep", "transfer_patience_ms", 10, 3'600'000},
+    {"upkeep", "repair_ms", 10, 24 * 3'600'000},
+    {"upkeep", "surplus_ms", 10, 24 * 3'600'000},
+    {"upkeep", "tombstone_ms", 10, 24 * 3'600'000},
+    {"upkeep", "tombstone_grace_ms", 0, 10ll * 366 * 24 * 3'600'000},
 };
 
 }  // namespace
@@ -82,7 +101,7 @@ TEST_CASE("F-93 the least configuration is a name and a member; the rest has def
 }
 
 TEST_CASE("F-93 an unknown key or section is an error with its line") {
-  for (const char* section : {"node", "cluster", "limits", "failure", "hints", "log"}) {
+  for (const char* section : {"node", "cluster", "limits", "failure", "hints", "upkeep", "log"}) {
     CHECK_THAT(
         refusal(with(section, "colour = 3")),
         StartsWith("node.toml:3: ") && Contains("unknown key " + std::string(section) + ".colour"));

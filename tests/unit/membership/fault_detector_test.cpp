@@ -23,7 +23,7 @@ TEST_CASE("R4.8.3-a one silence is none, two in a row are suspicious") {
   CHECK(!d.is_down(B));
   d.was_silent(B, at(0));
   CHECK(!d.is_down(B));
-  d.was_silent(B, at(10));
+  d.was_silent(B, at(100));
   CHECK(d.is_down(B));
   CHECK(!d.is_down(C));
   CHECK(d.down() == std::vector<NodeId>{B});
@@ -37,6 +37,42 @@ TEST_CASE("R4.8.3-a an answer in between starts the count anew") {
   }
   CHECK(!d.is_down(B));
   CHECK(d.take_recovered().empty());  // it was never down
+}
+
+TEST_CASE("R4.8.3-a a stall that makes many questions late at once is one silence") {
+  FaultDetector::Options options;
+  FaultDetector d = detector(options);
+  for (int i = 0; i < 500; ++i) d.answer_took(B, Duration::micros(500));
+  REQUIRE(d.patience(B) == options.min_patience);  // 20 ms
+  // Sixteen questions of the last patience run out one after the other.
+  for (int i = 0; i < 16; ++i) d.was_silent(B, at(1000 + i));
+  CHECK(!d.is_down(B));
+  // One that was asked after the first of them was noticed says something new.
+  d.was_silent(B, at(1019));
+  CHECK(!d.is_down(B));
+  d.was_silent(B, at(1020));
+  CHECK(d.is_down(B));
+}
+
+TEST_CASE("R4.8.3-a a question asked before the last answer says nothing new") {
+  FaultDetector d = detector();  // first_patience: 100 ms
+  d.was_silent(B, at(1000));
+  d.heard_from(B, at(1050));
+  d.was_silent(B, at(1100));  // asked at 1000
+  d.was_silent(B, at(1149));
+  d.was_silent(B, at(1150));  // asked at 1050: counts, the first in a row
+  CHECK(!d.is_down(B));
+  d.was_silent(B, at(1250));
+  CHECK(d.is_down(B));
+}
+
+TEST_CASE("R4.8.3-a a node that died under load is found out within two patiences") {
+  FaultDetector d = detector();
+  for (int i = 0; i < 500; ++i) d.answer_took(B, Duration::micros(500));
+  d.heard_from(B, at(1000));
+  int ms = 1001;
+  while (!d.is_down(B) && ms < 2000) d.was_silent(B, at(ms++));  // a question every millisecond
+  CHECK(ms <= 1000 + 2 * 20 + 1);
 }
 
 TEST_CASE("a broken connection is enough") {

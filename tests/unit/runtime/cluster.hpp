@@ -10,6 +10,7 @@
 
 #include "runtime/client.hpp"
 #include "runtime/server.hpp"
+#include "runtime/timed_engine.hpp"
 #include "storage/memory_engine.hpp"
 
 namespace ringlet::test {
@@ -56,9 +57,10 @@ struct Cluster {
       node.name = "n" + std::to_string(i + 1);
       node.coordination.w = static_cast<std::uint8_t>(std::min(nodes, 2));
       node.coordination.r = node.coordination.w;
+      node.log = log.sink();
       std::shared_ptr<StorageEngine> engine = make_memory_engine();
       engines.push_back(engine);
-      auto state = NodeState::open(node, engine, ring);
+      auto state = open_timed_node(node, engine, ring);
       REQUIRE(state.is_ok());
       ServerOptions server;
       server.threads = threads;

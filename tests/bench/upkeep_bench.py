@@ -1,0 +1,347 @@
+"""What background work does to shoppers, how fast it is, and what memory a node takes under abuse.
+
+Three ringletd (WiredTiger, N=3, R=W=2) on 127.0.0.1, loaded to half of what they can do, while a
+fourth node joins, a node that lost its directory is repaired, and hints drain after an outage: p99.9
+of each as a ratio to the same run without. Then transfer and repair with no load, beside a plain
+sequential copy of the same objects through the engine. Then a node's resident memory with a slow
+reader, idle connections, and a key of many siblings. One table of goals.
+
+Exit code 0 when everything ran, whatever was measured; 2 when it could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cluster_bench import CLUSTER, Failed, Goal, Node, free_ports, goal_table, run
+
+CACHE_MB = 64
+
+
+class Bench:
+    """A cluster, and the programs that act on it."""
+
+    def __init__(self, binaries: Path, place: Path, payload: int, keys: int) -> None:
+        self.binaries, self.place, self.payload, self.keys = binaries, place, payload, keys
+        self.nodes = [
+            Node(binaries / "ringletd", place / f"n{i + 1}", f"n{i + 1}", port, "wiredtiger")
+            for i, port in enumerate(free_ports(4))
+        ]
+        self.founders, self.joiner = self.nodes[:3], self.nodes[3]
+
+    def start(self) -> None:
+        for node in self.founders:
+            node.start(self.founders, extra=self.extra())
+        for node in self.founders:
+            node.wait_ready()
+
+    @staticmethod
+    def extra() -> dict[str, str]:
+        return {
+            "node": f"cache_mb = {CACHE_MB}",
+            "upkeep": "repair_ms = 600000",  # only when told
+            "limits": f"max_request_bytes = {REQUEST_MB << 20}\nmax_queued_bytes = {QUEUED_MB << 20}",
+        }
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def load(self, seconds: float, **options: object) -> dict[str, Any]:
+        words = [f for name, value in options.items() for f in (f"--{name}", value)]
+        return run(
+            self.binaries / "ringlet_cluster_load", "--seeds", *[n.address for n in self.founders],
+            "--cluster", CLUSTER, "--payload", self.payload, "--keys", self.keys,
+            "--seconds", seconds, *words,
+        )  # fmt: skip
+
+    def tell(self, *words: object) -> Any:
+        return run(
+            self.binaries / "ringlet", "--seeds", ",".join(n.address for n in self.founders),
+            "--cluster", CLUSTER, "--output", "json", *words,
+        )  # fmt: skip
+
+    def status(self, node: Node) -> dict[str, Any]:
+        for said in self.tell("status"):
+            if said["node"] == node.name:
+                return said
+        return {}
+
+    def wait(self, what: str, condition: Any, seconds: float = 120) -> float:
+        start = time.monotonic()
+        while not condition():
+            if time.monotonic() - start > seconds:
+                raise Failed(f"{what}: not within {seconds:g} s")
+            time.sleep(0.1)
+        return time.monotonic() - start
+
+    def lose_directory(self, node: Node) -> None:
+        node.stop()
+        shutil.rmtree(node.directory / "data")
+
+    def again(self, node: Node) -> None:
+        (node.directory / "port").unlink(missing_ok=True)
+        node.start(self.founders, extra=self.extra())
+        node.wait_ready()
+
+
+def during(bench: Bench, rate: float, seconds: float, action: Any) -> tuple[dict[str, Any], Any]:
+    """The load, with the action begun half a second into it."""
+    result: list[Any] = []
+
+    def act() -> None:
+        time.sleep(0.5)
+        try:
+            result.append(action())
+        except (Failed, OSError, subprocess.TimeoutExpired) as error:
+            result.append(error)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    load = bench.load(seconds, connections=4, rate=rate)
+    thread.join()
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return load, result[0]
+
+
+def join(bench: Bench) -> dict[str, Any]:
+    bench.joiner.start([], extra={
+        **bench.extra(),
+        "cluster": "seeds = [" + ", ".join(f'"{n.address}"' for n in bench.founders) + "]",
+    })  # fmt: skip
+    bench.joiner.wait_ready()
+    first = bench.founders[0].name
+    bench.tell("cluster", "join", bench.joiner.name, bench.joiner.address, "--node", first)
+    bench.tell("cluster", "commit", "--node", first)
+    start = time.monotonic()
+
+    def arrived() -> bool:
+        transfer = bench.status(bench.joiner).get("upkeep", {}).get("transfer")
+        return bool(transfer and transfer["objects"] and transfer["left"] == 0)
+
+    bench.wait("the join", arrived)
+    moved = bench.status(bench.joiner)["upkeep"]["transfer"]
+    return {"seconds": time.monotonic() - start, "objects": moved["objects"], "bytes": moved["bytes"]}
+
+
+def repair(bench: Bench, node: Node) -> dict[str, Any]:
+    bench.again(node)
+    bench.tell("repair", "--node", node.name)
+    start = time.monotonic()
+
+    last = [-1, time.monotonic()]
+
+    def quiet() -> bool:
+        trees = bench.status(node).get("upkeep", {}).get("anti_entropy")
+        if not trees:
+            return False
+        if trees["keys_received"] != last[0]:
+            last[:] = [trees["keys_received"], time.monotonic()]
+        return trees["keys_received"] > 0 and trees["idle"] and time.monotonic() - last[1] > 1
+
+    bench.wait("the repair", quiet)
+    return {"seconds": max(0.1, last[1] - start), "objects": last[0]}
+
+
+def drain(bench: Bench, node: Node) -> dict[str, Any]:
+    before = {n.name: bench.status(n)["hints_delivered"] for n in bench.founders if n is not node}
+    waiting = sum(bench.status(n)["hints"] for n in bench.founders if n is not node)
+    start = time.monotonic()
+    bench.again(node)
+    bench.wait("the hints", lambda: all(bench.status(n)["hints"] == 0 for n in bench.founders))
+    done = sum(bench.status(n)["hints_delivered"] - before[n.name] for n in bench.founders if n is not node)
+    return {"seconds": time.monotonic() - start, "objects": done, "waiting": waiting}
+
+
+def p999(load: dict[str, Any]) -> float:
+    return max(load["get"]["p999_us"], load["put"]["p999_us"]) / 1000
+
+
+def speeds(bench: Bench, result: dict[str, Any], seconds: float) -> None:
+    bench.load(seconds, connections=16)
+    peak = bench.load(seconds, connections=16)["per_second"]
+    rate = peak / 2
+    bench.load(seconds, connections=4, rate=rate)
+    result["peak"] = peak
+    calm = [bench.load(seconds, connections=4, rate=rate)]
+    under: dict[str, Any] = {}
+
+    victim = bench.founders[1]
+    bench.lose_directory(victim)
+    under["repair"] = during(bench, rate, seconds, lambda: repair(bench, victim))
+    calm.append(bench.load(seconds, connections=4, rate=rate))
+
+    away = bench.founders[2]
+    away.stop()
+    bench.load(seconds / 2, connections=4, rate=rate)
+    under["hint drain"] = during(bench, rate, seconds, lambda: drain(bench, away))
+
+    # With nobody asking: how fast a lost node is whole again.
+    bench.lose_directory(victim)
+    result["repair_alone"] = repair(bench, victim)
+
+    under["join"] = during(bench, rate, seconds, lambda: join(bench))
+    calm.append(bench.load(seconds, connections=4, rate=rate))
+    result["calm_p999_ms"] = [p999(load) for load in calm]
+    result["under"] = {
+        name: {"p999_ms": p999(load), "failed": load["failed"], **work} for name, (load, work) in under.items()
+    }
+    bench.stop()
+    copies = bench.place / "copies"
+    copies.mkdir()
+    result["copy"] = run(
+        bench.binaries / "ringlet_copy", "--from", bench.founders[0].directory / "data",
+        "--node", bench.founders[0].name, "--to", copies,
+    )  # fmt: skip
+
+
+REQUEST_MB, QUEUED_MB, SLOW = 64, 16, 4
+# Fresh, the engine's cache, requests under way, and what waits for the slow ones: dropped at twice.
+LIMIT_MIB = 64 + CACHE_MB + REQUEST_MB + SLOW * 2 * QUEUED_MB
+
+
+def sampled(nodes: list[Node], seconds: float, ended: Any = lambda: False) -> float:
+    worst, end = 0.0, time.monotonic() + seconds
+    while time.monotonic() < end and not ended():
+        worst = max(worst, *(node.resident_mib() for node in nodes))
+        time.sleep(0.05)
+    return worst
+
+
+def slow_readers(bench: Bench, seconds: float) -> float:
+    """Clients that ask for 64 KiB values faster than the machine gives them, and then stop reading."""
+    words = [
+        bench.binaries / "ringlet_cluster_load", "--seeds", *[n.address for n in bench.founders],
+        "--cluster", CLUSTER, "--payload", 65536, "--keys", 200, "--seconds", seconds,
+        "--connections", SLOW, "--rate", 20000,
+    ]  # fmt: skip
+    load = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        worst = sampled(bench.founders, seconds / 2)
+        load.send_signal(signal.SIGSTOP)
+        return max(worst, sampled(bench.founders, seconds / 2))
+    finally:
+        load.kill()
+        load.wait()
+
+
+def siblings(bench: Bench, seconds: float) -> tuple[float, dict[str, Any]]:
+    """Sixty-four blind writers of one key."""
+    result: list[dict[str, Any]] = []
+    keys, bench.keys = bench.keys, 1
+    thread = threading.Thread(
+        target=lambda: result.append(bench.load(seconds, connections=4, rate=2000))
+    )
+    thread.start()
+    worst = sampled(bench.founders, seconds + 60, lambda: not thread.is_alive())
+    thread.join()
+    bench.keys = keys
+    return worst, result[0]
+
+
+def connections(node: Node, count: int) -> tuple[float, int]:
+    """Connections that say nothing; held for less than the node waits for a handshake."""
+    host, port = node.address.split(":")
+    held = []
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            for _ in range(count):
+                held.append(stack.enter_context(socket.create_connection((host, int(port)), 2)))
+        return sampled([node], 1.0), len(held)
+
+
+def memory(bench: Bench, result: dict[str, Any], seconds: float) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 25_000), hard))
+    worst, held = connections(bench.founders[0], 10_000)
+    result["connections"] = {"mib": worst, "held": held}
+    worst, load = siblings(bench, seconds)
+    result["siblings"] = {"mib": worst, "failed": load["failed"]}
+    result["slow readers"] = {"mib": slow_readers(bench, seconds)}
+
+
+def goals(result: dict[str, Any]) -> list[Goal]:
+    found: list[Goal] = []
+    if "under" in result:
+        calm = sorted(result["calm_p999_ms"])[len(result["calm_p999_ms"]) // 2]
+        for name, load in result["under"].items():
+            ratio = load["p999_ms"] / calm
+            found.append((
+                f"p99.9 during {name}", "<= 1.5x without",
+                f"{ratio:.2f}x ({load['p999_ms']:.0f} against {calm:.0f} ms; {load['objects']} objects in "
+                f"{load['seconds']:.1f} s; failed {sum(load['failed'].values())})",
+                ratio <= 1.5,
+            ))  # fmt: skip
+        for name, work in (("transfer, loaded", result["under"]["join"]), ("repair, alone", result["repair_alone"])):
+            speed = work["objects"] / work["seconds"]
+            for how in ("one", "many"):
+                plain = result["copy"][f"{how}_per_second"]
+                found.append((
+                    f"{name}, against a copy, {'1' if how == 'one' else '64'} a transaction", ">= 0.5x",
+                    f"{speed / plain:.2f}x ({speed:,.0f} against {plain:,.0f} objects/s)", speed >= plain / 2,
+                ))  # fmt: skip
+    for name, got in result.get("memory", {}).items():
+        held = f", {got['held']} held" if "held" in got else ""
+        found.append((f"memory, {name}", f"<= {LIMIT_MIB} MiB", f"{got['mib']:.0f} MiB{held}", got["mib"] <= LIMIT_MIB))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=Path, required=True, help="where the programs are")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (8)")
+    parser.add_argument("--keys", type=int, default=20_000)
+    parser.add_argument("--payload", type=int, default=1024)
+    parser.add_argument("--part", choices=("all", "speeds", "memory"), default="all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="everything measured goes here too")
+    wanted = parser.parse_args()
+    result: dict[str, Any] = {}
+    began = os.getloadavg()[0]
+    try:
+        for part, work in (("speeds", speeds), ("memory", memory)):
+            if wanted.part not in ("all", part):
+                continue
+            with bench_of(wanted) as bench:
+                work(bench, result if part == "speeds" else result.setdefault("memory", {}), wanted.seconds)
+    except (Failed, OSError, subprocess.TimeoutExpired) as error:
+        print(f"upkeep_bench: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"\n3 nodes, wiredtiger, N=3 R=W=2, {wanted.payload} bytes, {wanted.seconds:g} s each, "
+        f"{os.cpu_count()} CPUs, machine's load {began:.1f} to {os.getloadavg()[0]:.1f}\n"
+    )
+    print(goal_table(goals(result)))
+    if wanted.json is not None:
+        wanted.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    return 0
+
+
+@contextlib.contextmanager
+def bench_of(wanted: argparse.Namespace) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="ringlet-upkeep-") as place:
+        bench = Bench(wanted.bin.resolve(), Path(place), wanted.payload, wanted.keys)
+        try:
+            bench.start()
+            yield bench
+        finally:
+            bench.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
