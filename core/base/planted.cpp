@@ -51,6 +51,10 @@ const char* name_of(PlantedBug bug) {
       return "doomstone";
     case PlantedBug::source_drops_early:
       return "source_drops_early";
+    case PlantedBug::table_tie_by_arrival:
+      return "table_tie_by_arrival";
+    case PlantedBug::slot_epoch_not_raised:
+      return "slot_epoch_not_raised";
     case PlantedBug::plain_clocks:
       return "plain_clocks";
     case PlantedBug::reply_from_another_key:
@@ -105,6 +109,10 @@ const char* number_of(PlantedBug bug) {
       return "P14";
     case PlantedBug::doomstone:
       return "P15";
+    case PlantedBug::table_tie_by_arrival:
+      return "P17";
+    case PlantedBug::slot_epoch_not_raised:
+      return "P18";
     case PlantedBug::source_drops_early:
       return "P20";
     case PlantedBug::in_flight_write_not_forwarded:

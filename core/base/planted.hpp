@@ -22,6 +22,8 @@ enum class PlantedBug {
   reap_before_all_owners,         // repair: a silent or refusing member does not stop reaping
   doomstone,                      // repair: reaping does not ask for hints and fallbacks' copies
   source_drops_early,             // repair: surplus goes with the first confirmation
+  table_tie_by_arrival,           // ring: of two entries of one epoch whoever came first stays
+  slot_epoch_not_raised,          // membership: a slot that arrived keeps its epoch
   plain_clocks,                   // versioning: a node's newer version takes its older one's place
   reply_from_another_key,         // node: a replica reads the neighbouring row
   tie_by_arrival,                 // versioning: of two equal stamps whoever came first stays

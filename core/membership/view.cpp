@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/assert.hpp"
+#include "base/planted.hpp"
 #include "membership/event_encoding.hpp"
 #include "versioning/hash.hpp"
 
@@ -398,7 +399,8 @@ MembershipView MembershipView::arrived(NodeId node, const std::vector<std::uint3
   bool changed = false;
   for (std::uint32_t p : slots) {
     if (p >= table.size() || data_->settled.next[p] != node) continue;
-    table[p] = {table[p].epoch + 1, node, {}};
+    std::uint64_t raise = planted(PlantedBug::slot_epoch_not_raised) ? 0 : 1;
+    table[p] = {table[p].epoch + raise, node, {}};
     changed = true;
   }
   if (!changed) return *this;

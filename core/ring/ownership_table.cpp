@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/assert.hpp"
+#include "base/planted.hpp"
 
 namespace ringlet {
 namespace {
@@ -45,6 +46,7 @@ bool wins_over(const SlotEntry& a, const SlotEntry& b) {
 OwnershipTable merge(OwnershipTable a, const OwnershipTable& b) {
   RINGLET_ASSERT(a.size() == b.size());
   for (std::size_t p = 0; p < a.size(); ++p) {
+    if (planted(PlantedBug::table_tie_by_arrival) && a[p].epoch == b[p].epoch) continue;
     if (wins_over(b[p], a[p])) a[p] = b[p];
   }
   return a;

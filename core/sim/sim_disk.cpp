@@ -30,10 +30,10 @@ class SimEngine final : public StorageEngine {
     }
     writes.batch.durability = durability;
     SimDisk::apply(disk_.live_, writes.batch);
-    if (disk_.on_written) {
-      for (const auto& change : writes.batch.changes) {
-        if (change.value) disk_.on_written(change.table, change.key, *change.value);
-      }
+    for (const auto& change : writes.batch.changes) {
+      if (change.value && disk_.on_written)
+        disk_.on_written(change.table, change.key, *change.value);
+      if (!change.value && disk_.on_erased) disk_.on_erased(change.table, change.key);
     }
     disk_.journal_.push_back(std::move(writes.batch));
     ++stats_.commits;

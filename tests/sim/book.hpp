@@ -22,6 +22,7 @@ struct WriteRecord {
   CausalContext seen;       // what the write claims to have seen
   std::set<WriteId> shown;  // what its writer was shown
   bool acknowledged = false;
+  std::size_t copies = 0;     // that its acknowledgement promised
   std::int64_t stamp_us = 0;  // last-write-wins: as acknowledged
   std::set<Dot> dots;         // under which it was stored anywhere
 };

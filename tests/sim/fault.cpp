@@ -1,6 +1,7 @@
 #include "fault.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "law.hpp"
 
@@ -58,6 +59,28 @@ void Faults::begin(const FaultSpec& fault) {
       return;
     case FaultKind::clock_jump:
       return jump(node, random, time);
+    case FaultKind::ring_join:
+      if (auto via = member(random)) join(*via);
+      return;
+    case FaultKind::ring_leave:
+      if (auto via = member(random)) leave(*via, node);
+      return;
+    case FaultKind::ring_replace:
+      return replace(node, random, time);
+    case FaultKind::split_changes:
+      return change_on_two_sides(random, time);
+    case FaultKind::transfer_crash:
+      join_or_leave(random, member(random));
+      return crash_in_transfer(random.next(), time);
+    case FaultKind::join_lost_disk:
+      join_or_leave(random, member(random));
+      return once_moving([=, this] {
+        std::size_t before = scene_.lost_disks.size();
+        lose_disk(node, time);
+        if (scene_.lost_disks.size() > before) scene_.saw(Seen::disk_lost_in_transfer);
+      });
+    case FaultKind::leave_with_hints:
+      return leave_with_hints(node, random, time);
     case FaultKind::count:
       break;
   }
@@ -97,7 +120,7 @@ void Faults::bring_back(HostId node) {
 bool Faults::can_lose(HostId node) {
   if (!scene_.lost_disks.empty() || !scene_.world.up(node)) return false;
   for (const auto& [key, ids] : scene_.book.by_key()) {
-    std::vector<Object> copies = copies_of(scene_.world, key, node);
+    std::vector<Object> copies = copies_of(scene_, key, node);
     std::vector<const Object*> present;
     for (const Object& copy : copies) present.push_back(&copy);
     std::set<WriteId> explained = scene_.book.explained_by(key, present);
@@ -263,6 +286,137 @@ void Faults::one_way(HostId node, Random& random, Duration time) {
   for (HostId other = 0; other < world.nodes(); ++other) cut(other);
   for (HostId client : scene_.clients) cut(client);
   world.after(time, [this] { mend(); });
+}
+
+// ---- the ring ----
+
+std::optional<HostId> Faults::member(Random& random, int side) const {
+  std::vector<HostId> some;
+  for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+    if (scene_.world.up(node) && !scene_.world.paused(node) && scene_.is_member(node) &&
+        (side == 0 || scene_.troubles.side(node) == side - 1))
+      some.push_back(node);
+  }
+  if (some.empty()) return std::nullopt;
+  return some[random.below(some.size())];
+}
+
+bool Faults::tell(HostId via, const std::string& verb, std::vector<std::string> arguments) {
+  if (scene_.world.command(via, {verb, std::move(arguments)}).status &&
+      scene_.world.command(via, {"commit", {}}).status)
+    return true;
+  (void)scene_.world.command(via, {"clear", {}});
+  return false;
+}
+
+bool Faults::join(HostId via) {
+  if (joined_ == scene_.plan.strangers) return false;
+  HostId stranger = scene_.plan.nodes + joined_++;
+  const std::string& name = scene_.world.name_of_host(stranger);
+  std::string zone =
+      scene_.plan.zones > 1 ? "z" + std::to_string(stranger % scene_.plan.zones + 1) : "";
+  bool done = tell(via, "join", {name, name + ":1", zone, "1"});
+  if (done) scene_.saw(Seen::ring_joined);
+  return done;
+}
+
+bool Faults::leave(HostId via, HostId who) {
+  if (!scene_.is_member(who) || scene_.ring()->members().size() < 3) return false;
+  bool done = tell(via, "leave", {scene_.world.name_of_host(who)});
+  if (done) scene_.saw(Seen::ring_left);
+  return done;
+}
+
+void Faults::join_or_leave(Random& random, std::optional<HostId> via) {
+  if (!via) return;
+  HostId who = random.below(scene_.world.nodes());
+  if (random.chance(0.3) || !join(*via)) leave(*via, who);
+}
+
+void Faults::replace(HostId node, Random& random, Duration time) {
+  World& world = scene_.world;
+  if (joined_ == scene_.plan.strangers || !scene_.is_member(node) || !can_lose(node) ||
+      scene_.ring()->members().size() < 3)
+    return;
+  scene_.lost_disks.insert(node);
+  world.crash(node, true);
+  scene_.troubles.begin(node, false);
+  const std::string name = world.name_of_host(node);
+  HostId stranger = scene_.plan.nodes + joined_++;
+  const std::string& fresh = world.name_of_host(stranger);
+  auto via = member(random);
+  if (via && tell(*via, "replace", {name, fresh, fresh + ":1"})) {
+    scene_.gone.insert(node);
+    scene_.saw(Seen::ring_replaced);
+  }
+  world.after(time, [this, node, &world] {
+    if (scene_.gone.contains(node)) scene_.saw(Seen::replaced_returned);
+    bring_back(node);
+    if (!healed_ && world.up(node)) scene_.troubles.end(node, false);
+  });
+}
+
+void Faults::change_on_two_sides(Random& random, Duration time) {
+  if (cut_) return;
+  split(random, time, false);
+  if (!cut_) return;
+  auto here = member(random, 1), there = member(random, 2);
+  join_or_leave(random, here);
+  join_or_leave(random, there);
+  if (here && there) scene_.saw(Seen::changed_on_two_sides);
+}
+
+void Faults::leave_with_hints(HostId node, Random& random, Duration time) {
+  if (!scene_.is_member(node)) return;
+  crash(node, false, time);
+  std::uint64_t seed = random.next();
+  scene_.world.after(Duration::micros(time.us / 2), [=, this] {
+    if (healed_) return;
+    Random luck(seed);
+    HostId who = node;
+    bool hints = false;
+    for (HostId each = 0; each < scene_.world.nodes(); ++each) {
+      if (scene_.world.hints_at(each) == 0 || !scene_.is_member(each)) continue;
+      hints = true;
+      if (luck.chance(0.4)) who = each;
+    }
+    auto via = member(luck);
+    if (via && leave(*via, who) && hints) scene_.saw(Seen::left_with_hints);
+  });
+}
+
+void Faults::once_moving(std::function<void()> what, int tries) {
+  if (healed_ || tries == 0) return;
+  if (scene_.ring()->moving()) return what();
+  scene_.world.after(Duration::millis(20), [=, this] { once_moving(what, tries - 1); });
+}
+
+void Faults::crash_in_transfer(std::uint64_t seed, Duration time) {
+  once_moving([=, this] {
+    Random random(seed);
+    Duration wait = Duration::millis(random.between(0, 1500));
+    scene_.world.after(wait, [=, this] {
+      auto ring = scene_.ring();
+      if (healed_ || !ring->moving()) return;
+      Random luck(seed + 1);
+      std::vector<std::uint32_t> moving;
+      for (std::uint32_t p = 0; p < ring->partitions(); ++p) {
+        if (!ring->incoming(p).empty()) moving.push_back(p);
+      }
+      if (moving.empty()) return;
+      std::uint32_t partition = moving[luck.below(moving.size())];
+      const auto& in = ring->incoming(partition);
+      const auto& out = ring->outgoing(partition);
+      const auto& list = ring->preference_list(partition);
+      std::size_t part = luck.below(3);
+      NodeId whom = part == 0                   ? in[0]
+                    : part == 1 && !out.empty() ? out[0]
+                                                : list[luck.below(ring->effective_replicas())];
+      HostId victim = scene_.world.host_of(whom);
+      if (scene_.world.up(victim)) scene_.saw(Seen::crash_in_transfer);
+      crash(victim, false, time);
+    });
+  });
 }
 
 void Faults::mend() {

@@ -31,6 +31,18 @@ class Faults {
   void full_disk(HostId node, Duration time);
   void io_errors(HostId node, Duration time);
   void jump(HostId node, Random& random, Duration time);
+  // Changes of the ring, each told to some member that is up.
+  std::optional<HostId> member(Random& random, int side = 0) const;
+  bool tell(HostId via, const std::string& verb, std::vector<std::string> arguments);
+  bool join(HostId via);
+  bool leave(HostId via, HostId who);
+  void join_or_leave(Random& random, std::optional<HostId> via);
+  void replace(HostId node, Random& random, Duration time);
+  void change_on_two_sides(Random& random, Duration time);
+  void leave_with_hints(HostId node, Random& random, Duration time);
+  // When partitions move, which must be soon.
+  void once_moving(std::function<void()> what, int tries = 100);
+  void crash_in_transfer(std::uint64_t seed, Duration time);
   void mend();
   bool can_lose(HostId node);
   void trouble(HostId host, bool speaks, Duration time, std::function<void()> end);
@@ -39,6 +51,7 @@ class Faults {
   NetworkOptions network_;
   bool cut_ = false;  // one at a time
   bool healed_ = false;
+  std::size_t joined_ = 0;                        // strangers that were told to join
   std::vector<std::pair<HostId, bool>> cut_off_;  // with whether it still speaks
 };
 

@@ -22,7 +22,9 @@ class Law {
   virtual void on_reply(const Key&, const Object&, const Where&) {}
   virtual void on_stored(HostId, Table, const Key&, const Object&) {}  // each commit
   virtual void on_done(const Call&, const ClientCore::Outcome&) {}
+  virtual void on_erased(HostId, const Key&) {}  // an own copy; it is gone already
   virtual void on_hint_dropped(HostId, HostId, const Key&, const Object&) {}
+  virtual void on_beat() {}         // often, while rings change
   virtual void on_tick() {}         // now and then while faults come and go
   virtual void hints_are_gone() {}  // healed, nothing read yet
   virtual void at_the_end() {}      // healed, read and quiet
@@ -46,8 +48,12 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene);
 // Two owners of a key that differ, in words; empty: all agree.
 std::string difference(const Scene& scene);
 
-// The key's copies on all disks, hints included.
-std::vector<Object> copies_of(World& world, const Key& key,
+// The key's copies on all disks that count, hints included; on one disk.
+std::vector<Object> copies_of(const Scene& scene, const Key& key,
                               std::optional<HostId> without = std::nullopt);
+std::vector<Object> copies_at(const Scene& scene, HostId node, const Key& key);
+
+// A copy where it is not owned, in words; empty: none.
+std::string surplus(const Scene& scene);
 
 }  // namespace ringlet::sim

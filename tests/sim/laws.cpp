@@ -1,6 +1,6 @@
-// The laws of failure-modes.md, one class each. What needs features that are not there yet (L14 more
-// than "somebody holds it") grows with them.
+// The laws of failure-modes.md, one class each (L14: two).
 #include <algorithm>
+#include <utility>
 
 #include "law.hpp"
 #include "node/hint_key.hpp"
@@ -8,23 +8,48 @@
 
 namespace ringlet::sim {
 
-std::vector<Object> copies_of(World& world, const Key& key, std::optional<HostId> without) {
+std::vector<Object> copies_at(const Scene& scene, HostId node, const Key& key) {
   std::vector<Object> copies;
+  World& world = scene.world;
   auto add = [&](const Rows& rows, const Bytes& row) {
     auto it = rows.find(row);
     if (it == rows.end()) return;
     auto object = decode_record(it->second);
     if (object.is_ok()) copies.push_back(std::move(*object));
   };
-  Bytes row = object_row(world.ring()->partition_of(token_of(key)), key);
-  for (HostId node = 0; node < world.nodes(); ++node) {
+  if (scene.gone.contains(node)) return copies;
+  add(world.disk(node).rows(Table::objects),
+      object_row(world.ring()->partition_of(token_of(key)), key));
+  const Rows& hints = world.disk(node).rows(Table::hints);
+  if (hints.empty()) return copies;
+  for (HostId target = 0; target < world.nodes(); ++target)
+    add(hints, hint_row(world.id_of(target), key));
+  return copies;
+}
+
+std::vector<Object> copies_of(const Scene& scene, const Key& key, std::optional<HostId> without) {
+  std::vector<Object> copies;
+  for (HostId node = 0; node < scene.world.nodes(); ++node) {
     if (without && *without == node) continue;
-    add(world.disk(node).rows(Table::objects), row);
-    const Rows& hints = world.disk(node).rows(Table::hints);
-    if (hints.empty()) continue;
-    for (const auto& member : world.ring()->members()) add(hints, hint_row(member.id, key));
+    for (Object& copy : copies_at(scene, node, key)) copies.push_back(std::move(copy));
   }
   return copies;
+}
+
+std::string surplus(const Scene& scene) {
+  World& world = scene.world;
+  auto ring = scene.ring();
+  for (HostId node = 0; node < world.nodes(); ++node) {
+    if (scene.gone.contains(node)) continue;
+    for (const auto& [row, record] : world.disk(node).rows(Table::objects)) {
+      auto key = parse_object_row(row);
+      RINGLET_ASSERT(key.has_value());
+      if (!ring->owns(world.id_of(node), token_of(*key)))
+        return world.name_of_host(node) + " still holds " + printable(*key) +
+               ", which it does not own";
+    }
+  }
+  return {};
 }
 
 std::string difference(const Scene& scene) {
@@ -73,7 +98,7 @@ class NoWriteLost final : public Law {
  private:
   void at_the_end() override {
     for (const auto& [key, ids] : scene_.book.by_key()) {
-      std::vector<Object> copies = copies_of(scene_.world, key);
+      std::vector<Object> copies = copies_of(scene_, key);
       if (scene_.plan.reconcile == Reconcile::lww) {
         latest_stays(key, ids, copies);
         continue;
@@ -258,6 +283,7 @@ class ReadsDontGoBack final : public Law {
  private:
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (!call.session || !outcome.reply.status || !scene_.lost_disks.empty()) return;
+    if (scene_.plan.strangers > 0) return;  // with owners that stay the same only
     if (call.kind != ClientCore::Kind::get) {
       last_[call.key] = call.write_id;
       return;
@@ -284,13 +310,16 @@ class Convergence final : public Law {
                            FaultKind::loss, FaultKind::full_disk, FaultKind::io_errors}) {
       if (scene_.plan.has(kind)) return;
     }
+    if (scene_.plan.strangers > 0 || scene_.plan.reaping) return;  // trees have a part in it
     compare("after hints alone");
   }
   void at_the_end() override { compare("in the end"); }
   void compare(const char* when) {
     World& world = scene_.world;
     if (std::string what = difference(scene_); !what.empty()) fail(what + " " + when);
+    if (std::string what = surplus(scene_); !what.empty()) fail(what + " " + when);
     for (HostId node = 0; node < world.nodes(); ++node) {
+      if (scene_.gone.contains(node)) continue;
       if (std::size_t left = world.hints_at(node))
         fail(world.name_of_host(node) + " holds " + std::to_string(left) + " hints " + when);
     }
@@ -306,6 +335,8 @@ class Availability final : public Law {
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     const Status& status = outcome.reply.status;
     if (status || status.code() == Code::too_many_siblings) return;
+    if (scene_.plan.strangers > 0 && status.code() == Code::invalid_argument)
+      return;  // more replicas than a key has, or soon has
     if (scene_.plan.reconcile == Reconcile::lww &&
         (scene_.plan.has(FaultKind::skew) || scene_.plan.has(FaultKind::clock_jump))) {
       return;  // stamps too far ahead are refused
@@ -317,7 +348,10 @@ class Availability final : public Law {
     if (!troubles.calm_since(from) || !troubles.good_since(client, from)) return;
     std::size_t good = 0;
     bool all_speak = true;
+    bool moves = scene_.plan.strangers > 0;
+    if (moves && call.strict) return;  // whose owners it asked changes under it
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      if (moves && !scene_.is_member(node)) continue;
       bool counts = !call.strict || is_owner(call.key, node);
       bool near = troubles.side(node) == troubles.side(client);
       if (counts && near && troubles.good_since(node, from)) ++good;
@@ -353,7 +387,7 @@ class DeletesStay final : public Law {
     if (scene_.plan.reconcile == Reconcile::lww) return;
     for (const auto& [key, ids] : scene_.book.by_key()) {
       if (key.bucket != "deletes") continue;
-      std::vector<Object> copies = copies_of(scene_.world, key);
+      std::vector<Object> copies = copies_of(scene_, key);
       for (const Object& copy : copies) {
         for (const Version& version : copy.versions) {
           if (!version.tombstone) nobody_deleted(key, ids, version);
@@ -386,10 +420,18 @@ class HintsLeaveLast final : public Law {
     scene_.saw(Seen::hint_delivered);
     if (scene_.lost_disks.contains(owner)) return;  // it held it once
     Object held = scene_.world.stored(owner, key);
-    bool all = hint.mode == Reconcile::lww ? !sync(held, hint) : held.context.covers(hint.context);
-    if (all) return;
+    if (holds_all(held, hint)) return;
+    if (scene_.plan.strangers > 0) {
+      // Its owner may not be one any more; then the others have it (F-45).
+      Object others;
+      for (const Object& copy : copies_of(scene_, key, node)) sync(others, copy);
+      if (holds_all(others, hint)) return;
+    }
     fail(scene_.world.name_of_host(node) + " dropped a hint of " + printable(key) + " for " +
          scene_.world.name_of_host(owner) + ", which does not hold it");
+  }
+  static bool holds_all(Object held, const Object& hint) {
+    return hint.mode == Reconcile::lww ? !sync(held, hint) : held.context.covers(hint.context);
   }
 };
 
@@ -406,12 +448,16 @@ class OneRing final : public Law {
       NodeState* state = scene_.world.state(node);
       if (state == nullptr) continue;
       auto ring = state->ring();
-      if (checked_[node] == ring->digest()) continue;
+      if (!ring || checked_[node] == ring->digest()) continue;
       checked_[node] = ring->digest();
+      std::set<NodeId> having(ring->owners().begin(), ring->owners().end());
+      std::size_t wanted = std::min<std::size_t>(ring->replicas(), having.size());
       for (std::uint32_t partition = 0; partition < ring->partitions(); ++partition) {
         const auto& list = ring->preference_list(partition);
         std::set<NodeId> owners(list.begin(), list.begin() + ring->effective_replicas());
-        if (owners.size() == ring->effective_replicas() && !owners.contains(NodeId{})) continue;
+        bool members = std::all_of(owners.begin(), owners.end(),
+                                   [&](NodeId id) { return ring->find(id) != nullptr; });
+        if (owners.size() == wanted && members && !owners.contains(NodeId{})) continue;
         fail(scene_.world.name_of_host(node) + " sees " + std::to_string(owners.size()) +
              " owners of partition " + std::to_string(partition));
       }
@@ -419,8 +465,12 @@ class OneRing final : public Law {
   }
   void at_the_end() override {
     on_tick();
-    for (const auto& [node, digest] : checked_) {
-      if (digest != checked_.begin()->second)
+    std::shared_ptr<const Ring> ring;
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      if (state == nullptr || !scene_.is_member(node)) continue;
+      if (!ring) ring = state->ring();
+      if (!state->ring() || state->ring()->digest() != ring->digest())
         fail(scene_.world.name_of_host(node) + " has another table than the others");
     }
   }
@@ -445,10 +495,19 @@ class Durable final : public Law {
       const Rows& rows = world.disk(node).synced_rows(Table::objects);
       auto it = rows.find(row);
       if (it != rows.end() && holds(*decode_record(it->second), call.write_id)) continue;
+      if (scene_.plan.strangers > 0 && hinted(node, call)) continue;  // no owner yet when asked
       fail(where_from(call.key, *scene_.book.find(call.write_id)) +
            " was acknowledged for the disk and " + world.name_of_host(node) +
            ", which voted, would lose it with its power");
     }
+  }
+  bool hinted(HostId node, const Call& call) const {
+    const Rows& hints = scene_.world.disk(node).synced_rows(Table::hints);
+    for (HostId target = 0; target < scene_.world.nodes(); ++target) {
+      auto it = hints.find(hint_row(scene_.world.id_of(target), call.key));
+      if (it != hints.end() && holds(*decode_record(it->second), call.write_id)) return true;
+    }
+    return false;
   }
   bool holds(const Object& object, WriteId id) const {
     for (const Version& version : object.versions) {
@@ -467,7 +526,8 @@ class Durable final : public Law {
   }
 };
 
-// L14: at every moment some disk holds each acknowledged write.
+// L14: each acknowledged write is on as many disks as its answer promised, less those that were
+// lost; looked at now and then, and whenever a node gives its copy away.
 class LastCopyStays final : public Law {
  public:
   explicit LastCopyStays(Scene& scene)
@@ -476,14 +536,111 @@ class LastCopyStays final : public Law {
  private:
   void on_tick() override {
     if (scene_.plan.reconcile == Reconcile::lww || ++ticks_ % 4 != 0) return;
-    for (const auto& [key, ids] : scene_.book.by_key()) {
-      for (const WriteRecord* write :
-           unexplained(scene_.book, key, ids, copies_of(scene_.world, key))) {
-        fail(where_from(key, *write) + " was acknowledged and no disk holds it any more");
-      }
+    for (const auto& [key, ids] : scene_.book.by_key()) check(key, ids, "");
+  }
+  void on_erased(HostId node, const Key& key) override {
+    if (scene_.plan.reconcile == Reconcile::lww) return;
+    auto ids = scene_.book.by_key().find(key);
+    if (ids == scene_.book.by_key().end()) return;
+    check(key, ids->second, " after " + scene_.world.name_of_host(node) + " gave its copy away");
+  }
+  void check(const Key& key, const std::vector<WriteId>& ids, const std::string& when) {
+    std::map<WriteId, std::size_t> held;
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      std::vector<Object> copies = copies_at(scene_, node, key);
+      if (copies.empty()) continue;
+      std::vector<const Object*> present;
+      for (const Object& copy : copies) present.push_back(&copy);
+      for (WriteId id : scene_.book.explained_by(key, present)) ++held[id];
+    }
+    std::set<WriteId> forgotten = scene_.book.explained_by(key, {});  // deleted, or under a delete
+    for (WriteId id : ids) {
+      const WriteRecord& write = scene_.book.writes().at(id);
+      if (!write.acknowledged || forgotten.contains(id)) continue;
+      std::size_t lost = scene_.lost_disks.size();
+      std::size_t promised = std::min(write.copies, scene_.owners());
+      std::size_t least = promised > lost ? promised - lost : 1;
+      if (held[id] >= least) continue;
+      fail(where_from(key, write) + " was acknowledged, " + std::to_string(least) +
+           " disks must hold it and " + std::to_string(held[id]) + " do" + when);
     }
   }
   int ticks_ = 0;
+};
+
+// L14, the other half: who becomes an owner has, or is about to be told by a hint, all that both the
+// owner it came for and the first that stays had.
+class FlipForgetsNothing final : public Law {
+ public:
+  explicit FlipForgetsNothing(Scene& scene)
+      : Law(scene, Kind::safety, "L14", "a new owner misses no write made meanwhile") {}
+
+ private:
+  // What both have while the partition still moves: who takes a write then, leaves a hint for the
+  // new owner with it, and what they had before is pulled from one of them.
+  using Owed = std::map<Key, std::set<WriteId>>;
+  void on_beat() override {
+    if (scene_.plan.strangers == 0) return;
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      auto ring = state != nullptr ? state->ring() : nullptr;
+      Owed owed = std::exchange(owed_[node], {});
+      if (!ring || scene_.gone.contains(node) || scene_.lost_disks.contains(node)) continue;
+      for (const auto& [key, ids] : owed) {
+        if (ring->owns(scene_.world.id_of(node), token_of(key))) has(node, key, ids);
+      }
+      if (!ring->moving()) continue;
+      for (const auto& [key, ids] : scene_.book.by_key()) note(node, key, ids, *ring);
+    }
+  }
+  void note(HostId node, const Key& key, const std::vector<WriteId>& ids, const Ring& ring) {
+    World& world = scene_.world;
+    NodeId self = world.id_of(node);
+    std::uint32_t partition = ring.partition_of(token_of(key));
+    const auto& incoming = ring.incoming(partition);
+    const auto& outgoing = ring.outgoing(partition);
+    if (incoming.size() != 1 || incoming[0] != self || outgoing.size() != 1) return;
+    const auto& list = ring.preference_list(partition);
+    auto end = list.begin() + ring.effective_replicas();
+    auto first = std::find_if(list.begin(), end, [&](NodeId id) { return id != outgoing[0]; });
+    if (first == end) return;
+    std::set<WriteId> both;
+    for (NodeId id : {outgoing[0], *first}) {
+      HostId each = world.host_of(id);
+      if (!world.up(each) || scene_.gone.contains(each) || scene_.lost_disks.contains(each)) return;
+      Object copy = world.stored(each, key);
+      std::set<WriteId> there = scene_.book.explained_by(key, {&copy});
+      if (id == outgoing[0]) both = ids_of(ids, there);
+      if (id != outgoing[0]) std::erase_if(both, [&](WriteId w) { return !there.contains(w); });
+    }
+    if (!both.empty()) owed_[node][key] = std::move(both);
+  }
+  std::set<WriteId> ids_of(const std::vector<WriteId>& ids, const std::set<WriteId>& there) const {
+    std::set<WriteId> some;
+    for (WriteId id : ids) {
+      if (there.contains(id) && scene_.book.writes().at(id).acknowledged) some.insert(id);
+    }
+    return some;
+  }
+  void has(HostId node, const Key& key, const std::set<WriteId>& ids) {
+    World& world = scene_.world;
+    scene_.saw(Seen::partition_flipped);
+    std::vector<Object> copies{world.stored(node, key)};
+    for (HostId other = 0; other < world.nodes(); ++other) {
+      const Rows& hints = world.disk(other).rows(Table::hints);
+      auto it = hints.find(hint_row(world.id_of(node), key));
+      if (it != hints.end()) copies.push_back(*decode_record(it->second));
+    }
+    std::vector<const Object*> present;
+    for (const Object& copy : copies) present.push_back(&copy);
+    std::set<WriteId> there = scene_.book.explained_by(key, present);
+    for (WriteId id : ids) {
+      if (there.contains(id)) continue;
+      fail(where_from(key, scene_.book.writes().at(id)) + " was made before " +
+           world.name_of_host(node) + " became an owner, which has neither it nor a hint to come");
+    }
+  }
+  std::map<HostId, Owed> owed_;
 };
 
 // L15: what a node keeps stays small, and nothing is left when nothing is asked.
@@ -495,7 +652,7 @@ class Bounded final : public Law {
  private:
   void on_stored(HostId node, Table, const Key& key, const Object& object) override {
     // Each minter keeps the limit for itself; what they made without each other is joined.
-    std::size_t limit = scene_.plan.max_siblings * scene_.plan.nodes;
+    std::size_t limit = scene_.plan.max_siblings * scene_.world.nodes();
     if (object.versions.size() > limit) {
       fail(scene_.world.name_of_host(node) + " holds " + std::to_string(object.versions.size()) +
            " versions of " + printable(key) + ", wanted at most " + std::to_string(limit));
@@ -509,7 +666,7 @@ class Bounded final : public Law {
       if (running->in_flight() > limit)
         fail(scene_.world.name_of_host(node) + " has " + std::to_string(running->in_flight()) +
              " requests under way, " + std::to_string(limit) + " at most were asked");
-      std::size_t hints = scene_.book.by_key().size() * scene_.plan.nodes;
+      std::size_t hints = scene_.book.by_key().size() * scene_.world.nodes();
       if (scene_.world.hints_at(node) > hints)
         fail(scene_.world.name_of_host(node) + " holds more hints than there are keys and owners");
     }
@@ -562,6 +719,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<OneRing>(scene));
   laws.push_back(std::make_unique<Durable>(scene));
   laws.push_back(std::make_unique<LastCopyStays>(scene));
+  laws.push_back(std::make_unique<FlipForgetsNothing>(scene));
   laws.push_back(std::make_unique<Bounded>(scene));
   laws.push_back(std::make_unique<DeletesStay>(scene));  // before L1: it says why
   laws.push_back(std::make_unique<NoWriteLost>(scene));

@@ -182,19 +182,6 @@ std::optional<PlantedBug> bug_named(const std::string& name) {
   return std::nullopt;
 }
 
-// Bugs in what the simulated world does not run yet.
-bool out_of_reach(PlantedBug bug) {
-  switch (bug) {
-    case PlantedBug::in_flight_write_not_forwarded:
-    case PlantedBug::reap_before_all_owners:
-    case PlantedBug::doomstone:
-    case PlantedBug::source_drops_early:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // Each bug runs through --sample seeds of the swarm, and goes on until one seed has found it.
 int planted_bugs(Flags flags) {
   int unfound = 0;
@@ -203,11 +190,6 @@ int planted_bugs(Flags flags) {
   for (int i = 1; i < static_cast<int>(PlantedBug::count); ++i) {
     auto bug = static_cast<PlantedBug>(i);
     if (!flags.bug.empty() && bug_named(flags.bug) != bug) continue;
-    if (flags.bug.empty() && out_of_reach(bug)) {
-      std::printf("%-5s %-30s out of reach: the simulated world does not run its part yet\n",
-                  number_of(bug), name_of(bug));
-      continue;
-    }
     std::map<std::string, std::uint64_t> by;
     std::uint64_t first = 0, found = 0, ran = 0;
     auto run = [&](std::uint64_t seed) {

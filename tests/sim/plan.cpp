@@ -71,6 +71,20 @@ const char* name_of(FaultKind kind) {
       return "skew";
     case FaultKind::clock_jump:
       return "clock_jump";
+    case FaultKind::ring_join:
+      return "ring_join";
+    case FaultKind::ring_leave:
+      return "ring_leave";
+    case FaultKind::ring_replace:
+      return "ring_replace";
+    case FaultKind::split_changes:
+      return "split_changes";
+    case FaultKind::transfer_crash:
+      return "transfer_crash";
+    case FaultKind::join_lost_disk:
+      return "join_lost_disk";
+    case FaultKind::leave_with_hints:
+      return "leave_with_hints";
     case FaultKind::count:
       break;
   }
@@ -107,6 +121,9 @@ std::string Plan::text() const {
       "ms retry=" + std::to_string(retry.millis()) + "ms scan=" + std::to_string(scan.millis()) +
       "ms max-siblings=" + std::to_string(max_siblings);
   if (anti_entropy) out += " anti-entropy";
+  if (strangers > 0) out += " strangers=" + std::to_string(strangers);
+  if (slow_moves) out += " slow-moves";
+  if (reaping) out += " reaping";
   if (zones > 1) out += " zones=" + std::to_string(zones);
   if (!weights.empty()) {
     out += " weights=";
@@ -165,7 +182,8 @@ void draw_quorum(Random& random, Plan& plan) {
 void drop_unfair(Plan& plan) {
   bool buffered = plan.durability == WriteDurability::buffer;
   bool lone_copies = std::min<std::size_t>({plan.w, plan.n, plan.nodes}) < 2;
-  bool loses_disks = plan.has(FaultKind::lost_disk) || plan.has(FaultKind::old_disk);
+  bool loses_disks = plan.has(FaultKind::lost_disk) || plan.has(FaultKind::old_disk) ||
+                     plan.has(FaultKind::ring_replace) || plan.has(FaultKind::join_lost_disk);
   std::erase_if(plan.faults, [&](const FaultSpec& fault) {
     switch (fault.kind) {
       case FaultKind::process_crash:
@@ -173,17 +191,58 @@ void drop_unfair(Plan& plan) {
         return buffered;
       case FaultKind::machine_crash:
         return buffered || (plan.durability != WriteDurability::disk && lone_copies);
+      case FaultKind::transfer_crash:
+      case FaultKind::leave_with_hints:
+        return buffered;
       case FaultKind::lost_disk:
-      case FaultKind::old_disk:
+      case FaultKind::ring_replace:
+      case FaultKind::join_lost_disk:
         return buffered || lone_copies;
+      case FaultKind::old_disk:
+        return buffered || lone_copies || plan.reaping;  // older than the grace of deletes
+      case FaultKind::skew:
+        return plan.reaping;
       case FaultKind::clock_jump:
-        return loses_disks;  // the epochs of a new disk start at the clock
+        return loses_disks || plan.reaping;  // the epochs of a new disk start at the clock
       case FaultKind::zone_split:
         return plan.zones < 2;
       default:
         return false;
     }
   });
+}
+
+// Strangers, and one to three changes of the ring beside the faults there are.
+void draw_changes(Random& random, Plan& plan) {
+  plan.strangers = static_cast<std::size_t>(random.between(1, 3));
+  plan.slow_moves = random.chance(0.5);
+  plan.anti_entropy = true;
+  plan.length = Duration::seconds(random.between(8, 12));
+  std::vector<FaultKind> kinds;
+  for (int i = static_cast<int>(FaultKind::ring_join); i < static_cast<int>(FaultKind::count); ++i)
+    kinds.push_back(FaultKind(i));
+  if (random.chance(0.5)) plan.faults.clear();  // noise hides much
+  random.shuffle(kinds);
+  kinds.resize(static_cast<std::size_t>(random.between(1, 3)));
+  draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(1, 3)));
+  drop_unfair(plan);
+}
+
+// Deletes that are forgotten while owners are away for longer than it takes.
+void draw_reaping(Random& random, Plan& plan) {
+  plan.reaping = true;
+  plan.anti_entropy = true;
+  plan.length = Duration::seconds(random.between(16, 22));
+  plan.workloads.resize(1);
+  if (plan.workloads[0] != WorkloadKind::deletes) plan.workloads.push_back(WorkloadKind::deletes);
+  if (random.chance(0.5)) plan.workloads = {WorkloadKind::deletes};
+  std::vector<FaultKind> kinds = {FaultKind::process_crash, FaultKind::pause, FaultKind::split,
+                                  FaultKind::one_way};
+  std::size_t before = plan.faults.size();
+  draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(2, 6)));
+  if (before > 0 && random.chance(0.5)) plan.faults.erase(plan.faults.begin());
+  for (FaultSpec& fault : plan.faults) fault.length = fault.length * random.between(1, 4);
+  drop_unfair(plan);
 }
 
 }  // namespace
@@ -225,7 +284,7 @@ Plan draw_swarm(std::uint64_t seed) {
     plan.workloads = std::move(kinds);
   }
   std::vector<FaultKind> all;
-  for (int i = 0; i < static_cast<int>(FaultKind::count); ++i) all.push_back(FaultKind(i));
+  for (int i = 0; i < static_cast<int>(FaultKind::ring_join); ++i) all.push_back(FaultKind(i));
   // Many seeds have one or two kinds only: a bug that noise would hide shows there.
   std::vector<FaultKind> kinds;
   if (random.chance(0.5)) {
@@ -237,6 +296,14 @@ Plan draw_swarm(std::uint64_t seed) {
   draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(1, 8)));
   drop_unfair(plan);
   plan.anti_entropy = random.chance(0.3);
+  // From a stream of their own: a seed without them is what it always was.
+  Random changes(seed * 0x9E3779B97F4A7C15ULL + 5);
+  bool plain = plan.reconcile == Reconcile::siblings && plan.durability != WriteDurability::buffer;
+  if (plain && changes.chance(0.35)) {
+    draw_changes(changes, plan);
+  } else if (plain && changes.chance(0.2)) {
+    draw_reaping(changes, plan);
+  }
   return plan;
 }
 

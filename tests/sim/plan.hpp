@@ -35,6 +35,14 @@ enum class FaultKind {
   io_errors,   // F-11
   skew,        // F-30: every clock is off by minutes from the start
   clock_jump,  // F-30: a node's clock jumps, there and back
+  // The ring changes; only plans with strangers have these.
+  ring_join,         // a stranger is joined
+  ring_leave,        // a member leaves
+  ring_replace,      // O-14, F-42: a dead member is replaced, and comes back later
+  split_changes,     // F-40: a split, and a change on each side
+  transfer_crash,    // F-70: source, destination or a third owner is killed during a transfer
+  join_lost_disk,    // a disk is lost while partitions move
+  leave_with_hints,  // F-45: whom hints are for, or who has them, leaves
   count
 };
 const char* name_of(FaultKind kind);
@@ -59,6 +67,9 @@ struct Plan {
   Duration length = Duration::seconds(8);
   std::size_t max_siblings = 1000;
   std::size_t zones = 1;
+  std::size_t strangers = 0;           // nodes that wait to be joined; 0: the ring never changes
+  bool slow_moves = false;             // transfers take seconds
+  bool reaping = false;                // tombstones are forgotten within seconds
   bool anti_entropy = false;           // trees are compared every second, not every half minute
   std::vector<std::uint32_t> weights;  // one a node; empty: equal
   std::size_t operations = SIZE_MAX;   // no more begin

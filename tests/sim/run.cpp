@@ -1,5 +1,7 @@
 #include "run.hpp"
 
+#include <algorithm>
+
 #include "fault.hpp"
 #include "law.hpp"
 #include "node/hint_key.hpp"
@@ -15,7 +17,7 @@ class Run {
       : plan_(plan),
         random_(plan.seed * 0x9E3779B97F4A7C15ULL + 3),
         world_(random_.next()),
-        scene_(plan, world_, plan.nodes + plan.clients),
+        scene_(plan, world_, plan.nodes + plan.strangers + plan.clients),
         faults_(scene_) {
     world_.on_trace = std::move(trace);
     world_.on_violation = [this](const std::string& what) {
@@ -37,8 +39,7 @@ class Run {
     faults_.schedule();
     Instant last = scene_.end + plan_.timeout * 2;
     while (world_.now() < last && !scene_.violation) {
-      world_.run_for(Duration::millis(500));
-      for (auto& law : scene_.laws) law->on_tick();
+      tick();
     }
     if (!scene_.violation) live();
     RunReport report;
@@ -54,11 +55,21 @@ class Run {
   }
 
  private:
+  void tick() {
+    constexpr int beats = 10;
+    for (int i = 0; i < beats && plan_.strangers > 0; ++i) {
+      world_.run_for(Duration::millis(500 / beats));
+      for (auto& law : scene_.laws) law->on_beat();
+    }
+    if (plan_.strangers == 0) world_.run_for(Duration::millis(500));
+    for (auto& law : scene_.laws) law->on_tick();
+  }
+
   void build() {
-    for (std::size_t i = 0; i < plan_.nodes; ++i) {
+    for (std::size_t i = 0; i < plan_.nodes + plan_.strangers; ++i) {
       std::string zone = plan_.zones > 1 ? "z" + std::to_string(i % plan_.zones + 1) : "";
       world_.add_node("n" + std::to_string(i + 1), zone,
-                      plan_.weights.empty() ? 1 : plan_.weights[i]);
+                      i < plan_.weights.size() ? plan_.weights[i] : 1);
     }
     Ring::Options ring;
     ring.cluster = "sim";
@@ -80,10 +91,26 @@ class Run {
     } else {
       options.tree_exchange.period = Duration::seconds(3600);  // hints and reads must do
     }
-    for (HostId node = 0; node < plan_.nodes; ++node) listen(node);
+    if (plan_.strangers > 0) {
+      options.gossip.round = Duration::millis(500);
+      options.surplus.scan = Duration::seconds(5);
+      options.transfer.longest_pause = Duration::seconds(1);
+      if (plan_.slow_moves) {
+        options.pace.floor = 5;
+        options.pace.most = 40;
+      }
+    }
+    if (plan_.reaping) {
+      options.tombstones.grace = Duration::millis(1500);
+      options.tombstones.settle = Duration::seconds(4);
+      options.tombstones.period = Duration::seconds(1);
+      options.tombstones.patience = Duration::seconds(1);
+    }
+    for (HostId node = 0; node < world_.nodes(); ++node) listen(node);
     if (plan_.zones > 1) scene_.saw(Seen::zone_fallback);
     scene_.laws = all_laws(scene_);
-    world_.start_cluster(ring, options);
+    world_.start_cluster(ring, options, Duration::millis(2), plan_.nodes);
+    for (HostId node = plan_.nodes; node < world_.nodes(); ++node) world_.restart(node);
     world_.on_delivery = [this](HostId, HostId to, const Message& message) {
       if (const auto* put = std::get_if<ReplicaPut>(&message)) delivered(to, *put);
       const auto* refused = std::get_if<Refused>(&message);
@@ -103,6 +130,13 @@ class Run {
     SimDisk& disk = world_.disk(node);
     disk.on_written = [this, node](Table table, BytesView row, BytesView record) {
       written(node, table, row, record);
+    };
+    disk.on_erased = [this, node](Table table, BytesView row) {
+      if (table != Table::objects) return;
+      auto key = parse_object_row(row);
+      RINGLET_ASSERT(key.has_value());
+      scene_.saw(scene_.plan.reaping ? Seen::tombstone_reaped : Seen::surplus_erased);
+      for (auto& law : scene_.laws) law->on_erased(node, *key);
     };
     disk.on_hint_dropped = [this, node](BytesView row, BytesView record) {
       auto parsed = parse_hint_row(row);
@@ -150,6 +184,7 @@ class Run {
 
   void live() {
     faults_.heal();
+    if (plan_.strangers > 0) ring_settles();
     opinions_mend();
     hints_drain();
     world_.run_for(Duration::seconds(3));
@@ -161,6 +196,8 @@ class Run {
     for (int round = 0; round < 3 && !scene_.violation; ++round) read_all();
     write_all();
     world_.run_for(Duration::seconds(6));
+    if (plan_.reaping && !scene_.violation) deletes_are_forgotten();
+    if (plan_.strangers > 0 && !scene_.violation) ring_settles();
     for (auto& law : scene_.laws) {
       if (!scene_.violation) law->at_the_end();
     }
@@ -173,9 +210,12 @@ class Run {
       for (HostId node = 0; node < world_.nodes(); ++node) {
         const Node* running = world_.node(node);
         if (running == nullptr) return world_.name_of_host(node) + " does not run";
-        for (NodeId down : running->health().down())
+        if (!scene_.is_member(node)) continue;
+        for (NodeId down : running->health().down()) {
+          if (scene_.ring()->find(down) == nullptr) continue;
           return world_.name_of_host(node) + " still believes " +
                  world_.name_of_host(world_.host_of(down)) + " gone";
+        }
       }
       return {};
     };
@@ -191,7 +231,9 @@ class Run {
     if (clocks && plan_.reconcile == Reconcile::lww) bound = bound + Duration::seconds(800);
     auto left = [&] {
       std::size_t hints = 0;
-      for (HostId node = 0; node < world_.nodes(); ++node) hints += world_.hints_at(node);
+      for (HostId node = 0; node < world_.nodes(); ++node) {
+        if (!scene_.gone.contains(node)) hints += world_.hints_at(node);
+      }
       return hints;
     };
     while (world_.now() < bound && left() > 0) world_.run_for(Duration::millis(100));
@@ -199,11 +241,77 @@ class Run {
       late("L8", "hints drain within ten periods", std::to_string(hints) + " hints are left");
   }
 
+  // Joins, leaves and transfers finish: one ring at rest, and nobody holds what is not its own.
+  void ring_settles() {
+    Instant bound = world_.now() + Duration::seconds(180);
+    auto wrong = [&]() -> std::string {
+      auto ring = scene_.ring();
+      if (ring->moving()) return "partitions are still moving";
+      for (HostId node = 0; node < world_.nodes(); ++node) {
+        if (!scene_.is_member(node)) continue;
+        NodeState* state = world_.state(node);
+        if (state == nullptr) return world_.name_of_host(node) + " does not run";
+        if (!state->ring() || state->ring()->digest() != ring->digest())
+          return world_.name_of_host(node) + " has another ring than the others";
+      }
+      for (const auto& member : ring->members()) {
+        if (std::find(ring->owners().begin(), ring->owners().end(), member.id) ==
+                ring->owners().end() &&
+            ring->members().size() <= ring->partitions())
+          return member.name + " owns nothing";
+      }
+      return surplus(scene_);
+    };
+    std::string why = wrong();
+    while (world_.now() < bound && !why.empty() && !scene_.violation) {
+      tick();
+      why = wrong();
+    }
+    if (!why.empty()) late("L12", "joins, leaves and transfers finish", why + " after 180 s");
+  }
+
+  // Healed, every delete that nothing later covers goes within a few walks; what is created again
+  // after that stays (L10).
+  void deletes_are_forgotten() {
+    Instant bound = world_.now() + Duration::seconds(60);
+    auto left = [&] {
+      std::size_t count = 0;
+      for (HostId node = 0; node < world_.nodes(); ++node) {
+        for (const auto& [row, record] : world_.disk(node).rows(Table::objects)) {
+          auto object = decode_record(record);
+          RINGLET_ASSERT(object.is_ok());
+          count += siblings(*object).empty() ? 1 : 0;
+        }
+      }
+      return count;
+    };
+    while (world_.now() < bound && left() > 0 && !scene_.violation)
+      world_.run_for(Duration::seconds(1));
+    if (std::size_t count = left())
+      return late("L10", "deletes are forgotten once every owner has them",
+                  std::to_string(count) + " tombstones are left");
+    Random random(plan_.seed + 1);
+    std::size_t client = 0;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      if (key.bucket != "deletes" || client >= 12) continue;
+      again_.push_back(key);
+      ++client;
+    }
+    for (const Key& key : again_) {
+      Scene::Put put;
+      put.key = key;
+      put.value = "again";
+      scene_.put(client++ % plan_.clients, std::move(put), random,
+                 [](const ClientCore::Outcome&) {});
+    }
+    world_.run_for(Duration::seconds(8));
+  }
+
   // Trees alone make owners equal, in two cycles: a period for each peer, a quarter more or less.
   void trees_agree() {
     bool clocks = plan_.has(FaultKind::skew) || plan_.has(FaultKind::clock_jump);
     if (clocks && plan_.reconcile == Reconcile::lww) return;  // stamps wait for clocks
-    auto peers = static_cast<std::int64_t>(plan_.nodes);
+    auto peers = static_cast<std::int64_t>(world_.nodes());
     Instant bound = world_.now() + Duration::millis(1250) * (2 * peers) + Duration::seconds(2);
     while (world_.now() < bound && !difference(scene_).empty())
       world_.run_for(Duration::millis(500));
@@ -245,6 +353,7 @@ class Run {
   World world_;
   Scene scene_;
   Faults faults_;
+  std::vector<Key> again_;  // created after their deletes were forgotten
   std::vector<std::unique_ptr<Workload>> workloads_;
 };
 

@@ -73,6 +73,28 @@ const char* name_of(Seen seen) {
       return "a write coordinated by its client";
     case Seen::zone_fallback:
       return "a cluster in zones";
+    case Seen::ring_joined:
+      return "a stranger joined";
+    case Seen::ring_left:
+      return "a member told to leave";
+    case Seen::ring_replaced:
+      return "a dead member replaced";
+    case Seen::replaced_returned:
+      return "a replaced member came back";
+    case Seen::changed_on_two_sides:
+      return "a ring changed on two sides of a split";
+    case Seen::crash_in_transfer:
+      return "a crash during a transfer";
+    case Seen::disk_lost_in_transfer:
+      return "a disk lost during a transfer";
+    case Seen::left_with_hints:
+      return "a leave with hints about";
+    case Seen::partition_flipped:
+      return "a partition that changed owners";
+    case Seen::surplus_erased:
+      return "a copy given away";
+    case Seen::tombstone_reaped:
+      return "a delete forgotten";
     case Seen::count:
       break;
   }
@@ -82,8 +104,25 @@ const char* name_of(Seen seen) {
 Scene::Scene(const Plan& p, World& w, std::size_t hosts) : plan(p), world(w), troubles(w, hosts) {}
 Scene::~Scene() = default;
 
+std::shared_ptr<const Ring> Scene::ring() const {
+  if (plan.strangers == 0) return world.ring();
+  std::shared_ptr<const Ring> newest;
+  for (HostId node = 0; node < world.nodes(); ++node) {
+    NodeState* state = world.state(node);
+    if (state == nullptr || gone.contains(node)) continue;
+    auto its = state->ring();
+    if (its && (!newest || its->epoch() > newest->epoch())) newest = its;
+  }
+  if (newest) newest_ = newest;
+  return newest_ ? newest_ : world.ring();  // nobody runs: what was known last
+}
+
+bool Scene::is_member(HostId node) const {
+  return !gone.contains(node) && ring()->find(world.id_of(node)) != nullptr;
+}
+
 HostId Scene::owner(const Key& key, std::size_t i) const {
-  return world.host_of(world.ring()->preference_list(token_of(key))[i]);
+  return world.host_of(ring()->preference_list(token_of(key))[i]);
 }
 
 void Scene::submit(const Call& call, ClientCore::Request request, Then then) {
@@ -178,6 +217,7 @@ void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, s
     WriteRecord& record = *book.find(put->write_id);
     if (status) {
       record.acknowledged = true;
+      record.copies = std::max(record.copies, std::min<std::size_t>(call.wanted, owners()));
       if (plan.reconcile == Reconcile::lww && !outcome.reply.object.versions.empty() &&
           outcome.reply.object.versions[0].write_id == record.id) {
         record.stamp_us = std::max(record.stamp_us, outcome.reply.object.versions[0].written_us);

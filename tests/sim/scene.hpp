@@ -60,6 +60,17 @@ enum class Seen {
   stamp_refused,
   client_coordinated,
   zone_fallback,
+  ring_joined,
+  ring_left,
+  ring_replaced,
+  replaced_returned,
+  changed_on_two_sides,
+  crash_in_transfer,
+  disk_lost_in_transfer,
+  left_with_hints,
+  partition_flipped,
+  surplus_erased,
+  tombstone_reaped,
   count
 };
 const char* name_of(Seen seen);
@@ -86,6 +97,7 @@ struct Scene {
   Troubles troubles;
   std::vector<HostId> clients;
   std::vector<std::unique_ptr<Law>> laws;
+  std::set<HostId> gone;        // replaced: what their disks hold counts no more
   std::set<HostId> lost_disks;  // by now: wiped, restored, or cut off before what it had was synced
   Situations situations{};
   std::optional<Violation> violation;  // the first
@@ -120,10 +132,14 @@ struct Scene {
   // Returns the write's id. `then` hears of the last attempt.
   WriteId put(std::size_t client, Put put, Random& random, Then then);
 
+  // The newest ring that any running member has.
+  std::shared_ptr<const Ring> ring() const;
+  bool is_member(HostId node) const;
   HostId owner(const Key& key, std::size_t i) const;
-  std::size_t owners() const { return world.ring()->effective_replicas(); }
+  std::size_t owners() const { return ring()->effective_replicas(); }
 
  private:
+  mutable std::shared_ptr<const Ring> newest_;
   void attempt(std::size_t client, std::shared_ptr<Put> put, int retries, std::uint64_t luck,
                Then then);
   void submit(const Call& call, ClientCore::Request request, Then then);

@@ -11,7 +11,8 @@ constexpr std::size_t width = 20;
 
 SpaceTime::SpaceTime(const Plan& plan) {
   for (std::size_t i = 0; i < plan.clients; ++i) hosts_.push_back("c" + std::to_string(i));
-  for (std::size_t i = 0; i < plan.nodes; ++i) hosts_.push_back("n" + std::to_string(i + 1));
+  for (std::size_t i = 0; i < plan.nodes + plan.strangers; ++i)
+    hosts_.push_back("n" + std::to_string(i + 1));
 }
 
 std::string SpaceTime::cells(const std::string& time, std::size_t column,

@@ -147,6 +147,7 @@ class Deletes final : public Workload {
 
  private:
   void turn(std::size_t client) override {
+    if (scene_.plan.reaping && random_.chance(0.5)) return once(client);
     bool own = random_.chance(0.5);
     Key key = own ? Key{"deletes", "own" + std::to_string(client)}
                   : shared_key("deletes", random_, scene_.plan.keys);
@@ -171,6 +172,21 @@ class Deletes final : public Workload {
           again(client);
         });
       });
+    });
+  }
+  // Made, deleted and left alone, so that the delete is forgotten.
+  void once(std::size_t client) {
+    Scene::Put made;
+    made.key = {"deletes", "once" + next_name(client)};
+    made.value = "short-lived";
+    scene_.put(client, made, random_, [=, this](const ClientCore::Outcome& answer) {
+      if (!answer.reply.status || scene_.over()) return again(client);
+      Scene::Put gone;
+      gone.key = made.key;
+      gone.tombstone = true;
+      gone.context = answer.context;
+      gone.shown = shown_by(answer.reply.object);
+      scene_.put(client, gone, random_, [=, this](const ClientCore::Outcome&) { again(client); });
     });
   }
 };
@@ -271,7 +287,8 @@ std::unique_ptr<Workload> make_workload(WorkloadKind kind, Scene& scene, std::ui
     case WorkloadKind::sets:
       return std::make_unique<Sets>(scene, seed, usual);
     case WorkloadKind::deletes:
-      return std::make_unique<Deletes>(scene, seed, usual);
+      return std::make_unique<Deletes>(scene, seed,
+                                       scene.plan.reaping ? Duration::millis(200) : usual);
     case WorkloadKind::sessions:
       return std::make_unique<Sessions>(scene, seed, usual);
     case WorkloadKind::hot_key:
