@@ -580,18 +580,28 @@ class FlipForgetsNothing final : public Law {
   // new owner with it, and what they had before is pulled from one of them.
   using Owed = std::map<Key, std::set<WriteId>>;
   void on_beat() override {
-    if (scene_.plan.strangers == 0) return;
+    if (scene_.plan.strangers == 0 || !pulls_from_who_goes()) return;
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
       NodeState* state = scene_.world.state(node);
       auto ring = state != nullptr ? state->ring() : nullptr;
       Owed owed = std::exchange(owed_[node], {});
       if (!ring || scene_.gone.contains(node) || scene_.lost_disks.contains(node)) continue;
+      // Others may flip first, and make an owner of one whose data is still on its way: what goes
+      // keeps its copies until that one has them.
+      if (std::count(ring->next().begin(), ring->next().end(), scene_.world.id_of(node)) > 0)
+        owed.clear();
       for (const auto& [key, ids] : owed) {
         if (ring->owns(scene_.world.id_of(node), token_of(key))) has(node, key, ids);
       }
       if (!ring->moving()) continue;
       for (const auto& [key, ids] : scene_.book.by_key()) note(node, key, ids, *ring);
     }
+  }
+  // Who has to pull from another owner gets what that one has; the rest comes as surplus later.
+  bool pulls_from_who_goes() const {
+    return std::all_of(scene_.plan.faults.begin(), scene_.plan.faults.end(), [](auto& fault) {
+      return fault.kind == FaultKind::ring_join || fault.kind == FaultKind::ring_leave;
+    });
   }
   void note(HostId node, const Key& key, const std::vector<WriteId>& ids, const Ring& ring) {
     World& world = scene_.world;
@@ -600,6 +610,7 @@ class FlipForgetsNothing final : public Law {
     const auto& incoming = ring.incoming(partition);
     const auto& outgoing = ring.outgoing(partition);
     if (incoming.size() != 1 || incoming[0] != self || outgoing.size() != 1) return;
+    if (std::find(ring.next().begin(), ring.next().end(), self) == ring.next().end()) return;
     const auto& list = ring.preference_list(partition);
     auto end = list.begin() + ring.effective_replicas();
     auto first = std::find_if(list.begin(), end, [&](NodeId id) { return id != outgoing[0]; });

@@ -224,6 +224,10 @@ void draw_changes(Random& random, Plan& plan) {
   if (random.chance(0.5)) plan.faults.clear();  // noise hides much
   random.shuffle(kinds);
   kinds.resize(static_cast<std::size_t>(random.between(1, 3)));
+  if (random.chance(0.3)) {
+    kinds = {FaultKind::ring_join, FaultKind::ring_leave};
+    plan.faults.clear();
+  }
   draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(1, 3)));
   drop_unfair(plan);
 }
@@ -241,7 +245,10 @@ void draw_reaping(Random& random, Plan& plan) {
   std::size_t before = plan.faults.size();
   draw_faults(random, plan, kinds, static_cast<std::size_t>(random.between(2, 6)));
   if (before > 0 && random.chance(0.5)) plan.faults.erase(plan.faults.begin());
-  for (FaultSpec& fault : plan.faults) fault.length = fault.length * random.between(1, 4);
+  for (FaultSpec& fault : plan.faults) {
+    if (fault.kind == FaultKind::process_crash || fault.kind == FaultKind::pause)
+      fault.length = fault.length * random.between(1, 4);
+  }
   drop_unfair(plan);
 }
 
