@@ -383,6 +383,22 @@ class DeletesStay final : public Law {
       : Law(scene, Kind::safety, "L10", "a delete stays deleted, a re-creation stays") {}
 
  private:
+  // A delete may be forgotten once nobody holds what it deleted, nor a hint. Of keys that were made
+  // and deleted once: of others something newer may be on its way.
+  void on_erased(HostId node, const Key& key) override {
+    if (!scene_.plan.reaping || key.bucket != "deletes" || !key.key.starts_with("once")) return;
+    World& world = scene_.world;
+    for (HostId other = 0; other < world.nodes(); ++other) {
+      std::size_t copies = copies_at(scene_, other, key).size();
+      Object own = world.stored(other, key);
+      const char* what = copies > (own.missing() ? 0u : 1u) ? "a hint of it"
+                         : !siblings(own).empty()           ? "what was deleted"
+                                                            : nullptr;
+      if (what == nullptr) continue;
+      fail(world.name_of_host(node) + " forgot the delete of " + printable(key) + " while " +
+           world.name_of_host(other) + " has " + what);
+    }
+  }
   void at_the_end() override {
     if (scene_.plan.reconcile == Reconcile::lww) return;
     for (const auto& [key, ids] : scene_.book.by_key()) {

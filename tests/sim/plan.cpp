@@ -216,7 +216,7 @@ void drop_unfair(Plan& plan) {
 void draw_changes(Random& random, Plan& plan) {
   plan.strangers = static_cast<std::size_t>(random.between(1, 3));
   plan.slow_moves = random.chance(0.5);
-  plan.anti_entropy = true;
+  plan.anti_entropy = random.chance(0.5);
   plan.length = Duration::seconds(random.between(8, 12));
   std::vector<FaultKind> kinds;
   for (int i = static_cast<int>(FaultKind::ring_join); i < static_cast<int>(FaultKind::count); ++i)
