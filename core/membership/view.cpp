@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "base/assert.hpp"
@@ -111,6 +112,33 @@ Bytes body_of(const std::string& cluster, std::uint32_t replicas, const History&
   if (moving) out.add_packed_uint32(view_field::slot_nexts, nexts.begin(), nexts.end());
   return body;
 }
+
+// The rings in use, by the digest of their view: nodes of one process share them (a ring of 300
+// members has 2 MB of lists), and a view that is decoded again costs no new one.
+class Rings {
+ public:
+  static std::shared_ptr<const Ring> of(std::uint64_t digest) {
+    std::lock_guard lock(all().mutex);
+    auto it = all().rings.find(digest);
+    return it == all().rings.end() ? nullptr : it->second.lock();
+  }
+  static std::shared_ptr<const Ring> keep(std::uint64_t digest, std::shared_ptr<const Ring> ring) {
+    std::lock_guard lock(all().mutex);
+    std::erase_if(all().rings, [](const auto& entry) { return entry.second.expired(); });
+    auto [it, fresh] = all().rings.emplace(digest, ring);
+    if (fresh) return ring;
+    auto other = it->second.lock();
+    return other ? other : ring;
+  }
+
+ private:
+  static Rings& all() {
+    static Rings rings;
+    return rings;
+  }
+  std::mutex mutex;
+  std::map<std::uint64_t, std::weak_ptr<const Ring>> rings;
+};
 
 struct Parts {
   std::string cluster;
@@ -359,11 +387,15 @@ const std::shared_ptr<const Ring>& MembershipView::ring() const {
       options.members.push_back(entry.member);
     }
   }
-  auto ring = Ring::from_table(std::move(options), data_->settled.owners, data_->settled.next);
-  RINGLET_ASSERT(ring.is_ok());  // every part was checked, and the members' clashes were resolved
+  auto ring = Rings::of(data_->digest);
+  if (!ring) {
+    auto built = Ring::from_table(std::move(options), data_->settled.owners, data_->settled.next);
+    RINGLET_ASSERT(built.is_ok());  // every part was checked, and the members' clashes resolved
+    ring = Rings::keep(data_->digest, *built);
+  }
   // Two threads may both have made it; the first stays, so that references to it do.
   std::shared_ptr<const std::shared_ptr<const Ring>> none;
-  auto made = std::make_shared<const std::shared_ptr<const Ring>>(*ring);
+  auto made = std::make_shared<const std::shared_ptr<const Ring>>(std::move(ring));
   data_->ring.compare_exchange_strong(none, made);
   return *data_->ring.load();
 }

@@ -177,10 +177,12 @@ struct Node::Impl {
                             " such writes are refused");
   }
 
-  // A hint for somebody who is no member would never be delivered; one for ourselves is no hint.
+  // A hint for somebody unknown would never be delivered; one for ourselves is no hint. One for a
+  // member that left, from a caller who has not heard of it, goes to those who own the key now.
   std::optional<Status> not_hintable(NodeId target) const {
     if (!target) return std::nullopt;
-    if (target == state->self() || ring->find(target) == nullptr) {
+    bool known = ring->find(target) != nullptr || upkeep().ever_member(target);
+    if (target == state->self() || !known) {
       return Status(Code::invalid_argument, "a hint for node " + to_string(target) +
                                                 ", wanted another member of the cluster");
     }

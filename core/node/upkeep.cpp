@@ -675,6 +675,14 @@ Status Upkeep::why_out() const {
   return impl_->out_why;
 }
 
+bool Upkeep::ever_member(NodeId node) const {
+  std::lock_guard lock(impl_->mutex);
+  const MembershipView& view = impl_->gossip->view();
+  if (view.empty()) return false;
+  return std::any_of(view.known().begin(), view.known().end(),
+                     [&](const auto& known) { return known.member.id == node; });
+}
+
 void Upkeep::on_stored(const Key& key) {
   if (!impl_->surplus_busy.load(std::memory_order_acquire)) return;
   std::lock_guard lock(impl_->mutex);

@@ -58,6 +58,10 @@ class Upkeep {
   bool is_out() const;
   Status why_out() const;
 
+  // Was it ever a member? A caller with an older ring may still hand in hints for one that left; they
+  // go to those who own the key now (F-45).
+  bool ever_member(NodeId node) const;
+
   // Where a hint goes: its target, or all who own the key when that does not any more (F-45).
   std::vector<NodeId> targets_for(const Hint& hint) const;
   Pace& pace();

@@ -68,6 +68,7 @@ HostId World::add_node(const std::string& name, const std::string& zone, std::ui
   host->disk = std::make_unique<SimDisk>();
   host->up = false;
   by_address_[host->address] = hosts_.size();
+  by_id_[node_id_of(name)] = hosts_.size();
   hosts_.push_back(std::move(host));
   return node_count_++;
 }
@@ -138,11 +139,9 @@ NodeId World::id_of(HostId node) const {
   return node_id_of(hosts_.at(node)->name);
 }
 HostId World::host_of(NodeId id) const {
-  for (HostId node = 0; node < node_count_; ++node) {
-    if (id_of(node) == id) return node;
-  }
-  RINGLET_ASSERT(false && "no such node");
-  return 0;
+  auto it = by_id_.find(id);
+  RINGLET_ASSERT(it != by_id_.end());
+  return it->second;
 }
 SimDisk& World::disk(HostId node) {
   return *hosts_.at(node)->disk;

@@ -129,6 +129,7 @@ class World {
   std::vector<std::unique_ptr<Host>> hosts_;
   std::size_t node_count_ = 0, founders_ = 0;
   std::map<std::string, HostId> by_address_;
+  std::map<NodeId, HostId> by_id_;
   std::map<std::uint64_t, Link> links_;
   std::set<std::pair<HostId, HostId>> cuts_;
   std::shared_ptr<const Ring> ring_;

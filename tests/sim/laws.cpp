@@ -679,7 +679,9 @@ class Bounded final : public Law {
  private:
   void on_stored(HostId node, Table, const Key& key, const Object& object) override {
     // Each minter keeps the limit for itself; what they made without each other is joined.
-    std::size_t limit = scene_.plan.max_siblings * scene_.world.nodes();
+    // A node may mint hints for an owner that goes and for one that comes.
+    std::size_t minters = scene_.world.nodes() * (scene_.plan.strangers > 0 ? 2 : 1);
+    std::size_t limit = scene_.plan.max_siblings * minters;
     if (object.versions.size() > limit) {
       fail(scene_.world.name_of_host(node) + " holds " + std::to_string(object.versions.size()) +
            " versions of " + printable(key) + ", wanted at most " + std::to_string(limit));
