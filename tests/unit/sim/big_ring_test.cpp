@@ -102,6 +102,6 @@ TEST_CASE("R2.1-d R4.8.1-c R6.6-a: a ring of 30 nodes") {
 TEST_CASE("R2.1-d R4.8.1-c R6.6-a: a ring of 100 nodes") {
   ring_of(100, 512, 8);
 }
-TEST_CASE("R2.1-d R4.8.1-c R6.6-a: a ring of 300 nodes", "[.long]") {
+TEST_CASE("R2.1-d R4.8.1-c R6.6-a: a ring of 300 nodes") {
   ring_of(300, 1024, 9);
 }
