@@ -133,7 +133,8 @@ class Rings {
 
  private:
   static Rings& all() {
-    static Rings rings;
+    // Never destroyed: a thread may outlive the statics at the end of the process.
+    static Rings& rings = *new Rings;
     return rings;
   }
   std::mutex mutex;

@@ -164,6 +164,7 @@ EXCEPTIONS = [
     ("base/planted", "threads", "the planted bug of the process"),
     ("node/node_state", "threads", "what the lanes of one node share, and nothing else"),
     ("node/upkeep", "threads", "one a node; every lane asks it"),
+    ("membership/view", "threads", "equal rings are shared in a process, whoever derived them"),
     ("repair/pace", "threads", "one a node; lanes report to it how long they waited"),
 ]
 
