@@ -163,11 +163,19 @@ void NodeState::set_ring(std::shared_ptr<const Ring> ring) {
   ring_ = std::move(ring);
 }
 
+Status NodeState::prepare_epochs() {
+  std::lock_guard lock(mutex_);
+  std::uint64_t least = std::max<std::uint64_t>(options_.epoch_lease / 2, 1);
+  if (leased_to_ - next_epoch_ >= least) return Status::ok();
+  return lease(next_epoch_ + options_.epoch_lease);
+}
+
 Result<std::uint64_t> NodeState::fresh_epoch() {
   std::lock_guard lock(mutex_);
   if (next_epoch_ >= leased_to_) {
-    Status leased = lease(next_epoch_ + options_.epoch_lease);
-    if (!leased) return leased;
+    return Status(Code::unavailable, "node " + options_.name + ": the " +
+                                         std::to_string(options_.epoch_lease) +
+                                         " epochs leased are used up: try again");
   }
   counters_.fresh_epochs.fetch_add(1, std::memory_order_relaxed);
   return next_epoch_++;

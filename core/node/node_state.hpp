@@ -97,7 +97,11 @@ class NodeState {
   PartitionTrees& trees() { return *trees_; }  // not before there is a ring
 
   // An epoch never used before by this node, from a lease that is on the disk (O-4).
+  // Inside a transaction: it does not touch the engine. `unavailable` when the lease is used up.
   Result<std::uint64_t> fresh_epoch();
+  // Renews the lease when less than half of it is left. Before a transaction that may want an epoch,
+  // never inside one: it flushes.
+  Status prepare_epochs();
   // Actors of this node with a lower epoch belong to an earlier incarnation and mint no more.
   std::uint64_t incarnation() const { return incarnation_.load(); }
   // A peer showed a dot of ours that we do not have: our disk went back in time. Starts a new

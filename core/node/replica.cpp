@@ -236,6 +236,7 @@ Message Replica::get(const ReplicaGet& request) {
 }
 
 Replica::Outcome Replica::mint(const MintPut& request, Now now) {
+  if (Status leased = state_->prepare_epochs(); !leased) return {refused(leased), 0};
   Minted minted;
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
   TreeUpdate tree(*state_, request.key, request.hint_for);

@@ -1,5 +1,7 @@
 #include "sim/sim_disk.hpp"
 
+#include "base/assert.hpp"
+
 namespace ringlet::sim {
 
 class SimEngine final : public StorageEngine {
@@ -18,8 +20,11 @@ class SimEngine final : public StorageEngine {
   Result<Ticket> transact(Durability durability, const Body& body) override {
     if (gone()) return closed();
     if (disk_.broken_) return broken();
+    RINGLET_ASSERT(!inside_);  // a body may not call the engine: others would wait for themselves
+    inside_ = true;
     Writes writes(disk_);
     Status done = body(writes);
+    inside_ = false;
     if (!done) return done;
     if (writes.batch.changes.empty()) return Ticket{0};
     if (disk_.full_) return Status(Code::unavailable, "disk full");
@@ -59,6 +64,7 @@ class SimEngine final : public StorageEngine {
     if (!gone()) disk_.listener_ = std::move(listener);
   }
   Status flush() override {
+    RINGLET_ASSERT(!inside_);
     if (gone()) return closed();
     disk_.sync();
     return Status::ok();
@@ -105,6 +111,7 @@ class SimEngine final : public StorageEngine {
   SimDisk& disk_;
   std::uint64_t generation_;
   bool intact_;
+  bool inside_ = false;  // a transaction's body
   EngineStats stats_;
 };
 

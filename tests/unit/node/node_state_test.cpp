@@ -11,6 +11,7 @@ namespace ringlet::test {
 namespace {
 
 std::uint64_t taken(NodeState& state) {
+  REQUIRE(state.prepare_epochs());
   auto epoch = state.fresh_epoch();
   REQUIRE(epoch.is_ok());
   return *epoch;
@@ -119,6 +120,7 @@ TEST_CASE("F-11 a lease that cannot be written hands out nothing; with room it g
   std::uint64_t last = taken(*bench.state);
   last = taken(*bench.state);
   bench.disk.set_full(true);
+  CHECK(bench.state->prepare_epochs().code() == Code::unavailable);
   auto none = bench.state->fresh_epoch();
   REQUIRE(!none.is_ok());
   CHECK(none.status().code() == Code::unavailable);
@@ -127,6 +129,24 @@ TEST_CASE("F-11 a lease that cannot be written hands out nothing; with room it g
   std::uint64_t next = taken(*bench.state);
   CHECK(next > last);
   CHECK(leased_to(bench.disk) > next);
+}
+
+TEST_CASE(
+    "O-4 more new keys than a lease has epochs: it is renewed before a transaction, never in one") {
+  // The disk's engine asserts that nobody calls it from inside a transaction; WiredTiger's would wait
+  // for itself for ever.
+  NodeOptions options;
+  options.epoch_lease = 4;
+  Bench bench(4, options);
+  for (int i = 0; i < 50; ++i) {
+    MintPut put;
+    put.key = {"b", "k" + std::to_string(i)};
+    put.write.write_id = {1, static_cast<std::uint64_t>(i + 1)};
+    put.write.value = "v";
+    auto outcome = bench.replica->mint(put, bench.now);
+    CHECK(std::holds_alternative<Minted>(outcome.reply));
+  }
+  CHECK(bench.state->counters().fresh_epochs.load() == 50);
 }
 
 TEST_CASE("F-16 a store of another node, an unknown name and a damaged record are refused") {
