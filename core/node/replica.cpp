@@ -42,17 +42,29 @@ bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, No
   return false;
 }
 
+}  // namespace
+
+// Where one request's copy lies. Its token is hashed once.
+struct Replica::Place {
+  Place(const NodeState& state, const Key& of, NodeId for_whom)
+      : key(of), hint_for(for_whom), partition(state.ring()->partition_of(token_of(of))) {
+    row = hint_for ? hint_row(hint_for, key) : object_row(partition, key);
+  }
+  Table table() const { return hint_for ? Table::hints : Table::objects; }
+  const Key& key;
+  NodeId hint_for;  // nobody: this node's own copy
+  std::uint32_t partition;
+  Bytes row;
+};
+
 // Keeps a partition's tree in step with one change of an own copy (paper 4.7). Lives around the
 // transaction, whose body may run more than once.
-class TreeUpdate {
+class Replica::TreeUpdate {
  public:
-  TreeUpdate(NodeState& state, const Key& key, NodeId hint_for) {
-    if (hint_for) return;  // nobody's own copy
-    state_ = &state;
-    partition_ = state.ring()->partition_of(token_of(key));
-    row_ = object_row(partition_, key);
-    key_hash_ = key_hash(key);
-    writing_.emplace(state.trees().writing(partition_));
+  TreeUpdate(NodeState& state, const Place& place) : state_(state), place_(place) {
+    if (place.hint_for) return;  // nobody's own copy
+    key_hash_ = key_hash(place.key);
+    writing_.emplace(state.trees().writing(place.partition));
   }
   void before(const Object& object) {
     if (writing_) before_ = clock_hash(object);
@@ -65,10 +77,10 @@ class TreeUpdate {
   void committed() {
     if (!writing_) return;
     if (!planted(PlantedBug::tree_not_updated)) {
-      writing_->apply(row_, key_hash_, before_, after_);
+      writing_->apply(place_.row, key_hash_, before_, after_);
     }
     if (corrupt_) {
-      state_->note_mended(row_);
+      state_.note_mended(place_.row);
       rebuild();
     }
   }
@@ -80,17 +92,14 @@ class TreeUpdate {
  private:
   void rebuild() {
     writing_.reset();
-    state_->trees().rebuild(partition_);
+    state_.trees().rebuild(place_.partition);
   }
-  NodeState* state_ = nullptr;
-  std::uint32_t partition_ = 0;
+  NodeState& state_;
+  const Place& place_;
   bool corrupt_ = false;
-  Bytes row_;
   std::uint64_t key_hash_ = 0, before_ = 0, after_ = 0;
   std::optional<PartitionTrees::Writing> writing_;
 };
-
-}  // namespace
 
 Durability Replica::durability_of(WriteDurability wanted) const {
   if (wanted == WriteDurability::unset) wanted = state_->options().coordination.durability;
@@ -104,11 +113,8 @@ Durability Replica::durability_of(WriteDurability wanted) const {
   }
 }
 
-Result<Record> Replica::read(Transaction& transaction, const Key& key, NodeId hint_for) {
-  auto ring = state_->ring();
-  auto record = hint_for ? transaction.get(Table::hints, hint_row(hint_for, key))
-                         : transaction.get(Table::objects,
-                                           object_row(ring->partition_of(token_of(key)), key));
+Result<Record> Replica::read(Transaction& transaction, const Place& place) {
+  auto record = transaction.get(place.table(), place.row);
   if (!record) return record.status();
   if (!*record) return Record{};
   return decode_row(**record);
@@ -117,48 +123,46 @@ Result<Record> Replica::read(Transaction& transaction, const Key& key, NodeId hi
 // A damaged own copy counts as absent, so that a peer's mends it (F-13). Its minter is unknown, so
 // the next to mint into the row takes a fresh epoch. A damaged hint stays an error: its actor lies in
 // another row and would begin to count anew.
-Result<Record> Replica::read_for_change(Transaction& transaction, const Key& key, NodeId hint_for,
+Result<Record> Replica::read_for_change(Transaction& transaction, const Place& place,
                                         bool& corrupt) {
   corrupt = false;
-  auto record = read(transaction, key, hint_for);
-  if (record || hint_for || record.status().code() != Code::corrupt) return record;
+  auto record = read(transaction, place);
+  if (record || place.hint_for || record.status().code() != Code::corrupt) return record;
   corrupt = true;
-  state_->note_corrupt(object_row(state_->ring()->partition_of(token_of(key)), key), key,
-                       record.status());
+  state_->note_corrupt(place.row, place.key, record.status());
   return Record{};
 }
 
-Status Replica::write(Transaction& transaction, const Key& key, NodeId hint_for,
-                      const Object& object, std::uint64_t minter) {
-  auto ring = state_->ring();
-  if (planted(PlantedBug::tombstone_reaped_at_once) && !hint_for &&
+Status Replica::write(Transaction& transaction, const Place& place, const Object& object,
+                      std::uint64_t minter) {
+  if (planted(PlantedBug::tombstone_reaped_at_once) && !place.hint_for &&
       std::all_of(object.versions.begin(), object.versions.end(),
                   [](const Version& v) { return v.tombstone; })) {
-    return transaction.erase(Table::objects, object_row(ring->partition_of(token_of(key)), key));
+    return transaction.erase(Table::objects, place.row);
   }
-  return hint_for
-             ? transaction.put(Table::hints, hint_row(hint_for, key), encode_record(object))
-             : transaction.put(Table::objects, object_row(ring->partition_of(token_of(key)), key),
-                               encode_record(object, minter));
+  return transaction.put(place.table(), place.row,
+                         encode_record(object, place.hint_for ? 0 : minter));
 }
 
 // While a partition moves, its new owner pulls it page by page; a write to a page it has already
 // would pass it by. So those who know the write leave a hint for the new owner in the same
 // transaction (O-12), and hint delivery does the rest: the owner that goes, and the first that
 // stays should that one die.
-Status Replica::pass_on(Transaction& transaction, const Key& key, const Object& object) {
+Status Replica::pass_on(Transaction& transaction, const Place& place, const Object& object) {
+  if (place.hint_for) return Status::ok();
   auto ring = state_->ring();
-  std::uint32_t partition = ring->partition_of(token_of(key));
-  const auto& incoming = ring->incoming(partition);
-  if (incoming.empty() || planted(PlantedBug::in_flight_write_not_forwarded)) return Status::ok();
-  const auto& list = ring->preference_list(partition);
+  const auto& incoming = ring->incoming(place.partition);
+  if (incoming.empty()) return Status::ok();
+  const auto& list = ring->preference_list(place.partition);
   std::vector<NodeId> owners(
       list.begin(), list.begin() + static_cast<std::ptrdiff_t>(ring->effective_replicas()));
-  for (NodeId node : forward_to(state_->self(), owners, ring->outgoing(partition), incoming)) {
-    auto hint = read(transaction, key, node);
+  for (NodeId node :
+       incoming_to_hint(state_->self(), owners, ring->outgoing(place.partition), incoming)) {
+    Place hinted(*state_, place.key, node);
+    auto hint = read(transaction, hinted);
     if (!hint) return hint.status();
     if (!sync(hint->object, object)) continue;
-    Status written = write(transaction, key, node, hint->object, 0);
+    Status written = write(transaction, hinted, hint->object, 0);
     if (!written) return written;
     state_->note_hint();
   }
@@ -170,13 +174,13 @@ Status Replica::pass_on(Transaction& transaction, const Key& key, const Object& 
 // states, and both forget it when they are erased. An actor in the context alone is not enough: a copy
 // that was dropped, or a hint that was delivered, may come back by way of others who know an older
 // count. The lowest bit of an epoch tells the two kinds apart.
-Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
-                                 const Record& local, std::optional<Actor>& fresh) {
+Result<Actor> Replica::actor_for(Transaction& transaction, const Place& place, const Record& local,
+                                 std::optional<Actor>& fresh) {
   NodeId self = state_->self();
   std::uint64_t incarnation = state_->incarnation();
   if (planted(PlantedBug::epoch_reused)) return Actor{self, incarnation << 1};
-  if (hint_for) {
-    auto bound = transaction.get(Table::state, hint_actor_row(hint_for, key));
+  if (place.hint_for) {
+    auto bound = transaction.get(Table::state, hint_actor_row(place.hint_for, place.key));
     if (!bound) return bound.status();
     if (*bound) {
       std::uint64_t epoch = parse_epoch(**bound);
@@ -190,26 +194,25 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Key& key, NodeI
   if (!fresh) {
     auto epoch = state_->fresh_epoch();
     if (!epoch) return epoch.status();
-    fresh = Actor{self, *epoch << 1 | (hint_for ? 1 : 0)};
+    fresh = Actor{self, *epoch << 1 | (place.hint_for ? 1 : 0)};
   }
-  if (hint_for) {
-    Status bound =
-        transaction.put(Table::state, hint_actor_row(hint_for, key), epoch_text(fresh->epoch));
+  if (place.hint_for) {
+    Status bound = transaction.put(Table::state, hint_actor_row(place.hint_for, place.key),
+                                   epoch_text(fresh->epoch));
     if (!bound) return bound;
   }
   return *fresh;
 }
 
 Result<Object> Replica::stored(const Key& key) {
-  std::uint32_t partition = state_->ring()->partition_of(token_of(key));
-  Bytes row = object_row(partition, key);
-  auto record = state_->engine().get(Table::objects, row);
+  Place place(*state_, key, {});
+  auto record = state_->engine().get(Table::objects, place.row);
   if (!record) return record.status();
   if (!*record) return Object{};
   auto object = decode_record(**record);
   // The tree may have been built before the damage and call the replicas equal.
-  if (!object && state_->note_corrupt(row, key, object.status())) {
-    state_->trees().rebuild(partition);
+  if (!object && state_->note_corrupt(place.row, key, object.status())) {
+    state_->trees().rebuild(place.partition);
   }
   return object;
 }
@@ -239,14 +242,15 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   if (Status leased = state_->prepare_epochs(); !leased) return {refused(leased), 0};
   Minted minted;
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
-  TreeUpdate tree(*state_, request.key, request.hint_for);
+  Place place(*state_, request.key, request.hint_for);
+  TreeUpdate tree(*state_, place);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         bool corrupt;
-        auto local = read_for_change(transaction, request.key, request.hint_for, corrupt);
+        auto local = read_for_change(transaction, place, corrupt);
         if (!local) return local.status();
         tree.was_corrupt(corrupt);
-        auto actor = actor_for(transaction, request.key, request.hint_for, *local, fresh);
+        auto actor = actor_for(transaction, place, *local, fresh);
         if (!actor) return actor.status();
         tree.before(local->object);
         Object object = std::move(local->object);
@@ -260,8 +264,8 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
                             ": read the key and write with the context read");
         }
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
-        Status written = write(transaction, request.key, request.hint_for, object, actor->epoch);
-        if (written && !request.hint_for) written = pass_on(transaction, request.key, object);
+        Status written = write(transaction, place, object, actor->epoch);
+        if (written) written = pass_on(transaction, place, object);
         tree.after(object);
         minted.object = std::move(object);
         return written;
@@ -291,11 +295,12 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
     }
   }
   bool went_back = false;
-  TreeUpdate tree(*state_, request.key, request.hint_for);
+  Place place(*state_, request.key, request.hint_for);
+  TreeUpdate tree(*state_, place);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         bool corrupt;
-        auto local = read_for_change(transaction, request.key, request.hint_for, corrupt);
+        auto local = read_for_change(transaction, place, corrupt);
         if (!local) return local.status();
         tree.was_corrupt(corrupt);
         Object& object = local->object;
@@ -311,8 +316,8 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
           if (now_here != nullptr) *now_here = std::move(object);
           return Status::ok();
         }
-        Status written = write(transaction, request.key, request.hint_for, object, local->minter);
-        if (written && !request.hint_for) written = pass_on(transaction, request.key, object);
+        Status written = write(transaction, place, object, local->minter);
+        if (written) written = pass_on(transaction, place, object);
         tree.after(object);
         if (now_here != nullptr) *now_here = std::move(object);
         return written;

@@ -37,14 +37,15 @@ class Replica final : public HintStore {
   Result<std::uint64_t> count_hints();
 
  private:
-  Result<Record> read(Transaction& transaction, const Key& key, NodeId hint_for);
-  Result<Record> read_for_change(Transaction& transaction, const Key& key, NodeId hint_for,
-                                 bool& corrupt);
-  Status write(Transaction& transaction, const Key& key, NodeId hint_for, const Object& object,
+  struct Place;
+  class TreeUpdate;
+  Result<Record> read(Transaction& transaction, const Place& place);
+  Result<Record> read_for_change(Transaction& transaction, const Place& place, bool& corrupt);
+  Status write(Transaction& transaction, const Place& place, const Object& object,
                std::uint64_t minter);
-  Result<Actor> actor_for(Transaction& transaction, const Key& key, NodeId hint_for,
-                          const Record& local, std::optional<Actor>& fresh);
-  Status pass_on(Transaction& transaction, const Key& key, const Object& object);
+  Status pass_on(Transaction& transaction, const Place& place, const Object& object);
+  Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
+                          std::optional<Actor>& fresh);
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
 };

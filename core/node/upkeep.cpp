@@ -256,11 +256,6 @@ struct Upkeep::Impl final : GossipHost {
     return state->engine().flush();
   }
 
-  std::string name_of_node(NodeId id) const {
-    const Member* member = ring->find(id);
-    return member ? member->name : to_string(id);
-  }
-
   json::array staged_json() const {
     json::array list;
     for (const auto& change : staged.staged()) list.push_back(json::value(to_string(change)));

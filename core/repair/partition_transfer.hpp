@@ -10,7 +10,7 @@
 //     on which: so X pulls from *every* owner that stays. One that is gone too is waited for, up to
 //     `lenient_after`; then the others are enough (their union is all that anybody could read), and
 //     anti-entropy brings the rest when it returns.
-// Writes after a page was read come as hints (forward_to), and to fallbacks' hints for A the rule of
+// Writes after a page was read come as hints (incoming_to_hint), and to fallbacks' hints for A the rule of
 // F-45 applies. Beneath all this: A pushes what it still holds before it erases it (surplus).
 #pragma once
 
@@ -116,8 +116,8 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
 // For whom else a write into this node's own copy is kept, as a hint in the same transaction, while
 // the partition moves: for the incoming ones, by the owner that goes out and by the first that stays.
 // `owners` are the N now.
-std::vector<NodeId> forward_to(NodeId self, const std::vector<NodeId>& owners,
-                               const std::vector<NodeId>& outgoing,
-                               const std::vector<NodeId>& incoming);
+std::vector<NodeId> incoming_to_hint(NodeId self, const std::vector<NodeId>& owners,
+                                     const std::vector<NodeId>& outgoing,
+                                     const std::vector<NodeId>& incoming);
 
 }  // namespace ringlet

@@ -325,7 +325,7 @@ struct Move {
       if (i == without) continue;
       sync(node(owners[i]).disk.copies[key], object);
       if (flipped) continue;
-      for (NodeId to : forward_to(owners[i], owners, {A}, {X})) {
+      for (NodeId to : incoming_to_hint(owners[i], owners, {A}, {X})) {
         sync(node(owners[i]).disk.hints[{to, key}], object);
       }
     }
