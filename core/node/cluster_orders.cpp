@@ -93,7 +93,9 @@ StatusText Upkeep::Impl::plan(Now now) {
     slots.push_back(
         json::object{{"partition", slot.slot}, {"from", name(slot.from)}, {"to", name(slot.to)}});
   }
-  // Bytes are known of the partitions that this node keeps; the others are taken to be alike.
+  // The bytes of a few partitions that this node keeps; the others are taken to be alike. A few, for
+  // a lane waits meanwhile.
+  std::size_t rows = 20'000;
   json::array partitions;
   std::uint64_t bytes = 0, measured = 0, receivers = 0;
   for (const auto& partition : plan->partitions) {
@@ -103,9 +105,8 @@ StatusText Upkeep::Impl::plan(Now now) {
     partitions.push_back(
         json::object{{"partition", partition.partition}, {"from", from}, {"to", to}});
     receivers += partition.to.size();
-    if (store.keeps(partition.partition)) {
-      auto size = store.bytes_of(partition.partition, 100'000);
-      if (size) bytes += *size, ++measured;
+    if (rows > 0 && store.keeps(partition.partition)) {
+      if (auto size = store.bytes_of(partition.partition, rows)) bytes += *size, ++measured;
     }
   }
   std::uint64_t estimate = measured == 0 ? 0 : bytes / measured * receivers;

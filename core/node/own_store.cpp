@@ -286,16 +286,23 @@ Status OwnStore::forget_cursor(std::uint32_t partition) {
   return done ? Status::ok() : done.status();
 }
 
-Result<std::uint64_t> OwnStore::bytes_of(std::uint32_t partition, std::size_t rows) {
-  std::uint64_t bytes = 0;
+std::optional<std::uint64_t> OwnStore::bytes_of(std::uint32_t partition, std::size_t& rows) {
+  std::uint64_t bytes = 0, seen = 0;
+  bool all = true;
   Bytes prefix = object_prefix(partition);
   Status scanned = state_->engine().scan(Table::objects, prefix, after_prefix(prefix),
                                          [&](BytesView row, BytesView record) {
+                                           all = rows > 0;
+                                           if (!all) return false;
+                                           --rows, ++seen;
                                            bytes += row.size() + record.size();
-                                           return rows-- > 1;
+                                           return true;
                                          });
-  if (!scanned) return scanned;
-  return bytes;
+  if (!scanned) return std::nullopt;
+  if (all) return bytes;
+  std::uint64_t keys = state_->trees().keys(partition);
+  if (seen == 0 || keys == 0) return std::nullopt;
+  return bytes * keys / seen;
 }
 
 }  // namespace ringlet

@@ -56,8 +56,9 @@ class OwnStore final : public RepairStore,
                     const TransferCursor& cursor) override;
   Status forget_cursor(std::uint32_t partition) override;
 
-  // Bytes of the own copies in a partition, at most `rows` of them looked at.
-  Result<std::uint64_t> bytes_of(std::uint32_t partition, std::size_t rows);
+  // Bytes of the own copies in a partition. `rows` is how many may be looked at, and is lowered by those
+  // that were; of what lies beyond, the tree knows how many keys. Nothing: it is not known.
+  std::optional<std::uint64_t> bytes_of(std::uint32_t partition, std::size_t& rows);
 
  private:
   std::shared_ptr<NodeState> state_;

@@ -67,7 +67,12 @@ struct Upkeep::Impl final : GossipHost {
     auto kept = state->engine().get(Table::state, NodeState::staged_row);
     if (kept && *kept) {
       auto changes = Changes::decode(**kept);
-      if (changes) staged = std::move(*changes);
+      if (changes) {
+        staged = std::move(*changes);
+      } else {
+        log(LogLevel::error,
+            "what was staged is lost, stage it again: " + changes.status().message());
+      }
     }
   }
 

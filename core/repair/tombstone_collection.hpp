@@ -39,7 +39,7 @@ class TombstoneCollection {
     Duration period = Duration::seconds(600);  // from one walk over all keys to the next
     Duration patience = Duration::seconds(5);  // for one answer
     std::size_t page = 256;                    // objects read at once
-    std::size_t batch = 512;                   // keys in one question
+    std::size_t batch = 128;                   // keys in one question; a lane answers it at once
     std::size_t batch_bytes = 256 * 1024;      // of keys
     std::size_t batches = 4;                   // at a time
   };

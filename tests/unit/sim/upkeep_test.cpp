@@ -381,6 +381,29 @@ TEST_CASE("F-46: what is staged survives a crash, and a commit is whole") {
   CHECK_FALSE(cluster.tell(0, "commit").status);  // nothing is staged any more
 }
 
+TEST_CASE("a plan says what would move, and about how many bytes") {
+  Cluster cluster(3, 1);
+  cluster.fill(0, 300);
+  cluster.join(3);
+  auto said = cluster.tell(0, "plan");
+  REQUIRE(said.status);
+  auto number_after = [&](const std::string& name) {
+    std::size_t at = said.json.find("\"" + name + "\":");
+    REQUIRE(at != std::string::npos);
+    return std::stod(said.json.substr(at + name.size() + 3));
+  };
+  std::uint64_t all = 0;
+  for (const auto& [row, record] : cluster.world.disk(0).rows(Table::objects)) {
+    all += row.size() + record.size();
+  }
+  INFO(said.json);
+  // With three nodes each has every key; a fourth takes its share of three copies.
+  CHECK(number_after("bytes") > static_cast<double>(all) * 0.5);
+  CHECK(number_after("bytes") < static_cast<double>(all) * 1.5);
+  CHECK(number_after("efficiency_after") > 0.9);
+  CHECK(cluster.world.state(0)->ring()->members().size() == 3);  // a plan changes nothing
+}
+
 TEST_CASE("wrong commands are refused with a sentence and change nothing") {
   Cluster cluster(3, 1);
   std::uint64_t digest = cluster.world.state(0)->ring()->digest();
