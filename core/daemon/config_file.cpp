@@ -197,7 +197,6 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
 
   auto& hints = config.node.hints;
   table.number("hints", "window", &hints.window, 1, 10'000, "under way to one owner");
-  table.number("hints", "per_second", &hints.per_second, 1, 10'000'000, "all owners together");
   table.millis("hints", "scan_ms", &hints.scan, 10, hour_ms,
                "between two looks at the waiting hints");
 

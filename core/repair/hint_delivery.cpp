@@ -60,7 +60,6 @@ struct HintDelivery::Impl {
       : self(me), options(o), store(s), health(h) {
     RINGLET_ASSERT(options.window >= 1);
     RINGLET_ASSERT(options.page >= 1);
-    RINGLET_ASSERT(options.per_second >= 1);
     RINGLET_ASSERT(options.scan > Duration{});
   }
 
@@ -156,23 +155,14 @@ struct HintDelivery::Impl {
     });
   }
 
-  // Even spacing, with a tenth of a second of arrears allowed.
   bool may_send(const Parcel& parcel, Now now) {
-    if (pace != nullptr) {
-      std::uint64_t bytes = 0;
-      for (const Version& version : parcel.hint.object.versions) bytes += version.value.size();
-      if (pace->take(Pace::Kind::hints, bytes, now)) return true;
-      pace_at = pace->next(Pace::Kind::hints, now);
-      held_back = true;
-      return false;
-    }
-    pace_at = std::max(pace_at, now.instant - Duration::millis(100));
-    if (pace_at > now.instant) {
-      held_back = true;
-      return false;
-    }
-    pace_at = pace_at + Duration::micros(std::max<std::int64_t>(1, 1'000'000 / options.per_second));
-    return true;
+    if (pace == nullptr) return true;
+    std::uint64_t bytes = 0;
+    for (const Version& version : parcel.hint.object.versions) bytes += version.value.size();
+    if (pace->take(Pace::Kind::hints, bytes, now)) return true;
+    pace_at = pace->next(Pace::Kind::hints, now);
+    held_back = true;
+    return false;
   }
 
   void send(NodeId target, Pass& pass, Now now) {

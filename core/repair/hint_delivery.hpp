@@ -42,7 +42,6 @@ class HintDelivery {
     std::size_t page = 64;
     Duration scan = Duration::millis(1000);      // look for waiting hints again
     Duration patience = Duration::millis(1000);  // for one confirmation
-    std::uint32_t per_second = 2000;             // pace, all owners together; unless set_pace
     // Hints for a target that is down are read through this often for those that go elsewhere.
     Duration redirect_scan = Duration::seconds(30);
   };
@@ -52,7 +51,7 @@ class HintDelivery {
   // Who gets a hint: its target while that owns the key, or else all N owners of now, this node
   // perhaps among them (then it is sent to itself). Default: the target. Set before start().
   void set_targets_for(std::function<std::vector<NodeId>(const Hint&)> targets_for);
-  void set_pace(Pace* pace);  // instead of per_second
+  void set_pace(Pace* pace);  // without one nothing holds it back
 
   void start(Now now);
   void on_ring_changed(Now now);            // targets_for may answer otherwise: read all through

@@ -67,7 +67,6 @@ const Number numbers[] = {
     {"failure", "min_patience_ms", 1, 3'600'000},
     {"failure", "max_patience_ms", 1, 3'600'000},
     {"hints", "window", 1, 10'000},
-    {"hints", "per_second", 1, 10'000'000},
     {"hints", "scan_ms", 10, 3'600'000},
     {"upkeep", "threshold_ms", 1, 3'600'000},
     {"upkeep", "window_ms", 1000, 3'600'000},

@@ -190,7 +190,6 @@ TEST_CASE("at most a window of copies is under way to one owner") {
   HintDelivery::Options options;
   options.window = 4;
   options.page = 3;
-  options.per_second = 1'000'000;
   Scene scene(options);
   scene.fill(50, A);
   scene.fill(50, B);
@@ -204,11 +203,14 @@ TEST_CASE("at most a window of copies is under way to one owner") {
 }
 
 TEST_CASE("all owners together get no more than the pace") {
-  HintDelivery::Options options;
-  options.per_second = 100;
-  Scene scene(options);
+  Pace::Options slow;
+  slow.floor = 10;
+  slow.most = 100;
+  Pace pace(slow);
+  Scene scene;
   scene.fill(500, A);
   scene.fill(500, B);
+  scene.delivery->set_pace(&pace);
   Instant start = scene.now.instant;
   scene.delivery->start(scene.now);
   scene.run_until(start + Duration::seconds(5));
