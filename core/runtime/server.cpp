@@ -431,7 +431,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     link.bytes -= entry->second.bytes;
     server_.request_bytes -= entry->second.bytes;
     if (entry->second.served != Instant::never()) {
-      serving_ -= serving_ > 0;
+      --serving_;
       window_heard(now.instant - entry->second.served, now);
     }
     --server_.requests;
@@ -456,7 +456,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   void forget_requests(Link& link) {
     for (const auto& [number, request] : link.under_way) {
-      if (request.served != Instant::never()) serving_ -= serving_ > 0;
+      if (request.served != Instant::never()) --serving_;
     }
     server_.request_bytes -= link.bytes;
     server_.requests -= link.under_way.size();
@@ -516,7 +516,6 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   void serve_queues(Now now) {
     round_open_ = false;
-    if (node_.idle()) serving_ = 0;  // nothing that was given to it is unanswered
     Instant until = now.instant + round_budget;
     while (now.instant < until) {
       // Refusing is cheap, and those who waited too long must hear of it whoever else is served.
