@@ -176,6 +176,7 @@ TEST_CASE("in the child of a fork inherited handles answer FORKED and may be rel
     wrong |= (ringlet_drain(q.get(), &event, sizeof event, 1, 0, &n) != RINGLET_FORKED) << 2;
     wrong |= (ringlet_cluster_kill(f.cluster.get(), 0, nullptr) != RINGLET_FORKED) << 3;
     wrong |= (ringlet_client_close(f.client.get(), 0) != RINGLET_FORKED) << 4;
+#ifndef __SANITIZE_THREAD__  // which ends a child of many threads that starts one
     // A new client in the child works, on the parent's cluster.
     Options o(ringlet_options_new());
     ringlet_options_set(o.get(), "client.seeds", ringlet_cluster_seeds(f.cluster.get()), nullptr);
@@ -183,6 +184,7 @@ TEST_CASE("in the child of a fork inherited handles answer FORKED and may be rel
     wrong |= (ringlet_client_open(o.get(), RINGLET_ABI, &fresh, nullptr) != RINGLET_OK) << 5;
     wrong |= (ringlet_get(fresh, key_of("c", "fork"), nullptr, &reply, nullptr) != RINGLET_OK) << 6;
     ringlet_client_release(fresh);
+#endif
     ringlet_error_release(error);
     q.reset();
     f.client.reset();

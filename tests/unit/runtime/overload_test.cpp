@@ -106,7 +106,13 @@ TEST_CASE(
   calls.wait();
   CHECK(calls.ok > 0);
   CHECK(calls.ok + calls.overloaded + calls.other == 8000);
-  CHECK(cluster.servers[0]->status_json().find("\"queued\":0") != std::string::npos);
+  // A client that gave up does not take its requests back: the server comes to them in its time.
+  auto drained = [&] {
+    return cluster.servers[0]->status_json().find("\"queued\":0") != std::string::npos;
+  };
+  auto end = steady_clock::now() + std::chrono::seconds(20);
+  while (!drained() && steady_clock::now() < end) std::this_thread::sleep_for(milliseconds(5));
+  CHECK(drained());
   auto calm = cluster.client();
   for (int i = 0; i < 20; ++i) CHECK(calm->put(numbered("after", i), "v").reply.status.is_ok());
 }
@@ -132,29 +138,30 @@ TEST_CASE("F-51 a hot key with 64 blind writers does not stall its neighbours") 
     });
   }
   int failed = 0, asked = 0;
-  std::int64_t worst_ms = 0;
-  auto end = steady_clock::now() + std::chrono::seconds(3);
-  std::vector<std::int64_t> times;
+  constexpr int seconds = 3;
+  auto end = steady_clock::now() + std::chrono::seconds(seconds);
+  std::vector<double> times;  // of a get and a put, in milliseconds
   while (steady_clock::now() < end) {
     auto start = steady_clock::now();
     Key key = numbered("calm", asked % 50);
     Outcome got = neighbour->get(key);
     Outcome put = neighbour->put(key, "v", got.context);
-    auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start).count();
-    times.push_back(took);
-    worst_ms = std::max<std::int64_t>(worst_ms, took);
+    times.push_back(std::chrono::duration<double, std::milli>(steady_clock::now() - start).count());
     failed += !got.reply.status.is_ok() || !put.reply.status.is_ok();
     ++asked;
   }
   stop = true;
   for (auto& thread : threads) thread.join();
   std::sort(times.begin(), times.end());
-  WARN(written << " blind writes, " << too_many << " refused; the neighbour made " << asked
-               << " pairs, median " << times[times.size() / 2] << " ms, worst " << worst_ms
-               << " ms");
-  CHECK(failed == 0);
+  double median = times[times.size() / 2];
+  double hot_put = 64 * seconds * 1000.0 / std::max(1, written + too_many);  // its mean time
+  WARN(written << " blind writes, " << too_many << " refused, " << hot_put
+               << " ms each; the neighbour made " << asked << " pairs, median " << median
+               << " ms, worst " << times.back() << " ms");
+  CHECK(failed == 0);  // none of them had to wait for as long as a client's timeout
   CHECK(asked >= 5);
-  CHECK(worst_ms < 2000);
+  // Behind the hot key's writers in one queue, a pair would take as long as two of their puts.
+  CHECK(median < hot_put);
   // Nothing acknowledged was dropped to make room.
   Outcome hot = neighbour->get({"hot", "key"});
   REQUIRE(hot.reply.status.is_ok());

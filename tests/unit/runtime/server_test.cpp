@@ -209,6 +209,7 @@ TEST_CASE("a slow reader stops being read, then is dropped") {
   ServerLimits limits;
   limits.max_queued_bytes = 256 * 1024;
   limits.frame_within = Duration::millis(200);
+  limits.shed_after = Duration::seconds(60);  // it is the answers of values that fill the queue
   Cluster cluster(1, 1, limits);
   auto client = cluster.client();
   REQUIRE(client->put({"", "big"}, Bytes(100'000, 'x')).reply.status.is_ok());
