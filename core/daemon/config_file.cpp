@@ -175,6 +175,10 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                "of a client, under way");
   table.number("limits", "max_requests_per_node", &config.server.limits.max_requests_per_node, 1,
                10'000'000, "of clients, under way, all threads together");
+  table.number("limits", "max_requests_per_key", &config.server.limits.max_requests_per_key, 1,
+               10'000'000, "of clients, of one key, served at once by a thread; others wait");
+  table.millis("limits", "key_wait_ms", &config.server.limits.key_wait, 1, hour_ms,
+               "a request that waited longer for others of its key is overloaded");
   table.number("limits", "max_request_bytes", &config.server.limits.max_request_bytes, 1024,
                64 * gib, "of clients' requests under way, all threads together");
   table.millis("limits", "shed_after_ms", &config.server.limits.shed_after, 1, hour_ms,

@@ -14,6 +14,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <unordered_map>
 #include <utility>
@@ -25,7 +26,9 @@
 #include "runtime/connection.hpp"
 #include "runtime/fork_guard.hpp"
 #include "runtime/io_thread.hpp"
+#include "runtime/key_turns.hpp"
 #include "runtime/peer.hpp"
+#include "versioning/hash.hpp"
 #include "wire/handshake.hpp"
 
 namespace ringlet {
@@ -130,6 +133,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       : server_(server),
         thread_(*this, server.sweep_every(), server.options.log),
         node_(server.state, index, seed),
+        turns_(server.options.limits.max_requests_per_key),
         acceptor_(thread_.context()),
         accept_pause_(thread_.context()) {
     hello_.cluster = server.state->options().cluster;
@@ -203,7 +207,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::string status_json() const {
     return "{\"links\":" + std::to_string(links_.size()) +
            ",\"peers\":" + std::to_string(peers_.size()) +
-           ",\"queued\":" + std::to_string(admitted_.size() + asked_.size()) +
+           ",\"queued\":" + std::to_string(admitted_.size() + asked_.size() + turns_.waiting()) +
+           ",\"waiting_for_their_key\":" + std::to_string(turns_.waiting()) +
            ",\"refused_full\":" + std::to_string(refused_full_) +
            ",\"shed\":" + std::to_string(shed_) +
            ",\"window\":" + std::to_string(static_cast<int>(window_)) +
@@ -244,7 +249,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       bool flushed = std::all_of(links_.begin(), links_.end(), [](const auto& link) {
         return link.second.connection->flushed();
       });
-      bool served = admitted_.empty() && asked_.empty();
+      bool served = admitted_.empty() && asked_.empty() && turns_.waiting() == 0;
       if (node_.idle() && flushed && served && !idle_.exchange(true)) {
         std::lock_guard lock(server_.idle_mutex);
         server_.became_idle.notify_all();
@@ -336,6 +341,10 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       round_began_ = now.instant;
     }
     bool client = !link.member && is_work(frame.type);
+    if (client && link.under_way.contains(frame.number)) {
+      return Status(Code::corrupt, "wanted the number of no request under way, got " +
+                                       std::to_string(frame.number) + " again");
+    }
     if (client) {
       if (std::string full = admit(link, frame); !full.empty()) {
         ++refused_full_;
@@ -343,25 +352,40 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
         return Status::ok();
       }
     }
+    auto message = wire::decode(frame.type, frame.body);
+    if (!message) return message.status();
+    if (!is_request(*message)) {
+      return Status(Code::corrupt,
+                    std::string("wanted a request, got the reply ") + name_of(*message));
+    }
+    Queued request{connection.link(),   frame.number,      frame.type, 0,
+                   std::move(*message), frame.body.size(), now.instant};
+    if (client) {
+      request.key = hash_of_key(request.message);
+      if (!turns_.enter(request.key)) {
+        turns_.wait(std::move(request));
+        return Status::ok();
+      }
+      link.under_way[request.number].turn_of = request.key;
+    }
     // Served as it comes while the round is young and nobody waits; then queued, so that every
     // socket is read in time and nothing waits where it is not seen.
     bool waits = !admitted_.empty() || (client && (!asked_.empty() || !window_open())) ||
                  now.instant - round_began_ > round_budget;
     if (!waits) {
       pace().queue_waited(now.instant - round_began_, now);
-      return serve(link, frame.type, frame.number, frame.body, now);
+      serve(link, std::move(request), now);
+      return Status::ok();
     }
     if (!client) {
-      if (server_.request_bytes + frame.body.size() >
-          2 * server_.options.limits.max_request_bytes) {
+      if (server_.request_bytes + request.bytes > 2 * server_.options.limits.max_request_bytes) {
         ++refused_full_;
         refuse(link, frame.type, frame.number, "has too many bytes of requests under way", now);
         return Status::ok();
       }
-      server_.request_bytes += frame.body.size();
+      server_.request_bytes += request.bytes;
     }
-    auto& queue = client ? asked_ : admitted_;
-    queue.push_back({connection.link(), frame.number, frame.type, Bytes(frame.body), now.instant});
+    (client ? asked_ : admitted_).push_back(std::move(request));
     return Status::ok();
   }
 
@@ -373,7 +397,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     NodeId member;  // at the other end; nobody: a client
     struct Request {
       std::size_t bytes = 0;
-      Instant served = Instant::never();  // given to the node
+      Instant served = Instant::never();     // given to the node
+      std::optional<std::uint64_t> turn_of;  // the key of which it has one of the turns
     };
     std::unordered_map<std::uint64_t, Request> under_way;  // by number
     std::size_t bytes = 0;
@@ -381,7 +406,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   struct Queued {
     std::uint64_t link, number;
     std::uint8_t type;
-    Bytes body;
+    std::uint64_t key;  // a client's: hash_of_key()
+    Message message;
+    std::size_t bytes;
     Instant arrived;
   };
   static constexpr Duration round_budget = Duration::millis(1);
@@ -401,6 +428,18 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
   }
 
+  static std::uint64_t hash_of_key(const Message& work) {
+    return std::visit(
+        [](const auto& message) -> std::uint64_t {
+          if constexpr (requires { message.key.bucket; }) {
+            return xxh3(message.key.key, xxh3(message.key.bucket));
+          } else {
+            return 0;
+          }
+        },
+        work);
+  }
+
   // Counts the request in; or says why not.
   std::string admit(Link& link, const wire::Frame& frame) {
     const ServerLimits& limits = server_.options.limits;
@@ -417,9 +456,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
              " bytes of requests under way and would have " + std::to_string(bytes) +
              " more, wanted at most " + std::to_string(limits.max_request_bytes);
     }
-    auto [entry, fresh] = link.under_way.try_emplace(frame.number);
-    entry->second.bytes += bytes;
-    if (fresh) ++server_.requests;
+    link.under_way[frame.number].bytes = bytes;
+    ++server_.requests;
     link.bytes += bytes;
     server_.request_bytes += bytes;
     return "";
@@ -435,7 +473,24 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       window_heard(now.instant - entry->second.served, now);
     }
     --server_.requests;
+    std::optional<std::uint64_t> turn_of = entry->second.turn_of;
     link.under_way.erase(entry);
+    if (turn_of) end_turn(*turn_of);
+  }
+
+  // The key's turn goes to the next that waits for it and whose client is still there.
+  void end_turn(std::uint64_t key) {
+    while (std::optional<Queued> next = turns_.leave(key)) {
+      auto link = links_.find(next->link);
+      if (link == links_.end()) continue;
+      auto request = link->second.under_way.find(next->number);
+      if (request == link->second.under_way.end()) continue;
+      request->second.turn_of = key;
+      next->arrived = read_clocks().instant;  // it waits for the lane from now on
+      asked_.push_back(std::move(*next));
+      thread_.want_turn();
+      return;
+    }
   }
   // What the node has to answer is bounded by a window that follows its answers: it grows while
   // they come in time and shrinks by a quarter when most of those of a while were late. So a node
@@ -455,29 +510,25 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   bool window_open() const { return static_cast<double>(serving_) < window_; }
 
   void forget_requests(Link& link) {
+    std::vector<std::uint64_t> turns;
     for (const auto& [number, request] : link.under_way) {
       if (request.served != Instant::never()) --serving_;
+      if (request.turn_of) turns.push_back(*request.turn_of);
     }
     server_.request_bytes -= link.bytes;
     server_.requests -= link.under_way.size();
     link.under_way.clear();
     link.bytes = 0;
+    for (std::uint64_t key : turns) end_turn(key);
   }
 
-  Status serve(Link& link, std::uint8_t type, std::uint64_t number, BytesView body, Now now) {
-    if (auto request = link.under_way.find(number);
-        request != link.under_way.end() && request->second.served == Instant::never()) {
-      request->second.served = now.instant;
+  void serve(Link& link, Queued request, Now now) {
+    if (auto under_way = link.under_way.find(request.number);
+        under_way != link.under_way.end() && under_way->second.served == Instant::never()) {
+      under_way->second.served = now.instant;
       ++serving_;
     }
-    auto message = wire::decode(type, body);
-    if (!message) return message.status();
-    if (!is_request(*message)) {
-      return Status(Code::corrupt,
-                    std::string("wanted a request, got the reply ") + name_of(*message));
-    }
-    node_.on_request(link.connection->link(), number, std::move(*message), now, link.member);
-    return Status::ok();
+    node_.on_request(request.link, request.number, std::move(request.message), now, link.member);
   }
 
   // The answer of a lane that has no time: `why` follows the node's name.
@@ -517,12 +568,16 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   void serve_queues(Now now) {
     round_open_ = false;
     Instant until = now.instant + round_budget;
+    Duration key_limit = server_.options.limits.key_wait;
+    while (auto late = turns_.expired(now.instant - key_limit)) {
+      shed(*late, now, "has requests of this key that wait for ", key_limit);
+    }
     while (now.instant < until) {
       // Refusing is cheap, and those who waited too long must hear of it whoever else is served.
       if (!asked_.empty() && sheds(now.instant - asked_.front().arrived, now)) {
-        shed(take(asked_), now);
+        shed(take(asked_), now, "has requests that wait for ", server_.options.limits.shed_after);
       } else if (!admitted_.empty()) {
-        server_.request_bytes -= admitted_.front().body.size();
+        server_.request_bytes -= admitted_.front().bytes;
         serve_queued(take(admitted_), now);
       } else if (!asked_.empty() && window_open()) {
         serve_queued(take(asked_), now);
@@ -541,24 +596,25 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     return next;
   }
 
-  void serve_queued(const Queued& next, Now now) {
+  void serve_queued(Queued next, Now now) {
     auto found = links_.find(next.link);
     if (found == links_.end()) return;  // gone meanwhile
     pace().queue_waited(now.instant - next.arrived, now);
-    Status served = serve(found->second, next.type, next.number, next.body, now);
-    if (!served) found->second.connection->close(served);
+    serve(found->second, std::move(next), now);
   }
 
-  void shed(const Queued& next, Now now) {
+  void shed(const Queued& next, Now now, const char* what, Duration limit) {
     auto found = links_.find(next.link);
     if (found == links_.end()) return;
+    auto request = found->second.under_way.find(next.number);
+    if (request == found->second.under_way.end()) return;
     Duration waited = now.instant - next.arrived;
-    pace().queue_waited(waited, now);
+    if (request->second.turn_of) pace().queue_waited(waited, now);
     ++shed_;
     answered(found->second, next.number, now);
     refuse(found->second, next.type, next.number,
-           "has requests that wait for " + std::to_string(waited.millis()) + " ms, its limit is " +
-               std::to_string(server_.options.limits.shed_after.millis()) + " ms",
+           what + std::to_string(waited.millis()) + " ms, its limit is " +
+               std::to_string(limit.millis()) + " ms",
            now);
   }
 
@@ -623,6 +679,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   Impl& server_;
   IoThread thread_;  // before all that holds sockets
   Node node_;
+  KeyTurns<Queued> turns_;  // of what clients ask
   wire::Hello hello_;
   tcp::acceptor acceptor_;  // lane 0
   asio::steady_timer accept_pause_;

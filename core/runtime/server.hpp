@@ -24,6 +24,10 @@ struct ServerLimits {
   std::size_t max_requests_per_connection = 10'000;
   std::size_t max_requests_per_node = 20'000;         // all lanes together
   std::size_t max_request_bytes = 256 * 1024 * 1024;  // all lanes together
+  // Of one key, in service at once in a lane: others of it wait for their turn, those of other keys
+  // do not wait for them. `key_wait`: longer than that, and it is refused.
+  std::size_t max_requests_per_key = 8;
+  Duration key_wait = Duration::seconds(1);
   // A client's request that waited for its lane longer than this is refused, once that has been so
   // for twice as long: a burst is served, a queue that stands is cut.
   Duration shed_after = Duration::millis(50);

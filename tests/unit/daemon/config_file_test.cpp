@@ -57,6 +57,8 @@ const Number numbers[] = {
     {"limits", "max_requests", 1, 10'000'000},
     {"limits", "max_requests_per_connection", 1, 10'000'000},
     {"limits", "max_requests_per_node", 1, 10'000'000},
+    {"limits", "max_requests_per_key", 1, 10'000'000},
+    {"limits", "key_wait_ms", 1, 3'600'000},
     {"limits", "max_request_bytes", 1024, 64ll << 30},
     {"limits", "shed_after_ms", 1, 3'600'000},
     {"limits", "max_connections", 1, 1'000'000},

@@ -179,6 +179,13 @@ TEST_CASE("F-90 F-91 garbage, oversize and forbidden frames drop the peer, with 
     CHECK(raw.dropped());
     CHECK(log_says(cluster, "corrupt: ClientGet"));
   }
+  SECTION("the number of a request under way, again") {
+    Raw raw(address);
+    raw.shake_hands();
+    raw.send(message(7, ClientGet{{"", "key"}, {}}) + message(7, ClientGet{{"", "key"}, {}}));
+    CHECK(raw.dropped());
+    CHECK(log_says(cluster, "wanted the number of no request under way, got 7 again"));
+  }
   SECTION("a reply nobody asked for") {
     Raw raw(address);
     raw.shake_hands();
@@ -220,6 +227,47 @@ TEST_CASE("a slow reader stops being read, then is dropped") {
   }
   CHECK(log_says(cluster, "slow reader"));
   CHECK(client->get({"", "big"}).reply.status.is_ok());
+}
+
+TEST_CASE("F-51 requests of one key take turns: another key does not wait for them") {
+  ServerLimits limits;
+  limits.max_requests_per_key = 1;
+  bool patient = GENERATE(true, false);
+  limits.key_wait = patient ? Duration::seconds(60) : Duration::millis(1);
+  Cluster cluster(1, 1, limits);
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands();
+  constexpr std::size_t asked = 1000;
+  Bytes bytes;
+  for (std::uint64_t i = 1; i < asked; ++i) bytes += message(i, ClientGet{{"", "hot"}, {}});
+  bytes += message(asked, ClientGet{{"", "calm"}, {}});
+  raw.send(bytes);
+  std::size_t served = 0, refused = 0, calm_after = asked;
+  auto frames = raw.frames(asked);
+  REQUIRE(frames.size() == asked);
+  for (std::size_t i = 0; i < asked; ++i) {
+    auto decoded = wire::decode(frames[i].first.type, frames[i].second);
+    REQUIRE(decoded.is_ok());
+    auto& reply = std::get<ClientReply>(*decoded);
+    if (frames[i].first.number == asked) calm_after = i;
+    if (reply.status.code() == Code::overloaded) {
+      ++refused;
+      CHECK_THAT(reply.status.message(),
+                 Catch::Contains("has requests of this key that wait for") &&
+                     Catch::Contains("its limit is 1 ms"));
+      CHECK(reply.retry_after_ms > 0);
+    } else {
+      CHECK(reply.status.code() == Code::ok);
+      ++served;
+    }
+  }
+  CHECK(served > 1);
+  if (patient) {
+    CHECK(refused == 0);
+    CHECK(calm_after < asked / 2);  // it was asked last
+  } else {
+    CHECK(refused > 0);  // who waits too long hears why
+  }
 }
 
 TEST_CASE("one connection too many is told so") {
