@@ -34,11 +34,19 @@ class SimEngine final : public StorageEngine {
       if (it != disk_.rows(Table::hints).end()) disk_.on_hint_dropped(it->first, it->second);
     }
     writes.batch.durability = durability;
+    std::vector<std::pair<const SimDisk::Change*, Bytes>> erased;
+    for (const auto& change : writes.batch.changes) {
+      auto it = disk_.rows(change.table).find(change.key);
+      if (!change.value && it != disk_.rows(change.table).end())
+        erased.emplace_back(&change, it->second);
+    }
     SimDisk::apply(disk_.live_, writes.batch);
     for (const auto& change : writes.batch.changes) {
       if (change.value && disk_.on_written)
         disk_.on_written(change.table, change.key, *change.value);
-      if (!change.value && disk_.on_erased) disk_.on_erased(change.table, change.key);
+    }
+    for (const auto& [change, record] : erased) {
+      if (disk_.on_erased) disk_.on_erased(change->table, change->key, record);
     }
     disk_.journal_.push_back(std::move(writes.batch));
     ++stats_.commits;

@@ -38,8 +38,8 @@ class SimDisk {
   std::function<void()> on_sync_wanted;
   // A row of the hint table is about to go; its last content.
   std::function<void(BytesView row, BytesView record)> on_hint_dropped;
-  // A row was erased by a commit.
-  std::function<void(Table table, BytesView row)> on_erased;
+  // A row was erased by a commit; its last content.
+  std::function<void(Table table, BytesView row, BytesView record)> on_erased;
   // A row was committed with this content.
   std::function<void(Table table, BytesView row, BytesView record)> on_written;
 

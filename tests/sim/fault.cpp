@@ -59,6 +59,8 @@ void Faults::begin(const FaultSpec& fault) {
       return;
     case FaultKind::clock_jump:
       return jump(node, random, time);
+    case FaultKind::part_split:
+      return split_in_part(random, time);
     case FaultKind::ring_join:
       if (auto via = member(random)) join(*via);
       return;
@@ -262,6 +264,30 @@ void Faults::split(Random& random, Duration time, bool by_zone) {
       world.cut(host, other);
       world.cut(other, host);
     }
+  }
+  world.after(time, [this] { mend(); });
+}
+
+// Somebody still hears both groups, and so do all clients.
+void Faults::split_in_part(Random& random, Duration time) {
+  World& world = scene_.world;
+  std::vector<HostId> members;
+  for (HostId node = 0; node < world.nodes(); ++node) {
+    if (scene_.is_member(node)) members.push_back(node);
+  }
+  if (cut_ || members.size() < 3) return;
+  cut_ = true;
+  scene_.saw(Seen::split_in_part);
+  random.shuffle(members);
+  HostId apart = members[0];
+  auto others =
+      static_cast<std::size_t>(random.between(1, static_cast<std::int64_t>(members.size()) - 2));
+  for (std::size_t i = 0; i <= others; ++i) {
+    scene_.troubles.begin(members[i], false);
+    cut_off_.push_back({members[i], false});
+    if (i == 0) continue;
+    world.cut(apart, members[i]);
+    world.cut(members[i], apart);
   }
   world.after(time, [this] { mend(); });
 }

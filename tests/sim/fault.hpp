@@ -23,6 +23,7 @@ class Faults {
   void go_back(HostId node, Duration time);
   void pause(HostId node, Duration time);
   void split(Random& random, Duration time, bool by_zone);
+  void split_in_part(Random& random, Duration time);
   void one_way(HostId node, Random& random, Duration time);
   void weather(FaultKind kind, Random& random, Duration time);
   void slow_node(HostId node, Random& random, Duration time);

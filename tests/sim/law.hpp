@@ -22,7 +22,7 @@ class Law {
   virtual void on_reply(const Key&, const Object&, const Where&) {}
   virtual void on_stored(HostId, Table, const Key&, const Object&) {}  // each commit
   virtual void on_done(const Call&, const ClientCore::Outcome&) {}
-  virtual void on_erased(HostId, const Key&) {}  // an own copy; it is gone already
+  virtual void on_erased(HostId, const Key&, const Object&) {}  // an own copy; it is gone already
   virtual void on_hint_dropped(HostId, HostId, const Key&, const Object&) {}
   virtual void on_beat() {}         // often, while rings change
   virtual void on_tick() {}         // now and then while faults come and go

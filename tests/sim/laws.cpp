@@ -1,4 +1,4 @@
-// The laws of failure-modes.md, one class each (L14: two).
+// The laws of failure-modes.md, one class each (L14: three).
 #include <algorithm>
 #include <utility>
 
@@ -385,7 +385,7 @@ class DeletesStay final : public Law {
  private:
   // A delete may be forgotten once nobody holds what it deleted, nor a hint. Of keys that were made
   // and deleted once: of others something newer may be on its way.
-  void on_erased(HostId node, const Key& key) override {
+  void on_erased(HostId node, const Key& key, const Object&) override {
     if (!scene_.plan.reaping || key.bucket != "deletes" || !key.key.starts_with("once")) return;
     World& world = scene_.world;
     for (HostId other = 0; other < world.nodes(); ++other) {
@@ -554,7 +554,7 @@ class LastCopyStays final : public Law {
     if (scene_.plan.reconcile == Reconcile::lww || ++ticks_ % 4 != 0) return;
     for (const auto& [key, ids] : scene_.book.by_key()) check(key, ids, "");
   }
-  void on_erased(HostId node, const Key& key) override {
+  void on_erased(HostId node, const Key& key, const Object&) override {
     if (scene_.plan.reconcile == Reconcile::lww) return;
     auto ids = scene_.book.by_key().find(key);
     if (ids == scene_.book.by_key().end()) return;
@@ -582,6 +582,39 @@ class LastCopyStays final : public Law {
     }
   }
   int ticks_ = 0;
+};
+
+// L14: who gives a copy away leaves it with every owner, whose confirmations it had; a count of disks
+// would do with fewer, as long as no other disk is lost.
+class GivenToAllOwners final : public Law {
+ public:
+  explicit GivenToAllOwners(Scene& scene)
+      : Law(scene, Kind::safety, "L14", "a copy goes when every owner has it") {}
+
+ private:
+  void on_erased(HostId node, const Key& key, const Object& object) override {
+    World& world = scene_.world;
+    if (scene_.plan.reaping || scene_.gone.contains(node)) return;
+    NodeState* state = world.state(node);
+    auto ring = state != nullptr ? state->ring() : nullptr;
+    if (!ring) return;
+    Token token = token_of(key);
+    const auto& list = ring->preference_list(ring->partition_of(token));
+    for (std::size_t i = 0; i < ring->effective_replicas(); ++i) {
+      HostId owner = world.host_of(list[i]);
+      if (scene_.gone.contains(owner) || scene_.lost_disks.contains(owner)) continue;
+      if (!still_owns(owner, token)) continue;  // it had it, and gave it away in its turn
+      if (world.stored(owner, key).context.covers(object.context)) continue;
+      fail(world.name_of_host(node) + " gave away its copy of " + printable(key) + " before " +
+           world.name_of_host(owner) + ", an owner, had all of it");
+    }
+  }
+  bool still_owns(HostId node, Token token) const {
+    NodeState* state = scene_.world.state(node);
+    auto own = state != nullptr ? state->ring() : nullptr;
+    NodeId id = scene_.world.id_of(node);
+    return scene_.ring()->owns(id, token) && (!own || own->owns(id, token));
+  }
 };
 
 // L14, the other half: who becomes an owner has, or is about to be told by a hint, all that both the
@@ -748,6 +781,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<OneRing>(scene));
   laws.push_back(std::make_unique<Durable>(scene));
   laws.push_back(std::make_unique<LastCopyStays>(scene));
+  laws.push_back(std::make_unique<GivenToAllOwners>(scene));
   laws.push_back(std::make_unique<FlipForgetsNothing>(scene));
   laws.push_back(std::make_unique<Bounded>(scene));
   laws.push_back(std::make_unique<DeletesStay>(scene));  // before L1: it says why

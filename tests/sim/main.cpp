@@ -182,12 +182,6 @@ std::optional<PlantedBug> bug_named(const std::string& name) {
   return std::nullopt;
 }
 
-// Bugs that the swarm does not find within a thousand seeds; --bug runs them all the same. Trees and
-// hints make up for them before a law can see it; tests/unit/repair has tests of both.
-bool too_rare(PlantedBug bug) {
-  return bug == PlantedBug::doomstone || bug == PlantedBug::source_drops_early;
-}
-
 // Each bug runs through --sample seeds of the swarm, and goes on until one seed has found it.
 int planted_bugs(Flags flags) {
   int unfound = 0;
@@ -196,11 +190,6 @@ int planted_bugs(Flags flags) {
   for (int i = 1; i < static_cast<int>(PlantedBug::count); ++i) {
     auto bug = static_cast<PlantedBug>(i);
     if (!flags.bug.empty() && bug_named(flags.bug) != bug) continue;
-    if (flags.bug.empty() && too_rare(bug)) {
-      std::printf("%-5s %-30s too rare: made up for before a law can see it\n", number_of(bug),
-                  name_of(bug));
-      continue;
-    }
     std::map<std::string, std::uint64_t> by;
     std::uint64_t first = 0, found = 0, ran = 0;
     auto run = [&](std::uint64_t seed) {

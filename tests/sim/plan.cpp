@@ -71,6 +71,8 @@ const char* name_of(FaultKind kind) {
       return "skew";
     case FaultKind::clock_jump:
       return "clock_jump";
+    case FaultKind::part_split:
+      return "part_split";
     case FaultKind::ring_join:
       return "ring_join";
     case FaultKind::ring_leave:
@@ -252,6 +254,17 @@ void draw_reaping(Random& random, Plan& plan) {
   drop_unfair(plan);
 }
 
+// Two who do not hear each other. Where deletes are forgotten, for longer than that takes: what one of
+// them keeps for the other waits, while whoever asks about it hears both.
+void draw_part_split(Random& random, Plan& plan) {
+  if (plan.reaping && random.chance(0.5)) plan.faults.clear();
+  draw_faults(random, plan, {FaultKind::part_split}, static_cast<std::size_t>(random.between(1, 2)));
+  for (FaultSpec& fault : plan.faults) {
+    if (plan.reaping && fault.kind == FaultKind::part_split)
+      fault.length = Duration::seconds(random.between(6, 14));
+  }
+}
+
 }  // namespace
 
 Plan draw_swarm(std::uint64_t seed) {
@@ -291,7 +304,7 @@ Plan draw_swarm(std::uint64_t seed) {
     plan.workloads = std::move(kinds);
   }
   std::vector<FaultKind> all;
-  for (int i = 0; i < static_cast<int>(FaultKind::ring_join); ++i) all.push_back(FaultKind(i));
+  for (int i = 0; i < static_cast<int>(FaultKind::part_split); ++i) all.push_back(FaultKind(i));
   // Many seeds have one or two kinds only: a bug that noise would hide shows there.
   std::vector<FaultKind> kinds;
   if (random.chance(0.5)) {
@@ -311,6 +324,8 @@ Plan draw_swarm(std::uint64_t seed) {
   } else if (plain && changes.chance(0.2)) {
     draw_reaping(changes, plan);
   }
+  Random parts(seed * 0x9E3779B97F4A7C15ULL + 9);
+  if (parts.chance(plan.reaping ? 0.5 : 0.1)) draw_part_split(parts, plan);
   return plan;
 }
 

@@ -131,12 +131,13 @@ class Run {
     disk.on_written = [this, node](Table table, BytesView row, BytesView record) {
       written(node, table, row, record);
     };
-    disk.on_erased = [this, node](Table table, BytesView row) {
+    disk.on_erased = [this, node](Table table, BytesView row, BytesView record) {
       if (table != Table::objects) return;
       auto key = parse_object_row(row);
-      RINGLET_ASSERT(key.has_value());
+      auto object = decode_record(record);
+      RINGLET_ASSERT(key && object.is_ok());
       scene_.saw(scene_.plan.reaping ? Seen::tombstone_reaped : Seen::surplus_erased);
-      for (auto& law : scene_.laws) law->on_erased(node, *key);
+      for (auto& law : scene_.laws) law->on_erased(node, *key, *object);
     };
     disk.on_hint_dropped = [this, node](BytesView row, BytesView record) {
       auto parsed = parse_hint_row(row);

@@ -47,6 +47,8 @@ const char* name_of(Seen seen) {
       return "a network split";
     case Seen::one_way_cut:
       return "a one-way cut";
+    case Seen::split_in_part:
+      return "two groups apart, a third that hears both";
     case Seen::weather:
       return "loss, delay or duplicates";
     case Seen::slow_host:

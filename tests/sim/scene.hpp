@@ -47,6 +47,7 @@ enum class Seen {
   zombie_reply,
   split,
   one_way_cut,
+  split_in_part,
   weather,
   slow_host,
   disk_full_refusal,
