@@ -73,6 +73,7 @@ struct Node::Impl {
     if (ring) coordinator.set_ring(ring);
     if (lane != 0) return;
     hints.set_targets_for([this](const Hint& hint) { return upkeep().targets_for(hint); });
+    hints.set_is_member([this](NodeId node) { return ring && ring->find(node) != nullptr; });
     hints.set_pace(&upkeep().pace());
   }
   ~Impl() {

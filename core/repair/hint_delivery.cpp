@@ -52,6 +52,7 @@ struct HintDelivery::Impl {
   bool held_back = false;          // something waits for pace_at
   NodeId last_served;
   std::function<std::vector<NodeId>(const Hint&)> targets_for;
+  std::function<bool(NodeId)> is_member;
   Pace* pace = nullptr;
   Instant redirect_at{INT64_MIN / 2};     // then hints of targets that are down are looked at
   Instant read_again = Instant::never();  // a pass had nothing to send for many pages
@@ -69,7 +70,8 @@ struct HintDelivery::Impl {
     if (!targets) return;  // the store is ill; the next scan asks again
     bool redirect = targets_for && redirect_at <= now.instant;
     if (redirect) redirect_at = now.instant + options.redirect_scan;
-    for (NodeId target : *targets) begin(target, redirect);
+    // One who left is asked for nothing, so nobody would notice that it is up.
+    for (NodeId target : *targets) begin(target, redirect || (is_member && !is_member(target)));
   }
 
   void begin(NodeId target, bool also_down = false) {
@@ -216,6 +218,9 @@ HintDelivery::~HintDelivery() = default;
 
 void HintDelivery::set_targets_for(std::function<std::vector<NodeId>(const Hint&)> targets_for) {
   impl_->targets_for = std::move(targets_for);
+}
+void HintDelivery::set_is_member(std::function<bool(NodeId)> is_member) {
+  impl_->is_member = std::move(is_member);
 }
 void HintDelivery::set_pace(Pace* pace) {
   impl_->pace = pace;

@@ -42,7 +42,7 @@ class HintDelivery {
     std::size_t page = 64;
     Duration scan = Duration::millis(1000);      // look for waiting hints again
     Duration patience = Duration::millis(1000);  // for one confirmation
-    // Hints for a target that is down are read through this often for those that go elsewhere.
+    // Hints for a member that is down are read through this often for those that go elsewhere.
     Duration redirect_scan = Duration::seconds(30);
   };
   HintDelivery(NodeId self, Options options, HintStore& store, const Health& health);
@@ -51,6 +51,8 @@ class HintDelivery {
   // Who gets a hint: its target while that owns the key, or else all N owners of now, this node
   // perhaps among them (then it is sent to itself). Default: the target. Set before start().
   void set_targets_for(std::function<std::vector<NodeId>(const Hint&)> targets_for);
+  // Hints of one who is no member go elsewhere whether it is down or not. Default: everybody is one.
+  void set_is_member(std::function<bool(NodeId)> is_member);
   void set_pace(Pace* pace);  // without one nothing holds it back
 
   void start(Now now);

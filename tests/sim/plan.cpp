@@ -265,6 +265,26 @@ void draw_part_split(Random& random, Plan& plan) {
   }
 }
 
+// An owner is away, or out of hearing for some, from before a change of the ring until after it: what it
+// missed waits in hints, and in copies of those who own them no more.
+void draw_away_in_a_move(Random& random, Plan& plan) {
+  auto change = std::find_if(plan.faults.begin(), plan.faults.end(),
+                             [](auto& fault) { return fault.kind >= FaultKind::ring_join; });
+  if (change == plan.faults.end()) return;
+  std::vector<FaultKind> kinds = {FaultKind::part_split, FaultKind::process_crash,
+                                  FaultKind::pause};
+  FaultSpec away;
+  away.kind = kinds[random.below(kinds.size())];
+  away.at = std::max(Duration::millis(200), change->at - Duration::millis(random.between(0, 1500)));
+  away.length = Duration::millis(random.between(2000, 7000));
+  away.seed = random.next();
+  plan.faults.insert(change, away);
+  // Keys that are written once: nothing later makes up for what was missed.
+  if (plan.workloads.size() < 3 && random.chance(0.7) &&
+      std::count(plan.workloads.begin(), plan.workloads.end(), WorkloadKind::registers) == 0)
+    plan.workloads.push_back(WorkloadKind::registers);
+}
+
 }  // namespace
 
 Plan draw_swarm(std::uint64_t seed) {
@@ -325,7 +345,11 @@ Plan draw_swarm(std::uint64_t seed) {
     draw_reaping(changes, plan);
   }
   Random parts(seed * 0x9E3779B97F4A7C15ULL + 9);
-  if (parts.chance(plan.reaping ? 0.5 : 0.1)) draw_part_split(parts, plan);
+  if (plan.strangers > 0 && parts.chance(0.4)) {
+    draw_away_in_a_move(parts, plan);
+  } else if (parts.chance(plan.reaping ? 0.5 : 0.1)) {
+    draw_part_split(parts, plan);
+  }
   return plan;
 }
 

@@ -230,16 +230,21 @@ class Run {
     // A stamp of a clock that ran ahead is refused until the others have caught up (O-19).
     bool clocks = plan_.has(FaultKind::skew) || plan_.has(FaultKind::clock_jump);
     if (clocks && plan_.reconcile == Reconcile::lww) bound = bound + Duration::seconds(800);
-    auto left = [&] {
-      std::size_t hints = 0;
+    auto left = [&]() -> std::string {
       for (HostId node = 0; node < world_.nodes(); ++node) {
-        if (!scene_.gone.contains(node)) hints += world_.hints_at(node);
+        const Rows& hints = world_.disk(node).rows(Table::hints);
+        if (scene_.gone.contains(node) || hints.empty()) continue;
+        auto hint = parse_hint_row(hints.begin()->first);
+        RINGLET_ASSERT(hint.has_value());
+        return world_.name_of_host(node) + " still holds " + std::to_string(hints.size()) +
+               " hints, the first for " + world_.name_of_host(world_.host_of(hint->target)) +
+               " of " + printable(hint->key);
       }
-      return hints;
+      return {};
     };
-    while (world_.now() < bound && left() > 0) world_.run_for(Duration::millis(100));
-    if (std::size_t hints = left())
-      late("L8", "hints drain within ten periods", std::to_string(hints) + " hints are left");
+    while (world_.now() < bound && !left().empty()) world_.run_for(Duration::millis(100));
+    if (std::string what = left(); !what.empty())
+      late("L8", "hints drain within ten periods", what);
   }
 
   // Joins, leaves and transfers finish: one ring at rest, and nobody holds what is not its own.

@@ -370,6 +370,23 @@ TEST_CASE("F-45 a ring that changes sends the waiting hints of a lost node elsew
   CHECK(scene.owners[B].size() == 300);
 }
 
+TEST_CASE("F-45 a hint for one who left goes soon, though that one counts as down and owners were") {
+  Scene scene;
+  scene.health.down = {A, B};
+  scene.delivery->set_targets_for([](const Hint&) { return std::vector<NodeId>{B}; });
+  scene.delivery->set_is_member([](NodeId node) { return node != A; });
+  scene.delivery->start(scene.now);
+  scene.delivery->on_ring_changed(scene.now);
+  scene.run_until(scene.now.instant + Duration::seconds(5));
+  scene.fill(300, A);  // from somebody who had not heard that A left
+  scene.run_until(scene.now.instant + Duration::seconds(5));
+  CHECK(scene.shelf.rows.size() == 300);
+  scene.health.down.erase(B);
+  scene.run_until(scene.now.instant + Duration::seconds(3));
+  CHECK(scene.shelf.rows.empty());
+  CHECK(scene.owners[B].size() == 300);
+}
+
 TEST_CASE("R6.5 with a pace, hints take their slices from it") {
   Pace::Options slow;
   slow.floor = 10;
