@@ -208,7 +208,9 @@ struct Gossiper::Impl {
     }
     if (Status status = admit(*merged, gossip); !status) return refuse(status);
     std::uint64_t theirs = gossip.digest;
+    bool stranger = view.empty();
     if (Status status = adopt(std::move(*merged)); !status) return refusal_of(status);
+    if (stranger) refusal = {};  // whoever turned it away had not heard that it was joined
     GossipAnswer answer{view.digest(), {}};
     if (view.digest() != theirs) answer.view = view.encode();
     return answer;

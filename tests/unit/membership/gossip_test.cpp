@@ -331,6 +331,23 @@ TEST_CASE("R4.8.1-a a stranger owns nothing and is in nobody's map until it is j
   REQUIRE(stranger.persisted == 1);
 }
 
+TEST_CASE("R4.8.1-a a stranger that is told that it was joined is turned away no more") {
+  Network network(5);
+  MembershipView view = founded(3, 32, 2);
+  for (int i = 0; i < 3; ++i) network.add(i, view);
+  Node& stranger = network.add(3, {}, {"n0:1"});
+  network.run(Duration::seconds(5));
+  REQUIRE(stranger.gossip->refusal().code() == Code::closed);
+  MembershipView joined =
+      after(view, [](Changes& c, const MembershipView& v) { return c.join(v, member(3)); });
+  // By another's round: its own may find dead nodes for a while.
+  Gossip told{"n1", "n1:1", "ringlet", joined.digest(), joined.encode()};
+  Message said = stranger.gossip->on_gossip(told, {network.now, 0});
+  REQUIRE(std::holds_alternative<GossipAnswer>(said));
+  REQUIRE(stranger.gossip->view().is_member("n3"));
+  REQUIRE(stranger.gossip->refusal().is_ok());
+}
+
 TEST_CASE("R4.8.1-b add, remove, add, while the node keeps its old directory") {
   Network network(6);
   for (int i = 0; i < 3; ++i) network.add(i, founded(3, 32, 2));
