@@ -61,6 +61,8 @@ void Faults::begin(const FaultSpec& fault) {
       return jump(node, random, time);
     case FaultKind::part_split:
       return split_in_part(random, time);
+    case FaultKind::hint_holder:
+      return kill_hint_holder(time);
     case FaultKind::ring_join:
       if (auto via = member(random)) join(*via);
       return;
@@ -148,6 +150,15 @@ void Faults::kill_owners(Duration time) {
   if (scene_.book.by_key().empty()) return;
   const Key key = scene_.book.by_key().begin()->first;
   for (std::size_t i = 0; i < scene_.owners(); ++i) crash(scene_.owner(key, i), false, time);
+}
+
+void Faults::kill_hint_holder(Duration time) {
+  World& world = scene_.world;
+  HostId holder = 0;
+  for (HostId node = 1; node < world.nodes(); ++node) {
+    if (world.hints_at(node) > world.hints_at(holder)) holder = node;
+  }
+  if (world.hints_at(holder) > 0) crash(holder, false, time);
 }
 
 void Faults::lose_disk(HostId node, Duration time) {

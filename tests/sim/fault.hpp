@@ -19,6 +19,7 @@ class Faults {
   void bring_back(HostId node);
   void cut_power(HostId node, Duration time);
   void kill_owners(Duration time);
+  void kill_hint_holder(Duration time);
   void lose_disk(HostId node, Duration time);
   void go_back(HostId node, Duration time);
   void pause(HostId node, Duration time);

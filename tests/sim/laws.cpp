@@ -332,6 +332,17 @@ class Availability final : public Law {
   explicit Availability(Scene& scene) : Law(scene, Kind::safety, "L9", "availability") {}
 
  private:
+  // Others may have made it a member, and be gone before it heard of it.
+  void on_beat() override {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      if (state != nullptr && !state->ring()) stranger_[node] = scene_.world.now();
+    }
+  }
+  bool was_stranger_since(HostId node, Instant from) const {
+    auto found = stranger_.find(node);
+    return found != stranger_.end() && found->second >= from;
+  }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     const Status& status = outcome.reply.status;
     if (status || status.code() == Code::too_many_siblings) return;
@@ -351,7 +362,7 @@ class Availability final : public Law {
     bool moves = scene_.plan.strangers > 0;
     if (moves && call.strict) return;  // whose owners it asked changes under it
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
-      if (moves && !scene_.is_member(node)) continue;
+      if (moves && (!scene_.is_member(node) || was_stranger_since(node, from))) continue;
       bool counts = !call.strict || is_owner(call.key, node);
       bool near = troubles.side(node) == troubles.side(client);
       if (counts && near && troubles.good_since(node, from)) ++good;
@@ -374,6 +385,7 @@ class Availability final : public Law {
     }
     return false;
   }
+  std::map<HostId, Instant> stranger_;  // when it last was one
 };
 
 // L10: what an acknowledged delete had seen stays away, and what came after it stays there.

@@ -73,6 +73,8 @@ const char* name_of(FaultKind kind) {
       return "clock_jump";
     case FaultKind::part_split:
       return "part_split";
+    case FaultKind::hint_holder:
+      return "hint_holder";
     case FaultKind::ring_join:
       return "ring_join";
     case FaultKind::ring_leave:
@@ -265,20 +267,27 @@ void draw_part_split(Random& random, Plan& plan) {
   }
 }
 
-// An owner is away, or out of hearing for some, from before a change of the ring until after it: what it
-// missed waits in hints, and in copies of those who own them no more.
+// An owner is away from before a change of the ring until after it, and often whoever has hints for it
+// is away when it comes back: then those who gave the partition away may be all that can complete it.
 void draw_away_in_a_move(Random& random, Plan& plan) {
   auto change = std::find_if(plan.faults.begin(), plan.faults.end(),
                              [](auto& fault) { return fault.kind >= FaultKind::ring_join; });
   if (change == plan.faults.end()) return;
+  Duration least = Duration::millis(200);
+  change->at = std::min(change->at, Duration::millis(random.between(1000, 4000)));
   std::vector<FaultKind> kinds = {FaultKind::part_split, FaultKind::process_crash,
                                   FaultKind::pause};
-  FaultSpec away;
-  away.kind = kinds[random.below(kinds.size())];
-  away.at = std::max(Duration::millis(200), change->at - Duration::millis(random.between(0, 1500)));
-  away.length = Duration::millis(random.between(2000, 7000));
-  away.seed = random.next();
-  plan.faults.insert(change, away);
+  FaultSpec away{kinds[random.below(kinds.size())],
+                 std::max(least, change->at - Duration::millis(random.between(0, 1500))),
+                 Duration::millis(random.between(2000, 5000)), random.next()};
+  FaultSpec helper{FaultKind::hint_holder,
+                   away.at + away.length - Duration::millis(random.between(50, 500)),
+                   Duration::millis(random.between(4000, 8000)), random.next()};
+  plan.faults.push_back(away);
+  if (random.chance(0.8)) plan.faults.push_back(helper);
+  if (random.chance(0.5)) plan.slow_moves = plan.anti_entropy = false;
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](auto& x, auto& y) { return x.at < y.at; });
   // Keys that are written once: nothing later makes up for what was missed.
   if (plan.workloads.size() < 3 && random.chance(0.7) &&
       std::count(plan.workloads.begin(), plan.workloads.end(), WorkloadKind::registers) == 0)

@@ -36,7 +36,8 @@ enum class FaultKind {
   skew,        // F-30: every clock is off by minutes from the start
   clock_jump,  // F-30: a node's clock jumps, there and back
   // Added with a stream of their own, so that it changes no other seed.
-  part_split,  // two groups do not hear each other; the rest, and every client, hears both
+  part_split,   // two groups do not hear each other; the rest, and every client, hears both
+  hint_holder,  // F-05: whoever has the most hints is killed
   // The ring changes; only plans with strangers have these.
   ring_join,         // a stranger is joined
   ring_leave,        // a member leaves

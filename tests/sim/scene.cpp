@@ -219,7 +219,9 @@ void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, s
     WriteRecord& record = *book.find(put->write_id);
     if (status) {
       record.acknowledged = true;
-      record.copies = std::max(record.copies, std::min<std::size_t>(call.wanted, owners()));
+      // As its coordinator saw the ring, which may have had fewer owners than the newest.
+      std::size_t promised = std::min(call.wanted, outcome.reply.tally.wanted);
+      record.copies = std::max(record.copies, std::min(promised, owners()));
       if (plan.reconcile == Reconcile::lww && !outcome.reply.object.versions.empty() &&
           outcome.reply.object.versions[0].write_id == record.id) {
         record.stamp_us = std::max(record.stamp_us, outcome.reply.object.versions[0].written_us);
