@@ -616,10 +616,15 @@ class GivenToAllOwners final : public Law {
       HostId owner = world.host_of(list[i]);
       if (scene_.gone.contains(owner) || scene_.lost_disks.contains(owner)) continue;
       if (!still_owns(owner, token)) continue;  // it had it, and gave it away in its turn
-      if (world.stored(owner, key).context.covers(object.context)) continue;
+      if (synced(owner, key).context.covers(object.context)) continue;
       fail(world.name_of_host(node) + " gave away its copy of " + printable(key) + " before " +
-           world.name_of_host(owner) + ", an owner, had all of it");
+           world.name_of_host(owner) + ", an owner, had all of it on its disk");
     }
+  }
+  Object synced(HostId node, const Key& key) const {
+    const Rows& rows = scene_.world.disk(node).synced_rows(Table::objects);
+    auto it = rows.find(object_row(scene_.world.ring()->partition_of(token_of(key)), key));
+    return it == rows.end() ? Object{} : *decode_record(it->second);
   }
   bool still_owns(HostId node, Token token) const {
     NodeState* state = scene_.world.state(node);

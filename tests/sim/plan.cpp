@@ -260,7 +260,8 @@ void draw_reaping(Random& random, Plan& plan) {
 // them keeps for the other waits, while whoever asks about it hears both.
 void draw_part_split(Random& random, Plan& plan) {
   if (plan.reaping && random.chance(0.5)) plan.faults.clear();
-  draw_faults(random, plan, {FaultKind::part_split}, static_cast<std::size_t>(random.between(1, 2)));
+  draw_faults(random, plan, {FaultKind::part_split},
+              static_cast<std::size_t>(random.between(1, 2)));
   for (FaultSpec& fault : plan.faults) {
     if (plan.reaping && fault.kind == FaultKind::part_split)
       fault.length = Duration::seconds(random.between(6, 14));
@@ -275,23 +276,30 @@ void draw_away_in_a_move(Random& random, Plan& plan) {
   if (change == plan.faults.end()) return;
   Duration least = Duration::millis(200);
   change->at = std::min(change->at, Duration::millis(random.between(1000, 4000)));
-  std::vector<FaultKind> kinds = {FaultKind::part_split, FaultKind::process_crash,
-                                  FaultKind::pause};
-  FaultSpec away{kinds[random.below(kinds.size())],
+  // Most are killed: what a stopped process missed still reaches it when it goes on.
+  FaultSpec away{random.chance(0.7)   ? FaultKind::process_crash
+                 : random.chance(0.5) ? FaultKind::part_split
+                                      : FaultKind::pause,
                  std::max(least, change->at - Duration::millis(random.between(0, 1500))),
                  Duration::millis(random.between(2000, 5000)), random.next()};
   FaultSpec helper{FaultKind::hint_holder,
                    away.at + away.length - Duration::millis(random.between(50, 500)),
                    Duration::millis(random.between(4000, 8000)), random.next()};
+  // Keys that are written once: nothing later makes up for what was missed.
+  if (std::count(plan.workloads.begin(), plan.workloads.end(), WorkloadKind::registers) == 0)
+    plan.workloads.insert(plan.workloads.begin(), WorkloadKind::registers);
+  if (random.chance(0.7)) {
+    // The copy that goes is early: enough nodes that two can be away, nothing that is slow, and no trees.
+    plan.slow_moves = plan.anti_entropy = false;
+    plan.nodes = std::max<std::size_t>(plan.nodes, plan.n + 2);
+    if (!plan.weights.empty()) plan.weights.resize(plan.nodes, 1);
+    change->kind = random.chance(0.7) ? FaultKind::ring_leave : FaultKind::ring_join;
+    plan.workloads = {WorkloadKind::registers};
+  }
   plan.faults.push_back(away);
   if (random.chance(0.8)) plan.faults.push_back(helper);
-  if (random.chance(0.5)) plan.slow_moves = plan.anti_entropy = false;
   std::stable_sort(plan.faults.begin(), plan.faults.end(),
                    [](auto& x, auto& y) { return x.at < y.at; });
-  // Keys that are written once: nothing later makes up for what was missed.
-  if (plan.workloads.size() < 3 && random.chance(0.7) &&
-      std::count(plan.workloads.begin(), plan.workloads.end(), WorkloadKind::registers) == 0)
-    plan.workloads.push_back(WorkloadKind::registers);
 }
 
 }  // namespace

@@ -370,7 +370,8 @@ TEST_CASE("F-45 a ring that changes sends the waiting hints of a lost node elsew
   CHECK(scene.owners[B].size() == 300);
 }
 
-TEST_CASE("F-45 a hint for one who left goes soon, though that one counts as down and owners were") {
+TEST_CASE(
+    "F-45 a hint for one who left goes soon, though that one counts as down and owners were") {
   Scene scene;
   scene.health.down = {A, B};
   scene.delivery->set_targets_for([](const Hint&) { return std::vector<NodeId>{B}; });
