@@ -27,7 +27,7 @@ struct Flags {
   std::uint64_t seeds = 1000, from = 1, seed = 0, sample = 20;
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
   bool single = false, swarm = false, trace = false, space_time = false, planted = false,
-       golden = false, shrink = false, long_run = false;
+       near = false, golden = false, shrink = false, long_run = false;
   std::string bug, faults, workloads;
   std::size_t nodes = 0, clients = 0, operations = 0;
   Smaller smaller;
@@ -182,10 +182,43 @@ std::optional<PlantedBug> bug_named(const std::string& name) {
   return std::nullopt;
 }
 
+// The first seed of the swarm that found the bug when this was written, as `--planted` prints it. Another
+// way of drawing plans makes it stale: then --near has to go on from there, and takes longer.
+std::uint64_t known_seed(PlantedBug bug) {
+  switch (bug) {
+    case PlantedBug::refusal_not_counted:
+      return 46;
+    case PlantedBug::no_hint_at_quorum:
+      return 62;
+    case PlantedBug::tree_not_updated:
+      return 83;
+    case PlantedBug::in_flight_write_not_forwarded:
+      return 67;
+    case PlantedBug::reap_before_all_owners:
+      return 35;
+    case PlantedBug::doomstone:
+      return 28;
+    case PlantedBug::source_drops_early:
+      return 37;
+    case PlantedBug::table_tie_by_arrival:
+      return 21;
+    case PlantedBug::tie_by_arrival:
+      return 19;
+    case PlantedBug::lease_not_synced:
+      return 107;
+    case PlantedBug::tie_never_repaired:
+      return 285;
+    default:
+      return 1;  // found within ten seeds
+  }
+}
+
 // Each bug runs through --sample seeds of the swarm, and goes on until one seed has found it.
 int planted_bugs(Flags flags) {
   int unfound = 0;
   flags.swarm = true;
+  if (flags.near)
+    std::puts("each search begins at a seed known to find its bug; without --near at the first");
   std::printf("%-5s %-30s %-10s %-10s %s\n", "id", "bug", "found in", "first seed", "by");
   for (int i = 1; i < static_cast<int>(PlantedBug::count); ++i) {
     auto bug = static_cast<PlantedBug>(i);
@@ -197,8 +230,9 @@ int planted_bugs(Flags flags) {
       return run_checked(draw(flags, seed), bug == PlantedBug::pointer_order);
     };
     std::uint64_t chunk = std::min(flags.seeds, flags.sample);
-    for (std::uint64_t from = flags.from; from < flags.from + flags.seeds && found == 0;) {
-      std::uint64_t count = std::min(chunk, flags.from + flags.seeds - from);
+    std::uint64_t begin = flags.near ? known_seed(bug) : flags.from;
+    for (std::uint64_t from = begin; from < begin + flags.seeds && found == 0;) {
+      std::uint64_t count = std::min(chunk, begin + flags.seeds - from);
       run_jobs(from, count, flags.jobs, run, [&](const SeedReport& report) {
         ++ran;
         if (!report.run.violation) return true;
@@ -285,6 +319,8 @@ int main_of(int argc, char** argv) {
                "plant each known bug in turn: all must be found within --seeds");
   app.add_option("--sample", flags.sample, "with --planted: seeds each bug runs through")
       ->check(CLI::Range(1, 1'000'000));
+  app.add_flag("--near", flags.near,
+               "with --planted: begin at a seed known to find the bug, not at --from");
   app.add_option("--bug", flags.bug, "plant this one, by name or number");
   app.add_flag("--golden", flags.golden, "the paper's D1 to D5");
   try {
