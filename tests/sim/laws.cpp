@@ -450,8 +450,8 @@ class HintsLeaveLast final : public Law {
     Object held = scene_.world.stored(owner, key);
     if (holds_all(held, hint)) return;
     if (scene_.plan.strangers > 0) {
-      // Its owner may not be one any more; then the others have it (F-45).
-      Object others;
+      // Its owner may not be one any more; then the others have it (F-45), or its holder as an owner.
+      Object others = scene_.world.stored(node, key);
       for (const Object& copy : copies_of(scene_, key, node)) sync(others, copy);
       if (holds_all(others, hint)) return;
     }
