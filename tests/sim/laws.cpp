@@ -334,10 +334,26 @@ class Availability final : public Law {
  private:
   // Others may have made it a member, and be gone before it heard of it.
   void on_beat() override {
+    note_unknown();
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
       NodeState* state = scene_.world.state(node);
       if (state != nullptr && !state->ring()) stranger_[node] = scene_.world.now();
     }
+  }
+  // A client that coordinates asks whom it knows of; of others it hears with its next table.
+  void note_unknown() {
+    if (scene_.plan.coordination != Coordination::client) return;
+    for (HostId client : scene_.clients) {
+      auto ring = scene_.world.client(client).ring();
+      for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+        if (!ring || ring->find(scene_.world.id_of(node)) == nullptr)
+          unknown_[{client, node}] = scene_.world.now();
+      }
+    }
+  }
+  bool was_unknown_since(HostId client, HostId node, Instant from) const {
+    auto found = unknown_.find({client, node});
+    return found != unknown_.end() && found->second >= from;
   }
   bool was_stranger_since(HostId node, Instant from) const {
     auto found = stranger_.find(node);
@@ -363,6 +379,7 @@ class Availability final : public Law {
     if (moves && call.strict) return;  // whose owners it asked changes under it
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
       if (moves && (!scene_.is_member(node) || was_stranger_since(node, from))) continue;
+      if (moves && was_unknown_since(client, node, from)) continue;
       bool counts = !call.strict || is_owner(call.key, node);
       bool near = troubles.side(node) == troubles.side(client);
       if (counts && near && troubles.good_since(node, from)) ++good;
@@ -385,7 +402,8 @@ class Availability final : public Law {
     }
     return false;
   }
-  std::map<HostId, Instant> stranger_;  // when it last was one
+  std::map<HostId, Instant> stranger_;                    // when it last was one
+  std::map<std::pair<HostId, HostId>, Instant> unknown_;  // when the client last knew no such node
 };
 
 // L10: what an acknowledged delete had seen stays away, and what came after it stays there.
