@@ -378,12 +378,13 @@ class Availability final : public Law {
     bool moves = scene_.plan.strangers > 0;
     if (moves && call.strict) return;  // whose owners it asked changes under it
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      bool near = troubles.side(node) == troubles.side(client);
+      // Of all hosts: by an older ring any of them may have been asked.
+      all_speak = all_speak && near && troubles.speaks_since(node, from);
       if (moves && (!scene_.is_member(node) || was_stranger_since(node, from))) continue;
       if (moves && was_unknown_since(client, node, from)) continue;
       bool counts = !call.strict || is_owner(call.key, node);
-      bool near = troubles.side(node) == troubles.side(client);
       if (counts && near && troubles.good_since(node, from)) ++good;
-      all_speak = all_speak && near && troubles.speaks_since(node, from);
     }
     std::size_t wanted = std::min<std::size_t>(call.wanted, scene_.owners());
     std::string told =

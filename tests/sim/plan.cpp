@@ -302,6 +302,25 @@ void draw_away_in_a_move(Random& random, Plan& plan) {
                    [](auto& x, auto& y) { return x.at < y.at; });
 }
 
+bool is_cut(FaultKind kind) {
+  return kind == FaultKind::split || kind == FaultKind::zone_split || kind == FaultKind::one_way ||
+         kind == FaultKind::part_split;
+}
+
+// Splits that outlast every opinion: half of those there are go on for up to the whole run, and some
+// plans without any get one.
+void draw_long_splits(Random& random, Plan& plan) {
+  if (std::none_of(plan.faults.begin(), plan.faults.end(),
+                   [](auto& fault) { return is_cut(fault.kind); })) {
+    if (plan.nodes < 2 || !random.chance(0.15)) return;
+    draw_faults(random, plan, {random.chance(0.6) ? FaultKind::split : FaultKind::one_way}, 1);
+  }
+  for (FaultSpec& fault : plan.faults) {
+    if (!is_cut(fault.kind) || random.chance(0.5)) continue;
+    fault.length = std::max(fault.length, Duration::micros(random.between(2'500'000, plan.length.us)));
+  }
+}
+
 }  // namespace
 
 Plan draw_swarm(std::uint64_t seed) {
@@ -367,6 +386,8 @@ Plan draw_swarm(std::uint64_t seed) {
   } else if (parts.chance(plan.reaping ? 0.5 : 0.1)) {
     draw_part_split(parts, plan);
   }
+  Random splits(seed * 0x9E3779B97F4A7C15ULL + 13);
+  draw_long_splits(splits, plan);
   return plan;
 }
 
