@@ -1,5 +1,6 @@
 #include "daemon/config_file.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -134,6 +135,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.text("node", "port_file", &config.port_file, "the port listened on, likewise");
   table.number("node", "threads", &config.server.threads, 1, 64, "I/O threads");
   table.number("node", "cache_mb", &config.cache_mb, 8, 1 << 20, "the engine's cache, MiB");
+  table.number("node", "memory_mb", &config.memory_mb, 0, 1 << 22,
+               "the whole process may use, MiB; near it clients are overloaded; 0: no limit");
 
   table.text("cluster", "name", &config.ring.cluster,
              "nodes and clients of another name are refused");
@@ -168,6 +171,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                "said in the log at each multiple of it; 0: never");
   table.number("limits", "max_siblings", &config.node.max_siblings, 1, 65536,
                "a write that would make more is refused");
+  table.number("limits", "max_siblings_bytes", &config.node.max_siblings_bytes, 1024, 32 << 20,
+               "likewise, of all siblings of a key together");
   table.number("limits", "max_requests", &config.node.max_requests, 1, 10'000'000,
                "at once on a thread; more is overloaded");
   table.number("limits", "max_requests_per_connection",
@@ -181,6 +186,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                "a request that waited longer for others of its key is overloaded");
   table.number("limits", "max_request_bytes", &config.server.limits.max_request_bytes, 1024,
                64 * gib, "of clients' requests under way, all threads together");
+  table.number("limits", "max_answer_bytes", &config.server.limits.max_answer_bytes, 1024, 64 * gib,
+               "of answers not taken yet, all threads together; then reads are overloaded");
   table.millis("limits", "shed_after_ms", &config.server.limits.shed_after, 1, hour_ms,
                "a client's request that waited longer is overloaded, when that lasts");
   table.number("limits", "max_connections", &config.server.limits.max_connections, 1, 1'000'000,
@@ -332,6 +339,16 @@ class Reader {
                    std::to_string(config_.ring.replicas) + "), got " + std::to_string(value));
       }
     }
+    if (std::uint64_t memory = config_.memory_mb; memory != 0) {
+      std::uint64_t least = config_.cache_mb * 5 / 2 + 64;
+      if (memory < least) {
+        return bad(
+            "node.memory_mb: wanted 0 (no limit) or at least 2.5 times node.cache_mb and 64 "
+            "more (" +
+            std::to_string(least) + "), got " + std::to_string(memory));
+      }
+      share_memory(memory);
+    }
     config_.node.cluster = config_.ring.cluster;
     if (config_.ring.members.empty()) {
       if (config_.server.listen.empty() || config_.server.listen.ends_with(":0")) {
@@ -351,6 +368,19 @@ class Reader {
     if (config_.server.listen.empty()) config_.server.listen = self->address;
     config_.node.address = self->address;
     return Status::ok();
+  }
+
+  // What the cache and the program leave is for those who are served: a quarter of it for what they
+  // asked, a quarter for what they were answered, the rest for the copies between. A key's turns may
+  // each hold a few copies of it.
+  void share_memory(std::uint64_t memory_mb) {
+    ServerLimits& limits = config_.server.limits;
+    std::size_t rest = (memory_mb - config_.cache_mb * 5 / 4 - 32) << 20;
+    limits.max_resident_bytes = memory_mb << 20;
+    limits.max_request_bytes = std::min(limits.max_request_bytes, rest / 4);
+    limits.max_answer_bytes = std::min(limits.max_answer_bytes, rest / 4);
+    limits.max_queued_bytes = std::min(limits.max_queued_bytes, rest / 8);
+    config_.node.max_siblings_bytes = std::min(config_.node.max_siblings_bytes, rest / 64);
   }
 
   const std::string& file_;

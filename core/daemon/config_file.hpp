@@ -17,6 +17,7 @@ struct Config {
   std::string engine = "wiredtiger";  // or "memory"
   std::string pid_file, port_file;    // "": none
   std::uint64_t cache_mb = 256;
+  std::uint64_t memory_mb = 0;  // of the process; 0: no limit. Lowers what `limits` allows.
   std::string log_level = "info";
   std::string log_file;  // "": stderr
   NodeOptions node;      // with coordination, limits, failure, hints

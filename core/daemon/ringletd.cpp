@@ -3,6 +3,7 @@
 // Exit codes: 0 stopped as asked, 2 wrong configuration or flags (nothing was started), 3 the data
 // directory or the address could not be taken, 1 anything else.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -100,7 +101,16 @@ Result<std::shared_ptr<StorageEngine>> open_engine(const Config& config,
 #endif
 }
 
+// Large buffers come and go with requests: they are to go back to the system, not to stay in the
+// arenas of many threads.
+void keep_memory_small() {
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+}
+
 int run(Config config) {
+  if (config.memory_mb != 0) keep_memory_small();
   // Before any thread starts, so that every thread inherits the mask and sigwait below gets them.
   sigset_t stop_signals;
   sigemptyset(&stop_signals);

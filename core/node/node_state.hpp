@@ -50,6 +50,8 @@ struct NodeOptions {
   std::size_t max_value_bytes = 8 * 1024 * 1024;
   std::size_t warn_siblings = 100;  // said in the log at each multiple of it
   std::size_t max_siblings = 1000;  // a blind write beyond this is refused, never a sibling dropped
+  // Of all siblings of a key together, likewise; one alone may be as large as a value.
+  std::size_t max_siblings_bytes = 16 * 1024 * 1024;
   std::size_t max_requests = 10'000;   // at once on a lane; more is overloaded
   std::uint64_t epoch_lease = 10'000;  // epochs reserved on the disk at a time (O-4)
   // Where the epochs of a store without memory begin: above any that an earlier store of this node's
@@ -58,6 +60,13 @@ struct NodeOptions {
   std::int64_t max_stamp_ahead_ms =
       60'000;  // last-write-wins stamps further ahead are refused (O-19)
   LogSink log;
+};
+
+// What whoever runs the node last saw of it, for its status; zeros where nobody says.
+struct NodeGauges {
+  std::atomic<std::uint64_t> connections{0}, requests{0};  // open; of clients, under way
+  std::atomic<std::uint64_t> request_bytes{0}, answer_bytes{0}, resident_bytes{0};
+  std::atomic<std::uint64_t> memory_limit{0};  // 0: none
 };
 
 // Counters a person asks for; totals since start.
@@ -93,6 +102,7 @@ class NodeState {
   Status keep(const MembershipView& view, const std::optional<Bytes>& staged = std::nullopt);
   void set_ring(std::shared_ptr<const Ring> ring);
   NodeCounters& counters() { return counters_; }
+  NodeGauges& gauges() { return gauges_; }
   Upkeep& upkeep() { return *upkeep_; }
   PartitionTrees& trees() { return *trees_; }  // not before there is a ring
 
@@ -130,6 +140,7 @@ class NodeState {
   std::atomic<std::uint64_t> incarnation_{1};
   std::atomic<bool> may_have_hints_{false};
   NodeCounters counters_;
+  NodeGauges gauges_;
   std::unique_ptr<PartitionTrees> trees_;
   MembershipView first_view_;
   std::unique_ptr<Upkeep> upkeep_;  // last: it uses all of the above

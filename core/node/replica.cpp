@@ -238,6 +238,26 @@ Message Replica::get(const ReplicaGet& request) {
   return reply;
 }
 
+// A sibling explosion is bounded: what a key's siblings take is read and sent whole each time.
+Status Replica::few_enough(const Key& key, const Object& object) const {
+  const NodeOptions& options = state_->options();
+  std::size_t siblings = object.versions.size(), bytes = 0;
+  for (const auto& version : object.versions) bytes += version.value.size();
+  std::string wanted, made;
+  if (siblings > options.max_siblings) {
+    wanted = std::to_string(options.max_siblings) + " siblings";
+    made = std::to_string(siblings);
+  } else if (siblings > 1 && bytes > options.max_siblings_bytes) {
+    wanted = std::to_string(options.max_siblings_bytes) + " bytes of siblings";
+    made = std::to_string(siblings) + " of " + std::to_string(bytes) + " bytes";
+  } else {
+    return Status::ok();
+  }
+  return Status(Code::too_many_siblings, "put " + printable(key) + ": wanted at most " + wanted +
+                                             ", this write would make " + made +
+                                             ": read the key and write with the context read");
+}
+
 Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   if (Status leased = state_->prepare_epochs(); !leased) return {refused(leased), 0};
   Minted minted;
@@ -255,14 +275,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         tree.before(local->object);
         Object object = std::move(local->object);
         minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
-        if (object.versions.size() > state_->options().max_siblings) {
-          return Status(Code::too_many_siblings,
-                        "put " + printable(request.key) + ": wanted at most " +
-                            std::to_string(state_->options().max_siblings) +
-                            " siblings, this write would make " +
-                            std::to_string(object.versions.size()) +
-                            ": read the key and write with the context read");
-        }
+        if (Status few = few_enough(request.key, object); !few) return few;
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
         Status written = write(transaction, place, object, actor->epoch);
         if (written) written = pass_on(transaction, place, object);

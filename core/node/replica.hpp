@@ -46,6 +46,7 @@ class Replica final : public HintStore {
   Status pass_on(Transaction& transaction, const Place& place, const Object& object);
   Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
                           std::optional<Actor>& fresh);
+  Status few_enough(const Key& key, const Object& object) const;
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
 };

@@ -10,6 +10,7 @@ namespace json = boost::json;
 
 std::string status_text(NodeState& state, const Ring& ring, const NodeReport& report) {
   const NodeCounters& counters = state.counters();
+  const NodeGauges& gauges = state.gauges();
   EngineStats engine = state.engine().stats();
   json::array versions;
   for (const auto& count : counters.versions_per_get) versions.push_back(count.load());
@@ -25,6 +26,12 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"hints", report.hints},
       {"hints_delivered", report.hints_delivered},
       {"in_flight", report.in_flight},
+      {"connections", gauges.connections.load()},
+      {"requests", gauges.requests.load()},
+      {"memory", json::object{{"limit", gauges.memory_limit.load()},
+                              {"resident", gauges.resident_bytes.load()},
+                              {"requests", gauges.request_bytes.load()},
+                              {"answers", gauges.answer_bytes.load()}}},
       {"down", down},
       {"incarnation", state.incarnation()},
       {"gets", counters.gets.load()},

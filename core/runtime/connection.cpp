@@ -2,11 +2,18 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "wire/handshake.hpp"
 
 namespace ringlet {
+namespace {
+
+constexpr std::size_t kept_capacity = 1024 * 1024;  // of a buffer that was larger for a while
+
+}  // namespace
 
 Connection::Connection(IoThread& thread, tcp::socket socket, std::uint64_t link, Limits limits,
                        Events& events)
@@ -23,6 +30,11 @@ Connection::Connection(IoThread& thread, tcp::socket socket, std::uint64_t link,
   remote_ = remote.address().to_string() + ":" + std::to_string(remote.port());
 }
 
+Connection::~Connection() {
+  closed_ = true;
+  count_waiting();
+}
+
 void Connection::start() {
   read();
 }
@@ -37,6 +49,13 @@ void Connection::send(std::uint64_t number, const Message& message) {
   wire::encode_frame(version_, number, message, queued_);
 }
 
+void Connection::count_waiting() {
+  if (limits_.waiting == nullptr) return;
+  std::size_t waiting = closed_ ? 0 : waiting_bytes();
+  limits_.waiting->fetch_add(waiting - counted_waiting_, std::memory_order_relaxed);
+  counted_waiting_ = waiting;
+}
+
 void Connection::flush() {
   if (closed_) return;
   std::size_t waiting = waiting_bytes();
@@ -48,7 +67,7 @@ void Connection::flush() {
                                                 std::to_string(limits_.max_queued_bytes)));
     }
   }
-  if (writing_now_ || queued_.empty()) return;
+  if (writing_now_ || queued_.empty()) return count_waiting();
   // Mostly the socket takes it all at once: then there is no completion to come back for, which
   // would be another round of the loop for every message.
   ssize_t sent =
@@ -56,25 +75,41 @@ void Connection::flush() {
   if (sent == static_cast<ssize_t>(queued_.size())) {
     stalled_since_ = Instant::never();
     queued_.clear();
-    if (queued_.capacity() > 1024 * 1024) queued_.shrink_to_fit();
-    return;
+    if (queued_.capacity() > kept_capacity) queued_.shrink_to_fit();
+    return count_waiting();
   }
-  // What is left, and an error of the socket, are async_write's.
-  if (sent > 0) queued_.erase(0, static_cast<std::size_t>(sent));
+  // What is left, and an error of the socket, are the completion's.
   written_.clear();
-  if (written_.capacity() > 1024 * 1024) written_.shrink_to_fit();
+  if (written_.capacity() > kept_capacity) written_.shrink_to_fit();
   written_.swap(queued_);
-  writing_now_ = true;
-  asio::async_write(
-      socket_, asio::buffer(written_),
-      [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_written(error); });
+  taken_ = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  taken_at_ = read_clocks().instant;
+  count_waiting();
+  write();
 }
 
-void Connection::on_written(ErrorCode error) {
+// Piece by piece, so that a reader that is slow can be told from one that takes nothing.
+void Connection::write() {
+  writing_now_ = true;
+  socket_.async_write_some(asio::buffer(written_.data() + taken_, written_.size() - taken_),
+                           [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
+                             self->on_written(error, bytes);
+                           });
+}
+
+void Connection::on_written(ErrorCode error, std::size_t bytes) {
   writing_now_ = false;
-  written_.clear();
   if (closed_) return;
   if (error) return close(Status(Code::io, "write: " + error.message()));
+  taken_ += bytes;
+  taken_at_ = read_clocks().instant;
+  if (taken_ < written_.size()) {
+    count_waiting();
+    return write();
+  }
+  written_.clear();
+  taken_ = 0;
+  taken_at_ = Instant::never();
   if (waiting_bytes() <= limits_.max_queued_bytes) stalled_since_ = Instant::never();
   flush();
   if (!reading_) read();
@@ -84,19 +119,24 @@ void Connection::on_written(ErrorCode error) {
 void Connection::read() {
   if (closed_ || reading_ || stalled_since_ != Instant::never()) return;
   reading_ = true;
-  auto space = reader_.prepare();
-  socket_.async_read_some(asio::buffer(space.data(), space.size()),
-                          [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
-                            self->on_read(error, bytes);
-                          });
+  // Waits without a buffer: most connections are idle most of the time.
+  socket_.async_wait(tcp::socket::wait_read,
+                     [self = shared_from_this()](ErrorCode error) { self->on_readable(error); });
 }
 
-void Connection::on_read(ErrorCode error, std::size_t bytes) {
+void Connection::on_readable(ErrorCode error) {
   reading_ = false;
   if (closed_) return;
-  if (error == asio::error::eof) return close(Status(Code::unavailable, "the peer closed"));
   if (error) return close(Status(Code::io, "read: " + error.message()));
-  reader_.commit(bytes);
+  auto space = reader_.prepare();
+  ssize_t got = ::recv(socket_.native_handle(), space.data(), space.size(), MSG_DONTWAIT);
+  if (got == 0) return close(Status(Code::unavailable, "the peer closed"));
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return read();
+    return close(Status(Code::io, std::string("read: ") + std::strerror(errno)));
+  }
+  read_since_check_ = true;
+  reader_.commit(static_cast<std::size_t>(got));
   Status status = take_frames();
   thread_.want_turn();
   if (!status) return close(status);
@@ -139,6 +179,12 @@ void Connection::check(Instant now) {
     close(Status(Code::overloaded, "slow reader: " + std::to_string(waiting_bytes()) +
                                        " bytes waited for " +
                                        std::to_string(limits_.stalled_within.millis()) + " ms"));
+  } else if (taken_at_ != Instant::never() && now - taken_at_ > limits_.stalled_within) {
+    close(Status(Code::overloaded, "slow reader: it took nothing of " +
+                                       std::to_string(waiting_bytes()) + " bytes for " +
+                                       std::to_string(limits_.stalled_within.millis()) + " ms"));
+  } else if (!std::exchange(read_since_check_, false)) {
+    reader_.release();
   }
 }
 
@@ -151,6 +197,7 @@ void Connection::close(const Status& why) {
                                         MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   queued_.clear();
+  count_waiting();
   ErrorCode ignored;
   socket_.shutdown(tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

@@ -4,10 +4,13 @@
 //   reading   one read may bring many frames; each goes to Events::on_frame in order
 //   writing   frames gather in `queued_` until flush(); one write carries all of them
 //   slow      while more than max_queued_bytes wait, nothing is read; when that lasts for
-//             stalled_within, or twice as much waits, the connection is dropped
+//             stalled_within, or twice as much waits, or the peer takes nothing at all for that
+//             long while something waits, the connection is dropped
+//   idle      a connection on which nothing comes holds no buffer
 //   deadlines check() drops a peer that is late with its handshake or with the rest of a frame
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -37,10 +40,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Duration handshake_within = Duration::seconds(5);
     Duration frame_within = Duration::seconds(30);
     Duration stalled_within = Duration::seconds(10);
+    std::atomic<std::size_t>* waiting = nullptr;  // counts what waits on many connections; may be 0
   };
 
   Connection(IoThread& thread, tcp::socket socket, std::uint64_t link, Limits limits,
              Events& events);
+  ~Connection();
 
   void start();  // begins to read
   void handshake_done(std::uint8_t version);
@@ -56,13 +61,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t link() const { return link_; }
   const std::string& remote() const { return remote_; }  // "127.0.0.1:5312"
   bool flushed() const { return queued_.empty() && !writing_now_; }
-  std::size_t waiting_bytes() const { return queued_.size() + written_.size(); }
+  std::size_t waiting_bytes() const { return queued_.size() + written_.size() - taken_; }
 
  private:
   void read();
-  void on_read(ErrorCode error, std::size_t bytes);
+  void on_readable(ErrorCode error);
   Status take_frames();
-  void on_written(ErrorCode error);
+  void write();
+  void on_written(ErrorCode error, std::size_t bytes);
+  void count_waiting();
 
   IoThread& thread_;
   tcp::socket socket_;
@@ -72,11 +79,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string remote_;
   wire::FrameReader reader_;
   Bytes queued_, written_;  // gathering; under way
+  std::size_t taken_ = 0;   // of written_, by the socket
+  std::size_t counted_waiting_ = 0;
   bool reading_ = false, writing_now_ = false, closed_ = false;
   std::uint8_t version_ = 0;
   Instant opened_;
   Instant frame_since_ = Instant::never();    // an unfinished frame is here since
   Instant stalled_since_ = Instant::never();  // too much waits since
+  Instant taken_at_ = Instant::never();       // bytes under way, and the last were taken then
+  bool read_since_check_ = false;
 };
 
 }  // namespace ringlet

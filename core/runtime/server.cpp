@@ -27,6 +27,7 @@
 #include "runtime/fork_guard.hpp"
 #include "runtime/io_thread.hpp"
 #include "runtime/key_turns.hpp"
+#include "runtime/memory_budget.hpp"
 #include "runtime/peer.hpp"
 #include "versioning/hash.hpp"
 #include "wire/handshake.hpp"
@@ -101,7 +102,8 @@ struct Server::Impl {
   const std::uint32_t generation = fork_generation();
   std::vector<std::unique_ptr<Lane>> lanes;
   std::atomic<std::size_t> connections{0};
-  std::atomic<std::size_t> requests{0}, request_bytes{0};  // of clients, under way
+  std::atomic<std::size_t> requests{0};  // of clients, under way
+  std::optional<MemoryBudget> memory;
   std::atomic<std::uint64_t> next_link{1};
   std::atomic<bool> draining{false};
 
@@ -122,6 +124,21 @@ struct Server::Impl {
     Duration shortest = std::min(options.limits.handshake_within, options.limits.frame_within) / 4;
     return std::clamp(shortest, Duration::millis(10), Duration::seconds(1));
   }
+  // By lane 0, often.
+  void measure_memory(Now now) {
+    if (memory->measure(now.instant)) {
+      log(LogLevel::warn, std::string(memory->tight() ? "memory is tight, clients are refused"
+                                                      : "memory is no longer tight") +
+                              ": " + std::to_string(memory->resident() >> 20) + " MiB of " +
+                              std::to_string(memory->limits().resident_bytes >> 20) + " MiB");
+    }
+    NodeGauges& gauges = state->gauges();
+    gauges.connections = connections.load();
+    gauges.requests = requests.load();
+    gauges.request_bytes = memory->requests.load();
+    gauges.answer_bytes = memory->answers.load();
+    gauges.resident_bytes = memory->resident();
+  }
   Status stop(Duration drain);
 };
 
@@ -131,6 +148,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
  public:
   Lane(Impl& server, int index, std::uint64_t seed)
       : server_(server),
+        measures_(index == 0),
         thread_(*this, server.sweep_every(), server.options.log),
         node_(server.state, index, seed),
         turns_(server.options.limits.max_requests_per_key),
@@ -221,6 +239,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   void on_wake(Now now) override { node_.on_wake(now); }
 
   void turn(Now now) override {
+    if (measures_) server_.measure_memory(now);
     serve_queues(now);
     for (Node::ToMember& request : node_.take_requests()) {
       if (Peer* peer = peer_of(request.to, request.address)) {
@@ -233,8 +252,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     for (Node::ToRequester& reply : node_.take_replies()) {
       auto link = links_.find(reply.link);
       if (link == links_.end()) continue;  // gone meanwhile
-      answered(link->second, reply.number, now);
+      std::size_t waited = link->second.connection->waiting_bytes();
       link->second.connection->send(reply.number, reply.message);
+      answered(link->second, reply.number, now, link->second.connection->waiting_bytes() - waited);
       touched_links_.push_back(reply.link);
     }
     for (Peer* peer : touched_peers_) peer->flush();
@@ -258,6 +278,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   void sweep(Now now) override {
+    if (measures_) server_.measure_memory(now);
     for (auto& [id, link] : links_) link.connection->check(now.instant);
     for (auto& [id, peer] : peers_) peer->check(now.instant);
   }
@@ -319,9 +340,10 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       return server_.log(LogLevel::error, "accept: " + error.message());
     }
     std::uint64_t link = server_.next_link++;
-    auto connection =
-        std::make_shared<Connection>(thread_, std::move(socket), link, server_.connection_limits(),
-                                     static_cast<Connection::Events&>(*this));
+    Connection::Limits limits = server_.connection_limits();
+    limits.waiting = &server_.memory->answers;
+    auto connection = std::make_shared<Connection>(thread_, std::move(socket), link, limits,
+                                                   static_cast<Connection::Events&>(*this));
     links_[link].connection = connection;
     connection->start();
   }
@@ -347,6 +369,15 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     if (client) {
       if (std::string full = admit(link, frame); !full.empty()) {
+        ++refused_full_;
+        refuse(link, frame.type, frame.number, full, now);
+        return Status::ok();
+      }
+    } else if (is_work(frame.type)) {
+      if (frame.type == static_cast<std::uint8_t>(wire::Type::replica_put)) {
+        object_seen(frame.body.size());
+      }
+      if (std::string full = server_.memory->full(); !full.empty()) {
         ++refused_full_;
         refuse(link, frame.type, frame.number, full, now);
         return Status::ok();
@@ -378,12 +409,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       return Status::ok();
     }
     if (!client) {
-      if (server_.request_bytes + request.bytes > 2 * server_.options.limits.max_request_bytes) {
+      if (server_.memory->requests + request.bytes > 2 * server_.options.limits.max_request_bytes) {
         ++refused_full_;
         refuse(link, frame.type, frame.number, "has too many bytes of requests under way", now);
         return Status::ok();
       }
-      server_.request_bytes += request.bytes;
+      server_.memory->requests += request.bytes;
     }
     (client ? asked_ : admitted_).push_back(std::move(request));
     return Status::ok();
@@ -397,11 +428,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     NodeId member;  // at the other end; nobody: a client
     struct Request {
       std::size_t bytes = 0;
-      Instant served = Instant::never();     // given to the node
+      std::size_t expected = 0;           // bytes of its answer and what it is made of
+      Instant served = Instant::never();  // given to the node
+      bool is_read = false;
       std::optional<std::uint64_t> turn_of;  // the key of which it has one of the turns
     };
     std::unordered_map<std::uint64_t, Request> under_way;  // by number
-    std::size_t bytes = 0;
   };
   struct Queued {
     std::uint64_t link, number;
@@ -428,6 +460,11 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
   }
 
+  static bool is_coordinated(std::uint8_t type) {
+    auto kind = static_cast<wire::Type>(type);
+    return kind == wire::Type::client_get || kind == wire::Type::client_put;
+  }
+
   static std::uint64_t hash_of_key(const Message& work) {
     return std::visit(
         [](const auto& message) -> std::uint64_t {
@@ -444,6 +481,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::string admit(Link& link, const wire::Frame& frame) {
     const ServerLimits& limits = server_.options.limits;
     std::size_t bytes = frame.body.size();
+    // What is coordinated holds what each replica said or is told, the merged object and the answer.
+    std::size_t copies = is_coordinated(frame.type) ? 5 : 2;
+    std::size_t expected = copies * static_cast<std::size_t>(usual_object_);
     if (link.under_way.size() >= limits.max_requests_per_connection) {
       return "serves " + std::to_string(link.under_way.size()) +
              " requests of this connection, its limit";
@@ -451,31 +491,40 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (server_.requests >= limits.max_requests_per_node) {
       return "serves " + std::to_string(server_.requests.load()) + " requests, its limit";
     }
-    if (server_.request_bytes + bytes > limits.max_request_bytes) {
-      return "has " + std::to_string(server_.request_bytes.load()) +
-             " bytes of requests under way and would have " + std::to_string(bytes) +
-             " more, wanted at most " + std::to_string(limits.max_request_bytes);
-    }
-    link.under_way[frame.number].bytes = bytes;
+    if (std::string no = server_.memory->objection(bytes, expected); !no.empty()) return no;
+    Link::Request& request = link.under_way[frame.number];
+    request.bytes = bytes;
+    request.expected = expected;
+    request.is_read = frame.type == static_cast<std::uint8_t>(wire::Type::client_get) ||
+                      frame.type == static_cast<std::uint8_t>(wire::Type::replica_get);
     ++server_.requests;
-    link.bytes += bytes;
-    server_.request_bytes += bytes;
+    server_.memory->requests += bytes;
+    server_.memory->answers += expected;
     return "";
   }
 
-  void answered(Link& link, std::uint64_t number, Now now) {
+  // What the request took of the node's accounts goes back.
+  void settle(const Link::Request& request) {
+    server_.memory->requests -= request.bytes;
+    server_.memory->answers -= request.expected;
+    --server_.requests;
+    if (request.served != Instant::never()) --serving_;
+  }
+
+  // `bytes`: of the answer; 0: it was refused.
+  void answered(Link& link, std::uint64_t number, Now now, std::size_t bytes = 0) {
     auto entry = link.under_way.find(number);
     if (entry == link.under_way.end()) return;  // a member's, or no work
-    link.bytes -= entry->second.bytes;
-    server_.request_bytes -= entry->second.bytes;
-    if (entry->second.served != Instant::never()) {
-      --serving_;
-      window_heard(now.instant - entry->second.served, now);
-    }
-    --server_.requests;
-    std::optional<std::uint64_t> turn_of = entry->second.turn_of;
+    Link::Request request = entry->second;
     link.under_way.erase(entry);
-    if (turn_of) end_turn(*turn_of);
+    settle(request);
+    if (request.served != Instant::never()) window_heard(now.instant - request.served, now);
+    if (request.is_read && bytes != 0) object_seen(bytes);
+    if (request.turn_of) end_turn(*request.turn_of);
+  }
+
+  void object_seen(std::size_t bytes) {
+    usual_object_ += (static_cast<double>(bytes) - usual_object_) / 16;
   }
 
   // The key's turn goes to the next that waits for it and whose client is still there.
@@ -507,18 +556,17 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     heard_ = late_ = 0;
     window_since_ = now.instant;
   }
-  bool window_open() const { return static_cast<double>(serving_) < window_; }
+  bool window_open() const {
+    return static_cast<double>(serving_) < (server_.memory->tight() ? least_window : window_);
+  }
 
   void forget_requests(Link& link) {
     std::vector<std::uint64_t> turns;
     for (const auto& [number, request] : link.under_way) {
-      if (request.served != Instant::never()) --serving_;
+      settle(request);
       if (request.turn_of) turns.push_back(*request.turn_of);
     }
-    server_.request_bytes -= link.bytes;
-    server_.requests -= link.under_way.size();
     link.under_way.clear();
-    link.bytes = 0;
     for (std::uint64_t key : turns) end_turn(key);
   }
 
@@ -577,7 +625,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       if (!asked_.empty() && sheds(now.instant - asked_.front().arrived, now)) {
         shed(take(asked_), now, "has requests that wait for ", server_.options.limits.shed_after);
       } else if (!admitted_.empty()) {
-        server_.request_bytes -= admitted_.front().bytes;
+        server_.memory->requests -= admitted_.front().bytes;
         serve_queued(take(admitted_), now);
       } else if (!asked_.empty() && window_open()) {
         serve_queued(take(asked_), now);
@@ -677,7 +725,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   Impl& server_;
-  IoThread thread_;  // before all that holds sockets
+  const bool measures_;  // the node's memory
+  IoThread thread_;      // before all that holds sockets
   Node node_;
   KeyTurns<Queued> turns_;  // of what clients ask
   wire::Hello hello_;
@@ -695,6 +744,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::size_t serving_ = 0;  // those
   std::size_t heard_ = 0, late_ = 0;  // answers since window_since_, and those that were late
   Instant window_since_;
+  double usual_object_ = 0;  // bytes, of what was read and what members sent to keep, lately
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
@@ -723,6 +773,10 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
   impl.options = std::move(options);
   impl.listener = std::move(listener);
   impl.address = impl.listener->address();
+  const ServerLimits& limits = impl.options.limits;
+  impl.memory.emplace(MemoryBudget::Limits{limits.max_request_bytes, limits.max_answer_bytes,
+                                           limits.max_resident_bytes});
+  impl.state->gauges().memory_limit = limits.max_resident_bytes;
   std::random_device random;
   for (int i = 0; i < impl.options.threads; ++i) {
     std::uint64_t seed = (std::uint64_t{random()} << 32) | random();

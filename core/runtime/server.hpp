@@ -4,7 +4,8 @@
 // Overload. A lane reads all that its sockets have and serves what it has read: what members ask
 // first, for that is work already admitted, then clients, each in the order read. A client's
 // request is refused with Code::overloaded and a time to come back, and costs next to nothing, when
-// its connection or the node has too many under way, or when it waited too long for the lane.
+// its connection or the node has too many under way, when the node has no memory to spare, or when
+// it waited too long for the lane.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,11 @@ struct ServerLimits {
   std::size_t max_requests_per_connection = 10'000;
   std::size_t max_requests_per_node = 20'000;         // all lanes together
   std::size_t max_request_bytes = 256 * 1024 * 1024;  // all lanes together
+  // Of answers that were not taken, all lanes together: beyond it nothing more is read for clients.
+  std::size_t max_answer_bytes = 256 * 1024 * 1024;
+  // Of the whole process; near it clients, at it members too are refused (memory_budget.hpp).
+  // 0: no limit, as it has to be where the process is somebody else's.
+  std::size_t max_resident_bytes = 0;
   // Of one key, in service at once in a lane: others of it wait for their turn, those of other keys
   // do not wait for them. `key_wait`: longer than that, and it is refused.
   std::size_t max_requests_per_key = 8;

@@ -71,6 +71,12 @@ void FrameReader::reserve(std::size_t capacity) {
   end_ = held;
 }
 
+void FrameReader::release() {
+  if (begin_ != end_) return;
+  buffer_.reset();
+  begin_ = end_ = capacity_ = 0;
+}
+
 void FrameReader::commit(std::size_t bytes) {
   RINGLET_ASSERT(bytes <= capacity_ - end_);
   end_ += bytes;

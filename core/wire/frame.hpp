@@ -47,6 +47,8 @@ class FrameReader {
 
   std::span<char> prepare();
   void commit(std::size_t bytes);
+  // Gives the buffer up if it is empty. Never while a prepare() waits for its commit().
+  void release();
   // The next whole frame, none yet, or why the stream is of no use any more (too_large, corrupt;
   // repeated by every later call).
   Result<std::optional<Frame>> next();

@@ -30,7 +30,7 @@ from typing import Any
 
 from cluster_bench import CLUSTER, Failed, Goal, Node, free_ports, goal_table, run
 
-CACHE_MB = 64
+CACHE_MB, LIMIT_MIB = 64, 320
 
 
 class Bench:
@@ -53,9 +53,8 @@ class Bench:
     @staticmethod
     def extra() -> dict[str, str]:
         return {
-            "node": f"cache_mb = {CACHE_MB}",
+            "node": f"cache_mb = {CACHE_MB}\nmemory_mb = {LIMIT_MIB}",
             "upkeep": "repair_ms = 600000",  # only when told
-            "limits": f"max_request_bytes = {REQUEST_MB << 20}\nmax_queued_bytes = {QUEUED_MB << 20}",
         }
 
     def stop(self) -> None:
@@ -211,9 +210,7 @@ def speeds(bench: Bench, result: dict[str, Any], seconds: float) -> None:
     )  # fmt: skip
 
 
-REQUEST_MB, QUEUED_MB, SLOW = 64, 16, 4
-# Fresh, the engine's cache, requests under way, and what waits for the slow ones: dropped at twice.
-LIMIT_MIB = 64 + CACHE_MB + REQUEST_MB + SLOW * 2 * QUEUED_MB
+SLOW = 4
 
 
 def sampled(nodes: list[Node], seconds: float, ended: Any = lambda: False) -> float:

@@ -43,6 +43,7 @@ struct Number {
 const Number numbers[] = {
     {"node", "threads", 1, 64},
     {"node", "cache_mb", 8, 1 << 20},
+    {"node", "memory_mb", 0, 1 << 22},
     {"cluster", "n", 1, 16},
     {"cluster", "r", 1, 16},
     {"cluster", "w", 1, 16},
@@ -54,6 +55,8 @@ const Number numbers[] = {
     {"limits", "max_value_bytes", 1, 32 << 20},
     {"limits", "warn_siblings", 0, 65536},
     {"limits", "max_siblings", 1, 65536},
+    {"limits", "max_siblings_bytes", 1024, 32 << 20},
+    {"limits", "max_answer_bytes", 1024, 64LL << 30},
     {"limits", "max_requests", 1, 10'000'000},
     {"limits", "max_requests_per_connection", 1, 10'000'000},
     {"limits", "max_requests_per_node", 1, 10'000'000},
@@ -135,6 +138,22 @@ TEST_CASE("F-93 every number of a wrong type or beyond its range is an error wit
     taken(line(std::to_string(number.low)));
     taken(line(std::to_string(number.high)));
   }
+}
+
+TEST_CASE(
+    "F-93 a memory limit that leaves nothing beside the cache is refused, with what is least") {
+  CHECK(refusal(with("node", "cache_mb = 100\nmemory_mb = 313")) ==
+        "node.toml: node.memory_mb: wanted 0 (no limit) or at least 2.5 times node.cache_mb and 64 "
+        "more (314), got 313");
+  Config config = taken(with("node", "cache_mb = 100\nmemory_mb = 314"));
+  const ServerLimits& limits = config.server.limits;
+  CHECK(limits.max_resident_bytes == std::size_t{314} << 20);
+  CHECK(limits.max_request_bytes + limits.max_answer_bytes < std::size_t{314 - 125} << 20);
+  CHECK(limits.max_queued_bytes <= limits.max_answer_bytes);
+  CHECK(config.node.max_siblings_bytes < limits.max_answer_bytes);
+  // What the file allows less of stays.
+  Config less = taken("[limits]\nmax_answer_bytes = 4096\n" + with("node", "memory_mb = 4096"));
+  CHECK(less.server.limits.max_answer_bytes == 4096);
 }
 
 TEST_CASE("F-93 a text of a wrong type, or a word that is none of the choices") {

@@ -265,6 +265,26 @@ TEST_CASE("F-51 one sibling too many is refused and changes nothing; with the co
   CHECK(bench.minted(mint_put(key, 4, before.context)).object.versions.size() == 1);
 }
 
+TEST_CASE("F-51 siblings of too many bytes are refused likewise; one alone may have more") {
+  NodeOptions options;
+  options.max_siblings_bytes = 100;
+  Bench bench(4, options);
+  auto put = [](std::uint64_t id, std::size_t bytes, CausalContext seen = {}) {
+    MintPut request = mint_put(key, id, seen);
+    request.write.value = Bytes(bytes, 'x');
+    return request;
+  };
+  Object lone = bench.minted(put(1, 101)).object;
+  Status status = bench.refusal(bench.replica->mint(put(2, 1), bench.now));
+  CHECK(status.code() == Code::too_many_siblings);
+  CHECK_THAT(status.message(), Catch::Contains("at most 100 bytes of siblings") &&
+                                   Catch::Contains("make 2 of 102 bytes"));
+  CHECK(bench.got(key) == lone);
+  bench.minted(put(3, 60, lone.context));
+  CHECK(bench.minted(put(4, 40)).object.versions.size() == 2);
+  CHECK(bench.refusal(bench.replica->mint(put(5, 1), bench.now)).code() == Code::too_many_siblings);
+}
+
 TEST_CASE("L3 a repeated write id mints nothing") {
   Bench bench;
   Minted first = bench.minted(mint_put(key, 1));

@@ -229,6 +229,67 @@ TEST_CASE("a slow reader stops being read, then is dropped") {
   CHECK(client->get({"", "big"}).reply.status.is_ok());
 }
 
+TEST_CASE(
+    "F-50 answers that nobody takes: reads are overloaded, writes go on, the readers are dropped") {
+  ServerLimits limits;
+  limits.max_answer_bytes = 4 << 20;
+  limits.frame_within = Duration::millis(500);  // and so long a reader may take nothing
+  limits.shed_after = Duration::seconds(60);
+  Cluster cluster(1, 1, limits);
+  auto client = cluster.client();
+  REQUIRE(client->put({"", "big"}, Bytes(1 << 20, 'x')).reply.status.is_ok());
+  // Six connections that ask and do not read: what the system's buffers do not take, less on each
+  // than it alone may owe.
+  std::vector<std::unique_ptr<Raw>> readers;
+  for (int i = 0; i < 6; ++i) {
+    readers.push_back(std::make_unique<Raw>(cluster.servers[0]->address(), 4096));
+    readers.back()->shake_hands();
+    for (std::uint64_t ask = 1; ask <= 8; ++ask) {
+      REQUIRE(readers.back()->send(message(ask, ClientGet{{"", "big"}, {}})));
+    }
+  }
+  Raw asked(cluster.servers[0]->address());
+  asked.shake_hands();
+  Status refusal;
+  for (std::uint64_t i = 1; i <= 200 && refusal; ++i) {
+    REQUIRE(asked.send(message(i, ClientGet{{"", "big"}, {}})));
+    auto got = asked.frames(1);
+    REQUIRE(got.size() == 1);
+    auto reply = wire::decode(got[0].first.type, got[0].second);
+    REQUIRE(reply);
+    refusal = std::get<ClientReply>(*reply).status;
+  }
+  CHECK(refusal.code() == Code::overloaded);
+  CHECK_THAT(refusal.message(), Catch::Contains("bytes of answers that were not taken yet") &&
+                                    Catch::Contains("wanted at most 4194304"));
+  CHECK(client->put({"", "small"}, "x").reply.status.is_ok());
+  CHECK(log_says(cluster, "slow reader: it took nothing of "));
+  // With them goes what they were owed.
+  for (int i = 0; i < 100 && !client->get({"", "big"}).reply.status.is_ok(); ++i) {
+  }
+  CHECK(client->get({"", "big"}).reply.status.is_ok());
+}
+
+TEST_CASE("F-50 near its memory limit a node refuses clients and says what it uses") {
+  ServerLimits limits;
+  limits.max_resident_bytes = 1;
+  Cluster cluster(1, 1, limits);
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands();
+  Status refusal;
+  for (std::uint64_t i = 1; i <= 100 && refusal; ++i) {
+    REQUIRE(raw.send(message(i, ClientGet{{"", "key"}, {}})));
+    auto got = raw.frames(1);
+    REQUIRE(got.size() == 1);
+    auto reply = wire::decode(got[0].first.type, got[0].second);
+    REQUIRE(reply);
+    refusal = std::get<ClientReply>(*reply).status;
+  }
+  CHECK(refusal.code() == Code::overloaded);
+  CHECK_THAT(refusal.message(), Catch::Contains("MiB of memory, its limit is 0 MiB"));
+  CHECK(log_says(cluster, "memory is tight"));
+}
+
 TEST_CASE("F-51 requests of one key take turns: another key does not wait for them") {
   ServerLimits limits;
   limits.max_requests_per_key = 1;

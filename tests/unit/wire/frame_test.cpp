@@ -99,6 +99,22 @@ TEST_CASE("the memory of a large frame is given back") {
   CHECK(reader.capacity() <= 64 * 1024);
 }
 
+TEST_CASE("an idle reader can give its buffer up, one in the middle of a frame keeps it") {
+  wire::FrameReader reader(1 << 20);
+  Bytes bytes = frame(1, "abc");
+  std::size_t whole = 0;
+  auto count = [&](const wire::Frame&) { ++whole; };
+  REQUIRE(feed(reader, bytes.substr(0, 9), 100, count));
+  reader.release();
+  REQUIRE(feed(reader, bytes.substr(9), 100, count));
+  CHECK(whole == 1);
+  CHECK(reader.capacity() > 0);
+  reader.release();
+  CHECK(reader.capacity() == 0);
+  REQUIRE(feed(reader, bytes, 100, count));
+  CHECK(whole == 2);
+}
+
 TEST_CASE("a length too small for a header is corrupt") {
   wire::FrameReader reader(1000);
   Status status = feed(reader, Bytes("\x09\0\0\0", 4), 4, [](const wire::Frame&) {});
