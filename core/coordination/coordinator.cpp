@@ -32,6 +32,7 @@ struct UnderWay {
   std::uint64_t machine;
   NodeId to;
   Instant sent;
+  std::uint32_t question;  // the machine's number for it
 };
 
 // What others seem like, with one exception: nobody believes itself gone. Its own disk may be slow,
@@ -138,7 +139,7 @@ struct Coordinator::Impl {
     for (Effect& effect : effects) {
       if (auto* send = std::get_if<Send>(&effect)) {
         std::uint64_t number = ++last_number;
-        under_way[number] = {id, send->to, now.instant};
+        under_way[number] = {id, send->to, now.instant, send->question};
         machine.numbers.push_back(number);
         outgoing.push_back({send->to, number, std::move(send->message)});
       } else if (auto* wake = std::get_if<WakeAt>(&effect)) {
@@ -265,8 +266,9 @@ void Coordinator::on_reply(NodeId from, std::uint64_t number, Message message, N
   auto asker = impl_->machines.find(question.machine);
   if (asker == impl_->machines.end()) return;
   std::erase(asker->second->numbers, number);
-  impl_->tell(question.machine, now,
-              [&](auto& o, Effects& out) { o.on_message(from, message, now, out); });
+  impl_->tell(question.machine, now, [&](auto& o, Effects& out) {
+    o.on_message(from, question.question, message, now, out);
+  });
 }
 
 void Coordinator::on_unreachable(NodeId node, Now now) {

@@ -28,7 +28,9 @@ void GetOperation::start(Now now, Effects& out) {
   settle(now, out);
 }
 
-void GetOperation::on_message(NodeId from, const Message& message, Now now, Effects& out) {
+// Each node is asked for one thing, so the question says nothing new.
+void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message, Now now,
+                              Effects& out) {
   Asked* asked = done_ ? nullptr : open_question(from);
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {

@@ -36,7 +36,8 @@ class GetOperation {
   GetOperation(Plan plan, Health& health);
 
   void start(Now now, Effects& out);
-  void on_message(NodeId from, const Message& message, Now now, Effects& out);
+  void on_message(NodeId from, std::uint32_t question, const Message& message, Now now,
+                  Effects& out);
   void on_unreachable(NodeId node, Now now, Effects& out);
   void on_wake(Now now, Effects& out);
   // Nobody waits any more: the answer, if none was given, is `status`.

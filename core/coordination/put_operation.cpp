@@ -29,8 +29,9 @@ void PutOperation::start(Now now, Effects& out) {
   settle(now, out);
 }
 
-void PutOperation::on_message(NodeId from, const Message& message, Now now, Effects& out) {
-  Asked* asked = done_ ? nullptr : question_for(from, message);
+void PutOperation::on_message(NodeId from, std::uint32_t question, const Message& message, Now now,
+                              Effects& out) {
+  Asked* asked = done_ ? nullptr : answered_by(from, question, message);
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
@@ -42,7 +43,7 @@ void PutOperation::on_message(NodeId from, const Message& message, Now now, Effe
       answer(std::move(status), now, out);
       return finish(out);
     }
-    return give_up_on(static_cast<std::size_t>(asked - asked_.data()), Reply::refused, now, out);
+    return give_up_on(question, Reply::refused, now, out);
   }
   if (asked->open()) count_stored(*asked);
   if (auto* minted = std::get_if<Minted>(&message)) {
@@ -90,8 +91,9 @@ void PutOperation::abandon(const Status& status, Now now, Effects& out) {
 void PutOperation::ask_next_minter(Now now, Effects& out) {
   if (NodeId minter = next_minter()) {
     std::size_t slot = slot_to_mint_for(minter);
-    remember(minter, slot, Asked::For::mint, now, out).may_mint = true;
-    return send_mint(minter, slot, out);
+    Asked& asked = remember(minter, slot, Asked::For::mint, now, out);
+    asked.may_mint = true;
+    return send_mint(asked, out);
   }
   if (planted(PlantedBug::no_fallback)) return;
   // Everybody was asked. Of the silent ones, who was asked least; the write id makes it safe.
@@ -143,7 +145,7 @@ void PutOperation::on_minted(Asked& asked, const Minted& minted, Now now, Effect
   for (const Asked& other : asked_) {
     if (other.node == minter || other.what == Asked::For::keep) continue;
     bool was_sent_the_first = other.open() && other.what == Asked::For::vote;
-    if (other.reply == Reply::yes || was_sent_the_first) send_copy(other.node, other.slot, out);
+    if (other.reply == Reply::yes || was_sent_the_first) send_copy(other, out);
   }
 }
 
@@ -161,8 +163,7 @@ void PutOperation::start_replicating(Now now, Effects& out) {
 }
 
 void PutOperation::store_at(NodeId node, std::size_t slot, Now now, Effects& out) {
-  remember(node, slot, Asked::For::vote, now, out);
-  send_copy(node, slot, out);
+  send_copy(remember(node, slot, Asked::For::vote, now, out), out);
 }
 
 // Somebody else takes the owner's copy, unless somebody has it or is being asked already.
@@ -184,8 +185,7 @@ void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& o
       return a.node == node && a.slot == slot && a.what == Asked::For::keep;
     });
     if (tried) continue;
-    remember(node, slot, Asked::For::keep, now, out);
-    return send_copy(node, slot, out);
+    return send_copy(remember(node, slot, Asked::For::keep, now, out), out);
   }
   // Whoever stores it later is asked then.
   bool more = std::any_of(asked_.begin(), asked_.end(),
@@ -217,9 +217,9 @@ void PutOperation::ask_again(Asked& asked, Now now, Effects& out) {
   asked.reply = Reply::waiting;
   asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
   out.push_back(WakeAt{asked.until});
-  if (!object_) return send_mint(asked.node, asked.slot, out);
+  if (!object_) return send_mint(asked, out);
   asked.what = Asked::For::vote;
-  send_copy(asked.node, asked.slot, out);
+  send_copy(asked, out);
 }
 
 void PutOperation::count_stored(Asked& asked) {
@@ -310,7 +310,10 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
 void PutOperation::leave_hints(Effects& out) {
   if (stored_by_.empty() || planted(PlantedBug::no_fallback)) return;
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (!slots_[slot].settled()) send_copy(stored_by_.front(), slot, out);
+    if (slots_[slot].settled()) continue;
+    NodeId node = stored_by_.front();
+    out.push_back(
+        Send{node, ReplicaPut{plan_.key, *object_, hint_for(node, slot), plan_.durability}});
   }
 }
 
@@ -334,29 +337,31 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
   return asked;
 }
 
-void PutOperation::send_mint(NodeId node, std::size_t slot, Effects& out) {
-  NodeId hint_for = is_owner_of(node, slot) ? NodeId{} : members()[slot];
-  out.push_back(
-      Send{node, MintPut{plan_.key, plan_.seen, plan_.write, hint_for, plan_.durability}});
+void PutOperation::send_mint(const Asked& asked, Effects& out) {
+  NodeId owner = hint_for(asked.node, asked.slot);
+  MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability};
+  out.push_back(Send{asked.node, std::move(mint), number_of(asked)});
 }
 
-void PutOperation::send_copy(NodeId node, std::size_t slot, Effects& out) {
-  NodeId hint_for = is_owner_of(node, slot) ? NodeId{} : members()[slot];
-  out.push_back(Send{node, ReplicaPut{plan_.key, *object_, hint_for, plan_.durability}});
+void PutOperation::send_copy(const Asked& asked, Effects& out) {
+  NodeId owner = hint_for(asked.node, asked.slot);
+  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability};
+  out.push_back(Send{asked.node, std::move(copy), number_of(asked)});
 }
 
-// The question this may answer: Minted only a MintPut, Stored only a ReplicaPut.
-Asked* PutOperation::question_for(NodeId node, const Message& message) {
-  bool minted = std::holds_alternative<Minted>(message);
-  bool refused = std::holds_alternative<Refused>(message);
-  if (!minted && !refused && !std::holds_alternative<Stored>(message)) return nullptr;
-  for (Asked& asked : asked_) {
-    if (asked.node != node) continue;
-    bool welcome = asked.open() || asked.reply == Reply::yes;
-    if (minted && asked.may_mint && welcome) return &asked;
-    if (!minted && asked.open() && (refused || asked.what != Asked::For::mint)) return &asked;
+// The question, if this may answer it: Minted only a MintPut, Stored only a ReplicaPut.
+Asked* PutOperation::answered_by(NodeId node, std::uint32_t question, const Message& message) {
+  if (question >= asked_.size() || asked_[question].node != node) return nullptr;
+  Asked& asked = asked_[question];
+  bool may = false;
+  if (std::holds_alternative<Minted>(message)) {
+    may = asked.may_mint && (asked.open() || asked.reply == Reply::yes);
+  } else if (std::holds_alternative<Stored>(message)) {
+    may = asked.open() && asked.what != Asked::For::mint;
+  } else if (std::holds_alternative<Refused>(message)) {
+    may = asked.open();
   }
-  return nullptr;
+  return may ? &asked : nullptr;
 }
 
 NodeId PutOperation::next_fallback(std::size_t slot, bool down) const {

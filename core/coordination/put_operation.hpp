@@ -50,7 +50,8 @@ class PutOperation {
   PutOperation(Plan plan, Health& health);
 
   void start(Now now, Effects& out);
-  void on_message(NodeId from, const Message& message, Now now, Effects& out);
+  void on_message(NodeId from, std::uint32_t question, const Message& message, Now now,
+                  Effects& out);
   void on_unreachable(NodeId node, Now now, Effects& out);
   void on_wake(Now now, Effects& out);
   // Nobody waits any more: the answer, if none was given, is `status`; hints are still left behind.
@@ -83,9 +84,9 @@ class PutOperation {
   void finish(Effects& out);
 
   Asked& remember(NodeId node, std::size_t slot, Asked::For what, Now now, Effects& out);
-  void send_mint(NodeId node, std::size_t slot, Effects& out);
-  void send_copy(NodeId node, std::size_t slot, Effects& out);
-  Asked* question_for(NodeId node, const Message& message);
+  void send_mint(const Asked& asked, Effects& out);
+  void send_copy(const Asked& asked, Effects& out);
+  Asked* answered_by(NodeId node, std::uint32_t question, const Message& message);
   NodeId next_fallback(std::size_t slot, bool down) const;
   std::size_t slot_to_mint_for(NodeId minter) const;
   bool somebody_waited_for(std::size_t slot) const;
@@ -94,6 +95,12 @@ class PutOperation {
   bool ends_the_request(Code code) const;
   bool may_be_applied() const;
   bool is_owner_of(NodeId node, std::size_t slot) const { return members()[slot] == node; }
+  NodeId hint_for(NodeId node, std::size_t slot) const {
+    return is_owner_of(node, slot) ? NodeId{} : members()[slot];
+  }
+  std::uint32_t number_of(const Asked& asked) const {
+    return static_cast<std::uint32_t>(&asked - asked_.data());
+  }
   const std::vector<NodeId>& members() const { return *plan_.participants.members; }
 
   Plan plan_;

@@ -2,6 +2,7 @@
 // (start, on_message, on_wake, always with now) and appends effects; the driver does them.
 #pragma once
 
+#include <cstdint>
 #include <variant>
 #include <vector>
 
@@ -9,10 +10,12 @@
 
 namespace ringlet {
 
-// Ask `to`. The answer comes back through on_message(to, …), or never does.
+// Ask `to`. The answer comes back through on_message(to, question, …), or never does. `Stored` does
+// not say what was stored: the question tells a machine that asks one node for several things.
 struct Send {
   NodeId to;
   Message message;
+  std::uint32_t question = 0;  // the machine's own number
 };
 // Call on_wake at or after this instant. The latest one of a machine counts no more than the
 // earlier ones: a wake too many is harmless.

@@ -63,11 +63,12 @@ class Conversation {
     } else if (words[0].back() == ':') {
       NodeId from = node_id_of(words[0].substr(0, words[0].size() - 1));
       words.erase(words.begin());
+      std::uint32_t question = question_answered(from, words);
       if (words.at(0) == "unreachable") {
         tell([&](auto& o) { o.on_unreachable(from, now_, out); });
       } else {
         Message message = reply(words);
-        tell([&](auto& o) { o.on_message(from, message, now_, out); });
+        tell([&](auto& o) { o.on_message(from, question, message, now_, out); });
       }
     } else {
       bad("unknown command: " + line);
@@ -100,6 +101,38 @@ class Conversation {
   std::string name(NodeId id) const {
     auto found = names_.find(id);
     return found == names_.end() ? "?" : found->second;
+  }
+
+  void note(const Send& send) {
+    for (const Question& known : questions_) {
+      if (known.to == send.to && known.number == send.question) return;  // asked again
+    }
+    questions_.push_back({send.question, send.to, hint_for(send.message)});
+  }
+
+  static NodeId hint_for(const Message& message) {
+    if (auto* mint = std::get_if<MintPut>(&message)) return mint->hint_for;
+    if (auto* put = std::get_if<ReplicaPut>(&message)) return put->hint_for;
+    return {};
+  }
+
+  // Of what the node was asked: the hint that is named, else the first question without an answer; if
+  // all have one, the last of them.
+  std::uint32_t question_answered(NodeId from, std::vector<std::string>& words) {
+    NodeId owner;
+    if (const std::string word = "hint_for="; words.back().starts_with(word)) {
+      owner = node_id_of(words.back().substr(word.size()));
+      words.pop_back();
+    }
+    Question* found = nullptr;
+    for (Question& question : questions_) {
+      if (question.to != from || (owner && question.hint_for != owner)) continue;
+      found = &question;
+      if (!question.answered) break;
+    }
+    if (found == nullptr) return UINT32_MAX;
+    found->answered = true;
+    return found->number;
   }
 
   NodeId node(const std::string& name) {
@@ -222,16 +255,11 @@ class Conversation {
 
   std::string describe(const Message& message) const {
     std::string text = name_of(message);
-    NodeId hint_for;
     if (auto* mint = std::get_if<MintPut>(&message)) {
-      hint_for = mint->hint_for;
       if (mint->write.tombstone) text += " tombstone";
     }
-    if (auto* put = std::get_if<ReplicaPut>(&message)) {
-      text += " " + describe(put->object);
-      hint_for = put->hint_for;
-    }
-    if (hint_for) text += " hint_for=" + name(hint_for);
+    if (auto* put = std::get_if<ReplicaPut>(&message)) text += " " + describe(put->object);
+    if (NodeId owner = hint_for(message)) text += " hint_for=" + name(owner);
     return text;
   }
 
@@ -262,6 +290,7 @@ class Conversation {
     for (const Effect& effect : effects) {
       if (auto* send = std::get_if<Send>(&effect)) {
         if (dones > 0) ++sends_after_done;
+        note(*send);
         text += "-> " + name(send->to) + " " + describe(send->message) + "\n";
       } else if (auto* wake = std::get_if<WakeAt>(&effect)) {
         wakes.insert(wake->at);
@@ -282,10 +311,17 @@ class Conversation {
     return text;
   }
 
+  struct Question {
+    std::uint32_t number;
+    NodeId to, hint_for;
+    bool answered = false;
+  };
+
   Now now_;
   FixedHealth health_;
   std::vector<NodeId> members_;
   std::map<NodeId, std::string> names_;
+  std::vector<Question> questions_;  // in the order asked
   std::optional<Operation> operation_;
   std::set<Instant> wakes_;
 };

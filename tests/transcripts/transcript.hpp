@@ -13,6 +13,8 @@
 // The first command makes the request: get | put | delete, then owners= fallbacks= r= or w=,
 // down= (believed down), preferred=, and the words strict and lww. Then, in any order:
 //   A: Minted A1 | Stored | found A1+B1 | found nothing | Refused overloaded | unreachable
+//                       to what A was asked first and has not answered yet; `hint_for=B` at the end
+//                       picks that question of several
 //   wake 50ms           the time since the start, and on_wake
 //   believe_down B      the opinion changes
 // An object is the dots of its versions: A2 has seen A1.
