@@ -4,6 +4,22 @@
 #include <string_view>
 
 namespace ringlet {
+namespace {
+
+bool refusal(const Asked& a) {
+  return a.reply == Reply::refused || a.reply == Reply::unreachable;
+}
+
+// A node is named once, by what became of its last question; a hint beside a copy is none.
+bool is_last_word(const std::vector<Asked>& asked, const Asked& question) {
+  if (question.what == Asked::For::keep) return false;
+  auto later = asked.begin() + (&question - asked.data()) + 1;
+  return std::none_of(later, asked.end(), [&](const Asked& a) {
+    return a.node == question.node && a.what != Asked::For::keep;
+  });
+}
+
+}  // namespace
 
 bool Participants::is_owner(NodeId node) const {
   auto end = members->begin() + static_cast<std::ptrdiff_t>(owners);
@@ -35,6 +51,35 @@ bool was_asked(const std::vector<Asked>& asked, NodeId node) {
   return std::any_of(asked.begin(), asked.end(), [&](const Asked& a) { return a.node == node; });
 }
 
+// What an owner keeps for another lies on the disk of its own copy, so it holds nothing more.
+std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participants& participants,
+                              bool strict, bool expected) {
+  std::vector<Holding> holdings;
+  for (const Asked& a : asked) {
+    bool stored = a.reply == Reply::yes || (expected && a.reply == Reply::waiting);
+    bool owner = (*participants.members)[a.slot] == a.node;
+    bool fallback = !strict && !participants.is_owner(a.node);
+    if (stored && (owner || fallback)) holdings.push_back({a.node, a.slot});
+  }
+  return holdings;
+}
+
+std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participants& participants,
+                               bool strict) {
+  std::size_t n = participants.owners;
+  if (std::none_of(asked.begin(), asked.end(), refusal)) return n;
+  std::vector<Holding> possible = holdings(asked, participants, strict);
+  for (std::size_t i = 0; i < (strict ? n : participants.members->size()); ++i) {
+    NodeId node = (*participants.members)[i];
+    bool refused = std::any_of(asked.begin(), asked.end(),
+                               [&](const Asked& a) { return a.node == node && refusal(a); });
+    for (std::size_t slot = 0; slot < n && !refused; ++slot) {
+      if (i >= n || i == slot) possible.push_back({node, slot});
+    }
+  }
+  return held_slots(possible, n);
+}
+
 Duration next_patience(Duration patience, int times_asked) {
   return patience * (std::int64_t{1} << std::min(times_asked, 6));
 }
@@ -52,7 +97,7 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
           " of " + std::to_string(tally.asked);
   std::string reasons;
   for (const Asked& a : asked) {
-    if (a.what == Asked::For::keep || a.reply == Reply::yes) continue;
+    if (!is_last_word(asked, a) || a.reply == Reply::yes) continue;
     reasons += (reasons.empty() ? "" : ", ") + participants.name(a.node);
     if (a.open()) {
       bool was_silent = a.reply == Reply::silent || a.times > 1;
@@ -74,11 +119,11 @@ Code failure_code(const std::vector<Asked>& asked, bool lost) {
 
 void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally) {
   for (const Asked& a : asked) {
-    if (a.what == Asked::For::keep) continue;
+    if (!is_last_word(asked, a)) continue;
     ++tally.asked;
     bool silent = went_well ? a.reply == Reply::silent : a.open();
     if (silent) tally.silent.push_back(a.node);
-    if (a.reply == Reply::refused || a.reply == Reply::unreachable) tally.refused.push_back(a.node);
+    if (refusal(a)) tally.refused.push_back(a.node);
   }
 }
 

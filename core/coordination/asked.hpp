@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordination/held_slots.hpp"
 #include "protocol/messages.hpp"
 #include "ring/ring.hpp"
 
@@ -12,7 +13,7 @@ namespace ringlet {
 
 enum class Reply { waiting, silent, yes, refused, unreachable };
 
-// What one node was asked. `silent` means that patience ran out; the answer is still welcome, and
+// One question to one node. `silent` means that patience ran out; the answer is still welcome, and
 // when nobody else is left the node is asked again, with twice the patience: a message may have
 // been lost.
 struct Asked {
@@ -42,6 +43,14 @@ struct Participants {
 
 bool was_asked(const std::vector<Asked>& asked, NodeId node);
 
+// Which slots a put's answers hold. `strict`: only owners hold any. `expected`: as if everybody who is
+// waited for had stored it.
+std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participants& participants,
+                              bool strict, bool expected = false);
+// How many slots could be held yet: an owner may hold its own, a fallback any, unless it refused.
+std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participants& participants,
+                               bool strict);
+
 // How long to wait for the answer to the next question to this node.
 Duration next_patience(Duration patience, int times_asked);
 
@@ -52,7 +61,7 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
 // unavailable: nobody could be asked; quorum_not_met: enough said no; timeout: at the deadline
 // somebody might still have answered.
 Code failure_code(const std::vector<Asked>& asked, bool lost);
-// Fills in asked, silent and refused. A request that went well did not wait for everybody: then
+// Fills in asked, silent and refused, each node once. A request that went well did not wait for everybody: then
 // only those whose patience ran out are silent.
 void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally);
 

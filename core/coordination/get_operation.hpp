@@ -9,6 +9,13 @@
 // The answer is the join of the first R distinct answers. Believed-down members are asked only when
 // without them R cannot be reached, and then the silent ones once more. With `strict` only owners
 // are asked and only owners count.
+//
+// R counts members where W counts slots (put_operation.hpp): an owner and the fallback that was asked
+// in its place are two answers. A fallback answers with all it has of the key, hints for whomever
+// included, so it stands for any owner that is missing; counted by slots, R members that answer are R
+// slots just the same. Nor does anything that was counted go away later: what was read was read. That
+// R and W meet is promised by neither count, for the owner of a slot may be read while its fallback
+// has the write (O-6): `strict` is there for that, and `not_found` says how many had nothing.
 #pragma once
 
 #include <vector>

@@ -7,11 +7,7 @@
 namespace ringlet {
 
 PutOperation::PutOperation(Plan plan, Health& health)
-    : plan_(std::move(plan)),
-      health_(health),
-      quorum_(plan_.wanted,
-              plan_.strict ? plan_.participants.owners : plan_.participants.members->size()),
-      slots_(plan_.participants.owners) {
+    : plan_(std::move(plan)), health_(health), slots_(plan_.participants.owners) {
   RINGLET_ASSERT(plan_.wanted >= 1);
   RINGLET_ASSERT(plan_.wanted <= plan_.participants.owners);
 }
@@ -133,7 +129,6 @@ std::size_t PutOperation::slot_to_mint_for(NodeId minter) const {
 }
 
 void PutOperation::on_minted(Asked& asked, const Minted& minted, Now now, Effects& out) {
-  NodeId minter = asked.node;
   if (!object_) {
     object_ = minted.object;
     dot_ = minted.dot;
@@ -143,7 +138,7 @@ void PutOperation::on_minted(Asked& asked, const Minted& minted, Now now, Effect
   // knows only the other one must learn it, or it would outlive the next write on this node alone.
   if (!sync(*object_, minted.object)) return;
   for (const Asked& other : asked_) {
-    if (other.node == minter || other.what == Asked::For::keep) continue;
+    if (&other == &asked || other.what == Asked::For::keep) continue;
     bool was_sent_the_first = other.open() && other.what == Asked::For::vote;
     if (other.reply == Reply::yes || was_sent_the_first) send_copy(other, out);
   }
@@ -170,7 +165,9 @@ void PutOperation::store_at(NodeId node, std::size_t slot, Now now, Effects& out
 void PutOperation::replace_owner(std::size_t slot, Now now, Effects& out) {
   if (slots_[slot].settled() || somebody_waited_for(slot)) return;
   if (planted(PlantedBug::no_fallback)) return;
-  if (NodeId fallback = next_fallback(slot, false)) return store_at(fallback, slot, now, out);
+  NodeId fallback = next_fallback(slot, false);
+  if (!fallback) fallback = spare_fallback(slot);
+  if (fallback) return store_at(fallback, slot, now, out);
   if (may_fall_short() && !was_asked(asked_, members()[slot])) {
     return store_at(members()[slot], slot, now, out);
   }
@@ -178,13 +175,10 @@ void PutOperation::replace_owner(std::size_t slot, Now now, Effects& out) {
 }
 
 // The last resort: every member was tried or is believed gone. Whoever has the write keeps a hint
-// as well. That is one copy on one disk, so it is no vote.
+// as well. That is one copy on one disk: it makes no vote more.
 void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& out) {
   for (NodeId node : stored_by_) {
-    bool tried = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
-      return a.node == node && a.slot == slot && a.what == Asked::For::keep;
-    });
-    if (tried) continue;
+    if (was_asked_for(node, slot)) continue;
     return send_copy(remember(node, slot, Asked::For::keep, now, out), out);
   }
   // Whoever stores it later is asked then.
@@ -193,24 +187,59 @@ void PutOperation::keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& o
   if (!more && !stored_by_.empty()) slots_[slot].exhausted = true;
 }
 
-// Nothing else is left: an opinion that somebody is gone is no reason to fail.
 void PutOperation::ask_whoever_is_left(Now now, Effects& out) {
   if (planted(PlantedBug::no_fallback)) return;
-  for (std::size_t slot = 0; slot < slots_.size() && may_fall_short(); ++slot) {
-    if (!was_asked(asked_, members()[slot])) store_at(members()[slot], slot, now, out);
+  while (may_fall_short() && ask_one_more(now, out)) {
   }
-  while (may_fall_short() && !plan_.strict) {
-    auto open = std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.stored; });
-    if (open == slots_.end()) break;
-    auto slot = static_cast<std::size_t>(open - slots_.begin());
-    NodeId fallback = next_fallback(slot, true);
-    if (!fallback) break;
+}
+
+// An opinion that somebody is gone is no reason to fail. An owner is worth asking though a fallback
+// holds its slot: that one can then stand in for another owner.
+bool PutOperation::ask_one_more(Now now, Effects& out) {
+  if (ask_a_fallback(false, now, out)) return true;
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (was_asked(asked_, members()[slot])) continue;
+    store_at(members()[slot], slot, now, out);
+    return true;
+  }
+  if (ask_a_fallback(true, now, out)) return true;
+  for (std::size_t i = 0; i < asked_.size(); ++i) {
+    if (asked_[i].reply == Reply::silent && ask_the_silent(i, now, out)) return true;
+  }
+  return false;
+}
+
+bool PutOperation::ask_a_fallback(bool down, Now now, Effects& out) {
+  if (plan_.strict) return false;
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    NodeId fallback = next_fallback(slot, down);
+    if (!fallback) fallback = spare_fallback(slot);
+    if (!fallback || !would_hold_more(fallback, slot)) continue;
     store_at(fallback, slot, now, out);
+    return true;
   }
-  for (Asked& asked : asked_) {
-    if (!may_fall_short()) return;
-    if (asked.reply == Reply::silent && votes(asked)) ask_again(asked, now, out);
+  return false;
+}
+
+// A silent fallback is asked for an owner that needs it now, not always for the one it was asked for.
+bool PutOperation::ask_the_silent(std::size_t index, Now now, Effects& out) {
+  Asked& asked = asked_[index];
+  NodeId node = asked.node;
+  if (is_owner_of(node, asked.slot)) {
+    ask_again(asked, now, out);
+    return true;
   }
+  if (plan_.strict || plan_.participants.is_owner(node)) return false;
+  if (would_hold_more(node, asked.slot)) {
+    ask_again(asked, now, out);
+    return true;
+  }
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (was_asked_for(node, slot) || !would_hold_more(node, slot)) continue;
+    store_at(node, slot, now, out);
+    return true;
+  }
+  return false;
 }
 
 void PutOperation::ask_again(Asked& asked, Now now, Effects& out) {
@@ -228,19 +257,18 @@ void PutOperation::count_stored(Asked& asked) {
   bool owner = is_owner_of(asked.node, asked.slot);
   (owner ? slot.stored : slot.hinted) = true;
   if (asked.what == Asked::For::keep) return;
-  stored_by_.push_back(asked.node);
-  if (owner || !plan_.strict) quorum_.yes();
+  bool known = std::find(stored_by_.begin(), stored_by_.end(), asked.node) != stored_by_.end();
+  if (!known) stored_by_.push_back(asked.node);
 }
 
 void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& out) {
   Asked& asked = asked_[index];
   bool was_waited_for = asked.reply == Reply::waiting;
   asked.reply = reply;
-  if (reply != Reply::silent && votes(asked)) quorum_.no();
   if (was_waited_for) {
     if (object_)
       replace_owner(asked.slot, now, out);
-    else if (!answered_ && quorum_.verdict() == Verdict::pending)
+    else if (!answered_ && vote().verdict() == Verdict::pending)
       ask_next_minter(now, out);
   }
   settle(now, out);
@@ -249,9 +277,12 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
 // ---- the answer ----
 
 void PutOperation::settle(Now now, Effects& out) {
-  if (!answered_ && object_ && quorum_.verdict() == Verdict::pending) ask_whoever_is_left(now, out);
-  if (!answered_ && quorum_.verdict() == Verdict::reached) answer(Status::ok(), now, out);
-  if (!answered_ && quorum_.verdict() == Verdict::lost) fail(now, out);
+  if (!answered_) {
+    Verdict verdict = vote().verdict();
+    if (verdict == Verdict::pending && object_) ask_whoever_is_left(now, out);
+    if (verdict == Verdict::reached) answer(Status::ok(), now, out);
+    if (verdict == Verdict::lost) fail(now, out);
+  }
   if (!answered_ || done_) return;
   if (planted(PlantedBug::no_hint_at_quorum)) return finish(out);
 
@@ -274,10 +305,10 @@ void PutOperation::settle(Now now, Effects& out) {
 void PutOperation::fail(Now now, Effects& out) {
   Tally tally;
   tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
-  tally.got = static_cast<std::uint32_t>(quorum_.count());
+  tally.got = static_cast<std::uint32_t>(vote().count());
   count_missing(asked_, false, tally);
   const char* verb = plan_.write.tombstone ? "delete" : "put";
-  bool lost = quorum_.verdict() == Verdict::lost;
+  bool lost = vote().verdict() == Verdict::lost;
   std::string text =
       sentence(verb, plan_.key, plan_.participants, asked_, tally, plan_.timeout, plan_.strict);
   Status status(failure_code(asked_, lost), std::move(text));
@@ -295,7 +326,7 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
   if (object_) reply.object = *object_;
   reply.dot = dot_;
   reply.tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
-  reply.tally.got = static_cast<std::uint32_t>(quorum_.count());
+  reply.tally.got = static_cast<std::uint32_t>(vote().count());
   reply.tally.answered = stored_by_;
   for (NodeId node : stored_by_) {
     if (!plan_.participants.is_owner(node)) reply.tally.substitutes.push_back(node);
@@ -370,22 +401,45 @@ NodeId PutOperation::next_fallback(std::size_t slot, bool down) const {
   });
 }
 
+// A fallback that was asked for another owner already, is no loss there, and could hold this slot too.
+NodeId PutOperation::spare_fallback(std::size_t slot) const {
+  return plan_.participants.fallback_for(members()[slot], [&](NodeId node) {
+    bool in_vain = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
+      return a.node == node && a.reply != Reply::yes && a.reply != Reply::waiting;
+    });
+    return !in_vain && was_asked(asked_, node) && !was_asked_for(node, slot) &&
+           would_hold_more(node, slot);
+  });
+}
+
+bool PutOperation::was_asked_for(NodeId node, std::size_t slot) const {
+  return std::any_of(asked_.begin(), asked_.end(),
+                     [&](const Asked& a) { return a.node == node && a.slot == slot; });
+}
+
 bool PutOperation::somebody_waited_for(std::size_t slot) const {
   return std::any_of(asked_.begin(), asked_.end(),
                      [&](const Asked& a) { return a.slot == slot && a.reply == Reply::waiting; });
 }
 
-bool PutOperation::votes(const Asked& asked) const {
-  if (asked.what == Asked::For::keep) return false;
-  return !plan_.strict || is_owner_of(asked.node, asked.slot);
+bool PutOperation::would_hold_more(NodeId node, std::size_t slot) const {
+  std::vector<Holding> expected = holdings(asked_, plan_.participants, false, true);
+  std::size_t before = held_slots(expected, slots_.size());
+  expected.push_back({node, slot});
+  return held_slots(expected, slots_.size()) > before;
+}
+
+Quorum PutOperation::vote() const {
+  Quorum quorum(plan_.wanted, slots_.size());
+  quorum.yes(held_slots(holdings(asked_, plan_.participants, plan_.strict), slots_.size()));
+  quorum.no(slots_.size() - slots_within_reach(asked_, plan_.participants, plan_.strict));
+  return quorum;
 }
 
 // Could those who stored it and those being waited for be too few?
 bool PutOperation::may_fall_short() const {
-  auto waiting = std::count_if(asked_.begin(), asked_.end(), [&](const Asked& a) {
-    return a.reply == Reply::waiting && votes(a);
-  });
-  return quorum_.count() + static_cast<std::size_t>(waiting) < plan_.wanted;
+  return held_slots(holdings(asked_, plan_.participants, plan_.strict, true), slots_.size()) <
+         plan_.wanted;
 }
 
 // What every other minter would say as well, as long as nobody holds the write.

@@ -13,11 +13,16 @@
 // With last-write-wins there is nothing to mint: the coordinator stamps the object and starts with
 // replicating, to all N at once.
 //
-// The vote: W distinct members that stored the write, the minter and the fallbacks included
-// (`strict`: owners only). It is lost when too few are left that could, or at the deadline. The
+// The vote: W slots of the preference list that are held (held_slots.hpp), each once: by the owner,
+// the minter included, or by a fallback with a hint for it (`strict`: by owners only). An owner and
+// its fallback are two disks today and one when the hint is handed over, and W is a promise about
+// then. It costs no request its answer: while W is not reached, a fallback whose owner has answered
+// after all is asked to stand in for another one too, so that any W members will do.
+//
+// The vote is lost when too few slots are left that anybody could hold, or at the deadline. The
 // answer goes out the moment it is settled; while it is not and nobody else is left, silent ones
-// are asked again. A reply after its node's patience still counts: that of an owner beside its
-// fallback's, that of a second minter too (its object is joined to the first's).
+// are asked again. A reply after its node's patience still counts, that of a second minter too (its
+// object is joined to the first's).
 #pragma once
 
 #include <optional>
@@ -73,6 +78,9 @@ class PutOperation {
   void replace_owner(std::size_t slot, Now now, Effects& out);
   void keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& out);
   void ask_whoever_is_left(Now now, Effects& out);
+  bool ask_one_more(Now now, Effects& out);
+  bool ask_a_fallback(bool down, Now now, Effects& out);
+  bool ask_the_silent(std::size_t index, Now now, Effects& out);
   void ask_again(Asked& asked, Now now, Effects& out);
   void on_minted(Asked& asked, const Minted& minted, Now now, Effects& out);
   void count_stored(Asked& asked);
@@ -88,9 +96,12 @@ class PutOperation {
   void send_copy(const Asked& asked, Effects& out);
   Asked* answered_by(NodeId node, std::uint32_t question, const Message& message);
   NodeId next_fallback(std::size_t slot, bool down) const;
+  NodeId spare_fallback(std::size_t slot) const;
+  bool was_asked_for(NodeId node, std::size_t slot) const;
+  bool would_hold_more(NodeId node, std::size_t slot) const;
   std::size_t slot_to_mint_for(NodeId minter) const;
   bool somebody_waited_for(std::size_t slot) const;
-  bool votes(const Asked& asked) const;
+  Quorum vote() const;
   bool may_fall_short() const;
   bool ends_the_request(Code code) const;
   bool may_be_applied() const;
@@ -105,7 +116,6 @@ class PutOperation {
 
   Plan plan_;
   Health& health_;
-  Quorum quorum_;
   Instant deadline_, linger_until_;
   std::vector<Asked> asked_;
   std::vector<Slot> slots_;       // one an owner

@@ -15,9 +15,9 @@ class Quorum {
  public:
   Quorum(std::size_t wanted, std::size_t voters) : wanted_(wanted), voters_(voters) {}
 
-  void yes() { ++yes_; }
-  void no() {
-    if (!planted(PlantedBug::refusal_not_counted)) ++no_;
+  void yes(std::size_t voters = 1) { yes_ += voters; }
+  void no(std::size_t voters = 1) {
+    if (!planted(PlantedBug::refusal_not_counted)) no_ += voters;
   }
   Verdict verdict() const {
     if (yes_ >= wanted_) return Verdict::reached;

@@ -94,6 +94,8 @@ struct ClientPut {  // and delete: write.tombstone
 
 // Who answered: the numbers of a verdict, for errors and for explain().
 struct Tally {
+  // Of a put `got` may be less than `answered`: an owner and its fallback hold one slot. A fallback
+  // that was asked for a second owner and did not answer is in `silent` or `refused` as well.
   std::uint32_t wanted = 0, got = 0, asked = 0;
   std::uint32_t not_found = 0;   // of a get's answers (O-6)
   std::vector<NodeId> answered;  // in the order heard

@@ -16,7 +16,7 @@ struct Setting {
   std::size_t wanted;
   std::vector<Mood> moods;
   std::vector<bool> believed_down;
-  bool lww;
+  bool lww, strict;
 };
 
 Setting draw() {
@@ -25,15 +25,20 @@ Setting draw() {
   s.replicas = *rc::gen::inRange<std::uint32_t>(1, 6);
   s.wanted = *rc::gen::inRange<std::size_t>(1, std::min<std::size_t>(s.replicas, s.members) + 1);
   for (std::size_t i = 0; i < s.members; ++i) {
-    s.moods.push_back(*rc::gen::weightedElement<Mood>(
-        {{3, Mood::well}, {1, Mood::silent}, {1, Mood::refusing}, {1, Mood::unreachable}}));
+    s.moods.push_back(*rc::gen::weightedElement<Mood>({{3, Mood::well},
+                                                       {1, Mood::slow},
+                                                       {1, Mood::silent},
+                                                       {1, Mood::refusing},
+                                                       {1, Mood::unreachable}}));
     s.believed_down.push_back(*rc::gen::weightedElement<bool>({{2, false}, {1, true}}));
   }
   s.lww = *rc::gen::arbitrary<bool>();
+  s.strict = *rc::gen::weightedElement<bool>({{3, false}, {1, true}});
   return s;
 }
 
-World* make(const Setting& s, const Key& key, std::vector<NodeId>& well) {
+// `answering`: who does, and counts.
+World* make(const Setting& s, const Key& key, std::vector<NodeId>& answering) {
   CoordinationOptions options;
   options.r = options.w = static_cast<std::uint8_t>(s.wanted);
   options.reconcile = s.lww ? Reconcile::lww : Reconcile::siblings;
@@ -43,7 +48,9 @@ World* make(const Setting& s, const Key& key, std::vector<NodeId>& well) {
   for (std::size_t i = 0; i < members.size(); ++i) {
     world->moods[members[i]] = s.moods[i];
     if (s.believed_down[i]) world->down.insert(members[i]);
-    if (s.moods[i] == Mood::well) well.push_back(members[i]);
+    bool counts = !s.strict || i < world->ring->effective_replicas();
+    bool answers = s.moods[i] == Mood::well || s.moods[i] == Mood::slow;
+    if (answers && counts) answering.push_back(members[i]);
   }
   return world;
 }
@@ -56,8 +63,10 @@ TEST_CASE("R4.6-a R4.6-c with W (R) of S reachable nothing is refused, no owner 
     Setting s = draw();
     std::vector<NodeId> well;
     std::unique_ptr<World> world(make(s, key, well));
+    RequestOptions request;
+    request.strict = s.strict;
 
-    world->coordinator.put(key, {}, a_write(1), {}, {}, world->now, world->remember());
+    world->coordinator.put(key, {}, a_write(1), request, {}, world->now, world->remember());
     world->run();
     RC_ASSERT(world->replies.size() == 1u);
     RC_ASSERT(world->replies[0].status.is_ok() == (well.size() >= s.wanted));
@@ -70,14 +79,18 @@ TEST_CASE("R4.6-a R4.6-c with W (R) of S reachable nothing is refused, no owner 
       const auto& members = world->members_for(key);
       for (std::size_t i = 0; i < world->ring->effective_replicas(); ++i) {
         bool taken_care_of = world->holds(members[i], key, {}, WriteId{9, 1});
-        for (NodeId other : well) {
+        for (NodeId other : members) {
           taken_care_of |= world->holds(other, key, members[i], WriteId{9, 1});
         }
         RC_ASSERT(taken_care_of);
       }
+      // L14: what was promised outlives the hints.
+      RC_ASSERT(world->disks_after_hand_over(key, WriteId{9, 1}) >= s.wanted);
+      RC_ASSERT(world->replies[0].tally.got >= s.wanted);
+      RC_ASSERT(world->replies[0].tally.got <= world->ring->effective_replicas());
     }
 
-    world->coordinator.get(key, {}, world->now, world->remember());
+    world->coordinator.get(key, request, world->now, world->remember());
     world->run();
     RC_ASSERT(world->replies.size() == 2u);
     RC_ASSERT(world->replies[1].status.is_ok() == (well.size() >= s.wanted));
@@ -144,6 +157,7 @@ TEST_CASE("R4.6-a a network that loses three messages in ten refuses nothing") {
       CHECK(world.replies[1].status.is_ok());
       CHECK(siblings(world.replies[1].object).size() <= 1);  // however often it was minted
       CHECK(world.replies[0].tally.answered.size() <= members);
+      CHECK(world.disks_after_hand_over(key, WriteId{9, 1}) >= 2);
       CHECK(world.coordinator.in_flight() == 0);
     }
   }

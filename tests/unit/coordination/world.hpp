@@ -1,5 +1,6 @@
 // A few members in memory, each as well as it is told to be, and one coordinator that asks them.
-// Messages arrive in the order they were sent; the clock moves only when nothing is under way.
+// Messages arrive in the order they were sent; the clock moves only when nothing is under way. Who is
+// slow does at once what it is asked to, and its answer comes when patience with it has run out.
 #pragma once
 
 #include <deque>
@@ -13,7 +14,7 @@
 
 namespace ringlet::test {
 
-enum class Mood { well, silent, refusing, unreachable };
+enum class Mood { well, slow, silent, refusing, unreachable };
 
 class World final : public Health {
  public:
@@ -92,6 +93,10 @@ class World final : public Health {
       case Mood::well:
         coordinator.on_reply(out.to, out.number, answer(out.to, out.message), now);
         break;
+      case Mood::slow:
+        late.emplace(now.instant + Duration::millis(70),
+                     Late{out.to, out.number, answer(out.to, out.message)});
+        break;
       case Mood::refusing:
         coordinator.on_reply(out.to, out.number, Refused{Status(Code::overloaded, "busy"), 7}, now);
         break;
@@ -110,11 +115,21 @@ class World final : public Health {
     for (int step = 0; step < 10'000; ++step) {
       if (deliver_one()) continue;
       Instant next = coordinator.next_wake();
-      if (next == Instant::never()) return;
+      if (next == Instant::never()) return late.clear();
+      if (!late.empty()) next = std::min(next, late.begin()->first);
       now.instant = std::max(now.instant, next);
+      hear_the_late();
       coordinator.on_wake(now);
     }
     throw std::runtime_error("the coordinator never comes to rest");
+  }
+
+  void hear_the_late() {
+    while (!late.empty() && late.begin()->first <= now.instant) {
+      Late heard = late.extract(late.begin()).mapped();
+      coordinator.on_reply(heard.from, heard.number, std::move(heard.message), now);
+      collect();
+    }
   }
 
   bool holds(NodeId node, const Key& key, NodeId hint_for, WriteId write) {
@@ -126,9 +141,28 @@ class World final : public Health {
     return false;
   }
 
+  // How many disks hold the write once each hint whose owner has it was dropped.
+  std::size_t disks_after_hand_over(const Key& key, WriteId write) {
+    std::size_t count = 0;
+    for (NodeId node : members_for(key)) {
+      bool keeps = holds(node, key, {}, write);
+      for (NodeId owner : members_for(key)) {
+        keeps |= holds(node, key, owner, write) && !holds(owner, key, {}, write);
+      }
+      count += keeps ? 1 : 0;
+    }
+    return count;
+  }
+
   Coordinator::OnAnswer remember() {
     return [this](ClientReply reply) { replies.push_back(std::move(reply)); };
   }
+
+  struct Late {
+    NodeId from;
+    std::uint64_t number;
+    Message message;
+  };
 
   NodeId self;
   std::shared_ptr<const Ring> ring;
@@ -138,6 +172,7 @@ class World final : public Health {
   std::map<NodeId, std::vector<Duration>> answer_times;
   std::map<NodeId, std::map<std::pair<Key, NodeId>, Object>> disks;
   std::deque<Coordinator::Outgoing> wire;
+  std::multimap<Instant, Late> late;  // answers on their way
   std::vector<NodeId> asked;
   std::vector<ClientReply> replies;
   double loss = 0;  // of each message
