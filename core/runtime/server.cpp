@@ -22,14 +22,12 @@
 
 #include "node/upkeep.hpp"
 #include "runtime/address.hpp"
+#include "runtime/admission.hpp"
 #include "runtime/asio.hpp"
 #include "runtime/connection.hpp"
 #include "runtime/fork_guard.hpp"
 #include "runtime/io_thread.hpp"
-#include "runtime/key_turns.hpp"
-#include "runtime/memory_budget.hpp"
 #include "runtime/peer.hpp"
-#include "versioning/hash.hpp"
 #include "wire/handshake.hpp"
 
 namespace ringlet {
@@ -102,8 +100,7 @@ struct Server::Impl {
   const std::uint32_t generation = fork_generation();
   std::vector<std::unique_ptr<Lane>> lanes;
   std::atomic<std::size_t> connections{0};
-  std::atomic<std::size_t> requests{0};  // of clients, under way
-  std::optional<MemoryBudget> memory;
+  std::optional<Admission::Shared> admission;
   std::atomic<std::uint64_t> next_link{1};
   std::atomic<bool> draining{false};
 
@@ -126,18 +123,19 @@ struct Server::Impl {
   }
   // By lane 0, often.
   void measure_memory(Now now) {
-    if (memory->measure(now.instant)) {
-      log(LogLevel::warn, std::string(memory->tight() ? "memory is tight, clients are refused"
-                                                      : "memory is no longer tight") +
-                              ": " + std::to_string(memory->resident() >> 20) + " MiB of " +
-                              std::to_string(memory->limits().resident_bytes >> 20) + " MiB");
+    MemoryBudget& memory = admission->memory;
+    if (memory.measure(now.instant)) {
+      log(LogLevel::warn, std::string(memory.tight() ? "memory is tight, clients are refused"
+                                                     : "memory is no longer tight") +
+                              ": " + std::to_string(memory.resident() >> 20) + " MiB of " +
+                              std::to_string(memory.limits().resident_bytes >> 20) + " MiB");
     }
     NodeGauges& gauges = state->gauges();
     gauges.connections = connections.load();
-    gauges.requests = requests.load();
-    gauges.request_bytes = memory->requests.load();
-    gauges.answer_bytes = memory->answers.load();
-    gauges.resident_bytes = memory->resident();
+    gauges.requests = admission->requests.load();
+    gauges.request_bytes = memory.requests.load();
+    gauges.answer_bytes = memory.answers.load();
+    gauges.resident_bytes = memory.resident();
   }
   Status stop(Duration drain);
 };
@@ -151,7 +149,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
         measures_(index == 0),
         thread_(*this, server.sweep_every(), server.options.log),
         node_(server.state, index, seed),
-        turns_(server.options.limits.max_requests_per_key),
+        admission_(server.options.limits, *server.admission),
         acceptor_(thread_.context()),
         accept_pause_(thread_.context()) {
     hello_.cluster = server.state->options().cluster;
@@ -208,10 +206,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
         link.connection->forget();
         link.connection->close(Status(Code::unavailable, "the node stops"));
         --server_.connections;
-        forget_requests(link);
       }
-      admitted_ = {};
-      asked_ = {};
+      admission_.close_all(read_clocks().instant);
       peers_.clear();
       closed->set_value();
     });
@@ -225,11 +221,11 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::string status_json() const {
     return "{\"links\":" + std::to_string(links_.size()) +
            ",\"peers\":" + std::to_string(peers_.size()) +
-           ",\"queued\":" + std::to_string(admitted_.size() + asked_.size() + turns_.waiting()) +
-           ",\"waiting_for_their_key\":" + std::to_string(turns_.waiting()) +
-           ",\"refused_full\":" + std::to_string(refused_full_) +
-           ",\"shed\":" + std::to_string(shed_) +
-           ",\"window\":" + std::to_string(static_cast<int>(window_)) +
+           ",\"queued\":" + std::to_string(admission_.waiting()) +
+           ",\"waiting_for_their_key\":" + std::to_string(admission_.waiting_for_turns()) +
+           ",\"refused_full\":" + std::to_string(admission_.refused_full()) +
+           ",\"shed\":" + std::to_string(admission_.shed()) +
+           ",\"window\":" + std::to_string(admission_.window()) +
            ",\"node\":" + node_.status_json() + "}";
   }
 
@@ -254,7 +250,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       if (link == links_.end()) continue;  // gone meanwhile
       std::size_t waited = link->second.connection->waiting_bytes();
       link->second.connection->send(reply.number, reply.message);
-      answered(link->second, reply.number, now, link->second.connection->waiting_bytes() - waited);
+      admission_.answered(reply.link, reply.number,
+                          link->second.connection->waiting_bytes() - waited, now.instant);
       touched_links_.push_back(reply.link);
     }
     for (Peer* peer : touched_peers_) peer->flush();
@@ -265,12 +262,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       }
     }
     touched_links_.clear();
+    if (admission_.wants_turn()) thread_.want_turn();
     if (server_.draining) {
       bool flushed = std::all_of(links_.begin(), links_.end(), [](const auto& link) {
         return link.second.connection->flushed();
       });
-      bool served = admitted_.empty() && asked_.empty() && turns_.waiting() == 0;
-      if (node_.idle() && flushed && served && !idle_.exchange(true)) {
+      if (node_.idle() && flushed && admission_.waiting() == 0 && !idle_.exchange(true)) {
         std::lock_guard lock(server_.idle_mutex);
         server_.became_idle.notify_all();
       }
@@ -341,7 +338,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     std::uint64_t link = server_.next_link++;
     Connection::Limits limits = server_.connection_limits();
-    limits.waiting = &server_.memory->answers;
+    limits.waiting = &server_.admission->memory.answers;
     auto connection = std::make_shared<Connection>(thread_, std::move(socket), link, limits,
                                                    static_cast<Connection::Events&>(*this));
     links_[link].connection = connection;
@@ -358,30 +355,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     RINGLET_ASSERT(found != links_.end());
     Link& link = found->second;
     Now now = read_clocks();
-    if (!round_open_) {
-      round_open_ = true;
-      round_began_ = now.instant;
-    }
-    bool client = !link.member && is_work(frame.type);
-    if (client && link.under_way.contains(frame.number)) {
-      return Status(Code::corrupt, "wanted the number of no request under way, got " +
-                                       std::to_string(frame.number) + " again");
-    }
-    if (client) {
-      if (std::string full = admit(link, frame); !full.empty()) {
-        ++refused_full_;
-        refuse(link, frame.type, frame.number, full, now);
-        return Status::ok();
-      }
-    } else if (is_work(frame.type)) {
-      if (frame.type == static_cast<std::uint8_t>(wire::Type::replica_put)) {
-        object_seen(frame.body.size());
-      }
-      if (std::string full = server_.memory->full(); !full.empty()) {
-        ++refused_full_;
-        refuse(link, frame.type, frame.number, full, now);
-        return Status::ok();
-      }
+    std::uint64_t id = connection.link();
+    auto full = admission_.arrived(id, bool(link.member), frame, now.instant);
+    if (!full) return full.status();
+    if (!full->empty()) {
+      refuse(link, frame.type, frame.number, *full, now);
+      return Status::ok();
     }
     auto message = wire::decode(frame.type, frame.body);
     if (!message) return message.status();
@@ -389,193 +368,25 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       return Status(Code::corrupt,
                     std::string("wanted a request, got the reply ") + name_of(*message));
     }
-    Queued request{connection.link(),   frame.number,      frame.type, 0,
-                   std::move(*message), frame.body.size(), now.instant};
-    if (client) {
-      request.key = hash_of_key(request.message);
-      if (!turns_.enter(request.key)) {
-        turns_.wait(std::move(request));
-        return Status::ok();
-      }
-      link.under_way[request.number].turn_of = request.key;
+    auto request = admission_.take({id, frame.number, frame.type, bool(link.member),
+                                    std::move(*message), frame.body.size(), now.instant},
+                                   now.instant, *full);
+    if (request) {
+      pace().queue_waited(now.instant - request->arrived, now);
+      serve(link, std::move(*request), now);
+    } else if (!full->empty()) {
+      refuse(link, frame.type, frame.number, *full, now);
     }
-    // Served as it comes while the round is young and nobody waits; then queued, so that every
-    // socket is read in time and nothing waits where it is not seen.
-    bool waits = !admitted_.empty() || (client && (!asked_.empty() || !window_open())) ||
-                 now.instant - round_began_ > round_budget;
-    if (!waits) {
-      pace().queue_waited(now.instant - round_began_, now);
-      serve(link, std::move(request), now);
-      return Status::ok();
-    }
-    if (!client) {
-      if (server_.memory->requests + request.bytes > 2 * server_.options.limits.max_request_bytes) {
-        ++refused_full_;
-        refuse(link, frame.type, frame.number, "has too many bytes of requests under way", now);
-        return Status::ok();
-      }
-      server_.memory->requests += request.bytes;
-    }
-    (client ? asked_ : admitted_).push_back(std::move(request));
     return Status::ok();
   }
 
-  // ---- requests, from read to answered ----
-
-  // An accepted connection and what its client waits for.
+  // An accepted connection.
   struct Link {
     std::shared_ptr<Connection> connection;
     NodeId member;  // at the other end; nobody: a client
-    struct Request {
-      std::size_t bytes = 0;
-      std::size_t expected = 0;           // bytes of its answer and what it is made of
-      Instant served = Instant::never();  // given to the node
-      bool is_read = false;
-      std::optional<std::uint64_t> turn_of;  // the key of which it has one of the turns
-    };
-    std::unordered_map<std::uint64_t, Request> under_way;  // by number
   };
-  struct Queued {
-    std::uint64_t link, number;
-    std::uint8_t type;
-    std::uint64_t key;  // a client's: hash_of_key()
-    Message message;
-    std::size_t bytes;
-    Instant arrived;
-  };
-  static constexpr Duration round_budget = Duration::millis(1);
 
-  // What stores or reads objects, from a client that coordinates or one that does not. All else
-  // (pings, tables, an administrator's questions) is little and must get through.
-  static bool is_work(std::uint8_t type) {
-    switch (static_cast<wire::Type>(type)) {
-      case wire::Type::client_get:
-      case wire::Type::client_put:
-      case wire::Type::replica_get:
-      case wire::Type::replica_put:
-      case wire::Type::mint_put:
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  static bool is_coordinated(std::uint8_t type) {
-    auto kind = static_cast<wire::Type>(type);
-    return kind == wire::Type::client_get || kind == wire::Type::client_put;
-  }
-
-  static std::uint64_t hash_of_key(const Message& work) {
-    return std::visit(
-        [](const auto& message) -> std::uint64_t {
-          if constexpr (requires { message.key.bucket; }) {
-            return xxh3(message.key.key, xxh3(message.key.bucket));
-          } else {
-            return 0;
-          }
-        },
-        work);
-  }
-
-  // Counts the request in; or says why not.
-  std::string admit(Link& link, const wire::Frame& frame) {
-    const ServerLimits& limits = server_.options.limits;
-    std::size_t bytes = frame.body.size();
-    // What is coordinated holds what each replica said or is told, the merged object and the answer.
-    std::size_t copies = is_coordinated(frame.type) ? 5 : 2;
-    std::size_t expected = copies * static_cast<std::size_t>(usual_object_);
-    if (link.under_way.size() >= limits.max_requests_per_connection) {
-      return "serves " + std::to_string(link.under_way.size()) +
-             " requests of this connection, its limit";
-    }
-    if (server_.requests >= limits.max_requests_per_node) {
-      return "serves " + std::to_string(server_.requests.load()) + " requests, its limit";
-    }
-    if (std::string no = server_.memory->objection(bytes, expected); !no.empty()) return no;
-    Link::Request& request = link.under_way[frame.number];
-    request.bytes = bytes;
-    request.expected = expected;
-    request.is_read = frame.type == static_cast<std::uint8_t>(wire::Type::client_get) ||
-                      frame.type == static_cast<std::uint8_t>(wire::Type::replica_get);
-    ++server_.requests;
-    server_.memory->requests += bytes;
-    server_.memory->answers += expected;
-    return "";
-  }
-
-  // What the request took of the node's accounts goes back.
-  void settle(const Link::Request& request) {
-    server_.memory->requests -= request.bytes;
-    server_.memory->answers -= request.expected;
-    --server_.requests;
-    if (request.served != Instant::never()) --serving_;
-  }
-
-  // `bytes`: of the answer; 0: it was refused.
-  void answered(Link& link, std::uint64_t number, Now now, std::size_t bytes = 0) {
-    auto entry = link.under_way.find(number);
-    if (entry == link.under_way.end()) return;  // a member's, or no work
-    Link::Request request = entry->second;
-    link.under_way.erase(entry);
-    settle(request);
-    if (request.served != Instant::never()) window_heard(now.instant - request.served, now);
-    if (request.is_read && bytes != 0) object_seen(bytes);
-    if (request.turn_of) end_turn(*request.turn_of);
-  }
-
-  void object_seen(std::size_t bytes) {
-    usual_object_ += (static_cast<double>(bytes) - usual_object_) / 16;
-  }
-
-  // The key's turn goes to the next that waits for it and whose client is still there.
-  void end_turn(std::uint64_t key) {
-    while (std::optional<Queued> next = turns_.leave(key)) {
-      auto link = links_.find(next->link);
-      if (link == links_.end()) continue;
-      auto request = link->second.under_way.find(next->number);
-      if (request == link->second.under_way.end()) continue;
-      request->second.turn_of = key;
-      next->arrived = read_clocks().instant;  // it waits for the lane from now on
-      asked_.push_back(std::move(*next));
-      thread_.want_turn();
-      return;
-    }
-  }
-  // What the node has to answer is bounded by a window that follows its answers: it grows while
-  // they come in time and shrinks by a quarter when most of those of a while were late. So a node
-  // that falls behind lets requests wait, and be shed, instead of starting what it cannot end.
-  void window_heard(Duration took, Now now) {
-    Duration in_time = server_.options.limits.shed_after * 2;
-    ++heard_;
-    if (took > in_time) ++late_;
-    if (took <= in_time && static_cast<double>(serving_) * 2 > window_) {
-      window_ = std::min(window_ + 1 / window_, most_window);
-    }
-    if (now.instant - window_since_ < in_time) return;
-    if (heard_ >= 8 && late_ * 2 > heard_) window_ = std::max(window_ * 3 / 4, least_window);
-    heard_ = late_ = 0;
-    window_since_ = now.instant;
-  }
-  bool window_open() const {
-    return static_cast<double>(serving_) < (server_.memory->tight() ? least_window : window_);
-  }
-
-  void forget_requests(Link& link) {
-    std::vector<std::uint64_t> turns;
-    for (const auto& [number, request] : link.under_way) {
-      settle(request);
-      if (request.turn_of) turns.push_back(*request.turn_of);
-    }
-    link.under_way.clear();
-    for (std::uint64_t key : turns) end_turn(key);
-  }
-
-  void serve(Link& link, Queued request, Now now) {
-    if (auto under_way = link.under_way.find(request.number);
-        under_way != link.under_way.end() && under_way->second.served == Instant::never()) {
-      under_way->second.served = now.instant;
-      ++serving_;
-    }
+  void serve(Link& link, Admission::Request request, Now now) {
     node_.on_request(request.link, request.number, std::move(request.message), now, link.member);
   }
 
@@ -588,82 +399,28 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (kind == wire::Type::client_get || kind == wire::Type::client_put) {
       ClientReply reply;
       reply.status = std::move(status);
-      reply.retry_after_ms = retry_after_ms(now);
+      reply.retry_after_ms = admission_.retry_after_ms(now.instant);
       link.connection->send(number, reply);
     } else {
-      link.connection->send(number, Refused{std::move(status), retry_after_ms(now)});
+      link.connection->send(number,
+                            Refused{std::move(status), admission_.retry_after_ms(now.instant)});
     }
     touched_links_.push_back(link.connection->link());
   }
 
-  // Twice as long as the oldest has waited by now.
-  std::uint32_t retry_after_ms(Now now) const {
-    std::int64_t waited = asked_.empty() ? 0 : (now.instant - asked_.front().arrived).millis();
-    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(2 * waited, 50, 1000));
-  }
-
-  // Waited too long, and so did everybody for a while?
-  bool sheds(Duration waited, Now now) {
-    Duration limit = server_.options.limits.shed_after;
-    if (waited <= limit) {
-      late_since_ = Instant::never();
-      return false;
-    }
-    if (late_since_ == Instant::never()) late_since_ = now.instant;
-    return now.instant - late_since_ > limit * 2;
-  }
-
   void serve_queues(Now now) {
-    round_open_ = false;
-    Instant until = now.instant + round_budget;
-    Duration key_limit = server_.options.limits.key_wait;
-    while (auto late = turns_.expired(now.instant - key_limit)) {
-      shed(*late, now, "has requests of this key that wait for ", key_limit);
-    }
-    while (now.instant < until) {
-      // Refusing is cheap, and those who waited too long must hear of it whoever else is served.
-      if (!asked_.empty() && sheds(now.instant - asked_.front().arrived, now)) {
-        shed(take(asked_), now, "has requests that wait for ", server_.options.limits.shed_after);
-      } else if (!admitted_.empty()) {
-        server_.memory->requests -= admitted_.front().bytes;
-        serve_queued(take(admitted_), now);
-      } else if (!asked_.empty() && window_open()) {
-        serve_queued(take(asked_), now);
+    admission_.begin_turn(now.instant);
+    while (auto next = admission_.next(now.instant)) {
+      if (next->for_lane) pace().queue_waited(next->waited, now);
+      auto link = links_.find(next->request.link);
+      if (link == links_.end()) continue;  // gone meanwhile
+      if (next->refused.empty()) {
+        serve(link->second, std::move(next->request), now);
       } else {
-        break;
+        refuse(link->second, next->request.type, next->request.number, next->refused, now);
       }
       now = read_clocks();
     }
-    if (asked_.empty()) late_since_ = Instant::never();
-    if (!admitted_.empty() || (!asked_.empty() && window_open())) thread_.want_turn();
-  }
-
-  static Queued take(std::deque<Queued>& queue) {
-    Queued next = std::move(queue.front());
-    queue.pop_front();
-    return next;
-  }
-
-  void serve_queued(Queued next, Now now) {
-    auto found = links_.find(next.link);
-    if (found == links_.end()) return;  // gone meanwhile
-    pace().queue_waited(now.instant - next.arrived, now);
-    serve(found->second, std::move(next), now);
-  }
-
-  void shed(const Queued& next, Now now, const char* what, Duration limit) {
-    auto found = links_.find(next.link);
-    if (found == links_.end()) return;
-    auto request = found->second.under_way.find(next.number);
-    if (request == found->second.under_way.end()) return;
-    Duration waited = now.instant - next.arrived;
-    if (request->second.turn_of) pace().queue_waited(waited, now);
-    ++shed_;
-    answered(found->second, next.number, now);
-    refuse(found->second, next.type, next.number,
-           what + std::to_string(waited.millis()) + " ms, its limit is " +
-               std::to_string(limit.millis()) + " ms",
-           now);
   }
 
   Pace& pace() { return server_.state->upkeep().pace(); }
@@ -687,7 +444,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     node_.on_link_closed(connection.link());
     auto found = links_.find(connection.link());
     if (found == links_.end()) return;
-    forget_requests(found->second);
+    admission_.closed(connection.link(), read_clocks().instant);
     links_.erase(found);
     --server_.connections;
   }
@@ -728,23 +485,12 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   const bool measures_;  // the node's memory
   IoThread thread_;      // before all that holds sockets
   Node node_;
-  KeyTurns<Queued> turns_;  // of what clients ask
+  Admission admission_;
   wire::Hello hello_;
   tcp::acceptor acceptor_;  // lane 0
   asio::steady_timer accept_pause_;
   std::size_t next_lane_ = 0;
   std::map<std::uint64_t, Link> links_;
-  std::deque<Queued> admitted_, asked_;  // of members; of clients
-  bool round_open_ = false;              // something was read since the last turn
-  Instant round_began_;
-  Instant late_since_ = Instant::never();
-  std::uint64_t refused_full_ = 0, shed_ = 0;
-  static constexpr double least_window = 16, most_window = 10'000;
-  double window_ = 256;      // of clients' requests that the node is given and has not answered
-  std::size_t serving_ = 0;  // those
-  std::size_t heard_ = 0, late_ = 0;  // answers since window_since_, and those that were late
-  Instant window_since_;
-  double usual_object_ = 0;  // bytes, of what was read and what members sent to keep, lately
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
@@ -773,10 +519,8 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
   impl.options = std::move(options);
   impl.listener = std::move(listener);
   impl.address = impl.listener->address();
-  const ServerLimits& limits = impl.options.limits;
-  impl.memory.emplace(MemoryBudget::Limits{limits.max_request_bytes, limits.max_answer_bytes,
-                                           limits.max_resident_bytes});
-  impl.state->gauges().memory_limit = limits.max_resident_bytes;
+  impl.admission.emplace(impl.options.limits);
+  impl.state->gauges().memory_limit = impl.options.limits.max_resident_bytes;
   std::random_device random;
   for (int i = 0; i < impl.options.threads; ++i) {
     std::uint64_t seed = (std::uint64_t{random()} << 32) | random();

@@ -317,7 +317,8 @@ void draw_long_splits(Random& random, Plan& plan) {
   }
   for (FaultSpec& fault : plan.faults) {
     if (!is_cut(fault.kind) || random.chance(0.5)) continue;
-    fault.length = std::max(fault.length, Duration::micros(random.between(2'500'000, plan.length.us)));
+    fault.length =
+        std::max(fault.length, Duration::micros(random.between(2'500'000, plan.length.us)));
   }
 }
 
