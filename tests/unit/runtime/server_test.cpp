@@ -229,6 +229,22 @@ TEST_CASE("a slow reader stops being read, then is dropped") {
   CHECK(client->get({"", "big"}).reply.status.is_ok());
 }
 
+// Reads of `key`, one after the other, until one is not answered well.
+Status first_refusal(Cluster& cluster, const Key& key) {
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands();
+  Status refusal;
+  for (std::uint64_t i = 1; i <= 200 && refusal; ++i) {
+    REQUIRE(raw.send(message(i, ClientGet{key, {}})));
+    auto got = raw.frames(1);
+    REQUIRE(got.size() == 1);
+    auto reply = wire::decode(got[0].first.type, got[0].second);
+    REQUIRE(reply);
+    refusal = std::get<ClientReply>(*reply).status;
+  }
+  return refusal;
+}
+
 TEST_CASE(
     "F-50 answers that nobody takes: reads are overloaded, writes go on, the readers are dropped") {
   ServerLimits limits;
@@ -248,17 +264,7 @@ TEST_CASE(
       REQUIRE(readers.back()->send(message(ask, ClientGet{{"", "big"}, {}})));
     }
   }
-  Raw asked(cluster.servers[0]->address());
-  asked.shake_hands();
-  Status refusal;
-  for (std::uint64_t i = 1; i <= 200 && refusal; ++i) {
-    REQUIRE(asked.send(message(i, ClientGet{{"", "big"}, {}})));
-    auto got = asked.frames(1);
-    REQUIRE(got.size() == 1);
-    auto reply = wire::decode(got[0].first.type, got[0].second);
-    REQUIRE(reply);
-    refusal = std::get<ClientReply>(*reply).status;
-  }
+  Status refusal = first_refusal(cluster, {"", "big"});
   CHECK(refusal.code() == Code::overloaded);
   CHECK_THAT(refusal.message(), Catch::Contains("bytes of answers that were not taken yet") &&
                                     Catch::Contains("wanted at most 4194304"));
@@ -274,17 +280,7 @@ TEST_CASE("F-50 near its memory limit a node refuses clients and says what it us
   ServerLimits limits;
   limits.max_resident_bytes = 1;
   Cluster cluster(1, 1, limits);
-  Raw raw(cluster.servers[0]->address());
-  raw.shake_hands();
-  Status refusal;
-  for (std::uint64_t i = 1; i <= 100 && refusal; ++i) {
-    REQUIRE(raw.send(message(i, ClientGet{{"", "key"}, {}})));
-    auto got = raw.frames(1);
-    REQUIRE(got.size() == 1);
-    auto reply = wire::decode(got[0].first.type, got[0].second);
-    REQUIRE(reply);
-    refusal = std::get<ClientReply>(*reply).status;
-  }
+  Status refusal = first_refusal(cluster, {"", "key"});
   CHECK(refusal.code() == Code::overloaded);
   CHECK_THAT(refusal.message(), Catch::Contains("MiB of memory, its limit is 0 MiB"));
   CHECK(log_says(cluster, "memory is tight"));
