@@ -47,11 +47,12 @@ struct ClientCore::Impl {
     OnDone on_done;
     Instant deadline;
     std::uint32_t attempts = 0;
-    std::uint64_t message = 0;           // under way: its number; 0 none
-    std::vector<std::uint64_t> earlier;  // given up for the next node; still welcome
-    NodeId asked;                        // whom
-    Instant asked_at;                    // when
-    Instant ask_again;                   // silent until then: the next node
+    std::uint64_t message = 0;            // under way: its number; 0 none
+    std::vector<std::uint64_t> earlier;   // given up for the next node; still welcome
+    NodeId asked;                         // whom
+    Instant asked_at;                     // when
+    Instant doubt_at = Instant::never();  // no answer until then: is it there at all?
+    Instant ask_again;                    // silent until then: the next node
     std::vector<NodeId> tried;
     std::map<NodeId, Instant> rests;     // who was overloaded, and until when it is left alone
     bool sent = false;                   // a write left: it may exist
@@ -77,7 +78,7 @@ struct ClientCore::Impl {
   Instant refresh_not_before{};
   NodeId table_asked;  // a pull under way
   std::uint64_t table_message = 0;
-  Instant table_until = Instant::never();
+  Instant table_doubt_at = Instant::never(), table_until = Instant::never();
   bool closed = false;
   Status closed_why;
   // When to look at which call, one entry each; one that comes too early is looked at for nothing.
@@ -128,7 +129,7 @@ struct ClientCore::Impl {
   }
 
   // Everybody who may serve, the likeliest first: owners of the key, the other members, then seeds
-  // that the table doesn't know. Those believed gone come last.
+  // that the table doesn't know. Those in doubt and those believed gone come last.
   std::vector<NodeId> candidates(const Call& call, Now now) {
     std::vector<NodeId> order;
     if (ring) {
@@ -151,9 +152,15 @@ struct ClientCore::Impl {
       std::stable_partition(order.begin(), order.end(),
                             [&](NodeId node) { return !overloaded.contains(node); });
     }
+    likeliest_first(order);
+    return order;
+  }
+  void likeliest_first(std::vector<NodeId>& order) const {
     std::stable_partition(order.begin(), order.end(),
                           [&](NodeId node) { return !health.is_down(node); });
-    return order;
+    std::stable_partition(order.begin(), order.end(), [&](NodeId node) {
+      return !health.is_down(node) && !health.is_in_doubt(node);
+    });
   }
 
   // ---- the routing table (R6.4-b) ----
@@ -173,11 +180,11 @@ struct ClientCore::Impl {
       for (const auto& [id, address] : seeds) from.push_back(id);
     }
     random.shuffle(from);
-    std::stable_partition(from.begin(), from.end(),
-                          [&](NodeId node) { return !health.is_down(node); });
+    likeliest_first(from);
     if (from.empty()) return;
     table_asked = from.front();
     table_message = number_for(Numbered::table, next_message++);
+    table_doubt_at = now.instant + health.patience(table_asked);
     table_until = now.instant + Duration::millis(500);
     refresh_not_before = now.instant + Duration::millis(100);
     next_refresh = Instant::never();
@@ -193,13 +200,13 @@ struct ClientCore::Impl {
 
   void table_failed(Now now) {
     table_message = 0;
-    table_until = Instant::never();
+    table_doubt_at = table_until = Instant::never();
     next_refresh = now.instant + Duration::millis(ring ? 500 : 50);
   }
 
   void on_table(const Message& message, Now now) {
     table_message = 0;
-    table_until = Instant::never();
+    table_doubt_at = table_until = Instant::never();
     std::int64_t period = options.refresh.us;
     next_refresh = now.instant + Duration::micros(period * 3 / 4 + random.between(0, period / 2));
     auto* table = std::get_if<RingTable>(&message);
@@ -280,7 +287,7 @@ struct ClientCore::Impl {
   Instant next_of(std::uint64_t number, const Call& call) const {
     Instant deadline =
         coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
-    return std::min(deadline, call.ask_again);
+    return std::min({deadline, call.ask_again, call.doubt_at});
   }
   void touch(std::uint64_t number, Call& call) {
     Instant next = next_of(number, call);
@@ -345,6 +352,7 @@ struct ClientCore::Impl {
     // The node has a share of what is left, so that a silent one leaves time for another.
     Duration share = std::max(left / 3, std::min(left, Duration::millis(50)));
     call.ask_again = now.instant + share;
+    call.doubt_at = now.instant + health.patience(node);
     touch(number, call);
     RequestOptions request_options = call.request.options;
     request_options.timeout_ms =
@@ -528,6 +536,12 @@ struct ClientCore::Impl {
     }
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
+    ask_others_than(node, now, refused ? last : Status::ok());
+    settle(now);
+  }
+
+  // Nobody waits for one who is gone.
+  void ask_others_than(NodeId node, Now now, const Status& why) {
     if (table_message != 0 && table_asked == node) table_failed(now);
     std::vector<std::uint64_t> lost;
     for (const auto& [number, call] : calls) {
@@ -535,11 +549,10 @@ struct ClientCore::Impl {
     }
     for (std::uint64_t number : lost) {
       if (!calls.contains(number)) continue;  // ended by what another one's end led to
-      if (refused) calls.at(number).last = last;
+      if (!why) calls.at(number).last = why;
       ask_another(number, now);
     }
     pull_table(now, true);
-    settle(now);
   }
 
   void ask_another(std::uint64_t number, Now now) {
@@ -551,7 +564,12 @@ struct ClientCore::Impl {
   }
 
   void on_wake(Now now) {
+    health.notice_silence(now.instant);
     coordinator.on_wake(now);
+    if (table_doubt_at <= now.instant) {
+      table_doubt_at = Instant::never();
+      health.doubt(table_asked, now.instant);
+    }
     if (table_until <= now.instant) {
       health.was_silent(table_asked, now.instant);
       table_failed(now);
@@ -576,6 +594,17 @@ struct ClientCore::Impl {
         time_out(number, now);
         continue;
       }
+      if (it->second.doubt_at <= now.instant) {
+        it->second.doubt_at = Instant::never();
+        if (it->second.message != 0) {
+          health.doubt(it->second.asked, now.instant);
+          check_first(health, candidates(it->second, now), now.instant);
+        }
+      }
+      if (it->second.ask_again > now.instant) {
+        touch(number, it->second);
+        continue;
+      }
       if (it->second.message != 0) health.was_silent(it->second.asked, now.instant);
       ask_another(number, now);
     }
@@ -585,6 +614,7 @@ struct ClientCore::Impl {
   void settle(Now now) {
     for (NodeId node : health.due_pings(now.instant))
       send(node, number_for(Numbered::ping, next_message++), Ping{});
+    for (NodeId node : health.take_fallen_silent()) ask_others_than(node, now, Status::ok());
     health.take_recovered();  // a client keeps no hints
     for (auto& message : coordinator.take_outgoing()) {
       send(message.to, number_for(Numbered::coordinator, message.number),
@@ -593,8 +623,8 @@ struct ClientCore::Impl {
   }
 
   Instant next_wake() const {
-    Instant next =
-        std::min({coordinator.next_wake(), health.next_wake(), next_refresh, table_until});
+    Instant next = std::min(
+        {coordinator.next_wake(), health.next_wake(), next_refresh, table_doubt_at, table_until});
     if (!clock.empty()) next = std::min(next, clock.begin()->first);
     return next;
   }

@@ -36,11 +36,16 @@ struct UnderWay {
 };
 
 // What others seem like, with one exception: nobody believes itself gone. Its own disk may be slow,
-// but asking somebody else about oneself would not help.
+// but asking somebody else about oneself would not help. Who is in doubt is asked last, as if down.
 class Others final : public Health {
  public:
   Others(NodeId self, Health& all) : self_(self), all_(all) {}
-  bool is_down(NodeId node) const override { return node != self_ && all_.is_down(node); }
+  bool is_down(NodeId node) const override {
+    return node != self_ && (all_.is_down(node) || all_.is_in_doubt(node));
+  }
+  void check(NodeId node, Instant now) override {
+    if (node != self_) all_.check(node, now);
+  }
   Duration patience(NodeId node) const override { return all_.patience(node); }
   void heard_from(NodeId node, Instant now) override {
     if (node != self_) all_.heard_from(node, now);

@@ -64,6 +64,7 @@ void PutOperation::on_wake(Now now, Effects& out) {
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
     health_.was_silent(asked_[i].node, now.instant);
+    check_first(health_, *plan_.participants.members, now.instant);
     if (too_late)
       asked_[i].reply = Reply::silent;
     else

@@ -23,25 +23,68 @@ bool FaultDetector::is_down(NodeId node) const {
 void FaultDetector::heard_from(NodeId node, Instant now) {
   State& state = nodes_[node];
   state.silences = 0;
+  state.ping = State::Ping::none;
+  state.unanswered = false;
   state.news = std::max(state.news, now);
   if (!state.down) return;
   state.down = false;
   recovered_.push_back(node);
+  std::erase(fallen_silent_, node);
+}
+
+// A question that is late now was asked a patience ago: was there news of the node since?
+bool FaultDetector::says_something_new(const State& state, Instant now) const {
+  return !state.down && now - state.news >= usual_patience(state);
 }
 
 void FaultDetector::was_silent(NodeId node, Instant now) {
   State& state = nodes_[node];
-  if (state.down) return;
-  // A question that is late now was asked a patience ago: was there news of the node since?
-  if (now - state.news < usual_patience(state)) return;
+  if (says_something_new(state, now)) count_silence(node, state, now);
+}
+
+void FaultDetector::doubt(NodeId node, Instant now) {
+  State& state = nodes_[node];
+  if (!says_something_new(state, now)) return;
+  if (state.silences + 1 < options_.silences_to_suspect) return count_silence(node, state, now);
+  if (state.ping == State::Ping::none) ping_now(state, now);
+}
+
+void FaultDetector::check(NodeId node, Instant now) {
+  State& state = nodes_[node];
+  if (says_something_new(state, now) && state.ping == State::Ping::none) ping_now(state, now);
+}
+
+bool FaultDetector::is_in_doubt(NodeId node) const {
+  auto found = nodes_.find(node);
+  return found != nodes_.end() && found->second.unanswered;
+}
+
+void FaultDetector::count_silence(NodeId node, State& state, Instant now) {
   state.news = now;
-  if (++state.silences >= options_.silences_to_suspect) unreachable(node, now);
+  if (++state.silences < options_.silences_to_suspect) return ping_now(state, now);
+  unreachable(node, now);
+  fallen_silent_.push_back(node);
+}
+
+void FaultDetector::ping_now(State& state, Instant now) {
+  state.ping = State::Ping::due;
+  state.next_ping = now;
+}
+
+void FaultDetector::notice_silence(Instant now) {
+  for (auto& [node, state] : nodes_) {
+    if (state.ping != State::Ping::sent || state.next_ping > now) continue;
+    state.unanswered = true;
+    count_silence(node, state, now);
+  }
 }
 
 void FaultDetector::unreachable(NodeId node, Instant now) {
   State& state = nodes_[node];
   if (state.down) return;
   state.down = true;
+  state.ping = State::Ping::none;
+  state.unanswered = false;
   state.silences = 0;
   state.next_ping = now + options_.retry;
   // It may have come back and gone again before anybody asked: then it is not back.
@@ -72,8 +115,15 @@ void FaultDetector::answer_took(NodeId node, Duration took) {
 }
 
 std::vector<NodeId> FaultDetector::due_pings(Instant now) {
+  notice_silence(now);
   std::vector<NodeId> due;
   for (auto& [node, state] : nodes_) {
+    if (state.next_ping > now) continue;
+    if (state.ping == State::Ping::due) {
+      due.push_back(node);
+      state.ping = State::Ping::sent;
+      state.next_ping = now + usual_patience(state);
+    }
     if (!state.down || state.next_ping > now) continue;
     due.push_back(node);
     // Between three quarters of the period and the whole of it, so that members that lost a node
@@ -87,13 +137,18 @@ std::vector<NodeId> FaultDetector::due_pings(Instant now) {
 Instant FaultDetector::next_wake() const {
   Instant next = Instant::never();
   for (auto& [node, state] : nodes_) {
-    if (state.down) next = std::min(next, state.next_ping);
+    bool pings = state.down || state.ping != State::Ping::none;
+    if (pings) next = std::min(next, state.next_ping);
   }
   return next;
 }
 
 std::vector<NodeId> FaultDetector::take_recovered() {
   return std::exchange(recovered_, {});
+}
+
+std::vector<NodeId> FaultDetector::take_fallen_silent() {
+  return std::exchange(fallen_silent_, {});
 }
 
 std::vector<NodeId> FaultDetector::down() const {

@@ -57,6 +57,7 @@ struct Node::Impl {
     ClientPut put;
     NodeId to;
     Instant until;
+    Instant doubt_at;  // no answer until then: is it there at all?
   };
   std::map<std::uint64_t, Forwarded> forwarded;
   std::uint64_t next_number = 1;
@@ -286,7 +287,8 @@ struct Node::Impl {
     auto timeout = request.options.timeout_ms ? Duration::millis(request.options.timeout_ms)
                                               : state->options().coordination.timeout;
     requests.push_back({to, {}, mine, request});
-    forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, now.instant + timeout});
+    forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, now.instant + timeout,
+                                      now.instant + health.patience(to)});
   }
 
   // The node it was handed to is gone: coordinate it here. The write id keeps it one write.
@@ -404,6 +406,7 @@ struct Node::Impl {
 
   void on_wake(Now now) {
     adopt_ring(now);
+    health.notice_silence(now.instant);
     coordinator.on_wake(now);
     if (lane == 0) {
       hints.on_wake(now);
@@ -411,8 +414,13 @@ struct Node::Impl {
       adopt_ring(now);
     }
     std::vector<std::uint64_t> overdue;
-    for (const auto& [number, request] : forwarded) {
+    for (auto& [number, request] : forwarded) {
       if (patience_of(request) <= now.instant) overdue.push_back(number);
+      if (request.doubt_at > now.instant) continue;
+      request.doubt_at = Instant::never();
+      health.doubt(request.to, now.instant);
+      check_first(health, ring->preference_list(token_of(request.put.key)), now.instant,
+                  state->self());
     }
     for (std::uint64_t number : overdue) {
       health.was_silent(forwarded.at(number).to, now.instant);
@@ -421,7 +429,7 @@ struct Node::Impl {
     settle(now);
   }
 
-  // A quarter of the time is the other node's; the rest is kept to do it here.
+  // Half of the time is the other node's, while it answers pings; the rest is kept to do it here.
   Instant patience_of(const Forwarded& request) const {
     auto timeout = request.put.options.timeout_ms ? Duration::millis(request.put.options.timeout_ms)
                                                   : state->options().coordination.timeout;
@@ -435,6 +443,7 @@ struct Node::Impl {
       if (ring && ring->find(node))
         requests.push_back({node, {}, number_for(Numbered::ping, next_number++), Ping{}});
     }
+    for (NodeId node : health.take_fallen_silent()) take_back_from(node, now);
     for (NodeId node : health.take_recovered()) {
       if (lane != 0) continue;
       hints.on_recovered(node, now);
@@ -579,7 +588,7 @@ Instant Node::next_wake() const {
     next = std::min({next, impl_->hints.next_wake(), impl_->upkeep().next_wake()});
   }
   for (const auto& [number, request] : impl_->forwarded) {
-    next = std::min(next, impl_->patience_of(request));
+    next = std::min({next, impl_->patience_of(request), request.doubt_at});
   }
   return next;
 }

@@ -2,6 +2,9 @@
 // heard.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "base/ids.hpp"
 #include "base/instant.hpp"
 
@@ -14,10 +17,25 @@ class Health {
   virtual void heard_from(NodeId node, Instant now) = 0;   // any message of it
   virtual void was_silent(NodeId node, Instant now) = 0;   // a request to it ran out of patience
   virtual void unreachable(NodeId node, Instant now) = 0;  // its connection failed: gone at once
+  // It is not down, but the latest sign of it is a ping without an answer: ask others first.
+  virtual bool is_in_doubt(NodeId) const { return false; }
+  // Somebody else was silent, and this node may be asked next: is it there? (Pings it, unless it was
+  // heard a moment ago.)
+  virtual void check(NodeId, Instant) {}
   // How long a replica may stay silent before somebody else is asked.
   virtual Duration patience(NodeId node) const = 0;
   // An answer arrived this long after its request: what patience is measured from.
   virtual void answer_took(NodeId, Duration) {}
 };
+
+// Of those who may be asked next, likeliest first; enough that a silent zone costs one patience, and
+// few in a large cluster.
+inline void check_first(Health& health, const std::vector<NodeId>& next, Instant now,
+                        NodeId self = {}) {
+  constexpr std::size_t most = 8;
+  for (std::size_t i = 0; i < std::min(next.size(), most); ++i) {
+    if (next[i] != self) health.check(next[i], now);
+  }
+}
 
 }  // namespace ringlet

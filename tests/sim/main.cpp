@@ -189,7 +189,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::refusal_not_counted:
       return 46;
     case PlantedBug::no_hint_at_quorum:
-      return 62;
+      return 102;
     case PlantedBug::tree_not_updated:
       return 83;
     case PlantedBug::in_flight_write_not_forwarded:
@@ -197,7 +197,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::reap_before_all_owners:
       return 35;
     case PlantedBug::doomstone:
-      return 28;
+      return 149;
     case PlantedBug::source_drops_early:
       return 37;
     case PlantedBug::table_tie_by_arrival:

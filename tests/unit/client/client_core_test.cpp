@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "versioning/encoding.hpp"
@@ -79,6 +81,20 @@ struct Bench {
     REQUIRE(calls.size() == 1);
     return std::move(calls[0]);
   }
+  // The nodes that answer pings do, whatever else they are silent about.
+  void answer_pings(const std::function<bool(NodeId)>& answers) {
+    std::deque<ClientCore::Outgoing> rest;
+    for (auto& out : std::exchange(others, {})) {
+      if (std::holds_alternative<Ping>(out.message)) {
+        pinged.insert(out.to);
+        if (answers(out.to)) core->on_reply(out.to, out.number, Pong{}, now);
+      } else {
+        rest.push_back(std::move(out));
+      }
+    }
+    others.insert(others.end(), std::make_move_iterator(rest.begin()),
+                  std::make_move_iterator(rest.end()));
+  }
   std::size_t pulls() {
     for (auto& out : take()) others.push_back(std::move(out));
     return static_cast<std::size_t>(
@@ -134,6 +150,7 @@ struct Bench {
   std::unique_ptr<ClientCore> core;
   std::deque<std::vector<ClientCore::Outcome>> outcomes;  // by call
   std::vector<ClientCore::Outgoing> others;
+  std::set<NodeId> pinged;
 };
 
 const Key alice{"carts", "alice"};
@@ -197,7 +214,8 @@ TEST_CASE("a node believed gone is asked last") {
   }
 }
 
-TEST_CASE("a silent node has a share of the time; the next is asked with the same write id") {
+TEST_CASE(
+    "a node that only answers pings has a share of the time; the next has the same write id") {
   ClientOptions options;
   options.timeout = Duration::millis(900);
   Bench bench(options);
@@ -220,6 +238,7 @@ TEST_CASE("a silent node has a share of the time; the next is asked with the sam
       asked.push_back(call.to);
       if (asked.size() == 2) CHECK(bench.now.instant - begin == Duration::millis(300));
     }
+    bench.answer_pings([](NodeId) { return true; });
   };
   see();
   CHECK(id);
@@ -237,6 +256,50 @@ TEST_CASE("a silent node has a share of the time; the next is asked with the sam
   CHECK(outcome.attempts == asked.size());
   CHECK_THAT(outcome.reply.status.message(),
              Contains("carts/alice") && Contains(std::to_string(asked.size()) + " attempts"));
+}
+
+TEST_CASE("L9 who does not answer a ping is not waited for, nor is asked before who does") {
+  for (Kind kind : {Kind::put, Kind::get}) {
+    Bench bench;
+    Instant begin = bench.now.instant;
+    Duration patience = bench.core->options().fault_detector.first_patience;
+    bench.submit(kind, alice);
+    auto first = bench.take_call();
+    // The split has left one of four, the last that would be asked.
+    NodeId left = bench.ring->preference_list(token_of(alice))[3];
+    std::vector<ClientCore::Outgoing> calls;
+    while (calls.empty()) {
+      REQUIRE(bench.wake(never_soon));
+      calls = bench.take_calls();
+      bench.answer_pings([&](NodeId node) { return node == left; });
+    }
+    CHECK(bench.now.instant - begin == patience * 2);
+    CHECK(bench.pinged.size() == 4);
+    CHECK(calls[0].to == left);
+    bench.reply(calls[0]);
+    CHECK(bench.outcome().reply.status.is_ok());
+    // The next call begins with who is there.
+    bench.submit(kind, alice);
+    CHECK(bench.take_call().to == left);
+  }
+}
+
+TEST_CASE("L9 a table is not waited for from who does not answer a ping") {
+  Bench bench({}, 4, false);
+  auto first = bench.take();
+  REQUIRE(first.size() == 1);
+  Instant begin = bench.now.instant;
+  Duration patience = bench.core->options().fault_detector.first_patience;
+  std::optional<Instant> again;
+  while (!again) {
+    REQUIRE(bench.wake(begin + Duration::seconds(1)));
+    for (auto& out : bench.take()) {
+      if (!std::holds_alternative<RingPull>(out.message)) continue;
+      CHECK(out.to != first[0].to);
+      again = bench.now.instant;
+    }
+  }
+  CHECK(*again - begin <= patience * 2 + Duration::millis(100));
 }
 
 TEST_CASE("F-26 a read that finds nobody in time is a timeout, and nothing may be applied") {

@@ -10,15 +10,17 @@ namespace {
 
 class Opinion final : public Health {
  public:
-  explicit Opinion(std::set<NodeId> down = {}) : down_(std::move(down)) {}
+  explicit Opinion(std::set<NodeId> down = {}, std::set<NodeId> in_doubt = {})
+      : down_(std::move(down)), in_doubt_(std::move(in_doubt)) {}
   bool is_down(NodeId node) const override { return down_.contains(node); }
+  bool is_in_doubt(NodeId node) const override { return in_doubt_.contains(node); }
   void heard_from(NodeId, Instant) override {}
   void was_silent(NodeId, Instant) override {}
   void unreachable(NodeId, Instant) override {}
   Duration patience(NodeId) const override { return Duration::millis(50); }
 
  private:
-  std::set<NodeId> down_;
+  std::set<NodeId> down_, in_doubt_;
 };
 
 const NodeId A{1}, B{2}, C{3}, D{4}, E{5}, nobody{};
@@ -47,6 +49,12 @@ TEST_CASE("O-1 no fastest reader: the receiver if it is an owner, else the first
   CHECK(choose_minter(preference, n, nobody, nobody, Opinion({A, B, C})) == D);
   CHECK(choose_minter(preference, n, nobody, nobody, Opinion({A, B, C, D, E})) == A);
   CHECK(choose_minter({}, n, nobody, A, Opinion()) == nobody);
+}
+
+TEST_CASE("L9 who is in doubt mints, and is handed a put, no more than one who is down") {
+  CHECK(choose_minter(preference, n, nobody, C, Opinion({}, {A, C})) == B);
+  CHECK(forward_to(preference, n, D, nobody, false, Reconcile::siblings, Opinion({B}, {A})) == C);
+  CHECK(choose_minter(preference, n, A, nobody, Opinion({}, {A})) == A);
 }
 
 TEST_CASE("O-1 nobody believes itself down") {

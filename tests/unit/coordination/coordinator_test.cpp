@@ -158,6 +158,43 @@ TEST_CASE("R4.8.3-a what is heard and not heard feeds the opinion, a silence onc
   CHECK(world.answer_times[members[0]].size() == 1);
 }
 
+TEST_CASE("L9 with a silence all are checked who may be asked next, oneself left out") {
+  for (bool read : {true, false}) {
+    World world(5, 3, {}, "n2");
+    const auto members = world.members_for(key);
+    NodeId silent = members[0] == world.self ? members[1] : members[0];
+    auto ask = [&](NodeId preferred) {
+      if (read)
+        world.coordinator.get(key, {}, world.now, world.remember());
+      else
+        world.coordinator.put(key, {}, a_write(1), {}, preferred, world.now, world.remember());
+      world.run();
+    };
+    ask(silent);
+    CHECK(world.checked.empty());  // all were heard
+    world.moods[silent] = Mood::silent;
+    ask(silent);
+    CHECK(world.checked.size() == 4);
+    CHECK(!world.checked.contains(world.self));
+  }
+}
+
+TEST_CASE("L9 who is in doubt is asked last, and asked when nobody else is left") {
+  World world(5, 3);
+  const auto members = world.members_for(key);
+  world.in_doubt = {members[0], members[1]};
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.coordinator.put(key, {}, a_write(1), {}, members[0], world.now, world.remember());
+  world.run();
+  for (NodeId node : world.asked) CHECK(!world.in_doubt.contains(node));
+  world.in_doubt = {members.begin(), members.end()};
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.coordinator.put(key, {}, a_write(2), {}, members[0], world.now, world.remember());
+  world.run();
+  REQUIRE(world.replies.size() == 4);
+  for (const ClientReply& reply : world.replies) CHECK(reply.status.is_ok());
+}
+
 TEST_CASE("a reply that is doubled, misnumbered or too late changes nothing but the opinion") {
   World world(3, 3);
   world.coordinator.get(key, {}, world.now, world.remember());

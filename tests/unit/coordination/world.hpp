@@ -41,6 +41,8 @@ class World final : public Health {
 
   // ---- Health: told by the test, except for what it records ----
   bool is_down(NodeId node) const override { return down.contains(node); }
+  bool is_in_doubt(NodeId node) const override { return in_doubt.contains(node); }
+  void check(NodeId node, Instant) override { checked.insert(node); }
   void heard_from(NodeId node, Instant) override { ++heard[node]; }
   void was_silent(NodeId node, Instant) override { ++silences[node]; }
   void unreachable(NodeId node, Instant) override { ++lost[node]; }
@@ -166,7 +168,7 @@ class World final : public Health {
 
   NodeId self;
   std::shared_ptr<const Ring> ring;
-  std::set<NodeId> down;
+  std::set<NodeId> down, in_doubt, checked;
   std::map<NodeId, Mood> moods;
   std::map<NodeId, int> heard, silences, lost;
   std::map<NodeId, std::vector<Duration>> answer_times;

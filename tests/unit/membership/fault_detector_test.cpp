@@ -106,8 +106,86 @@ TEST_CASE("R4.8.3-a with no traffic and nobody down nothing is sent") {
   CHECK(d.due_pings(at(1'000'000)).empty());
   d.heard_from(B, at(0));
   d.was_silent(C, at(0));
+  CHECK(d.due_pings(at(0)) == std::vector<NodeId>{C});
+  d.heard_from(C, at(1));
   CHECK(d.next_wake() == Instant::never());
   CHECK(d.due_pings(at(1'000'000)).empty());
+}
+
+TEST_CASE("R4.8.3-a L9 a silence is followed by a ping, and that one's silence is the second") {
+  FaultDetector d = detector();  // first_patience: 100 ms
+  d.was_silent(B, at(1000));
+  CHECK(d.next_wake() == at(1000));
+  CHECK(d.due_pings(at(1000)) == std::vector<NodeId>{B});
+  CHECK(d.due_pings(at(1050)).empty());
+  CHECK(!d.is_in_doubt(B));  // for one silence only
+  CHECK(d.next_wake() == at(1100));
+  d.notice_silence(at(1099));
+  CHECK(!d.is_down(B));
+  d.notice_silence(at(1100));
+  CHECK(d.is_down(B));
+  CHECK(d.take_fallen_silent() == std::vector<NodeId>{B});
+  CHECK(d.take_fallen_silent().empty());
+  CHECK(d.next_wake() == at(1100) + FaultDetector::Options{}.retry);  // as who is down
+}
+
+TEST_CASE("R4.8.3-a a ping that is answered ends the doubt; one more silence is the first again") {
+  FaultDetector d = detector();
+  d.was_silent(B, at(1000));
+  d.due_pings(at(1000));
+  d.heard_from(B, at(1001));
+  d.notice_silence(at(1100));
+  d.was_silent(B, at(2000));
+  CHECK(!d.is_down(B));
+  CHECK(d.take_fallen_silent().empty());
+}
+
+TEST_CASE(
+    "L9 who is checked is pinged, unless it was heard a moment ago; unanswered it is in doubt") {
+  FaultDetector d = detector();
+  d.heard_from(A, at(950));
+  d.check(A, at(1000));
+  d.check(B, at(1000));
+  d.check(B, at(1000));
+  CHECK(d.due_pings(at(1000)) == std::vector<NodeId>{B});
+  d.check(B, at(1050));  // it is on its way
+  CHECK(d.due_pings(at(1050)).empty());
+  d.notice_silence(at(1100));
+  CHECK(d.is_in_doubt(B));
+  CHECK(!d.is_down(B));
+  CHECK(d.due_pings(at(1100)) == std::vector<NodeId>{B});
+  SECTION("answered then, it is as good as before") {
+    d.heard_from(B, at(1101));
+    CHECK(!d.is_in_doubt(B));
+    CHECK(d.next_wake() == Instant::never());
+    CHECK(d.take_recovered().empty());  // it was never down
+  }
+  SECTION("a second ping without an answer, and it is down") {
+    d.notice_silence(at(1200));
+    CHECK(d.is_down(B));
+    CHECK(!d.is_in_doubt(B));
+  }
+}
+
+TEST_CASE("L9 a doubt is never the last silence: a ping decides, however suspicious one is") {
+  for (int limit : {1, 2, 5}) {
+    FaultDetector::Options options;
+    options.silences_to_suspect = limit;
+    FaultDetector d = detector(options);
+    for (int i = 0; i < 10; ++i) {
+      d.doubt(B, at(1000 * (i + 1)));
+      CHECK(d.due_pings(at(1000 * (i + 1))) == std::vector<NodeId>{B});
+      CHECK(!d.is_down(B));
+      d.heard_from(B, at(1000 * (i + 1) + 1));
+    }
+    d.doubt(B, at(20'000));
+    int pings = 0;
+    while (!d.is_down(B) && pings < 10) {
+      Instant next = d.next_wake();
+      pings += static_cast<int>(d.due_pings(next).size());
+    }
+    CHECK(pings == std::max(1, limit - 1));
+  }
 }
 
 TEST_CASE("a node that is down is pinged once a period, jittered, however often one asks") {
