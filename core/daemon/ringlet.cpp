@@ -282,6 +282,15 @@ class Program {
     return members;
   }
 
+  // "  memory 71 of 192 MiB"; nothing from a node that does not say.
+  static std::string memory_of(const json::value& said) {
+    const json::value* memory = said.as_object().if_contains("memory");
+    if (memory == nullptr) return "";
+    auto mib = [&](const char* what) { return memory->at(what).to_number<std::uint64_t>() >> 20; };
+    std::string limit = mib("limit") == 0 ? "" : " of " + std::to_string(mib("limit"));
+    return "  memory " + std::to_string(mib("resident")) + limit + " MiB";
+  }
+
   int do_status() {
     auto ring = wait_for_ring();
     if (!ring) return no_ring();
@@ -301,7 +310,7 @@ class Program {
       if (output_ == "text") {
         std::cout << member.name << "  " << member.address << "  hints " << said.at("hints")
                   << "  gets " << said.at("gets") << "  puts " << said.at("puts") << "  failed "
-                  << said.at("failed") << "  down " << said.at("down") << "\n";
+                  << said.at("failed") << "  down " << said.at("down") << memory_of(said) << "\n";
       }
       nodes.push_back(std::move(said));
     }
