@@ -355,7 +355,7 @@ class Reader {
         return bad(
             "node.listen: a node that waits to be joined needs the address that others will reach "
             "it at, host:port with a port of its own, got \"" +
-            config_.server.listen + "\"");
+            printable(config_.server.listen) + "\"");
       }
       config_.node.address = config_.server.listen;
       return Status::ok();
@@ -364,7 +364,7 @@ class Reader {
     if (!ring) return bad(ring.status().message());
     const Member* self = (*ring)->find(config_.node.name);
     if (self == nullptr)
-      return bad("node.name \"" + config_.node.name + "\" is not among the [[members]]");
+      return bad("node.name \"" + printable(config_.node.name) + "\" is not among the [[members]]");
     if (config_.server.listen.empty()) config_.server.listen = self->address;
     config_.node.address = self->address;
     return Status::ok();

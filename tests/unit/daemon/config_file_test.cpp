@@ -209,6 +209,12 @@ TEST_CASE("F-93 what is missing, or does not go together, is said") {
   CHECK_THAT(refusal(members), Contains("[node] name is missing"));
   CHECK_THAT(refusal("[node]\nname = \"n2\"\n" + members),
              Contains("\"n2\" is not among the [[members]]"));
+  // Whoever reads the sentence on a terminal is not to run what the file says.
+  CHECK_THAT(refusal("[node]\nname = \"\\u001b2\"\n" + members),
+             Contains("\"\\x1b2\" is not among the [[members]]"));
+  CHECK_THAT(
+      refusal("[node]\nname = \"n1\"\nlisten = \"\\u001b:0\"\n[cluster]\nseeds = [\"a:1\"]\n"),
+      Contains("got \"\\x1b:0\""));
   CHECK_THAT(refusal("[node]\nname = \"n1\"\n[[members]]\naddress = \"a:1\"\n"),
              Contains("members.name is missing"));
   CHECK_THAT(refusal("[node]\nname = \"n1\"\n[[members]]\nname = \"n1\"\n"),
