@@ -230,7 +230,7 @@ Version read_version(pbf_reader in) {
         version.written_us = in.get_int64();
         break;
       case varint(version_field::tombstone):
-        version.tombstone = in.get_bool();
+        version.tombstone = in.get_uint64() != 0;  // get_bool() may read beyond the end (1.7.1)
         break;
       case bytes(version_field::value):
         version.value = Bytes(view(in));

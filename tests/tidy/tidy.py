@@ -154,6 +154,12 @@ CALLS = [
         "who runs what is the driver's business",
         "threads",
     ),
+    Call(
+        "protozero's get_bool()",
+        re.compile(r"[.>]get_bool\s*\("),
+        "it reads one byte before it looks whether there is one; use get_uint64() != 0",
+        "overread",
+    ),
 ]
 
 # (path below core/ that the exception begins with, kind of call, reason)

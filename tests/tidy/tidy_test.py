@@ -94,6 +94,7 @@ class TidyTest(unittest.TestCase):
             "std::jthread worker;",
             "std::mutex mutex;",
             "pthread_create(&t, 0, f, 0);",
+            "bool yes = reader.get_bool();",
         ):
             with self.subTest(text):
                 self.assert_finds("core/coordination/x.cpp", f"\n{text}\n", "x.cpp:2:", "coordination/ must not use")

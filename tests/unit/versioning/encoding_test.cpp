@@ -32,15 +32,15 @@ Bytes object_bytes(const Object& object) {
 }
 
 // A record whose checksum is right, whatever its body.
-Bytes record_of(const Bytes& body) {
+Bytes record_of(BytesView body) {
   Bytes out(1, 1);
   std::uint64_t sum = xxh3(body);
   for (int i = 0; i < 8; ++i) out += static_cast<char>(sum >> (8 * i));
-  return out + body;
+  return out.append(body);
 }
 
-Bytes context_of(const Bytes& body, char format = 1) {
-  Bytes out = Bytes(1, format) + body;
+Bytes context_of(BytesView body, char format = 1) {
+  Bytes out = Bytes(1, format).append(body);
   Token t = token_of(key);
   std::uint64_t sum = xxh3(out, t.high ^ t.low);
   for (int i = 0; i < 8; ++i) out += static_cast<char>(sum >> (8 * i));
@@ -146,7 +146,11 @@ TEST_CASE("encoding: objects without a checksum never crash the reader, whatever
   Bytes bytes = object_bytes(sample());
   Random random(1);
   int refused = 0;
-  auto feed = [&](const Bytes& input) {
+  auto feed = [&](BytesView wanted) {
+    // A block that ends where the input does, not with a zero behind it: the address sanitizer sees
+    // one byte too many.
+    std::vector<char> block(wanted.begin(), wanted.end());
+    BytesView input(block.data(), block.size());
     auto object = decode_object(input);
     if (object) {
       auto again = decode_object(object_bytes(*object));  // what was accepted is sound
@@ -161,7 +165,8 @@ TEST_CASE("encoding: objects without a checksum never crash the reader, whatever
     (void)decode_record(record_of(input)).is_ok();
     (void)decode_client_context(context_of(input), key).is_ok();
   };
-  for (std::size_t n = 0; n < bytes.size(); ++n) feed(bytes.substr(0, n));
+  feed(Bytes("\x1a\x01\x28", 3));  // a version that ends in its tombstone's tag
+  for (std::size_t n = 0; n < bytes.size(); ++n) feed(BytesView(bytes).substr(0, n));
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     Bytes flipped = bytes;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
