@@ -124,7 +124,7 @@ struct ClientCore::Impl {
 
   void send(NodeId to, std::uint64_t number, Message message) {
     std::string address = address_of(to);
-    if (address.empty()) return;  // left the ring meanwhile: the same as silence
+    if (address.empty()) return;  // left the ring meanwhile: nobody to send it to
     outgoing.push_back({to, std::move(address), number, std::move(message)});
   }
 
@@ -616,9 +616,16 @@ struct ClientCore::Impl {
       send(node, number_for(Numbered::ping, next_message++), Ping{});
     for (NodeId node : health.take_fallen_silent()) ask_others_than(node, now, Status::ok());
     health.take_recovered();  // a client keeps no hints
-    for (auto& message : coordinator.take_outgoing()) {
-      send(message.to, number_for(Numbered::coordinator, message.number),
-           std::move(message.message));
+    for (auto outgoing = coordinator.take_outgoing(); !outgoing.empty();
+         outgoing = coordinator.take_outgoing()) {
+      std::set<NodeId> left;
+      for (auto& message : outgoing) {
+        if (address_of(message.to).empty()) left.insert(message.to);
+        send(message.to, number_for(Numbered::coordinator, message.number),
+             std::move(message.message));
+      }
+      // A request that began with the ring of before; with this one it may still be served.
+      for (NodeId node : left) coordinator.on_unreachable(node, now);
     }
   }
 

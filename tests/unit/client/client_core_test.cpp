@@ -664,6 +664,46 @@ TEST_CASE("client coordination waits for the table, then asks the replicas itsel
   CHECK(bench.outcome().node == "this client");
 }
 
+TEST_CASE("L9 who left the ring meanwhile is not waited for: another is asked at once") {
+  ClientOptions options;
+  options.coordination = Coordination::client;
+  Bench bench(options);
+  bench.run_until(bench.now.instant + Duration::millis(200));
+  RequestOptions all;
+  all.w = 3;
+  bench.submit(Kind::put, alice, all);
+  auto mint = bench.take();
+  REQUIRE(mint.size() == 1);
+  const auto& list = bench.ring->preference_list(token_of(alice));
+  NodeId gone = list[1], fallback = list[3];
+  REQUIRE(mint[0].to == list[0]);
+
+  bench.core->on_unreachable(NodeId{77}, bench.now);  // a reason to pull
+  auto pull = bench.take();
+  REQUIRE(pull.size() == 1);
+  Ring::Options smaller;
+  smaller.partitions = 8;
+  smaller.epoch = 2;
+  for (const Member& member : bench.ring->members()) {
+    if (member.id != gone) smaller.members.push_back(member);
+  }
+  bench.core->on_reply(pull[0].to, pull[0].number, table_of(**Ring::build(smaller)), bench.now);
+  REQUIRE(bench.core->ring()->epoch() == 2);
+
+  Minted minted;
+  minted.dot = Dot{Actor{list[0], 1}, 1};
+  minted.object.context.add(minted.dot, 0);
+  bench.core->on_reply(mint[0].to, mint[0].number, minted, bench.now);
+  std::set<NodeId> asked;
+  for (auto& out : bench.take()) {
+    if (!std::holds_alternative<ReplicaPut>(out.message)) continue;
+    asked.insert(out.to);
+    bench.core->on_reply(out.to, out.number, Stored{}, bench.now);
+  }
+  CHECK(asked == std::set<NodeId>{list[2], fallback});
+  CHECK(bench.outcome().reply.status.is_ok());
+}
+
 TEST_CASE("client coordination without any table ends in time and says so") {
   ClientOptions options;
   options.coordination = Coordination::client;
