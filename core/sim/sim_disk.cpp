@@ -49,6 +49,8 @@ class SimEngine final : public StorageEngine {
       if (disk_.on_erased) disk_.on_erased(change->table, change->key, record);
     }
     disk_.journal_.push_back(std::move(writes.batch));
+    // Not at the opening: a node that stopped before it took fresh epochs must be told again.
+    if (durability != Durability::buffer) disk_.intact_ = true;
     ++stats_.commits;
     if (durability != Durability::disk) return Ticket{0};
     Ticket ticket = disk_.next_ticket_++;
@@ -125,9 +127,7 @@ class SimEngine final : public StorageEngine {
 
 std::shared_ptr<StorageEngine> SimDisk::open() {
   ++generation_;
-  auto engine = std::make_shared<SimEngine>(*this);
-  intact_ = true;
-  return engine;
+  return std::make_shared<SimEngine>(*this);
 }
 
 void SimDisk::apply(Rooms& rooms, const Batch& batch) {
