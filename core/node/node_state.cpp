@@ -80,7 +80,7 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
   });
   if (!scanned) return scanned;
   if (hints) state->note_hint();
-  Status leased = state->lease(state->next_epoch_ + state->options_.epoch_lease);
+  Status leased = state->lease();
   if (!leased) return leased;
   std::shared_ptr<NodeState> not_owning(std::shared_ptr<NodeState>(), state.get());
   state->upkeep_ = std::make_unique<Upkeep>(
@@ -135,8 +135,15 @@ Status NodeState::keep(const MembershipView& view, const std::optional<Bytes>& s
 }
 
 // Writes the lease before anyone uses it. Lost to a machine stop, the lease would be handed out
-// again, so it is forced to the disk.
-Status NodeState::lease(std::uint64_t at_least) {
+// again, so it is forced to the disk. Whoever has a transaction open meanwhile may still take epochs
+// of the lease before: mutex_ is not held while the engine works, or the two would wait for each
+// other.
+Status NodeState::lease() {
+  std::uint64_t at_least;
+  {
+    std::lock_guard lock(mutex_);
+    at_least = next_epoch_ + options_.epoch_lease;
+  }
   std::string record = std::to_string(at_least) + " " + std::to_string(incarnation_.load());
   auto done = engine_->transact(Durability::disk, [&](Transaction& transaction) {
     Status named = transaction.put(Table::state, name_row, options_.name);
@@ -146,6 +153,7 @@ Status NodeState::lease(std::uint64_t at_least) {
   if (!done) return done.status();
   Status flushed = planted(PlantedBug::lease_not_synced) ? Status::ok() : engine_->flush();
   if (!flushed) return flushed;
+  std::lock_guard lock(mutex_);
   leased_to_ = at_least;
   return Status::ok();
 }
@@ -164,10 +172,13 @@ void NodeState::set_ring(std::shared_ptr<const Ring> ring) {
 }
 
 Status NodeState::prepare_epochs() {
-  std::lock_guard lock(mutex_);
-  std::uint64_t least = std::max<std::uint64_t>(options_.epoch_lease / 2, 1);
-  if (leased_to_ - next_epoch_ >= least) return Status::ok();
-  return lease(next_epoch_ + options_.epoch_lease);
+  auto enough = [this] {
+    std::lock_guard lock(mutex_);
+    return leased_to_ - next_epoch_ >= std::max<std::uint64_t>(options_.epoch_lease / 2, 1);
+  };
+  if (enough()) return Status::ok();
+  std::lock_guard lock(lease_mutex_);
+  return enough() ? Status::ok() : lease();
 }
 
 Result<std::uint64_t> NodeState::fresh_epoch() {
@@ -203,9 +214,12 @@ void NodeState::note_mended(BytesView row) {
 }
 
 Status NodeState::forget_incarnation() {
-  std::lock_guard lock(mutex_);
-  incarnation_.store(next_epoch_);
-  return lease(next_epoch_ + options_.epoch_lease);
+  std::lock_guard leasing(lease_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    incarnation_.store(next_epoch_);
+  }
+  return lease();
 }
 
 }  // namespace ringlet

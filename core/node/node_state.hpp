@@ -127,11 +127,12 @@ class NodeState {
 
  private:
   NodeState();
-  Status lease(std::uint64_t at_least);
+  Status lease();  // lease_mutex_ is held
   Status read_view(const Ring* founding);
   NodeOptions options_;
   NodeId self_;
   std::shared_ptr<StorageEngine> engine_;
+  std::mutex lease_mutex_;    // of whoever renews the lease; before mutex_, never in a transaction
   mutable std::mutex mutex_;  // guards ring_ and the two epochs below
   std::shared_ptr<const Ring> ring_;
   std::uint64_t next_epoch_ = 1, leased_to_ = 1;

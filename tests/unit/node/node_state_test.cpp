@@ -1,6 +1,9 @@
 #include "node/node_state.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "bench.hpp"
 #include "membership/changes.hpp"
@@ -227,6 +230,44 @@ TEST_CASE("F-46 a view and what is staged are kept in one transaction") {
   REQUIRE(bench.state->keep(*next, Bytes()).is_ok());
   CHECK_FALSE(staged().has_value());
   CHECK(kept() == next->encode());
+}
+
+TEST_CASE("O-4 lanes that take epochs in transactions do not wait for one that renews the lease") {
+  struct Work {
+    std::shared_ptr<StorageEngine> engine = make_memory_engine();
+    std::shared_ptr<NodeState> state;
+    std::atomic<int> ended{0};
+    std::atomic<std::uint64_t> taken{0}, failed{0};
+  };
+  auto work = std::make_shared<Work>();  // a thread that is stuck keeps it
+  NodeOptions options = named("n1");
+  options.epoch_lease = 8;
+  auto opened = NodeState::open(options, work->engine, ring_of(3));
+  REQUIRE(opened.is_ok());
+  work->state = *opened;
+  constexpr int lanes = 4, epochs = 2000;
+  for (int lane = 0; lane < lanes; ++lane) {
+    std::thread([work] {
+      for (int i = 0; i < epochs; ++i) {
+        if (!work->state->prepare_epochs()) ++work->failed;
+        auto done = work->engine->transact(Durability::log, [&](Transaction&) {
+          auto epoch = work->state->fresh_epoch();
+          if (epoch) ++work->taken;
+          return epoch.status();
+        });
+        // Others may have used up what was left.
+        if (!done && done.status().code() != Code::unavailable) ++work->failed;
+      }
+      ++work->ended;
+    }).detach();
+  }
+  for (int i = 0; i < 6000 && work->ended < lanes; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  REQUIRE(work->ended == lanes);
+  CHECK(work->failed == 0);
+  CHECK(work->taken > epochs);
+  CHECK(work->state->counters().fresh_epochs == work->taken);
 }
 
 }  // namespace ringlet::test
