@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from . import _core
-from .errors import InternalError, Key, RingletError, from_core, from_core_error
+from .errors import ClientClosed, InternalError, Key, RingletError, from_core, from_core_error
 
 
 class Spec(NamedTuple):
@@ -41,6 +41,7 @@ class _Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.local = threading.local()
+        self.ends = False  # its interpreter, which closes the clients that are left open
 
     def forked(self) -> None:
         """In the child the queues of the parent are dropped; dropping sends nothing."""
@@ -50,6 +51,15 @@ class _Process:
 
 process = _Process()
 os.register_at_fork(after_in_child=process.forked)
+
+
+def failed(error: RingletError) -> BaseException:
+    """What a call raises. At the interpreter's end a daemon thread just ends: a traceback of each,
+    written while the streams are taken down, can make CPython 3.11 abort the process.
+    """
+    if process.ends and isinstance(error, ClientClosed) and threading.current_thread().daemon:
+        return SystemExit()
+    return error
 
 
 @contextmanager
@@ -85,7 +95,7 @@ def submit(
             client, kind, tag, target.bucket, target.key, context, value, content_type, *spec
         )
     except _core.CoreError as error:
-        raise from_core_error(error, target.given) from None
+        raise failed(from_core_error(error, target.given)) from None
 
 
 def finish(
@@ -119,7 +129,7 @@ def next_event(queue: _core.Queue, key: Key | None) -> _core.Event:
 def done(reply: _core.Reply | None, failure: _core.Failure | None, key: Key) -> _core.Reply:
     """The reply, or the failure as an exception."""
     if failure is not None:
-        raise from_core(failure, key)
+        raise failed(from_core(failure, key))
     if reply is None:
         raise InternalError("a request ended well without a reply", key=key)
     return reply
@@ -137,7 +147,7 @@ def single(
     answer: Callable[[_core.Merge], None] | None = None,
 ) -> _core.Reply:
     """One request from start to end."""
-    failed: RingletError | None = None
+    ended: RingletError | None = None
     with borrowed_queue() as queue:
         submit(
             queue,
@@ -155,5 +165,5 @@ def single(
         try:
             return done(reply, failure, target.given)
         except RingletError as error:
-            failed = error  # an orderly end: the queue is empty and may be used again
-    raise failed
+            ended = error  # an orderly end: the queue is empty and may be used again
+    raise ended

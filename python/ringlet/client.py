@@ -545,6 +545,7 @@ _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 @atexit.register
 def _close_open_clients() -> None:
+    _calls.process.ends = True
     for client in list(_open_clients):
         try:
             client.close(drain=0.0)

@@ -237,7 +237,7 @@ time.sleep(0.2)
     start = time.monotonic()
     done = run_python(code)
     assert done.returncode == status, done.stderr
-    assert "Fatal" not in done.stderr and "terminate" not in done.stderr
+    assert done.stderr == ""  # daemon threads end without a word
     assert time.monotonic() - start < 5
 
 
