@@ -67,7 +67,7 @@ Result<std::string> Admission::arrived(std::uint64_t link, bool member, const wi
       return Status(Code::corrupt, "wanted the number of no request under way, got " +
                                        std::to_string(frame.number) + " again");
     }
-    full = admit(works, frame);
+    full = admit(works, frame, now);
   } else {
     if (static_cast<wire::Type>(frame.type) == wire::Type::replica_put) {
       object_seen(frame.body.size());
@@ -79,7 +79,7 @@ Result<std::string> Admission::arrived(std::uint64_t link, bool member, const wi
 }
 
 // Counts the request in; or says why not.
-std::string Admission::admit(Works& works, const wire::Frame& frame) {
+std::string Admission::admit(Works& works, const wire::Frame& frame, Instant now) {
   std::size_t bytes = frame.body.size();
   // What is coordinated holds what each replica said or is told, the merged object and the answer.
   std::size_t copies = is_coordinated(frame.type) ? 5 : 2;
@@ -91,6 +91,15 @@ std::string Admission::admit(Works& works, const wire::Frame& frame) {
     return "serves " + std::to_string(shared_.requests.load()) + " requests, its limit";
   }
   if (std::string no = shared_.memory.objection(bytes, expected); !no.empty()) return no;
+  if (now < stands_until_ && !asked_.empty()) {
+    Duration waits = now - asked_.front().arrived;
+    if (waits > limits_.shed_after / 2) {
+      stands_until_ = now + limits_.shed_after * 2;
+      return "has requests that wait for " + std::to_string(waits.millis()) +
+             " ms, after it refused some that waited for " +
+             std::to_string(limits_.shed_after.millis()) + " ms";
+    }
+  }
   Work& work = works[frame.number];
   work.bytes = bytes;
   work.expected = expected;
@@ -177,6 +186,7 @@ std::optional<Admission::Next> Admission::next(Instant now) {
     Work* work = find(request.link, request.number);
     if (work == nullptr) continue;  // its client is gone
     if (late) {
+      stands_until_ = now + limits_.shed_after * 2;
       return shed(std::move(request), now, "has requests that wait for ", limits_.shed_after);
     }
     work->served = now;

@@ -9,6 +9,8 @@
 //   on arrival   when its connection or the node has too many under way, or no memory to spare
 //   later        when it waited too long for the turn of its key, or for the lane while everybody
 //                did so for a while: a burst is served, a queue that stands is cut
+//   on arrival   where a queue was cut a moment ago and is half as long again: it costs less to say
+//                so before the request is decoded than after it has waited
 //
 // How many the node is given at once is bounded by a window that follows its answers: it grows
 // while they come in time and shrinks by a quarter when most of those of a while were late. So a
@@ -93,7 +95,7 @@ class Admission {
   };
   using Works = std::unordered_map<std::uint64_t, Work>;  // by number
 
-  std::string admit(Works& works, const wire::Frame& frame);
+  std::string admit(Works& works, const wire::Frame& frame, Instant now);
   Work* find(std::uint64_t link, std::uint64_t number);
   void settle(const Work& work);
   void end_turn(std::uint64_t key, Instant now);
@@ -111,6 +113,7 @@ class Admission {
   bool round_open_ = false;               // something was read since the last turn
   Instant round_began_, turn_ends_;
   Instant late_since_ = Instant::never();
+  Instant stands_until_;  // the queue is taken to stand, since requests were refused for it
   std::uint64_t refused_full_ = 0, shed_ = 0;
   double window_ = 256;      // of clients' requests that the node is given and has not answered
   std::size_t serving_ = 0;  // those

@@ -139,6 +139,30 @@ TEST_CASE("F-50 a burst is served however long it waited, a queue that stands is
   CHECK(lane.admission.shed() == 4);
 }
 
+TEST_CASE("F-50 where a queue was cut, newcomers are refused on arrival until it is short") {
+  ServerLimits limits;
+  limits.shed_after = Duration::millis(40);
+  Lane lane(limits);
+  lane.ask(1, 1, 0, "a");
+  for (std::uint64_t i = 2; i <= 40; ++i) lane.ask(1, i, 10, "a" + std::to_string(i));
+  CHECK(lane.ask(1, 100, 45, "b") == "waits");  // 35 ms behind, but nobody was refused yet
+  CHECK(lane.turn(60, 1).front() > 0);
+  CHECK(lane.turn(100, 1).front() > 0);
+  CHECK(lane.turn(150, 1).front() < 0);  // late since 60, for more than 80 ms
+  CHECK(lane.ask(1, 101, 151, "c") ==
+        "has requests that wait for 141 ms, after it refused some that waited for 40 ms");
+  CHECK(lane.ask(member, 1, 151) == "now");  // work that somebody admitted
+  lane.turn(152);                            // all that waited too long
+  CHECK(lane.admission.waiting() == 0);
+  lane.ask(1, 200, 160, "d");
+  CHECK(lane.ask(1, 201, 170, "e") == "waits");
+  CHECK(lane.ask(1, 202, 190, "f") == "waits");  // 20 ms behind: half of the limit
+  CHECK(lane.ask(1, 203, 191, "g") ==
+        "has requests that wait for 21 ms, after it refused some that waited for 40 ms");
+  CHECK(lane.ask(1, 204, 270, "h") != "waits");  // 191 began another 80 ms
+  CHECK(lane.ask(1, 205, 351, "i") == "waits");
+}
+
 TEST_CASE("F-50 a node that answers late is given less at once, one in time more") {
   Lane lane;
   int before = lane.admission.window();
