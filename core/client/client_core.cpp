@@ -158,9 +158,8 @@ struct ClientCore::Impl {
   void likeliest_first(std::vector<NodeId>& order) const {
     std::stable_partition(order.begin(), order.end(),
                           [&](NodeId node) { return !health.is_down(node); });
-    std::stable_partition(order.begin(), order.end(), [&](NodeId node) {
-      return !health.is_down(node) && !health.is_in_doubt(node);
-    });
+    std::stable_partition(order.begin(), order.end(),
+                          [&](NodeId node) { return !health.may_be_gone(node); });
   }
 
   // ---- the routing table (R6.4-b) ----
@@ -596,8 +595,7 @@ struct ClientCore::Impl {
       }
       if (it->second.doubt_at <= now.instant) {
         it->second.doubt_at = Instant::never();
-        if (it->second.message != 0) {
-          health.doubt(it->second.asked, now.instant);
+        if (it->second.message != 0 && health.doubt(it->second.asked, now.instant)) {
           check_first(health, candidates(it->second, now), now.instant);
         }
       }

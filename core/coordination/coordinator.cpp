@@ -40,9 +40,7 @@ struct UnderWay {
 class Others final : public Health {
  public:
   Others(NodeId self, Health& all) : self_(self), all_(all) {}
-  bool is_down(NodeId node) const override {
-    return node != self_ && (all_.is_down(node) || all_.is_in_doubt(node));
-  }
+  bool is_down(NodeId node) const override { return node != self_ && all_.may_be_gone(node); }
   void check(NodeId node, Instant now) override {
     if (node != self_) all_.check(node, now);
   }

@@ -10,21 +10,17 @@ bool among_owners(const std::vector<NodeId>& preference, std::size_t n, NodeId n
   return node && std::find(preference.begin(), end, node) != end;
 }
 
-bool may_be_gone(const Health& health, NodeId node) {
-  return health.is_down(node) || health.is_in_doubt(node);
-}
-
 }  // namespace
 
 NodeId choose_minter(const std::vector<NodeId>& preference, std::size_t n, NodeId self,
                      NodeId fastest_reader, const Health& health) {
   if (among_owners(preference, n, fastest_reader) &&
-      (fastest_reader == self || !may_be_gone(health, fastest_reader))) {
+      (fastest_reader == self || !health.may_be_gone(fastest_reader))) {
     return fastest_reader;
   }
   if (among_owners(preference, n, self)) return self;
   for (NodeId node : preference) {
-    if (node == self || !may_be_gone(health, node)) return node;
+    if (node == self || !health.may_be_gone(node)) return node;
   }
   return preference.empty() ? NodeId{} : preference.front();
 }

@@ -42,11 +42,15 @@ void FaultDetector::was_silent(NodeId node, Instant now) {
   if (says_something_new(state, now)) count_silence(node, state, now);
 }
 
-void FaultDetector::doubt(NodeId node, Instant now) {
+bool FaultDetector::doubt(NodeId node, Instant now) {
   State& state = nodes_[node];
-  if (!says_something_new(state, now)) return;
-  if (state.silences + 1 < options_.silences_to_suspect) return count_silence(node, state, now);
-  if (state.ping == State::Ping::none) ping_now(state, now);
+  if (!says_something_new(state, now)) return false;
+  if (state.silences + 1 < options_.silences_to_suspect) {
+    count_silence(node, state, now);
+  } else if (state.ping == State::Ping::none) {
+    ping_now(state, now);
+  }
+  return true;
 }
 
 void FaultDetector::check(NodeId node, Instant now) {

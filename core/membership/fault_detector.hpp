@@ -43,8 +43,8 @@ class FaultDetector final : public Health {
   bool is_in_doubt(NodeId node) const override;
   void check(NodeId node, Instant now) override;
   // A question of a patience ago may rightly take longer; but is the node there at all? A silence that
-  // is never the last one: a ping decides.
-  void doubt(NodeId node, Instant now);
+  // is never the last one: a ping decides. False: it was heard in the meantime, and is only slow.
+  bool doubt(NodeId node, Instant now);
 
   // Before anybody is asked because of the time: pings that ran out of patience are silences.
   void notice_silence(Instant now);

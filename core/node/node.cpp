@@ -418,7 +418,7 @@ struct Node::Impl {
       if (patience_of(request) <= now.instant) overdue.push_back(number);
       if (request.doubt_at > now.instant) continue;
       request.doubt_at = Instant::never();
-      health.doubt(request.to, now.instant);
+      if (!health.doubt(request.to, now.instant)) continue;
       check_first(health, ring->preference_list(token_of(request.put.key)), now.instant,
                   state->self());
     }

@@ -19,6 +19,7 @@ class Health {
   virtual void unreachable(NodeId node, Instant now) = 0;  // its connection failed: gone at once
   // It is not down, but the latest sign of it is a ping without an answer: ask others first.
   virtual bool is_in_doubt(NodeId) const { return false; }
+  bool may_be_gone(NodeId node) const { return is_down(node) || is_in_doubt(node); }
   // Somebody else was silent, and this node may be asked next: is it there? (Pings it, unless it was
   // heard a moment ago.)
   virtual void check(NodeId, Instant) {}

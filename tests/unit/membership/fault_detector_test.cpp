@@ -173,12 +173,14 @@ TEST_CASE("L9 a doubt is never the last silence: a ping decides, however suspici
     options.silences_to_suspect = limit;
     FaultDetector d = detector(options);
     for (int i = 0; i < 10; ++i) {
-      d.doubt(B, at(1000 * (i + 1)));
+      CHECK(d.doubt(B, at(1000 * (i + 1))));
       CHECK(d.due_pings(at(1000 * (i + 1))) == std::vector<NodeId>{B});
       CHECK(!d.is_down(B));
       d.heard_from(B, at(1000 * (i + 1) + 1));
+      CHECK(!d.doubt(B, at(1000 * (i + 1) + 2)));  // only slow: nobody else need be checked
+      CHECK(d.due_pings(at(1000 * (i + 1) + 2)).empty());
     }
-    d.doubt(B, at(20'000));
+    CHECK(d.doubt(B, at(20'000)));
     int pings = 0;
     while (!d.is_down(B) && pings < 10) {
       Instant next = d.next_wake();
