@@ -43,8 +43,8 @@ struct Participants {
 
 bool was_asked(const std::vector<Asked>& asked, NodeId node);
 
-// Which slots a put's answers hold. `strict`: only owners hold any. `expected`: as if everybody who is
-// waited for had stored it.
+// Which slots a put's answers hold. `strict`: only owners hold any. `expected`: as if everybody who
+// is waited for had stored it.
 std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participants& participants,
                               bool strict, bool expected = false);
 // How many slots could be held yet: an owner may hold its own, a fallback any, unless it refused.
@@ -61,8 +61,8 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
 // unavailable: nobody could be asked; quorum_not_met: enough said no; timeout: at the deadline
 // somebody might still have answered.
 Code failure_code(const std::vector<Asked>& asked, bool lost);
-// Fills in asked, silent and refused, each node once. A request that went well did not wait for everybody: then
-// only those whose patience ran out are silent.
+// Fills in asked, silent and refused, each node once. A request that went well did not wait for
+// everybody: then only those whose patience ran out are silent.
 void count_missing(const std::vector<Asked>& asked, bool went_well, Tally& tally);
 
 }  // namespace ringlet
