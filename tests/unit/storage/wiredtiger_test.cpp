@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <fstream>
@@ -123,8 +124,8 @@ TEST_CASE("F-13 a damaged file is a sentence, never a wrong value", "[damage]") 
     }
   }
   auto options = options_for(folder.path);
-  std::string said;
-  options.log = [&](LogLevel, std::string_view, const std::string& text) { said += text; };
+  std::atomic<int> said = 0;  // by threads of the engine's too
+  options.log = [&](LogLevel, std::string_view, const std::string&) { ++said; };
   auto opened = open_wiredtiger_engine(options);
   if (!opened) {
     INFO(opened.status().to_string());
@@ -139,7 +140,7 @@ TEST_CASE("F-13 a damaged file is a sentence, never a wrong value", "[damage]") 
   }
   CHECK(seen[Code::corrupt] >= 1);
   CHECK(seen[Code::ok] + seen[Code::corrupt] + seen[Code::io] == 2000);
-  CHECK(!said.empty());
+  CHECK(said > 0);
 }
 
 // The limit lies between what is free and what is free beside a large file.
