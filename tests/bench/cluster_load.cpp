@@ -4,12 +4,16 @@
 //   closed loop  each connection is a client on its own thread that waits for its answer before it
 //                asks again
 //   --rate R     open loop: R calls a second, all connections together, whatever becomes of them;
-//                times are from when a call was due. Puts are blind. Says what succeeded and failed
-//                in each second, and why.
+//                times are from when a call was due. Says what succeeded and failed in each second,
+//                and why, and what took longest.
+//
+// Puts carry the context that was last seen of their key, so that siblings do not pile up (the open loop
+// reads all keys before it begins); with --blind they carry none.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -78,7 +82,6 @@ void run(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t 
     auto got = client.get(key);
     auto middle = Clock::now();
     load.gets.add(std::chrono::nanoseconds(middle - start).count());
-    // With the context just read, so that siblings do not pile up.
     auto put = client.put(key, value, blind ? Bytes() : got.context);
     load.puts.add(std::chrono::nanoseconds(Clock::now() - middle).count());
     for (const Outcome* outcome : {&got, &put}) {
@@ -88,12 +91,39 @@ void run(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t 
   }
 }
 
+// The contexts that the open loop's connections saw last, by key.
+class Contexts {
+ public:
+  explicit Contexts(std::uint64_t keys) : seen_(keys) {}
+  Bytes of(std::uint64_t key) {
+    std::lock_guard lock(mutexes_[key % mutexes_.size()]);
+    return seen_[key];
+  }
+  void saw(std::uint64_t key, Bytes context) {
+    std::lock_guard lock(mutexes_[key % mutexes_.size()]);
+    seen_[key] = std::move(context);
+  }
+
+ private:
+  std::array<std::mutex, 64> mutexes_;  // each guards its share of the keys
+  std::vector<Bytes> seen_;
+};
+
+// Before the clock starts: every `step`-th key from `first` on, one after the other.
+void read_all(Client& client, std::uint64_t first, std::uint64_t step, std::uint64_t keys,
+              Contexts& contexts) {
+  for (std::uint64_t key = first; key < keys; key += step) {
+    auto got = client.get({"bench", std::to_string(key)});
+    if (got.reply.status.is_ok()) contexts.saw(key, std::move(got.context));
+  }
+}
+
 // What one connection of the open loop saw; its callbacks run on the client's thread.
 struct OpenLoad {
   std::mutex mutex;  // guards all below
   bench::Times gets, puts;
   std::map<std::string, std::size_t> failed;
-  std::vector<std::size_t> ok_in_second, failed_in_second;  // by when they were due
+  std::vector<std::size_t> ok_in_second, failed_in_second, worst_ms_in_second;  // by when due
   std::size_t offered = 0;
   std::atomic<std::size_t> outstanding{0};
 
@@ -103,8 +133,10 @@ struct OpenLoad {
   }
 };
 
+// contexts: nullptr for blind puts.
 void run_open(Client& client, std::uint64_t seed, std::size_t payload, std::uint64_t keys,
-              double rate, Clock::time_point start, double seconds, OpenLoad& load) {
+              Contexts* contexts, double rate, Clock::time_point start, double seconds,
+              OpenLoad& load) {
   Random random(seed);
   Bytes value(payload, 'v');
   auto end =
@@ -116,19 +148,27 @@ void run_open(Client& client, std::uint64_t seed, std::size_t payload, std::uint
     if (due - Clock::now() > std::chrono::milliseconds(1)) std::this_thread::sleep_until(due);
     ClientCore::Request request;
     request.kind = random.chance(0.5) ? ClientCore::Kind::get : ClientCore::Kind::put;
-    request.key = {"bench", std::to_string(random.below(keys))};
+    std::uint64_t number = random.below(keys);
+    request.key = {"bench", std::to_string(number)};
     bool get = request.kind == ClientCore::Kind::get;
     if (!get) request.value = value;
+    if (!get && contexts != nullptr) request.context = contexts->of(number);
     ++load.outstanding;
     ++load.offered;
     auto second = static_cast<std::size_t>(std::chrono::duration<double>(due - start).count());
-    client.submit(std::move(request), [&load, due, get, second](Outcome outcome) {
+    client.submit(std::move(request), [&load, contexts, number, due, get, second](Outcome outcome) {
       auto took = std::chrono::nanoseconds(Clock::now() - due).count();
+      if (contexts != nullptr && outcome.reply.status.is_ok()) {
+        contexts->saw(number, std::move(outcome.context));
+      }
       {
         std::lock_guard lock(load.mutex);
         if (outcome.reply.status.is_ok()) {
           (get ? load.gets : load.puts).add(took);
           load.count(load.ok_in_second, second);
+          load.worst_ms_in_second.resize(load.ok_in_second.size());
+          auto& worst = load.worst_ms_in_second[second];
+          worst = std::max(worst, static_cast<std::size_t>(took / 1'000'000));
         } else {
           ++load.failed[name_of(outcome.reply.status.code())];
           load.count(load.failed_in_second, second);
@@ -147,15 +187,21 @@ std::string json_of(const std::vector<std::size_t>& numbers) {
 }
 
 int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
-              std::size_t payload, std::uint64_t keys, double rate, double seconds) {
+              std::size_t payload, std::uint64_t keys, bool blind, double rate, double seconds) {
+  Contexts contexts(blind ? 0 : keys);
   std::vector<std::unique_ptr<OpenLoad>> loads;
   std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < clients.size() && !blind; ++i) {
+    threads.emplace_back([&, i] { read_all(*clients[i], i, clients.size(), keys, contexts); });
+  }
+  for (auto& thread : threads) thread.join();
+  threads.clear();
   auto start = Clock::now();
   for (std::size_t i = 0; i < clients.size(); ++i) {
     loads.push_back(std::make_unique<OpenLoad>());
     threads.emplace_back([&, i, load = loads[i].get()] {
-      run_open(*clients[i], seed + i, payload, keys, rate / static_cast<double>(clients.size()),
-               start, seconds, *load);
+      run_open(*clients[i], seed + i, payload, keys, blind ? nullptr : &contexts,
+               rate / static_cast<double>(clients.size()), start, seconds, *load);
     });
   }
   for (auto& thread : threads) thread.join();
@@ -171,6 +217,11 @@ int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
     };
     add(all.ok_in_second, loads[i]->ok_in_second);
     add(all.failed_in_second, loads[i]->failed_in_second);
+    auto& worst = all.worst_ms_in_second;
+    worst.resize(std::max(worst.size(), loads[i]->worst_ms_in_second.size()));
+    for (std::size_t second = 0; second < loads[i]->worst_ms_in_second.size(); ++second) {
+      worst[second] = std::max(worst[second], loads[i]->worst_ms_in_second[second]);
+    }
   }
   std::string failed;
   for (auto& [why, count] : all.failed) {
@@ -179,10 +230,11 @@ int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
   auto ok = static_cast<double>(all.gets.count() + all.puts.count());
   std::printf(
       "{\"what\":\"open\",\"seconds\":%.1f,\"offered_per_second\":%.0f,\"ok_per_second\":%.0f,"
-      "\"failed\":{%s},\"ok_in_second\":%s,\"failed_in_second\":%s,\"get\":%s,\"put\":%s}\n",
+      "\"failed\":{%s},\"ok_in_second\":%s,\"failed_in_second\":%s,\"worst_ms_in_second\":%s,"
+      "\"get\":%s,\"put\":%s}\n",
       seconds, static_cast<double>(all.offered) / seconds, ok / seconds, failed.c_str(),
       json_of(all.ok_in_second).c_str(), json_of(all.failed_in_second).c_str(),
-      all.gets.json().c_str(), all.puts.json().c_str());
+      json_of(all.worst_ms_in_second).c_str(), all.gets.json().c_str(), all.puts.json().c_str());
   return all.failed.empty() ? 0 : 1;
 }
 
@@ -223,7 +275,7 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", nodes)->check(CLI::Range(1, 16));
   app.add_option("--threads", threads, "lanes of each node")->check(CLI::Range(1, 64));
   app.add_option("--rate", rate, "calls a second: an open loop")->check(CLI::Range(1.0, 1e7));
-  app.add_flag("--blind", blind, "puts without context, as the open loop's are");
+  app.add_flag("--blind", blind, "puts without context");
   app.add_option("--seed", seed);
   CLI11_PARSE(app, argc, argv);
 
@@ -246,7 +298,7 @@ int main(int argc, char** argv) {
     clients.push_back(std::move(*client));
   }
 
-  if (rate > 0) return open_loop(clients, seed, payload, keys, rate, seconds);
+  if (rate > 0) return open_loop(clients, seed, payload, keys, blind, rate, seconds);
 
   std::vector<Load> loads(connections);
   std::vector<std::thread> threads_of_load;

@@ -2,9 +2,9 @@
 
 Three ringletd (WiredTiger, N=3, R=W=2) on 127.0.0.1, loaded to half of what they can do, while a
 fourth node joins, a node that lost its directory is repaired, and hints drain after an outage: p99.9
-of each as a ratio to the same run without. Then transfer and repair with no load, beside a plain
-sequential copy of the same objects through the engine. Then a node's resident memory with a slow
-reader, idle connections, and a key of many siblings. One table of goals.
+of each as a ratio to the same run without. Then transfer (a fifth node joins) and repair with no load,
+beside a plain sequential copy of the same objects through the engine. Then a node's resident memory
+with a slow reader, idle connections, and a key of many siblings. One table of goals.
 
 Exit code 0 when everything ran, whatever was measured; 2 when it could not run.
 """
@@ -40,9 +40,9 @@ class Bench:
         self.binaries, self.place, self.payload, self.keys = binaries, place, payload, keys
         self.nodes = [
             Node(binaries / "ringletd", place / f"n{i + 1}", f"n{i + 1}", port, "wiredtiger")
-            for i, port in enumerate(free_ports(4))
+            for i, port in enumerate(free_ports(5))
         ]
-        self.founders, self.joiner = self.nodes[:3], self.nodes[3]
+        self.founders, self.joiners = self.nodes[:3], self.nodes[3:]
 
     def start(self) -> None:
         for node in self.founders:
@@ -62,7 +62,7 @@ class Bench:
             node.stop()
 
     def load(self, seconds: float, **options: object) -> dict[str, Any]:
-        words = [f for name, value in options.items() for f in (f"--{name}", value)]
+        words = [f for name, value in options.items() for f in ([f"--{name}"] + [value] * (value is not True))]
         return run(
             self.binaries / "ringlet_cluster_load", "--seeds", *[n.address for n in self.founders],
             "--cluster", CLUSTER, "--payload", self.payload, "--keys", self.keys,
@@ -72,12 +72,13 @@ class Bench:
     def tell(self, *words: object) -> Any:
         return run(
             self.binaries / "ringlet", "--seeds", ",".join(n.address for n in self.founders),
-            "--cluster", CLUSTER, "--output", "json", *words,
+            "--cluster", CLUSTER, "--output", "json", *words, fine=(0, 4),
         )  # fmt: skip
 
     def status(self, node: Node) -> dict[str, Any]:
+        """Empty while the node does not answer: then the command ends with 4, and says what others said."""
         for said in self.tell("status"):
-            if said["node"] == node.name:
+            if said["node"] == node.name and "error" not in said:
                 return said
         return {}
 
@@ -119,43 +120,54 @@ def during(bench: Bench, rate: float, seconds: float, action: Any) -> tuple[dict
     return load, result[0]
 
 
-def join(bench: Bench) -> dict[str, Any]:
-    bench.joiner.start([], extra={
+def join(bench: Bench, joiner: Node) -> dict[str, Any]:
+    joiner.start([], extra={
         **bench.extra(),
         "cluster": "seeds = [" + ", ".join(f'"{n.address}"' for n in bench.founders) + "]",
     })  # fmt: skip
-    bench.joiner.wait_ready()
+    joiner.wait_ready()
     first = bench.founders[0].name
-    bench.tell("cluster", "join", bench.joiner.name, bench.joiner.address, "--node", first)
+    bench.tell("cluster", "join", joiner.name, joiner.address, "--node", first)
     bench.tell("cluster", "commit", "--node", first)
-    start = time.monotonic()
+
+    moved: dict[str, Any] = {}
 
     def arrived() -> bool:
-        transfer = bench.status(bench.joiner).get("upkeep", {}).get("transfer")
-        return bool(transfer and transfer["objects"] and transfer["left"] == 0)
+        moved.update(bench.status(joiner).get("upkeep", {}).get("transfer", {}))
+        return bool(moved.get("objects") and moved["left"] == 0)
 
-    bench.wait("the join", arrived)
-    moved = bench.status(bench.joiner)["upkeep"]["transfer"]
-    return {"seconds": time.monotonic() - start, "objects": moved["objects"], "bytes": moved["bytes"]}
+    waited = bench.wait("the join", arrived)
+    return {
+        "seconds": moved["busy_ms"] / 1000, "objects": moved["objects"], "bytes": moved["bytes"],
+        "with_gossip_s": waited,
+    }  # fmt: skip
 
 
 def repair(bench: Bench, node: Node) -> dict[str, Any]:
+    def trees() -> dict[str, dict[str, Any]]:
+        said = {n.name: bench.status(n).get("upkeep", {}).get("anti_entropy") for n in bench.founders}
+        return {name: one for name, one in said.items() if one}
+
+    before = trees()
     bench.again(node)
     bench.tell("repair", "--node", node.name)
-    start = time.monotonic()
+    last: dict[str, Any] = {"at": time.monotonic(), "objects": 0, "seconds": 0.0}
 
-    last = [-1, time.monotonic()]
-
+    # It asks the others and is asked by them: what both ways brought, and the longer of the times.
     def quiet() -> bool:
-        trees = bench.status(node).get("upkeep", {}).get("anti_entropy")
-        if not trees:
+        now = trees()
+        if len(now) < len(bench.founders):
             return False
-        if trees["keys_received"] != last[0]:
-            last[:] = [trees["keys_received"], time.monotonic()]
-        return trees["keys_received"] > 0 and trees["idle"] and time.monotonic() - last[1] > 1
+        own = now[node.name]
+        sent = sum(now[n]["keys_sent"] - before[n]["keys_sent"] for n in before)
+        busy = [own["busy_ms"]] + [now[n]["busy_ms"] - before[n]["busy_ms"] for n in before]
+        if own["keys_received"] + sent != last["objects"]:
+            last.update(at=time.monotonic(), objects=own["keys_received"] + sent)
+        last["seconds"] = max(busy) / 1000
+        return last["objects"] > 0 and own["idle"] and time.monotonic() - last["at"] > 1
 
     bench.wait("the repair", quiet)
-    return {"seconds": max(0.1, last[1] - start), "objects": last[0]}
+    return {"seconds": last["seconds"], "objects": last["objects"]}
 
 
 def drain(bench: Bench, node: Node) -> dict[str, Any]:
@@ -163,7 +175,7 @@ def drain(bench: Bench, node: Node) -> dict[str, Any]:
     waiting = sum(bench.status(n)["hints"] for n in bench.founders if n is not node)
     start = time.monotonic()
     bench.again(node)
-    bench.wait("the hints", lambda: all(bench.status(n)["hints"] == 0 for n in bench.founders))
+    bench.wait("the hints", lambda: all(bench.status(n).get("hints") == 0 for n in bench.founders))
     done = sum(bench.status(n)["hints_delivered"] - before[n.name] for n in bench.founders if n is not node)
     return {"seconds": time.monotonic() - start, "objects": done, "waiting": waiting}
 
@@ -195,12 +207,13 @@ def speeds(bench: Bench, result: dict[str, Any], seconds: float) -> None:
     bench.lose_directory(victim)
     result["repair_alone"] = repair(bench, victim)
 
-    under["join"] = during(bench, rate, seconds, lambda: join(bench))
+    under["join"] = during(bench, rate, seconds, lambda: join(bench, bench.joiners[0]))
     calm.append(bench.load(seconds, connections=4, rate=rate))
     result["calm_p999_ms"] = [p999(load) for load in calm]
     result["under"] = {
         name: {"p999_ms": p999(load), "failed": load["failed"], **work} for name, (load, work) in under.items()
     }
+    result["join_alone"] = join(bench, bench.joiners[1])
     bench.stop()
     copies = bench.place / "copies"
     copies.mkdir()
@@ -239,11 +252,11 @@ def slow_readers(bench: Bench, seconds: float) -> float:
 
 
 def siblings(bench: Bench, seconds: float) -> tuple[float, dict[str, Any]]:
-    """Sixty-four blind writers of one key."""
+    """Blind writers of one key."""
     result: list[dict[str, Any]] = []
     keys, bench.keys = bench.keys, 1
     thread = threading.Thread(
-        target=lambda: result.append(bench.load(seconds, connections=4, rate=2000))
+        target=lambda: result.append(bench.load(seconds, connections=4, rate=2000, blind=True))
     )
     thread.start()
     worst = sampled(bench.founders, seconds + 60, lambda: not thread.is_alive())
@@ -282,10 +295,10 @@ def goals(result: dict[str, Any]) -> list[Goal]:
             found.append((
                 f"p99.9 during {name}", "<= 1.5x without",
                 f"{ratio:.2f}x ({load['p999_ms']:.0f} against {calm:.0f} ms; {load['objects']} objects in "
-                f"{load['seconds']:.1f} s; failed {sum(load['failed'].values())})",
+                f"{load['seconds']:.1f} s; failed {load['failed'] or 'none'})",
                 ratio <= 1.5,
             ))  # fmt: skip
-        for name, work in (("transfer, loaded", result["under"]["join"]), ("repair, alone", result["repair_alone"])):
+        for name, work in (("transfer", result["join_alone"]), ("repair", result["repair_alone"])):
             speed = work["objects"] / work["seconds"]
             for how in ("one", "many"):
                 plain = result["copy"][f"{how}_per_second"]
@@ -302,7 +315,7 @@ def goals(result: dict[str, Any]) -> list[Goal]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="where the programs are")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (8)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each load (20)")
     parser.add_argument("--keys", type=int, default=20_000)
     parser.add_argument("--payload", type=int, default=1024)
     parser.add_argument("--part", choices=("all", "speeds", "memory"), default="all")
