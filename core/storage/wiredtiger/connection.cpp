@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <functional>
 
 namespace ringlet {
 namespace {
@@ -59,14 +60,21 @@ int WtConnection::on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::
 // method=none: a commit is handed to the operating system and not fsynced, which is what `log`
 // promises; `disk` adds log_flush. A log file must hold the largest value, and not much more:
 // recovery reads it to its end.
+//
+// Checkpoints come at other times than a neighbour's: nodes that started together and take the same
+// writes would otherwise all be slow in the same moment, and a quorum with them. Dirty pages may fill
+// much of the cache, for evicting one early means to write it twice; the checkpoint takes them all.
 Status WtConnection::open(const std::string& tables_path, std::uint64_t cache_bytes) {
+  const std::size_t stagger = std::hash<std::string>{}(tables_path);
   const std::string config =
       "create,cache_size=" + std::to_string(std::max<std::uint64_t>(cache_bytes, 1 << 20)) +
       ",session_max=512,statistics=(fast)"
       ",log=(enabled,archive=true,prealloc=false,file_max=80MB)"
       ",transaction_sync=(enabled=true,method=none)"
-      ",checkpoint=(wait=30,log_size=64MB)"
-      ",eviction=(threads_min=1,threads_max=2)";
+      ",checkpoint=(wait=" +
+      std::to_string(24 + stagger % 13) + ",log_size=" + std::to_string(48 + stagger / 13 % 33) +
+      "MB)"
+      ",eviction=(threads_min=1,threads_max=2),eviction_dirty_target=40,eviction_dirty_trigger=70";
   if (int code = wiredtiger_open(tables_path.c_str(), &handler_, config.c_str(), &connection_)) {
     connection_ = nullptr;
     if (code == ENOSPC || code == EDQUOT || code == EACCES || code == EPERM || code == EMFILE) {
