@@ -71,21 +71,15 @@ Result<bool> OwnStore::page(std::uint32_t partition, BytesView after, std::size_
 }
 
 Result<Object> OwnStore::merge(std::uint32_t partition, const KeyedObject& keyed, Now now) {
-  auto ring = state_->ring();
-  std::uint32_t its = ring->partition_of(token_of(keyed.key));
-  if (its != partition) {
-    return Status(Code::invalid_argument,
-                  "merge " + printable(keyed.key) + ": wanted a key of partition " +
-                      std::to_string(partition) + ", this one is of " + std::to_string(its));
-  }
-  Object here;
-  ReplicaPut put;
-  put.key = keyed.key;
-  put.object = keyed.object;
-  put.durability = WriteDurability::log;
-  auto outcome = replica_.merge(put, now, &here);
-  if (auto* refused = std::get_if<Refused>(&outcome.reply)) return refused->status;
-  return here;
+  std::vector<Result<Object>> held;
+  Status done = merge_all(partition, {&keyed, 1}, now, held);
+  if (!done) return done;
+  return std::move(held.front());
+}
+
+Status OwnStore::merge_all(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+                           std::vector<Result<Object>>& held) {
+  return replica_.merge_page(partition, objects, now, held);
 }
 
 // ---- OwnCopies ----
@@ -227,56 +221,9 @@ Result<std::vector<std::pair<std::uint32_t, TransferCursor>>> OwnStore::cursors(
 
 Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObject>& objects,
                             const TransferCursor& cursor) {
-  struct Change {
-    Bytes row;
-    std::uint64_t key = 0, before = 0, after = 0;
-    bool corrupt = false;  // what was there
-  };
-  std::vector<Change> changes;
-  std::optional<PartitionTrees::Writing> writing(trees().writing(partition));
-  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
-    changes.clear();
-    for (const KeyedObject& each : objects) {
-      if (partition_of(each.key) != partition) {
-        return Status(Code::invalid_argument, "transfer of partition " + std::to_string(partition) +
-                                                  ": " + printable(each.key) + " is of another");
-      }
-      Change change{object_row(partition, each.key), key_hash(each.key)};
-      auto present = transaction.get(Table::objects, change.row);
-      if (!present) return present.status();
-      Record record;
-      if (*present) {
-        auto decoded = decode_row(**present);
-        change.corrupt = !decoded && decoded.status().code() == Code::corrupt;
-        if (!decoded && !change.corrupt) return decoded.status();
-        if (change.corrupt) {
-          state_->note_corrupt(change.row, each.key, decoded.status());
-        } else {
-          record = std::move(*decoded);
-        }
-      }
-      change.before = clock_hash(record.object);
-      if (!sync(record.object, each.object)) continue;
-      change.after = clock_hash(record.object);
-      Status written =
-          transaction.put(Table::objects, change.row, encode_record(record.object, record.minter));
-      if (!written) return written;
-      changes.push_back(std::move(change));
-    }
+  return replica_.take_page(partition, objects, [&](Transaction& transaction) {
     return transaction.put(Table::state, cursor_row(partition), encode_cursor(cursor));
   });
-  bool rebuild = !done && done.status().maybe_applied();
-  if (done) {
-    for (const Change& change : changes) {
-      writing->apply(change.row, change.key, change.before, change.after);
-      if (!change.corrupt) continue;
-      state_->note_mended(change.row);
-      rebuild = true;  // the tree may count what was there before the damage
-    }
-  }
-  writing.reset();
-  if (rebuild) trees().rebuild(partition);
-  return done ? Status::ok() : done.status();
 }
 
 Status OwnStore::forget_cursor(std::uint32_t partition) {

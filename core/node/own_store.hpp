@@ -29,6 +29,8 @@ class OwnStore final : public RepairStore,
                     const Visit& visit) override;
   Result<Object> read(const Key& key) override { return replica_.stored(key); }
   Result<Object> merge(std::uint32_t partition, const KeyedObject& keyed, Now now) override;
+  Status merge_all(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+                   std::vector<Result<Object>>& held) override;
 
   // ---- OwnCopies ----
   Result<std::vector<KeyedObject>> copies_of(std::uint32_t partition, const Key* after,

@@ -293,19 +293,23 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   return {std::move(minted), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
 }
 
-Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_here) {
-  if (request.object.mode == Reconcile::lww) {
-    for (const auto& version : request.object.versions) {
-      std::int64_t ahead_ms = version.written_us / 1000 - now.wall_ms;
-      if (ahead_ms > state_->options().max_stamp_ahead_ms) {
-        return {refused(Status(Code::invalid_argument,
-                               "put " + printable(request.key) + ": its stamp is " +
-                                   std::to_string(ahead_ms) +
-                                   " ms ahead of this node's clock, wanted at most " +
-                                   std::to_string(state_->options().max_stamp_ahead_ms))),
-                0};
-      }
-    }
+// The latest stamp wins (O-19), so one from the far future would win for as long.
+Status Replica::stamps_in_time(const Key& key, const Object& object, Now now) const {
+  if (object.mode != Reconcile::lww) return Status::ok();
+  for (const auto& version : object.versions) {
+    std::int64_t ahead_ms = version.written_us / 1000 - now.wall_ms;
+    if (ahead_ms <= state_->options().max_stamp_ahead_ms) continue;
+    return Status(Code::invalid_argument, "put " + printable(key) + ": its stamp is " +
+                                              std::to_string(ahead_ms) +
+                                              " ms ahead of this node's clock, wanted at most " +
+                                              std::to_string(state_->options().max_stamp_ahead_ms));
+  }
+  return Status::ok();
+}
+
+Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
+  if (Status timely = stamps_in_time(request.key, request.object, now); !timely) {
+    return {refused(timely), 0};
   }
   bool went_back = false;
   Place place(*state_, request.key, request.hint_for);
@@ -326,13 +330,11 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
         // same, or a repeated message would be acknowledged before the first one is safe.
         if (!sync(object, request.object) &&
             durability_of(request.durability) != Durability::disk) {
-          if (now_here != nullptr) *now_here = std::move(object);
           return Status::ok();
         }
         Status written = write(transaction, place, object, local->minter);
         if (written) written = pass_on(transaction, place, object);
         tree.after(object);
-        if (now_here != nullptr) *now_here = std::move(object);
         return written;
       });
   if (!ticket) {
@@ -350,6 +352,95 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now, Object* now_
   }
   state_->counters().merged.fetch_add(1, std::memory_order_relaxed);
   return {Stored{}, planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
+}
+
+struct Replica::Page {
+  std::uint32_t partition;
+  std::span<const KeyedObject> objects;
+  std::optional<Now> stamps_by;       // nothing: they are not looked at
+  std::vector<Result<Object>>* held;  // nullptr: all or nothing
+  const Also* also;                   // or nullptr
+};
+
+Status Replica::merge_page(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+                           std::vector<Result<Object>>& held) {
+  return join({partition, objects, now, &held, nullptr});
+}
+Status Replica::take_page(std::uint32_t partition, std::span<const KeyedObject> objects,
+                          const Also& also) {
+  return join({partition, objects, std::nullopt, nullptr, &also});
+}
+
+Status Replica::join(Page page) {
+  struct Change {
+    Bytes row;
+    std::uint64_t key = 0, before = 0, after = 0;
+    bool corrupt = false;  // what was there
+  };
+  std::vector<Change> changes;
+  std::vector<Result<Object>> outcomes;
+  bool went_back = false;
+  std::optional<PartitionTrees::Writing> writing(state_->trees().writing(page.partition));
+  auto one = [&](Transaction& transaction, const KeyedObject& each) -> Result<Object> {
+    Place place(*state_, each.key, {});
+    if (place.partition != page.partition) {
+      return Status(Code::invalid_argument,
+                    "merge " + printable(each.key) + ": wanted a key of partition " +
+                        std::to_string(page.partition) + ", this one is of " +
+                        std::to_string(place.partition));
+    }
+    if (page.stamps_by) {
+      Status timely = stamps_in_time(each.key, each.object, *page.stamps_by);
+      if (!timely) return timely;
+    }
+    Change change{place.row, key_hash(each.key)};
+    auto local = read_for_change(transaction, place, change.corrupt);
+    if (!local) return local.status();
+    Object& object = local->object;
+    change.before = clock_hash(object);
+    went_back |= !change.corrupt && knows_more_of_us(each.object.context, object.context,
+                                                     state_->self(), state_->incarnation());
+    if (sync(object, each.object)) {
+      change.after = clock_hash(object);
+      Status written = write(transaction, place, object, local->minter);
+      if (written) written = pass_on(transaction, place, object);
+      if (!written) return written;
+      changes.push_back(std::move(change));
+    }
+    return std::move(object);
+  };
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    changes.clear();
+    outcomes.clear();
+    went_back = false;
+    for (const KeyedObject& each : page.objects) {
+      outcomes.push_back(one(transaction, each));
+      const Status& status = outcomes.back().status();
+      bool alone = page.held != nullptr && status.code() == Code::invalid_argument;
+      if (!status && !alone) return status;
+    }
+    return page.also != nullptr ? (*page.also)(transaction) : Status::ok();
+  });
+  bool rebuild = !done && done.status().maybe_applied();
+  if (done) {
+    for (const Change& change : changes) {
+      if (!planted(PlantedBug::tree_not_updated)) {
+        writing->apply(change.row, change.key, change.before, change.after);
+      }
+      if (!change.corrupt) continue;
+      state_->note_mended(change.row);
+      rebuild = true;  // the tree may count what was there before the damage
+    }
+    state_->counters().merged.fetch_add(changes.size(), std::memory_order_relaxed);
+  }
+  writing.reset();
+  if (rebuild) state_->trees().rebuild(page.partition);
+  if (!done) return done.status();
+  if (went_back) {
+    if (Status forgot = state_->forget_incarnation(); !forgot) return forgot;
+  }
+  if (page.held != nullptr) *page.held = std::move(outcomes);
+  return Status::ok();
 }
 
 Result<std::vector<Hint>> Replica::hints_for(NodeId target, const Key* after, std::size_t limit) {

@@ -2,8 +2,10 @@
 // is one storage transaction around one pure function of versioning/.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/instant.hpp"
@@ -29,7 +31,16 @@ class Replica final : public HintStore {
   Result<Object> stored(const Key& key);
   Outcome mint(const MintPut& request, Now now);
   // `now_here`, if given: what is stored after it.
-  Outcome merge(const ReplicaPut& request, Now now, Object* now_here = nullptr);
+  Outcome merge(const ReplicaPut& request, Now now);
+  // Joins objects of one partition into this node's own copies, in one transaction. `held`: for each
+  // what is stored after it, or why it alone was refused. Failed: nothing was stored, or
+  // (maybe_applied) perhaps all.
+  Status merge_page(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+                    std::vector<Result<Object>>& held);
+  // The same for a partition that moves here, together with `also`. All or nothing, and stamps that an
+  // owner took are taken.
+  using Also = std::function<Status(Transaction&)>;
+  Status take_page(std::uint32_t partition, std::span<const KeyedObject> objects, const Also& also);
 
   Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override;
   Result<std::vector<NodeId>> targets() override;
@@ -46,7 +57,10 @@ class Replica final : public HintStore {
   Status pass_on(Transaction& transaction, const Place& place, const Object& object);
   Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
                           std::optional<Actor>& fresh);
+  struct Page;
+  Status join(Page page);
   Status few_enough(const Key& key, const Object& object) const;
+  Status stamps_in_time(const Key& key, const Object& object, Now now) const;
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
 };

@@ -54,8 +54,9 @@ void Upkeep::Impl::make_machines(Now now) {
       std::make_unique<PartitionTransfer>(self, options.transfer, store, store, *health, &pace);
   surplus = std::make_unique<Surplus>(self, options.surplus, store, store, *health, &pace);
   tree = std::make_unique<TreeExchange>(
-      self, tree_options, store, *health,
-      [this](Now at, std::size_t cost) { return pace.take(Pace::Kind::tree, cost, at); });
+      self, tree_options, store, *health, [this](Now at, std::size_t cost) {
+        return pace.take(Pace::Kind::tree, cost, at) ? at.instant : pace.next(Pace::Kind::tree, at);
+      });
   tombstones =
       std::make_unique<TombstoneCollection>(self, options.tombstones, store, store, *health, &pace);
   surplus->start(now);
@@ -139,7 +140,8 @@ Message Upkeep::Impl::answer(NodeId from, const Message& message, Now now) {
   }
   if (auto* pull = std::get_if<TransferPull>(&message)) {
     bool may = pull->partition < ring->partitions() && store.keeps(from, pull->partition);
-    return ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store);
+    return ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store,
+                           &pace, now);
   }
   if (auto* ask = std::get_if<ReapAsk>(&message)) return ringlet::answer(*ask, store, store);
   if (auto* reap = std::get_if<Reap>(&message)) return ringlet::answer(*reap, store);
@@ -341,6 +343,7 @@ std::string Upkeep::status_json(Now now) const {
   json::object out = impl_->upkeep_json();
   auto pace = impl_->pace.report(now);
   out["pace"] = json::object{{"slices", pace.slices},
+                             {"busy", pace.busy},
                              {"storage_p99_ms", pace.storage_p99.us / 1000},
                              {"queue_p99_ms", pace.queue_p99.us / 1000},
                              {"failed", pace.failed}};

@@ -196,17 +196,19 @@ struct TreeCompare {
 struct TreeDiffers {
   std::vector<std::uint32_t> nodes;  // those of the question whose hash is another one here
 };
-// The keys of one segment: hash of the key, hash of its clock. The answer has what the asker lacks
+// The keys of some segments: hash of the key, hash of its clock. The answer has what the asker lacks
 // or may lack, and names the keys whose objects the answerer wants.
 struct SegmentCompare {
   std::uint32_t partition = 0;
-  std::uint32_t segment = 0;
-  std::vector<std::uint64_t> key_hashes, clock_hashes;  // as many of each
+  std::vector<std::uint32_t> segments;                  // rising, at least one
+  std::vector<std::uint64_t> key_hashes, clock_hashes;  // as many of each; keys rising
+  std::uint64_t after = 0;  // only keys of a greater hash are compared; 0: all
 };
 struct SegmentDiffers {
-  std::vector<KeyedObject> objects;
-  std::vector<std::uint64_t> wanted;  // key hashes
-  bool more = false;                  // the page was full: compare again afterwards
+  std::vector<KeyedObject> objects;   // by the hash of their keys
+  std::vector<std::uint64_t> wanted;  // key hashes, rising
+  bool more = false;  // the page was full: ask for what comes after the last that is named
+  std::uint32_t listed_to = 0;  // it speaks only of segments below; the others need a new listing
 };
 
 // May these tombstones be forgotten? (O-5)

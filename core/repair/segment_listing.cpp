@@ -67,6 +67,15 @@ std::span<const SegmentListing::Entry> SegmentListing::segment(std::uint32_t seg
   return segments_[segment - first_];
 }
 
+std::span<const SegmentListing::Entry> SegmentListing::with_hash(std::uint64_t key_hash) const {
+  auto entries = segment(segment_of(key_hash));
+  auto less = [](const Entry& a, std::uint64_t hash) { return a.key_hash < hash; };
+  auto at = std::lower_bound(entries.begin(), entries.end(), key_hash, less);
+  auto rest = entries.subspan(static_cast<std::size_t>(at - entries.begin()));
+  if (rest.empty() || rest.front().key_hash != key_hash) return {};
+  return first_group(rest);
+}
+
 std::uint64_t SegmentListing::update(std::uint64_t key_hash, const Key& key,
                                      std::uint64_t clock_hash) {
   RINGLET_ASSERT(ready_ && covers(segment_of(key_hash)));
@@ -88,13 +97,17 @@ std::uint64_t SegmentListing::hash(std::uint32_t segment) const {
   return hash;
 }
 
-SegmentListing::Pairs SegmentListing::pairs(std::uint32_t segment) const {
+SegmentListing::Pairs SegmentListing::pairs(std::span<const std::uint32_t> segments,
+                                            std::uint64_t after) const {
   Pairs pairs;
-  for (auto rest = this->segment(segment); !rest.empty();) {
-    auto group = first_group(rest);
-    pairs.keys.push_back(group.front().key_hash);
-    pairs.clocks.push_back(clock_of(group));
-    rest = rest.subspan(group.size());
+  for (std::uint32_t segment : segments) {
+    for (auto rest = this->segment(segment); !rest.empty();) {
+      auto group = first_group(rest);
+      rest = rest.subspan(group.size());
+      if (after != 0 && group.front().key_hash <= after) continue;
+      pairs.keys.push_back(group.front().key_hash);
+      pairs.clocks.push_back(clock_of(group));
+    }
   }
   return pairs;
 }

@@ -28,6 +28,7 @@ class SegmentListing {
                  std::size_t most_keys);
   std::uint32_t partition() const { return partition_; }
   bool covers(std::uint32_t segment) const { return first_ <= segment && segment < end_; }
+  std::uint32_t end() const { return end_; }  // of what it covers
   bool ready() const { return ready_; }
   std::size_t rows_read() const { return rows_read_; }
 
@@ -37,15 +38,17 @@ class SegmentListing {
   // The rest only when ready.
   // Sorted by hash; keys of one hash are neighbours.
   std::span<const Entry> segment(std::uint32_t segment) const;
+  std::span<const Entry> with_hash(std::uint64_t key_hash) const;
   // What it said before; 0: there is no such key.
   std::uint64_t update(std::uint64_t key_hash, const Key& key, std::uint64_t clock_hash);
   std::uint64_t hash(std::uint32_t segment) const;  // as a tree would have it
 
-  // Key hashes, each once, and clock hashes: keys of one hash are compared as if they were one.
+  // Key hashes, each once, and clock hashes: keys of one hash are compared as if they were one. Of
+  // rising segments, and only of hashes greater than `after` (0: all).
   struct Pairs {
     std::vector<std::uint64_t> keys, clocks;
   };
-  Pairs pairs(std::uint32_t segment) const;
+  Pairs pairs(std::span<const std::uint32_t> segments, std::uint64_t after) const;
 
  private:
   std::uint32_t partition_, first_, end_;

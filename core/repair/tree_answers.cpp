@@ -57,7 +57,7 @@ std::size_t size_about(const Message& message) {
   } else if (auto* m = std::get_if<TreeDiffers>(&message)) {
     bytes += 4 * m->nodes.size();
   } else if (auto* m = std::get_if<SegmentCompare>(&message)) {
-    bytes += 16 * m->key_hashes.size();
+    bytes += 4 * m->segments.size() + 16 * m->key_hashes.size();
   } else if (auto* m = std::get_if<SegmentDiffers>(&message)) {
     bytes += 8 * m->wanted.size();
     for (const KeyedObject& o : m->objects) bytes += keyed(o.key, o.object);
@@ -152,21 +152,23 @@ Status TreeAnswers::check(const SegmentCompare& question) const {
     return invalid("partition " + std::to_string(question.partition) + ": wanted below " +
                    std::to_string(partitions));
   }
-  if (question.segment >= tree_segments) {
-    return invalid("segment " + std::to_string(question.segment) + ": wanted below " +
-                   std::to_string(tree_segments));
-  }
+  if (question.segments.empty()) return invalid("keys of no segment: wanted at least one segment");
+  Status rising = check_rising("segment", question.segments, tree_segments);
+  if (!rising) return rising;
   if (question.key_hashes.size() != question.clock_hashes.size()) {
-    return invalid("a segment of " + std::to_string(question.key_hashes.size()) + " keys with " +
+    return invalid("segments of " + std::to_string(question.key_hashes.size()) + " keys with " +
                    std::to_string(question.clock_hashes.size()) + " clocks: wanted as many");
   }
   for (std::size_t i = 0; i < question.key_hashes.size(); ++i) {
-    if (segment_of(question.key_hashes[i]) != question.segment) {
-      return invalid("a key of segment " + std::to_string(segment_of(question.key_hashes[i])) +
-                     " in a comparison of segment " + std::to_string(question.segment));
+    std::uint32_t segment = segment_of(question.key_hashes[i]);
+    if (!std::binary_search(question.segments.begin(), question.segments.end(), segment)) {
+      return invalid("a key of segment " + std::to_string(segment) +
+                     " in a comparison of others: " + std::to_string(question.segments.front()) +
+                     " to " + std::to_string(question.segments.back()));
     }
-    if (i > 0 && question.key_hashes[i] <= question.key_hashes[i - 1]) {
-      return invalid("the keys of segment " + std::to_string(question.segment) +
+    std::uint64_t before = i > 0 ? question.key_hashes[i - 1] : question.after;
+    if ((i > 0 || before != 0) && question.key_hashes[i] <= before) {
+      return invalid("the keys of segment " + std::to_string(segment) +
                      " are not rising: wanted each once, in order");
     }
   }
@@ -179,64 +181,93 @@ Message TreeAnswers::answer(NodeId from, const SegmentCompare& question, Now now
   if (store_.trees().state(question.partition) != TreeState::built) {
     return being_built(question.partition);
   }
-  SegmentListing* listing = listing_for(from, question.partition, question.segment, now);
+  SegmentListing* listing = listing_for(from, question.partition, question.segments.front(), now);
   if (listing == nullptr || !listing->ready()) {
-    return not_ready("segment " + std::to_string(question.segment) + " of partition " +
+    return not_ready("segment " + std::to_string(question.segments.front()) + " of partition " +
                          std::to_string(question.partition) + " is being listed",
                      ready_in_ms(question.partition, listing));
   }
-
   SegmentDiffers differs;
-  std::size_t bytes = 0, theirs = 0;
+  differs.listed_to = listing->end();
+  Comparison work{question, differs, *listing};
+  for (std::uint32_t segment : question.segments) {
+    if (!listing->covers(segment)) break;
+    if (auto failed = compare(segment, work)) return std::move(*failed);
+    if (differs.more) break;
+  }
+  return differs;
+}
+
+// The keys of one segment, theirs beside ours. A Refused when the store is ill.
+std::optional<Message> TreeAnswers::compare(std::uint32_t segment, Comparison& work) {
+  const auto& keys = work.question.key_hashes;
+  const std::size_t named_before = work.differs.objects.size() + work.differs.wanted.size();
   std::vector<SegmentListing::Entry> fresh;  // of the listing, where it was out of date
-  std::vector<std::uint64_t> wanted;
-  const auto& keys = question.key_hashes;
-  for (auto rest = listing->segment(question.segment); !rest.empty();) {
+  std::optional<Message> failed;
+  auto want_below = [&](std::uint64_t hash) {
+    for (; work.theirs < keys.size() && keys[work.theirs] < hash; ++work.theirs) {
+      work.differs.wanted.push_back(keys[work.theirs]);
+    }
+  };
+  for (auto rest = work.listing.segment(segment); !rest.empty();) {
     auto group = first_group(rest);
     rest = rest.subspan(group.size());
     const std::uint64_t hash = group.front().key_hash;
-    for (; theirs < keys.size() && keys[theirs] < hash; ++theirs) wanted.push_back(keys[theirs]);
-    bool known = theirs < keys.size() && keys[theirs] == hash;
-    std::uint64_t clock = known ? question.clock_hashes[theirs++] : 0;
-    if (clock == clock_of(group)) continue;
-    if (bytes >= options_.page_bytes) {
-      differs.more = true;
-      break;
+    if (work.question.after != 0 && hash <= work.question.after) continue;
+    want_below(hash);
+    bool known = work.theirs < keys.size() && keys[work.theirs] == hash;
+    std::uint64_t clock = known ? work.question.clock_hashes[work.theirs] : 0;
+    if (clock != clock_of(group)) {
+      if (work.bytes >= options_.page_bytes) {
+        work.differs.more = true;
+        break;
+      }
+      failed = offer(group, clock, known, work, fresh);
+      if (failed) break;
     }
-    // The object as it is now, which the asker may have given to us since the listing.
-    std::vector<KeyedObject> objects;
-    std::vector<SegmentListing::Entry> now_there;
-    for (const auto& entry : group) {
-      auto object = store_.read(entry.key);
-      if (!object && object.status().code() != Code::corrupt) return Refused{object.status(), 0};
-      std::uint64_t read = object ? clock_hash(*object) : 0;
-      fresh.push_back({hash, read, entry.key});
-      if (read == 0) continue;
-      now_there.push_back(fresh.back());
-      objects.push_back({entry.key, std::move(*object)});
-    }
-    if (now_there.empty()) {
-      if (known) wanted.push_back(hash);
-      continue;
-    }
-    if (clock_of(now_there) == clock) continue;
-    for (KeyedObject& keyed : objects) {
-      bytes += size_about(keyed.object) + keyed.key.key.size() + keyed.key.bucket.size();
-      differs.objects.push_back(std::move(keyed));
+    if (known) ++work.theirs;
+  }
+  if (!failed && !work.differs.more) {  // what is left of this segment
+    while (work.theirs < keys.size() && segment_of(keys[work.theirs]) == segment) {
+      work.differs.wanted.push_back(keys[work.theirs++]);
     }
   }
-  // What is wanted is said with the last page, once.
-  if (!differs.more) {
-    wanted.insert(wanted.end(), keys.begin() + static_cast<std::ptrdiff_t>(theirs), keys.end());
-    differs.wanted = std::move(wanted);
+  for (const auto& entry : fresh) {
+    work.listing.update(entry.key_hash, entry.key, entry.clock_hash);
   }
-  for (const auto& entry : fresh) listing->update(entry.key_hash, entry.key, entry.clock_hash);
-  if (differs.objects.empty() && differs.wanted.empty() &&
-      listing->hash(question.segment) !=
-          store_.trees().segment(question.partition, question.segment)) {
-    suspects_.push_back(question.partition);
+  bool none = work.differs.objects.size() + work.differs.wanted.size() == named_before;
+  if (!failed && none && !work.differs.more && work.question.after == 0 &&
+      work.listing.hash(segment) != store_.trees().segment(work.question.partition, segment)) {
+    suspects_.push_back(work.question.partition);
   }
-  return differs;
+  return failed;
+}
+
+// The objects of one key hash as they are now, which the asker may have given to us since the listing.
+std::optional<Message> TreeAnswers::offer(std::span<const SegmentListing::Entry> group,
+                                          std::uint64_t clock, bool known, Comparison& work,
+                                          std::vector<SegmentListing::Entry>& fresh) {
+  std::vector<KeyedObject> objects;
+  std::vector<SegmentListing::Entry> now_there;
+  for (const auto& entry : group) {
+    auto object = store_.read(entry.key);
+    if (!object && object.status().code() != Code::corrupt) return Refused{object.status(), 0};
+    std::uint64_t read = object ? clock_hash(*object) : 0;
+    fresh.push_back({entry.key_hash, read, entry.key});
+    if (read == 0) continue;
+    now_there.push_back(fresh.back());
+    objects.push_back({entry.key, std::move(*object)});
+  }
+  if (now_there.empty()) {
+    if (known) work.differs.wanted.push_back(group.front().key_hash);
+    return std::nullopt;
+  }
+  if (clock_of(now_there) == clock) return std::nullopt;
+  for (KeyedObject& keyed : objects) {
+    work.bytes += size_about(keyed.object) + keyed.key.key.size() + keyed.key.bucket.size();
+    work.differs.objects.push_back(std::move(keyed));
+  }
+  return std::nullopt;
 }
 
 // ---- listings ----
@@ -244,7 +275,7 @@ Message TreeAnswers::answer(NodeId from, const SegmentCompare& question, Now now
 // When its pages follow each other without a pause, which the asker lengthens if they do not.
 std::uint32_t TreeAnswers::ready_in_ms(std::uint32_t partition,
                                        const SegmentListing* listing) const {
-  constexpr std::int64_t least = 20, most = 5000;
+  constexpr std::int64_t least = 0, most = 5000;
   if (listing == nullptr) return 1000;  // all are in use
   std::uint64_t keys = store_.trees().keys(partition);
   std::uint64_t left = keys > listing->rows_read() ? keys - listing->rows_read() : 0;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <list>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "repair/segment_listing.hpp"
@@ -33,6 +35,18 @@ class TreeAnswers {
     Instant made;  // when it was begun, then when it was ready
     Instant used;
   };
+  // One question about keys on its way to an answer.
+  struct Comparison {
+    const SegmentCompare& question;
+    SegmentDiffers& differs;
+    SegmentListing& listing;
+    std::size_t theirs = 0;  // of the asker's keys, so many were compared
+    std::size_t bytes = 0;   // of the objects in the answer
+  };
+  std::optional<Message> compare(std::uint32_t segment, Comparison& work);
+  std::optional<Message> offer(std::span<const SegmentListing::Entry> group, std::uint64_t clock,
+                               bool known, Comparison& work,
+                               std::vector<SegmentListing::Entry>& fresh);
   Message all_shared(NodeId from, const TreeCompare& question);
   Status check(const TreeCompare& question) const;
   Status check(const SegmentCompare& question) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -15,7 +16,6 @@ namespace {
 
 constexpr std::size_t roots_at_once = 1024;
 constexpr int turns_when_not_ready = 20;
-constexpr int rounds_of_a_segment = 100'000;  // pages of one segment; each must bring something
 
 // One exchange to be made.
 struct Turn {
@@ -32,25 +32,27 @@ struct Ask {
   int tries = 0;
 };
 
-// A segment whose keys are being compared.
-struct Segment {
-  bool asked = false;       // the answer is not here
-  std::size_t merging = 0;  // objects of its last answer that are not merged yet
-  std::size_t sending = 0;  // its keys in `to_send`, or under way to the peer
-  bool more = false;        // the last answer was a full page
-  bool progress = false;    // since it was asked about last, something changed on either side
-  bool different = false;   // some key was
-  int rounds = 0, refusals = 0;
+// Segments whose keys are being compared together.
+struct Batch {
+  std::vector<std::uint32_t> segments;  // rising
+  std::uint64_t after = 0;              // keys up to this hash are settled
+  bool asked = false;                   // the answer is not here
+  std::size_t merging = 0;              // objects of its last answer that are not merged yet
+  std::size_t sending = 0;              // its keys in `to_send`, or under way to the peer
+  bool more = false;                    // the last answer was a full page
+  std::set<std::uint32_t> different;    // segments of which some key was
+  int refusals = 0;
   Instant again = Instant::never();  // the peer is not ready; ask then
   Instant give_up = Instant::never();
 };
 
+// `batch`: its first segment.
 struct ToMerge {
-  std::uint32_t segment;
+  std::uint32_t batch;
   KeyedObject keyed;
 };
 struct ToSend {
-  std::uint32_t segment;
+  std::uint32_t batch;
   Key key;
 };
 
@@ -65,8 +67,9 @@ struct Exchange {
   Instant settle_at = Instant::never();
   bool settled = false;
   std::deque<std::uint32_t> segments;  // that differ, not begun
+  std::uint32_t peer_listed_to = 0;    // the peer's listing ends there; 0: not known
   std::optional<SegmentListing> listing;
-  std::map<std::uint32_t, Segment> open;
+  std::map<std::uint32_t, Batch> open;  // by their first segments; none overlaps another
   std::deque<ToMerge> to_merge;
   std::deque<ToSend> to_send;
 };
@@ -99,6 +102,7 @@ struct TreeExchange::Impl {
   TreeAnswers answers;
   Random random;
   Progress done;
+  std::optional<Instant> repairing_since;
 
   std::vector<std::uint32_t> owned;
   std::deque<std::uint32_t> to_build;
@@ -129,7 +133,8 @@ struct TreeExchange::Impl {
     RINGLET_ASSERT(options.period > Duration{} && options.retry > Duration{});
     RINGLET_ASSERT(options.slice > Duration{} && options.patience > Duration{});
     RINGLET_ASSERT(options.page_rows >= 1 && options.merges >= 1 && options.listings >= 1);
-    RINGLET_ASSERT(options.window >= 1 && options.segment_window >= 1 && options.tries >= 1);
+    RINGLET_ASSERT(options.window >= 1 && options.batch_window >= 1 && options.tries >= 1);
+    RINGLET_ASSERT(options.batch_segments >= 1 && options.page_bytes >= 1);
   }
 
   // ---- whose turn it is ----
@@ -291,7 +296,7 @@ struct TreeExchange::Impl {
       }
     } else if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
       if (auto* differs = std::get_if<SegmentDiffers>(&reply)) {
-        return on_segment(*compare, *differs, now);
+        return on_segments(*compare, *differs, now);
       }
     }
     wrong_answer(std::string("a ") + name_of(reply) + " to a " + name_of(asked.message), now);
@@ -300,13 +305,13 @@ struct TreeExchange::Impl {
   void on_refused(const Ask& asked, const Refused& refused, Now now) {
     const bool later = refused.status.retryable();
     if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
-      Segment& segment = exchange->open.at(compare->segment);
-      if (later && now.instant < segment.give_up) {
-        segment.asked = false;
-        // Longer each time: a question is as long as its segment.
-        std::int64_t wait = std::int64_t{10} << std::min(segment.refusals++, 9);
-        wait = std::max<std::int64_t>(wait, std::min<std::uint32_t>(refused.retry_after_ms, 5000));
-        segment.again = now.instant + Duration::millis(wait);
+      Batch& batch = exchange->open.at(compare->segments.front());
+      if (later && now.instant < batch.give_up) {
+        batch.asked = false;
+        // Longer each time: a question is as long as its segments.
+        Duration wait = Duration::micros(std::int64_t{500} << std::min(batch.refusals++, 13));
+        Duration told = Duration::millis(std::min<std::uint32_t>(refused.retry_after_ms, 5000));
+        batch.again = now.instant + std::max(wait, told);
         return;
       }
     } else if (auto* put = std::get_if<ReplicaPut>(&asked.message)) {
@@ -374,7 +379,7 @@ struct TreeExchange::Impl {
       return;
     }
     x.segments.assign(nodes.begin(), nodes.end());
-    open_segments(now);
+    open_batches(now);
   }
 
   void compare_segments(std::vector<std::uint32_t> segments, Now now) {
@@ -388,6 +393,7 @@ struct TreeExchange::Impl {
   void walk(Now now) {
     Exchange& x = *exchange;
     x.listing.reset();
+    x.peer_listed_to = 0;
     x.unsettled.clear();
     x.settled = false;
     while (!x.partitions.empty()) {
@@ -404,105 +410,139 @@ struct TreeExchange::Impl {
 
   // ---- segments ----
 
-  void open_segments(Now now) {
+  void open_batches(Now now) {
     Exchange& x = *exchange;
     if (x.open.empty() && x.segments.empty()) return walk(now);
-    while (!x.segments.empty() && x.open.size() < options.segment_window) {
-      std::uint32_t segment = x.segments.front();
-      if (!x.listing || !x.listing->covers(segment)) {
+    while (!x.segments.empty() && x.open.size() < options.batch_window) {
+      std::uint32_t first = x.segments.front();
+      if (!x.listing || !x.listing->covers(first)) {
         if (!x.open.empty()) return;  // which still need the former one
-        x.listing.emplace(store.trees(), *x.partition, segment, options.listing_keys);
+        x.listing.emplace(store.trees(), *x.partition, first, options.listing_keys);
       }
       if (!x.listing->ready()) return;  // work() reads it
-      x.segments.pop_front();
-      x.open[segment].give_up = now.instant + options.segment_patience;
-      ask_segment(segment, now);
+      // Beyond the peer's listing one question at a time: each begins another listing there.
+      if (first >= x.peer_listed_to && !x.open.empty()) return;
+      const std::uint32_t end = first < x.peer_listed_to ? x.peer_listed_to : tree_segments;
+      Batch& batch = x.open[first];
+      std::size_t keys = 0;
+      while (!x.segments.empty() && x.listing->covers(x.segments.front()) &&
+             x.segments.front() < end && batch.segments.size() < options.batch_segments) {
+        keys += x.listing->segment(x.segments.front()).size();
+        if (!batch.segments.empty() && keys > options.batch_keys) break;
+        batch.segments.push_back(x.segments.front());
+        x.segments.pop_front();
+      }
+      batch.give_up = now.instant + options.segment_patience;
+      ask_batch(first, now);
     }
   }
 
-  void ask_segment(std::uint32_t number, Now now) {
-    Segment& segment = exchange->open.at(number);
-    segment.asked = true;
-    segment.more = segment.progress = false;
-    segment.again = Instant::never();
-    ++segment.rounds;
-    auto pairs = exchange->listing->pairs(number);
-    ask(SegmentCompare{*exchange->partition, number, std::move(pairs.keys),
-                       std::move(pairs.clocks)},
+  void ask_batch(std::uint32_t first, Now now) {
+    Batch& batch = exchange->open.at(first);
+    batch.asked = true;
+    batch.more = false;
+    batch.again = Instant::never();
+    auto pairs = exchange->listing->pairs(batch.segments, batch.after);
+    ask(SegmentCompare{*exchange->partition, batch.segments, std::move(pairs.keys),
+                       std::move(pairs.clocks), batch.after},
         now);
   }
 
-  void on_segment(const SegmentCompare& asked, const SegmentDiffers& differs, Now now) {
+  // The batch that the segment is in.
+  std::uint32_t batch_of(std::uint32_t segment) const {
+    return std::prev(exchange->open.upper_bound(segment))->first;
+  }
+
+  void on_segments(const SegmentCompare& asked, const SegmentDiffers& differs, Now now) {
     Exchange& x = *exchange;
     Status wrong = check(asked, differs);
     if (!wrong) return wrong_answer(wrong.message(), now);
-    Segment& segment = x.open.at(asked.segment);
-    segment.asked = false;
-    segment.more = differs.more;
-    segment.give_up = now.instant + options.segment_patience;
-    segment.different |= !differs.objects.empty() || !differs.wanted.empty();
-    segment.merging += differs.objects.size();
-    for (const KeyedObject& keyed : differs.objects) x.to_merge.push_back({asked.segment, keyed});
-    for (auto rest = x.listing->segment(asked.segment); !rest.empty();) {
-      auto group = first_group(rest);
-      rest = rest.subspan(group.size());
-      if (!std::binary_search(differs.wanted.begin(), differs.wanted.end(),
-                              group.front().key_hash)) {
-        continue;
-      }
-      for (const auto& entry : group) send(asked.segment, entry.key);
+    const std::uint32_t first = asked.segments.front();
+    Batch& batch = x.open.at(first);
+    batch.asked = false;
+    batch.refusals = 0;
+    batch.more = differs.more;
+    batch.give_up = now.instant + options.segment_patience;
+    x.peer_listed_to = differs.listed_to;
+    auto beyond = std::lower_bound(batch.segments.begin(), batch.segments.end(), x.peer_listed_to);
+    x.segments.insert(x.segments.begin(), beyond, batch.segments.end());  // it said nothing of them
+    batch.segments.erase(beyond, batch.segments.end());
+    batch.merging += differs.objects.size();
+    for (const KeyedObject& keyed : differs.objects) {
+      std::uint64_t hash = key_hash(keyed.key);
+      batch.after = std::max(batch.after, hash);
+      batch.different.insert(segment_of(hash));
+      x.to_merge.push_back({first, keyed});
     }
-    settle(asked.segment, now);
+    for (std::uint64_t hash : differs.wanted) {
+      batch.after = std::max(batch.after, hash);
+      batch.different.insert(segment_of(hash));
+      for (const auto& entry : x.listing->with_hash(hash)) send(first, entry.key);
+    }
+    settle(first, now);
   }
 
   static Status check(const SegmentCompare& asked, const SegmentDiffers& differs) {
+    auto invalid = [](std::string sentence) {
+      return Status(Code::invalid_argument, std::move(sentence));
+    };
+    if (differs.listed_to <= asked.segments.front() || differs.listed_to > tree_segments) {
+      return invalid("it listed segments below " + std::to_string(differs.listed_to) + ": wanted " +
+                     std::to_string(asked.segments.front() + 1) + " to " +
+                     std::to_string(tree_segments));
+    }
+    auto answered =
+        std::lower_bound(asked.segments.begin(), asked.segments.end(), differs.listed_to);
+    std::uint64_t before = asked.after;
     for (const KeyedObject& keyed : differs.objects) {
-      if (segment_of(key_hash(keyed.key)) != asked.segment) {
-        return Status(Code::invalid_argument,
-                      printable(keyed.key) + " is not of segment " + std::to_string(asked.segment));
+      std::uint64_t hash = key_hash(keyed.key);
+      if (!std::binary_search(asked.segments.begin(), answered, segment_of(hash))) {
+        return invalid(printable(keyed.key) + " is not of segment " +
+                       std::to_string(asked.segments.front()) + " nor another asked about");
       }
-      if (keyed.object.missing()) {
-        return Status(Code::invalid_argument, printable(keyed.key) + " without an object");
+      if (keyed.object.missing()) return invalid(printable(keyed.key) + " without an object");
+      if (hash < before || (hash == asked.after && hash != 0)) {
+        return invalid(printable(keyed.key) + " is not in its turn: wanted rising hashes of keys");
       }
+      before = hash;
     }
     const auto& wanted = differs.wanted;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       bool rising = i == 0 || wanted[i - 1] < wanted[i];
-      if (!rising ||
+      if (!rising || !std::binary_search(asked.segments.begin(), answered, segment_of(wanted[i])) ||
           !std::binary_search(asked.key_hashes.begin(), asked.key_hashes.end(), wanted[i])) {
-        return Status(Code::invalid_argument,
-                      "it wants a key that it was not told of, or one twice");
+        return invalid("it wants a key that it was not told of, or one twice");
       }
     }
     if (differs.more && differs.objects.empty()) {
-      return Status(Code::invalid_argument, "a page without objects, and more to come");
+      return invalid("a page without objects, and more to come");
     }
     return {};
   }
 
-  void send(std::uint32_t segment, const Key& key) {
-    ++exchange->open.at(segment).sending;
-    exchange->to_send.push_back({segment, key});
+  void send(std::uint32_t batch, const Key& key) {
+    ++exchange->open.at(batch).sending;
+    exchange->to_send.push_back({batch, key});
   }
 
-  // After each thing that happened to a segment: has all of it?
-  void settle(std::uint32_t number, Now now) {
+  // After each thing that happened to a batch: has all of it?
+  void settle(std::uint32_t first, Now now) {
     Exchange& x = *exchange;
-    Segment& segment = x.open.at(number);
-    if (segment.asked || segment.merging > 0 || segment.sending > 0) return;
-    if (segment.again != Instant::never()) return;
-    if (segment.more && segment.progress && segment.rounds < rounds_of_a_segment) {
-      return ask_segment(number, now);
+    Batch& batch = x.open.at(first);
+    if (batch.asked || batch.merging > 0 || batch.sending > 0) return;
+    if (batch.again != Instant::never()) return;
+    if (batch.more) return ask_batch(first, now);
+    for (std::uint32_t segment : batch.segments) {
+      ++done.segments_compared;
+      // The hashes differ and no key does: one of the trees is wrong (F-72), or a write came between.
+      // Each side can tell of its own.
+      if (!batch.different.contains(segment) &&
+          x.listing->hash(segment) != store.trees().segment(*x.partition, segment)) {
+        suspect(*x.partition, now);
+      }
     }
-    ++done.segments_compared;
-    // The hashes differ and no key does: one of the trees is wrong (F-72), or a write came between.
-    // Each side can tell of its own.
-    if (!segment.different &&
-        x.listing->hash(number) != store.trees().segment(*x.partition, number)) {
-      suspect(*x.partition, now);
-    }
-    x.open.erase(number);
-    open_segments(now);
+    x.open.erase(first);
+    open_batches(now);
   }
 
   void suspect(std::uint32_t partition, Now now) {
@@ -519,8 +559,9 @@ struct TreeExchange::Impl {
   // ---- work in slices ----
 
   bool allowed(std::size_t cost, Now now) {
-    if (!may_run || may_run(now, cost)) return true;
-    work_at = now.instant + options.slice;
+    Instant when = may_run ? may_run(now, cost) : now.instant;
+    if (when <= now.instant) return true;
+    work_at = std::max(when, now.instant + options.slice);
     return false;
   }
 
@@ -573,23 +614,19 @@ struct TreeExchange::Impl {
       } else {
         exchange->to_send.pop_front();
         if (!object) done.last_error = object.status().to_string();
-        put_over(next.segment, now);
+        put_over(next.batch, now);
       }
     }
   }
 
-  void put_over(std::uint32_t segment, Now now) {
-    --exchange->open.at(segment).sending;
-    settle(segment, now);
+  void put_over(std::uint32_t batch, Now now) {
+    --exchange->open.at(batch).sending;
+    settle(batch, now);
   }
 
   void on_stored(const ReplicaPut& put, bool stored, Now now) {
-    std::uint32_t segment = segment_of(key_hash(put.key));
-    if (stored) {
-      ++done.keys_sent;
-      exchange->open.at(segment).progress = true;
-    }
-    put_over(segment, now);
+    if (stored) ++done.keys_sent;
+    put_over(batch_of(segment_of(key_hash(put.key))), now);
   }
 
   void merge_some(Now now) {
@@ -597,32 +634,35 @@ struct TreeExchange::Impl {
     std::size_t count = std::min(options.merges, x.to_merge.size()), cost = 0;
     for (std::size_t i = 0; i < count; ++i) cost += size_about(x.to_merge[i].keyed.object);
     if (!allowed(cost, now)) return;
+    std::vector<std::uint32_t> batches;
+    std::vector<KeyedObject> objects;
+    for (std::size_t i = 0; i < count; ++i) {
+      batches.push_back(x.to_merge.front().batch);
+      objects.push_back(std::move(x.to_merge.front().keyed));
+      x.to_merge.pop_front();
+    }
+    std::vector<Result<Object>> held;
+    Status done = store.merge_all(*x.partition, objects, now, held);
+    if (!done) return abandon("the store of this node: " + done.to_string(), now);
     for (std::size_t i = 0; i < count && exchange; ++i) {
-      ToMerge next = std::move(exchange->to_merge.front());
-      exchange->to_merge.pop_front();
-      merge(next, now);
+      merged(batches[i], objects[i], held[i], now);
     }
   }
 
-  void merge(const ToMerge& next, Now now) {
+  void merged(std::uint32_t batch, const KeyedObject& keyed, const Result<Object>& held, Now now) {
     Exchange& x = *exchange;
-    Segment& segment = x.open.at(next.segment);
-    auto held = store.merge(*x.partition, next.keyed, now);
     if (held) {
-      std::uint64_t hash = key_hash(next.keyed.key), clock = clock_hash(*held);
-      if (x.listing->update(hash, next.keyed.key, clock) != clock) {
-        ++done.keys_received;
-        segment.progress = true;
-      }
-      if (clock != clock_hash(next.keyed.object)) send(next.segment, next.keyed.key);
+      std::uint64_t hash = key_hash(keyed.key), clock = clock_hash(*held);
+      if (x.listing->update(hash, keyed.key, clock) != clock) ++done.keys_received;
+      if (clock != clock_hash(keyed.object)) send(batch, keyed.key);
     } else if (held.status().retryable() || held.status().code() == Code::io) {
       return abandon("the store of this node: " + held.status().to_string(), now);
     } else {  // this object alone
       ++done.refused;
       done.last_error = held.status().to_string();
     }
-    --segment.merging;
-    settle(next.segment, now);
+    --x.open.at(batch).merging;
+    settle(batch, now);
   }
 
   void read_listing(Now now) {
@@ -630,7 +670,7 @@ struct TreeExchange::Impl {
     auto bytes = exchange->listing->read_page(store, options.page_rows);
     note_page(bytes);
     if (!bytes) return abandon("the store of this node: " + bytes.status().to_string(), now);
-    if (exchange->listing->ready()) open_segments(now);
+    if (exchange->listing->ready()) open_batches(now);
   }
 
   void build_some(Now now) {
@@ -671,6 +711,13 @@ struct TreeExchange::Impl {
   }
 
   void step(Now now) {
+    if (repairing_since) done.busy = done.busy + (now.instant - *repairing_since);
+    repairing_since.reset();
+    go_on(now);
+    if (exchange && exchange->different) repairing_since = now.instant;
+  }
+
+  void go_on(Now now) {
     take_rebuilds();
     for (std::uint32_t partition : answers.take_suspects()) suspect(partition, now);
     if (work_at <= now.instant) take_turns(now);
@@ -684,8 +731,8 @@ struct TreeExchange::Impl {
       compare_segments(std::move(exchange->unsettled), now);
     }
     if (exchange) {
-      for (auto& [number, segment] : exchange->open) {
-        if (segment.again <= now.instant) ask_segment(number, now);
+      for (auto& [first, batch] : exchange->open) {
+        if (batch.again <= now.instant) ask_batch(first, now);
       }
     }
   }
@@ -700,7 +747,7 @@ struct TreeExchange::Impl {
     }
     if (!under_way.empty()) next = std::min(next, under_way.begin()->second.until);
     next = std::min(next, exchange->settle_at);
-    for (const auto& [number, segment] : exchange->open) next = std::min(next, segment.again);
+    for (const auto& [first, batch] : exchange->open) next = std::min(next, batch.again);
     return next;
   }
   bool work_only_builds() const {
@@ -731,7 +778,15 @@ Message TreeExchange::on_request(NodeId from, const Message& message, Now now) {
       Status(Code::invalid_argument, std::string(name_of(message)) + " compares no trees"), 0};
   if (auto* m = std::get_if<TreeCompare>(&message)) reply = impl_->answers.answer(from, *m, now);
   if (auto* m = std::get_if<SegmentCompare>(&message)) {
-    reply = impl_->answers.answer(from, *m, now);
+    // Objects of about 1 KiB each, up to a page.
+    std::size_t cost = std::min(impl_->options.page_bytes, 1024 * (1 + m->segments.size()));
+    Instant when = impl_->may_run ? impl_->may_run(now, cost) : now.instant;
+    if (when > now.instant) {
+      reply = Refused{Status(Code::overloaded, "this node serves requests first"),
+                      static_cast<std::uint32_t>((when - now.instant).us / 1000 + 1)};
+    } else {
+      reply = impl_->answers.answer(from, *m, now);
+    }
   }
   if (auto* refused = std::get_if<Refused>(&reply);
       refused != nullptr && refused->status.code() == Code::invalid_argument) {

@@ -6,8 +6,9 @@
 //     roots of the partitions, in chunks           ->  those that differ; then each in turn:
 //   TreeCompare level 1, 32 inner nodes            ->  those that differ
 //   TreeCompare level 2, the segments below them   ->  those that differ
-//   SegmentCompare (key hash, clock hash) pairs    ->  objects the asker lacks or has another state
-//     merges the objects                               of, and which keys it lacks itself
+//   SegmentCompare (key hash, clock hash) pairs,   ->  objects the asker lacks or has another state
+//     of many segments at once; merges the objects,    of, and which keys it lacks itself, a page
+//     asks for the next page
 //   ReplicaPut of what the answerer lacks          ->  Stored
 //
 // Both directions are merges (sync): nothing is overwritten, a repetition changes nothing, any order
@@ -26,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,11 +58,18 @@ class RepairStore {
   // Joins the object into this node's own copy, tree included, and returns what is there now. A key
   // that does not belong to the partition is refused (invalid_argument).
   virtual Result<Object> merge(std::uint32_t partition, const KeyedObject& keyed, Now now) = 0;
+  // All of these, for each its outcome. Failed: none, or perhaps all (maybe_applied).
+  virtual Status merge_all(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+                           std::vector<Result<Object>>& held) {
+    for (const KeyedObject& each : objects) held.push_back(merge(partition, each, now));
+    return Status::ok();
+  }
 };
 
-// May a job that costs this many bytes of reading and writing run now? Asked once a slice; false: it
-// is asked again after `slice`.
-using MayRun = std::function<bool(Now now, std::size_t cost)>;
+// When may a job that costs this many bytes of reading and writing run? At or before `now`: now, and it
+// is paid for. Later: it is to be asked again then. Asked once a slice, and before keys are compared for
+// a peer.
+using MayRun = std::function<Instant(Now now, std::size_t cost)>;
 
 class TreeExchange {
  public:
@@ -73,15 +82,17 @@ class TreeExchange {
     // way to both owners differs for a moment, and is no reason to read a partition.
     Duration settle = Duration::millis(100);
     std::size_t many = 64;
-    Duration slice = Duration::millis(1);               // between two slices of reading or merging
-    std::size_t page_rows = 256;                        // read in one slice
-    std::size_t merges = 32;                            // objects merged in one slice
-    std::size_t window = 32;                            // ReplicaPuts under way
-    std::size_t segment_window = 4;                     // SegmentCompares under way
-    std::size_t page_bytes = 128 * 1024;                // objects of one answer; one is always sent
-    std::size_t listing_keys = 128 * 1024;              // of one listing
-    std::size_t listings = 8;                           // kept, for as many peers that ask
-    Duration listing_age = Duration::seconds(30);       // unused or not, then it is read again
+    Duration slice = Duration::micros(50);         // between two slices of reading or merging
+    std::size_t page_rows = 128;                   // read in one slice
+    std::size_t merges = 64;                       // objects merged in one slice
+    std::size_t window = 32;                       // ReplicaPuts under way
+    std::size_t batch_window = 4;                  // SegmentCompares under way
+    std::size_t batch_segments = 256;              // compared by one SegmentCompare
+    std::size_t batch_keys = 1024;                 // of the asker in it; one segment always fits
+    std::size_t page_bytes = 64 * 1024;            // objects of one answer; one is always sent
+    std::size_t listing_keys = 128 * 1024;         // of one listing
+    std::size_t listings = 8;                      // kept, for as many peers that ask
+    Duration listing_age = Duration::seconds(30);  // unused or not, then it is read again
     Duration segment_patience = Duration::seconds(60);  // for the peer's listing
     Duration rebuild_pause = Duration::seconds(60);     // a tree is rebuilt at most once in it
     std::uint64_t seed = 1;                             // of the jitter
@@ -127,6 +138,7 @@ class TreeExchange {
     std::uint64_t keys_sent = 0;                       // confirmed by the peer
     std::uint64_t bytes_sent = 0, bytes_received = 0;  // of this machine's messages, about
     std::uint64_t refused = 0;                         // wrong messages of peers
+    Duration busy{};                                   // in exchanges that found a difference
     std::size_t trees_unbuilt = 0;                     // of the partitions owned here
     std::size_t waiting = 0;                           // exchanges asked for by repair()
     NodeId peer;                                       // of the exchange under way

@@ -931,9 +931,10 @@ void read(BytesView bytes, TreeDiffers& m) {
 
 void write(const SegmentCompare& m, pbf_writer& out, Bytes&) {
   write_number(out, 1, m.partition);
-  write_number(out, 2, m.segment);
   write_packed<8>(out, 3, m.key_hashes);
   write_packed<8>(out, 4, m.clock_hashes);
+  write_packed<4>(out, 5, m.segments);
+  write_fixed64(out, 6, m.after);
 }
 void read(BytesView bytes, SegmentCompare& m) {
   FieldReader fields("SegmentCompare", bytes);
@@ -942,14 +943,17 @@ void read(BytesView bytes, SegmentCompare& m) {
       case 1:
         m.partition = read_u32(fields, "partition");
         break;
-      case 2:
-        m.segment = read_u32(fields, "segment");
-        break;
       case 3:
         m.key_hashes = read_u64s(fields, "key_hashes", max_segment_keys);
         break;
       case 4:
         m.clock_hashes = read_u64s(fields, "clock_hashes", max_segment_keys);
+        break;
+      case 5:
+        m.segments = read_u32s(fields, "segments", max_tree_nodes);
+        break;
+      case 6:
+        m.after = fields.fixed64("after");
         break;
       default:
         fields.skip();
@@ -962,6 +966,7 @@ void write(const SegmentDiffers& m, pbf_writer& out, Bytes& bytes) {
   write_objects(out, bytes, 1, m.objects);
   write_packed<8>(out, 2, m.wanted);
   write_number(out, 3, m.more);
+  write_number(out, 4, m.listed_to);
 }
 void read(BytesView bytes, SegmentDiffers& m) {
   FieldReader fields("SegmentDiffers", bytes);
@@ -975,6 +980,9 @@ void read(BytesView bytes, SegmentDiffers& m) {
         break;
       case 3:
         m.more = fields.flag("more");
+        break;
+      case 4:
+        m.listed_to = read_u32(fields, "listed_to");
         break;
       default:
         fields.skip();

@@ -216,7 +216,7 @@ void write_repairs() {
 
   TreeCompare roots{0, 0, {0, 1}, {1, 2}}, inner{1, 1, {0, 1, 31}, {1, 2, 3}};
   TreeCompare segments{2, 0, {0, 5, 1023}, {1, 2, 3}};
-  SegmentCompare keys{0, 5, {0x0140000000000000, 0x0150000000000000}, {1, 2}};
+  SegmentCompare keys{0, {5}, {0x0140000000000000, 0x0150000000000000}, {1, 2}};
   write("tree", "seed-questions",
         Bytes(1, '\0') + piece_of(Message(roots)) + Bytes(1, '\0') + piece_of(Message(inner)) +
             Bytes(1, '\0') + piece_of(Message(segments)) + Bytes(1, '\0') +
@@ -224,6 +224,7 @@ void write_repairs() {
   SegmentDiffers differs;
   differs.objects.push_back({Key{"b", Bytes(1, '\0') + "a"}, written(6)});
   differs.wanted = {1, 2};
+  differs.listed_to = 1024;
   write("tree", "seed-answers",
         Bytes("\1\1", 2) + piece_of(Message(TreeDiffers{{0, 1}})) + Bytes("\2\1", 2) +
             piece_of(Message(differs)) + Bytes("\1\0\2\0\2\3", 6));

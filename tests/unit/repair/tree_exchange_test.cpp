@@ -196,11 +196,12 @@ struct Scene {
     Node& node = nodes.at(id);
     for (std::uint32_t p = 0; p < q; ++p) node.store->trees().forget(p);
     options.seed = id.value;
-    node.exchange = std::make_unique<TreeExchange>(id, options, *node.store, health,
-                                                   [this](Now, std::size_t cost) {
-                                                     work += cost;
-                                                     return pace == 1 || random.chance(pace);
-                                                   });
+    node.exchange = std::make_unique<TreeExchange>(
+        id, options, *node.store, health, [this](Now at, std::size_t cost) {
+          work += cost;
+          bool may = pace == 1 || random.chance(pace);
+          return may ? at.instant : at.instant + Duration::millis(1);
+        });
     node.exchange->start(now);
   }
   Store& store(NodeId id) { return *nodes.at(id).store; }
@@ -416,6 +417,7 @@ TEST_CASE("F-14 everything of a lost table comes back, asked for by either side"
     CHECK(scene.store(B).contents().size() == 20'000);
     CHECK(scene.equal());
     auto progress = scene.exchange(asker).progress();
+    INFO(progress.last_error);
     CHECK((asker == B ? progress.keys_received : progress.keys_sent) == 20'000);
     CHECK(progress.abandoned == 0);
     // Each object moved once.
@@ -443,6 +445,18 @@ TEST_CASE(
   CHECK(scene.sent["SegmentCompare"] > 5);
   CHECK(scene.sent["SegmentCompare"] < 50);
   CHECK(scene.exchange(A).progress().segments_compared == 1);
+}
+
+TEST_CASE("F-14 the keys of many segments that differ are compared by few questions") {
+  for (NodeId asker : {A, B}) {
+    Scene scene(8);
+    for (std::uint64_t i = 0; i < 4000; ++i) scene.store(A).put(key(i), object(A, 1));
+    scene.build();
+    scene.repair(asker);
+    CHECK(scene.equal());
+    CHECK(scene.exchange(asker).progress().segments_compared > 2000);
+    CHECK(scene.sent["SegmentCompare"] < 8 * 10);
+  }
 }
 
 TEST_CASE("R4.7-b nodes without a common partition exchange nothing") {
@@ -614,6 +628,7 @@ TEST_CASE("R4.7 a replica whose tree is being built says so and is asked again")
   Scene scene(2);
   for (std::uint64_t i = 0; i < 3000; ++i) scene.store(B).put(key(i), object(B, 1));
   scene.options.page_rows = 1;  // it takes its time
+  scene.options.slice = Duration::millis(1);
   scene.restart(B);
   scene.options.page_rows = 256;
   scene.restart(A);
@@ -784,12 +799,16 @@ TEST_CASE("F-90 a wrong question is refused with a sentence and changes nothing"
       {TreeCompare{1, 0, {32}, {1}}, "inner node 32: wanted below 32"},
       {TreeCompare{2, 0, {1024}, {1}}, "segment 1024: wanted below 1024"},
       {TreeCompare{2, 0, {5, 4}, {1, 1}}, "segment 4 after 5"},
-      {SegmentCompare{9, 0, {}, {}}, "partition 9: wanted below 4"},
-      {SegmentCompare{0, 1024, {}, {}}, "segment 1024: wanted below 1024"},
-      {SegmentCompare{0, 7, {in_7}, {}}, "1 keys with 0 clocks"},
-      {SegmentCompare{0, 8, {in_7}, {1}}, "a key of segment 7 in a comparison of segment 8"},
-      {SegmentCompare{0, 7, {in_7 + 1, in_7}, {1, 1}}, "not rising"},
-      {SegmentCompare{0, 7, {in_7, in_7}, {1, 1}}, "not rising"},
+      {SegmentCompare{9, {0}, {}, {}}, "partition 9: wanted below 4"},
+      {SegmentCompare{0, {}, {}, {}}, "wanted at least one segment"},
+      {SegmentCompare{0, {7, 7}, {}, {}}, "segment 7 after 7"},
+      {SegmentCompare{0, {3, 1024}, {}, {}}, "segment 1024: wanted below 1024"},
+      {SegmentCompare{0, {7}, {in_7}, {}}, "1 keys with 0 clocks"},
+      {SegmentCompare{0, {6, 8}, {in_7}, {1}},
+       "a key of segment 7 in a comparison of others: 6 to 8"},
+      {SegmentCompare{0, {7}, {in_7 + 1, in_7}, {1, 1}}, "not rising"},
+      {SegmentCompare{0, {7}, {in_7, in_7}, {1, 1}}, "not rising"},
+      {SegmentCompare{0, {7}, {in_7}, {1}, in_7}, "not rising"},
       {Ping{}, "Ping compares no trees"},
   };
   std::uint64_t refused = 0;
@@ -825,11 +844,18 @@ TEST_CASE("F-90 a wrong answer ends the exchange with a sentence and changes not
       {"TreeCompare", 1, Stored{}, "a Stored to a TreeCompare"},
       {"TreeCompare", 2, TreeDiffers{{2000}}, "a node of level 2 that was not asked about"},
       {"SegmentCompare", 0, TreeDiffers{{1}}, "a TreeDiffers to a SegmentCompare"},
-      {"SegmentCompare", 0, SegmentDiffers{{{key(foreign), thing}}, {}, false},
+      {"SegmentCompare", 0, SegmentDiffers{{{key(foreign), thing}}, {}, false, 1024},
        "is not of segment"},
-      {"SegmentCompare", 0, SegmentDiffers{{{key(1), Object{}}}, {}, false}, "without an object"},
-      {"SegmentCompare", 0, SegmentDiffers{{}, {12}, false}, "it wants a key"},
-      {"SegmentCompare", 0, SegmentDiffers{{}, {}, true}, "a page without objects"},
+      {"SegmentCompare", 0, SegmentDiffers{{{key(1), Object{}}}, {}, false, 1024},
+       "without an object"},
+      {"SegmentCompare", 0, SegmentDiffers{{}, {12}, false, 1024}, "it wants a key"},
+      {"SegmentCompare", 0, SegmentDiffers{{}, {}, false, 0},
+       "it listed segments below 0: wanted "},
+      {"SegmentCompare", 0, SegmentDiffers{{}, {}, false, 1025}, "it listed segments below 1025"},
+      {"SegmentCompare", 0,
+       SegmentDiffers{{{key(1), thing}, {key(1), thing}, {key(foreign), thing}}, {}, false, 1024},
+       "is not of segment"},
+      {"SegmentCompare", 0, SegmentDiffers{{}, {}, true, 1024}, "a page without objects"},
       {"SegmentCompare", 0, Refused{Status(Code::invalid_argument, "that is no segment"), 0},
        "that is no segment"},
       {"ReplicaPut", 0, TreeDiffers{}, "a TreeDiffers to a ReplicaPut"},

@@ -182,12 +182,13 @@ inline Message any_message(std::size_t index) {
       return TreeDiffers{any_numbers<std::uint32_t>(any_in<std::size_t>(0, 5))};
     case 23: {
       auto keys = any_in<std::size_t>(0, 5);
-      return SegmentCompare{any_u32(), any_u32(), any_numbers<std::uint64_t>(keys),
-                            any_numbers<std::uint64_t>(keys)};
+      return SegmentCompare{any_u32(), any_numbers<std::uint32_t>(any_in<std::size_t>(0, 5)),
+                            any_numbers<std::uint64_t>(keys), any_numbers<std::uint64_t>(keys),
+                            any_u64()};
     }
     case 24:
       return SegmentDiffers{any_objects(), any_numbers<std::uint64_t>(any_in<std::size_t>(0, 5)),
-                            any_bool()};
+                            any_bool(), any_u32()};
     case 25:
     case 27: {
       ReapAsk ask;
