@@ -220,6 +220,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.millis("upkeep", "queue_window_ms", &pace.queue_window, 1000, hour_ms, "of that p99");
   table.number("upkeep", "least_slices", &pace.floor, 1, 1000,
                "a second, each kind of background work; a slice is up to 64 KiB");
+  table.number("upkeep", "busy_slices", &pace.busy, 1, 1'000'000,
+               "a second, all kinds together, while requests are served");
   table.number("upkeep", "most_slices", &pace.most, 4000, 1'000'000,
                "a second, all kinds together");
   table.millis("upkeep", "gossip_ms", &config.node.gossip.round, 10, hour_ms,

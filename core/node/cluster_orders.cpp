@@ -269,10 +269,14 @@ json::object Upkeep::Impl::upkeep_json() const {
   if (!gossip->refusal()) out["turned_away"] = gossip->refusal().message();
   if (!transfer) return out;
   auto moved = transfer->progress();
-  out["transfer"] = json::object{
-      {"partitions", moved.partitions},    {"left", moved.left},   {"waiting", moved.waiting},
-      {"objects", moved.objects},          {"bytes", moved.bytes}, {"pages", moved.pages},
-      {"failed_pages", moved.failed_pages}};
+  out["transfer"] = json::object{{"partitions", moved.partitions},
+                                 {"left", moved.left},
+                                 {"waiting", moved.waiting},
+                                 {"objects", moved.objects},
+                                 {"bytes", moved.bytes},
+                                 {"pages", moved.pages},
+                                 {"failed_pages", moved.failed_pages},
+                                 {"busy_ms", moved.busy.millis()}};
   auto pushed = surplus->progress();
   out["surplus"] = json::object{{"pushed", pushed.pushed},
                                 {"erased", pushed.erased},
@@ -290,6 +294,7 @@ json::object Upkeep::Impl::upkeep_json() const {
                                      {"keys_sent", trees.keys_sent},
                                      {"bytes_sent", trees.bytes_sent},
                                      {"bytes_received", trees.bytes_received},
+                                     {"busy_ms", trees.busy.millis()},
                                      {"trees_unbuilt", trees.trees_unbuilt},
                                      {"waiting", trees.waiting},
                                      {"idle", tree->idle()},

@@ -26,6 +26,12 @@ std::uint64_t number_for(Numbered owner, std::uint64_t number) {
   return number << owner_bits | static_cast<std::uint64_t>(owner);
 }
 
+// What background work makes way for. A ReplicaPut may be of either.
+bool is_foreground(const Message& message) {
+  return std::holds_alternative<ClientGet>(message) || std::holds_alternative<ClientPut>(message) ||
+         std::holds_alternative<MintPut>(message) || std::holds_alternative<ReplicaGet>(message);
+}
+
 }  // namespace
 
 struct Node::Impl {
@@ -326,6 +332,7 @@ struct Node::Impl {
   void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now, NodeId from) {
     RINGLET_ASSERT(link != own_link);
     adopt_ring(now);
+    if (is_foreground(message)) upkeep().pace().served(now);
     if (Upkeep::answers(message)) {
       replies.push_back({link, number, upkeep().answer(from, message, now)});
     } else if (auto* command = std::get_if<ClusterCommand>(&message)) {

@@ -159,7 +159,7 @@ struct HintDelivery::Impl {
 
   bool may_send(const Parcel& parcel, Now now) {
     if (pace == nullptr) return true;
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = parcel.hint.key.bucket.size() + parcel.hint.key.key.size();
     for (const Version& version : parcel.hint.object.versions) bytes += version.value.size();
     if (pace->take(Pace::Kind::hints, bytes, now)) return true;
     pace_at = pace->next(Pace::Kind::hints, now);

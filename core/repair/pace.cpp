@@ -90,12 +90,15 @@ class Trail {
 };
 
 constexpr std::int64_t million = 1'000'000;  // micro-slices make a slice
+constexpr Duration busy_window = Duration::millis(100);
+constexpr std::uint64_t busy_from = 5;  // requests in it, or in the one before
 
 struct Bucket {
   std::int64_t micro = million;  // what is there; below zero: owed
   Instant filled{};
   Instant wanted{INT64_MIN / 2};  // when it last asked
-  std::uint64_t taken = 0, held_back = 0;
+  std::int64_t taken = 0;         // micro-slices
+  std::uint64_t held_back = 0;
 };
 
 }  // namespace
@@ -109,6 +112,8 @@ struct Pace::Impl {
   std::uint64_t failed = 0, failed_before = 0;
   Instant step_at{};
   bool begun = false;
+  Instant window_at{INT64_MIN / 2};  // of the requests counted
+  std::uint64_t served = 0, served_before = 0;
 
   explicit Impl(Options o)
       : options(o),
@@ -117,7 +122,7 @@ struct Pace::Impl {
         slices(o.most) {
     RINGLET_ASSERT(options.floor >= 1);
     RINGLET_ASSERT(options.most >= options.floor * static_cast<std::uint32_t>(kinds));
-    RINGLET_ASSERT(options.slice_bytes >= 1);
+    RINGLET_ASSERT(options.slice_bytes >= 1 && options.busy >= 1);
     RINGLET_ASSERT(options.step > Duration{});
     RINGLET_ASSERT(options.window > Duration{} && options.queue_window > Duration{});
   }
@@ -142,24 +147,41 @@ struct Pace::Impl {
     bool hurt = failed != failed_before || storage.too_slow(now, options.few) ||
                 queue.too_slow(now, options.few);
     failed_before = failed;
+    std::int64_t most = allowed(now);
     if (hurt) {
-      slices = std::max(least(), slices / 2);
+      slices = std::max(least(), std::min(slices, most) / 2);
     } else {
-      std::int64_t more = std::max<std::int64_t>(1, options.most / 20);
+      std::int64_t more = std::max<std::int64_t>(1, most / 20);
       slices =
           std::min<std::int64_t>(options.most, slices + more * std::min<std::int64_t>(steps, 20));
     }
   }
 
+  void turn_window(Instant now) {
+    if (now < window_at + busy_window) return;
+    served_before = now < window_at + busy_window * 2 ? served : 0;
+    served = 0;
+    window_at = now;
+  }
+  bool busy(Instant now) {
+    turn_window(now);
+    return served >= busy_from || served_before >= busy_from;
+  }
+
+  std::int64_t allowed(Instant now) {
+    return busy(now) ? std::min(options.busy, options.most) : options.most;
+  }
+
   // A second's slices of one kind: an equal share among those who asked in the last second.
-  std::int64_t rate(Kind kind, Instant now) const {
+  std::int64_t rate(Kind kind, Instant now) {
+    std::int64_t all = std::min(slices, allowed(now));
     std::int64_t working = 1;
     for (std::size_t i = 0; i < buckets.size(); ++i) {
       if (i != static_cast<std::size_t>(kind) && buckets[i].wanted > now - Duration::seconds(1)) {
         ++working;
       }
     }
-    return std::max<std::int64_t>(options.floor, slices / working);
+    return std::max<std::int64_t>(options.floor, all / working);
   }
 
   // At most a tenth of a second of arrears, but a whole slice.
@@ -174,14 +196,13 @@ struct Pace::Impl {
   }
 
   std::int64_t cost(std::uint64_t bytes) const {
-    return static_cast<std::int64_t>(
-        std::max<std::uint64_t>(1, (bytes + options.slice_bytes - 1) / options.slice_bytes));
+    if (bytes == 0) return million;
+    return million * static_cast<std::int64_t>(bytes + options.step_bytes) / options.slice_bytes;
   }
 
-  void spend(Kind kind, std::int64_t count) {
-    Bucket& b = bucket(kind);
-    b.taken += static_cast<std::uint64_t>(count);
-    b.micro -= count * million;
+  void spend(Kind kind, std::int64_t micro) {
+    bucket(kind).taken += micro;
+    bucket(kind).micro -= micro;
   }
 };
 
@@ -194,7 +215,7 @@ bool Pace::take(Kind kind, std::uint64_t bytes, Now now) {
   Bucket& b = impl_->bucket(kind);
   b.wanted = now.instant;
   impl_->fill(kind, now.instant);
-  if (b.micro < million) {
+  if (b.micro <= 0) {
     ++b.held_back;
     return false;
   }
@@ -213,12 +234,17 @@ Instant Pace::next(Kind kind, Now now) const {
   std::lock_guard lock(impl_->mutex);
   impl_->adjust(now.instant);
   impl_->fill(kind, now.instant);
-  std::int64_t missing = million - impl_->bucket(kind).micro;
+  std::int64_t missing = 1 - impl_->bucket(kind).micro;
   if (missing <= 0) return now.instant;
   std::int64_t a_second = impl_->rate(kind, now.instant);
   return now.instant + Duration::micros((missing + a_second - 1) / a_second);
 }
 
+void Pace::served(Now now) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->turn_window(now.instant);
+  ++impl_->served;
+}
 void Pace::storage_took(Duration took, Now now) {
   std::lock_guard lock(impl_->mutex);
   impl_->storage.add(took, now.instant);
@@ -238,11 +264,13 @@ Pace::Report Pace::report(Now now) const {
   impl_->adjust(now.instant);
   Report report;
   report.slices = static_cast<std::uint32_t>(impl_->slices);
+  report.busy = impl_->busy(now.instant);
+  if (report.busy) report.slices = std::min(report.slices, impl_->options.busy);
   report.storage_p99 = impl_->storage.p99(now.instant, impl_->options.few);
   report.queue_p99 = impl_->queue.p99(now.instant, impl_->options.few);
   report.failed = impl_->failed;
   for (std::size_t i = 0; i < kinds; ++i) {
-    report.taken[i] = impl_->buckets[i].taken;
+    report.taken[i] = static_cast<std::uint64_t>(impl_->buckets[i].taken / million);
     report.held_back[i] = impl_->buckets[i].held_back;
   }
   return report;

@@ -1,11 +1,13 @@
 // The one admission controller of background work (paper 6.5; R6.5-a, O-20): hint delivery, transfer,
 // anti-entropy and reaping reserve time slices of the storage here, and the foreground says how many
-// there are. A slice is one step of work of up to `slice_bytes`.
+// there are. A slice is `slice_bytes` of reading and writing; a step costs `step_bytes` beside its own.
 //
+//   busy        requests are being served: never more than `busy` slices a second, from the first
+//               few requests on
 //   too slow    p99 of storage calls over the trailing `window` beyond `storage_threshold`, p99 of
 //               queue waits over `queue_window` beyond `queue_threshold`, or a failed storage call:
 //               once a `step` the slices are halved
-//   otherwise   once a step a twentieth of the maximum is added
+//   otherwise   once a step a twentieth of what is allowed now is added
 //
 // Kinds that work at the same time share the slices equally, and no kind ever has less than
 // `floor` a second: progress always, starvation never. Memory is fixed. Thread-safe.
@@ -26,7 +28,9 @@ class Pace {
   struct Options {
     std::uint32_t floor = 20;   // slices a second, for each kind
     std::uint32_t most = 8000;  // slices a second, all kinds together
+    std::uint32_t busy = 64;    // slices a second, all kinds together, while requests are served
     std::uint32_t slice_bytes = 65536;
+    std::uint32_t step_bytes = 4096;
     Duration storage_threshold = Duration::millis(50);
     Duration window = Duration::seconds(60);
     Duration queue_threshold = Duration::millis(20);
@@ -37,13 +41,14 @@ class Pace {
   explicit Pace(Options options);
   ~Pace();
 
-  // Reserves the slices of a step over `bytes` (0: one slice). False: not now, ask again at
-  // next(kind). A step dearer than what is left is let through and its rest is owed.
+  // Reserves the slices of a step over `bytes` (0: it is not known; one slice). False: not now, ask
+  // again at next(kind). A step dearer than what is left is let through and its rest is owed.
   bool take(Kind kind, std::uint64_t bytes, Now now);
   void charge(Kind kind, std::uint64_t bytes, Now now);  // turned out to be this much more
   // When a slice will be there, as things are; at or before now: there is one.
   Instant next(Kind kind, Now now) const;
 
+  void served(Now now);  // a request of the foreground: of a client, or for one
   // What the foreground saw.
   void storage_took(Duration took, Now now);
   void queue_waited(Duration waited, Now now);
@@ -51,7 +56,8 @@ class Pace {
 
   struct Report {
     std::uint32_t slices = 0;  // a second, all kinds together
-    Duration storage_p99;      // of the trailing window, to a fifth exact; 0: too few samples
+    bool busy = false;
+    Duration storage_p99;  // of the trailing window, to a fifth exact; 0: too few samples
     Duration queue_p99;
     std::uint64_t failed = 0;         // storage calls
     std::uint64_t taken[kinds] = {};  // slices, since the start

@@ -175,6 +175,7 @@ struct PartitionTransfer::Impl {
   std::vector<Outgoing> outgoing;
   std::uint64_t last_number = 0;
   bool news = false;
+  std::optional<Instant> asking_since;
   Progress progress;
 
   Impl(NodeId me, Options o, TransferStore& s, const Whereabouts& p, const Health& h, Pace* c)
@@ -317,6 +318,13 @@ struct PartitionTransfer::Impl {
   }
 
   void fill(Now now) {
+    if (asking_since) progress.busy = progress.busy + (now.instant - *asking_since);
+    ask_all(now);
+    asking_since.reset();
+    if (!asked.empty()) asking_since = now.instant;
+  }
+
+  void ask_all(Now now) {
     pace_at = Instant::never();
     for (auto& [partition, pull] : pulls) {
       if (asked.size() >= options.parallel) return;
@@ -325,7 +333,7 @@ struct PartitionTransfer::Impl {
         wait(pull, now);
         continue;
       }
-      if (pace != nullptr && !pace->take(Pace::Kind::transfer, 0, now)) {
+      if (pace != nullptr && !pace->take(Pace::Kind::transfer, options.page_bytes, now)) {
         pace_at = pace->next(Pace::Kind::transfer, now);
         return;
       }
@@ -406,7 +414,9 @@ struct PartitionTransfer::Impl {
   void take(Pull& pull, const TransferPage& page, Now now) {
     if (!fits(pull, page)) return fail(pull, Fault::source, now);
     std::size_t bytes = bytes_of(page.objects);
-    if (pace != nullptr && bytes > 0) pace->charge(Pace::Kind::transfer, bytes, now);
+    if (pace != nullptr && bytes > options.page_bytes) {  // one object may be larger than a page
+      pace->charge(Pace::Kind::transfer, bytes - options.page_bytes, now);
+    }
     Pull after = pull;
     if (page.last) {
       after.cursor.done.push_back(pull.cursor.source);
@@ -436,6 +446,12 @@ struct PartitionTransfer::Impl {
   void hear(Pull& pull, const Message& message, Now now) {
     if (const auto* page = std::get_if<TransferPage>(&message)) return take(pull, *page, now);
     const auto* refused = std::get_if<Refused>(&message);
+    if (refused != nullptr && refused->status.code() == Code::overloaded) {
+      drop_question(pull);  // no failure: the source paces itself
+      pull.again = now.instant + std::clamp(Duration::millis(refused->retry_after_ms),
+                                            Duration::millis(1), options.longest_pause);
+      return;
+    }
     bool may_pass = refused != nullptr && refused->status.retryable();
     auto later = Duration::millis(refused != nullptr ? refused->retry_after_ms : 0);
     fail(pull, may_pass ? Fault::once : Fault::source, now, later);
@@ -528,7 +544,7 @@ PartitionTransfer::Progress PartitionTransfer::progress() const {
 }
 
 Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes,
-               const Whereabouts& placement, OwnCopies& copies) {
+               const Whereabouts& placement, OwnCopies& copies, Pace* pace, Now now) {
   auto refuse = [&](Code code, const std::string& why) {
     return Refused{
         Status(code, "transfer of partition " + std::to_string(pull.partition) + ": " + why), 0};
@@ -550,6 +566,13 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
   if (pull.max_bytes == 0) return refuse(Code::invalid_argument, "wanted pages of 0 bytes");
   if (!may_pull) {
     return refuse(Code::unavailable, "this node does not know that the asker owns it or will");
+  }
+  if (pace != nullptr && !pace->take(Pace::Kind::transfer, pull.max_bytes, now)) {
+    Duration wait = pace->next(Pace::Kind::transfer, now) - now.instant;
+    return Refused{
+        Status(Code::overloaded, "transfer of partition " + std::to_string(pull.partition) +
+                                     ": this node serves requests first"),
+        static_cast<std::uint32_t>(std::max<std::int64_t>(1, (wait.us + 999) / 1000))};
   }
   constexpr std::size_t most_objects = 4096;
   auto objects = copies.copies_of(pull.partition, pull.first ? nullptr : &pull.after, most_objects,

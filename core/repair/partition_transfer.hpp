@@ -63,9 +63,9 @@ struct Incoming {
 class PartitionTransfer {
  public:
   struct Options {
-    std::size_t parallel = 2;  // partitions at a time
-    std::uint32_t page_bytes = 256 * 1024;
-    Duration patience = Duration::seconds(5);      // for one page
+    std::size_t parallel = 4;                  // partitions at a time
+    std::uint32_t page_bytes = 32 * 1024;      // a page is read and stored in one go: requests wait
+    Duration patience = Duration::seconds(5);  // for one page
     Duration first_pause = Duration::millis(200);  // after a failure; doubles with each
     Duration longest_pause = Duration::seconds(10);
     Duration lenient_after = Duration::seconds(600);  // never(): INT64_MAX us
@@ -99,6 +99,7 @@ class PartitionTransfer {
     std::size_t partitions = 0, left = 0, waiting = 0;  // waiting: no source answers
     std::uint64_t objects = 0, bytes = 0;               // stored, since the start of the process
     std::uint64_t pages = 0, failed_pages = 0, lenient = 0;
+    Duration busy{};  // with a page asked for
   };
   Progress progress() const;
 
@@ -109,9 +110,10 @@ class PartitionTransfer {
 
 // The source's side: TransferPage, or Refused with a sentence. `may_pull`: the asker is among the N
 // of the partition or will be, in this node's ring. That is what makes the pull safe: from then on
-// each write here is also kept as a hint for the asker.
+// each write here is also kept as a hint for the asker. The page is paid for at `pace` (nullptr:
+// unpaced); who asks too early is told when to come again, as `overloaded`.
 Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes,
-               const Whereabouts& placement, OwnCopies& copies);
+               const Whereabouts& placement, OwnCopies& copies, Pace* pace, Now now);
 
 // For whom else a write into this node's own copy is kept, as a hint in the same transaction, while
 // the partition moves: for the incoming ones, by the owner that goes out and by the first that stays.

@@ -129,7 +129,7 @@ Verdict transfer(BytesView input) {
     pull.on_wake(now);
     for (auto& out : pull.take_outgoing()) {
       const auto& question = std::get<TransferPull>(out.message);
-      Message honest = answer(question, true, 256, source, source);
+      Message honest = answer(question, true, 256, source, source, nullptr, now);
       hold(std::holds_alternative<TransferPage>(honest), "an owner refuses an honest pull");
       hold_page(std::get<TransferPage>(honest), question, source);
       std::uint8_t what = in.byte();
@@ -149,7 +149,7 @@ Verdict transfer(BytesView input) {
           hold(pull.progress().pages > stored || before == here.copies,
                "a page that was not taken is stored");
           if (auto* asked = std::get_if<TransferPull>(&*said)) {
-            Message reply = answer(*asked, what / 8 % 2 == 0, 256, source, source);
+            Message reply = answer(*asked, what / 8 % 2 == 0, 256, source, source, nullptr, now);
             if (auto* sent = std::get_if<TransferPage>(&reply)) hold_page(*sent, *asked, source);
           }
           continue;
@@ -172,8 +172,10 @@ Verdict transfer(BytesView input) {
     now.instant = now.instant + Duration::seconds(11);
     pull.on_wake(now);
     for (auto& out : pull.take_outgoing()) {
-      pull.on_reply(out.to, out.number,
-                    answer(std::get<TransferPull>(out.message), true, 256, source, source), now);
+      pull.on_reply(
+          out.to, out.number,
+          answer(std::get<TransferPull>(out.message), true, 256, source, source, nullptr, now),
+          now);
     }
   }
   hold(pull.all_arrived(), "a pull does not end though its sources answer");

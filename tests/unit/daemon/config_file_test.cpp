@@ -78,6 +78,7 @@ const Number numbers[] = {
     {"upkeep", "queue_threshold_ms", 1, 3'600'000},
     {"upkeep", "queue_window_ms", 1000, 3'600'000},
     {"upkeep", "least_slices", 1, 1000},
+    {"upkeep", "busy_slices", 1, 1'000'000},
     {"upkeep", "most_slices", 4000, 1'000'000},
     {"upkeep", "gossip_ms", 10, 3'600'000},
     {"upkeep", "transfer_parallel", 1, 1024},

@@ -206,6 +206,7 @@ TEST_CASE("all owners together get no more than the pace") {
   Pace::Options slow;
   slow.floor = 10;
   slow.most = 100;
+  slow.step_bytes = slow.slice_bytes;  // each hint a slice
   Pace pace(slow);
   Scene scene;
   scene.fill(500, A);
@@ -392,6 +393,7 @@ TEST_CASE("R6.5 with a pace, hints take their slices from it") {
   Pace::Options slow;
   slow.floor = 10;
   slow.most = 50;
+  slow.step_bytes = slow.slice_bytes;  // each hint a slice
   Pace pace(slow);
   Scene scene;
   scene.fill(1000, A);

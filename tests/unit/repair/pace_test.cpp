@@ -47,6 +47,37 @@ TEST_CASE("R6.5-a reads of 80 ms bring the slices to the floor within a window, 
   CHECK(scene.pace.report(scene.now).slices == scene.options.most);
 }
 
+TEST_CASE("R6.5-a while requests are served there are few slices, and all of them when they end") {
+  Scene scene;
+  const std::uint64_t busy = scene.options.busy;
+  auto second = [&](int requests) {  // of them, evenly
+    std::uint64_t taken = 0;
+    for (int i = 0; i < requests; ++i) {
+      scene.pace.served(scene.now);
+      taken += scene.work({Kind::transfer}, Duration::micros(1'000'000 / requests));
+    }
+    return taken;
+  };
+  scene.work({Kind::transfer}, Duration::seconds(1));
+  // From the fifth request on, and what had gathered before does not count.
+  for (int i = 0; i < 5; ++i) scene.pace.served(scene.now);
+  scene.now.instant = scene.now.instant + Duration::millis(50);
+  CHECK(scene.work({Kind::transfer}, Duration::millis(10)) <= busy / 10 + 2);
+  CHECK(scene.pace.report(scene.now).busy);
+  CHECK(scene.pace.report(scene.now).slices == busy);
+
+  CHECK(second(500) <= busy + busy / 10);
+  std::uint64_t taken = second(500);
+  CHECK(taken >= busy - busy / 10);
+  CHECK(taken <= busy + busy / 10);
+  // Three in each window are not many.
+  second(20);
+  CHECK(second(20) > 10 * busy);
+  scene.now.instant = scene.now.instant + Duration::millis(200);
+  CHECK_FALSE(scene.pace.report(scene.now).busy);
+  CHECK(scene.work({Kind::transfer}, Duration::seconds(1)) >= scene.options.most * 9 / 10);
+}
+
 TEST_CASE("R6.5-a p99, not the slowest read, is what counts") {
   for (int slow : {0, 1, 3}) {  // of two hundred
     Scene scene;

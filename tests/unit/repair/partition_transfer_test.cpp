@@ -56,8 +56,9 @@ struct Scene {
     int number = messages++;
     Fate fate = meddle ? meddle(number, out) : Fate::good;
     if (fate == Fate::lost || gone.contains(out.to)) return;
-    Message reply = answer(std::get<TransferPull>(out.message), true, 1 << 20,
-                           stores.at(out.to)->placement, *stores.at(out.to));
+    Message reply =
+        answer(std::get<TransferPull>(out.message), true, 1 << 20, stores.at(out.to)->placement,
+               *stores.at(out.to), source_pace.get(), now);
     if (fate == Fate::refused) reply = Refused{Status(Code::internal, "no"), 0};
     auto* page = std::get_if<TransferPage>(&reply);
     if (page != nullptr && fate == Fate::corrupt) page->checksum ^= 1;
@@ -114,7 +115,7 @@ struct Scene {
   FakeHealth health;
   std::set<NodeId> gone;
   PartitionTransfer::Options options;
-  std::unique_ptr<Pace> pace;
+  std::unique_ptr<Pace> pace, source_pace;
   std::unique_ptr<PartitionTransfer> machine;
   std::function<Fate(int, const PartitionTransfer::Outgoing&)> meddle;
   std::deque<PartitionTransfer::Outgoing> queue;
@@ -335,12 +336,47 @@ TEST_CASE("R6.5 a pull takes its slices from the pace") {
   CHECK(scene.now.instant - start > Duration::millis(100) * pages);
 }
 
+TEST_CASE("R6.5-a a source that serves requests says when to come again, which is no failure") {
+  Scene scene;
+  Pace::Options slow;
+  slow.busy = 10;
+  slow.floor = 5;
+  scene.source_pace = std::make_unique<Pace>(slow);
+  for (int i = 0; i < 10; ++i) scene.source_pace->served(scene.now);
+  TransferPull pull;
+  pull.partitions = 4;
+  pull.max_bytes = 65536 - slow.step_bytes;
+  FakeStore& a = *scene.stores.at(A);
+  auto ask = [&] {
+    return answer(pull, true, 1 << 20, a.placement, a, scene.source_pace.get(), scene.now);
+  };
+  CHECK(std::holds_alternative<TransferPage>(ask()));
+  scene.now.instant = scene.now.instant + Duration::millis(1);
+  CHECK(std::holds_alternative<TransferPage>(ask()));
+  Message reply = ask();
+  REQUIRE(std::holds_alternative<Refused>(reply));
+  auto refused = std::get<Refused>(reply);
+  CHECK(refused.status.code() == Code::overloaded);
+  CHECK(refused.status.message().find("serves requests first") != std::string::npos);
+  CHECK(refused.retry_after_ms > 50);
+  CHECK(refused.retry_after_ms <= 200);
+
+  REQUIRE(scene.run(Duration::seconds(1000)));
+  auto progress = scene.machine->progress();
+  CHECK(progress.left == 0);
+  CHECK(progress.failed_pages == 0);
+}
+
 TEST_CASE("a source answers with pages of the size asked for, and refuses what it cannot mean") {
   Scene scene;
   FakeStore& a = *scene.stores.at(A);
   TransferPull pull;
   pull.partitions = 4;
   pull.max_bytes = 400;
+  auto answer = [&](const TransferPull& asked, bool may, std::uint32_t most,
+                    const Whereabouts& where, OwnCopies& copies) {
+    return ringlet::answer(asked, may, most, where, copies, nullptr, scene.now);
+  };
   auto page = std::get<TransferPage>(answer(pull, true, 1 << 20, a.placement, a));
   CHECK(page.objects.size() == 4);
   CHECK_FALSE(page.last);

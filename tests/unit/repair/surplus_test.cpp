@@ -339,7 +339,7 @@ struct Move {
       Node& source = node(out.to);
       pull->on_reply(out.to, out.number,
                      answer(std::get<TransferPull>(out.message), true, 1 << 20,
-                            source.disk.placement, source.disk),
+                            source.disk.placement, source.disk, nullptr, now),
                      now);
     }
     if (!flipped && pull->all_arrived()) {
