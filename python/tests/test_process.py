@@ -38,7 +38,8 @@ def run_python(code: str, seconds: float = 20.0, **more) -> subprocess.Completed
 
 # A listener that takes connections and never says a word.
 SILENT = """
-import socket, sys, threading, time, ringlet
+import signal, socket, sys, threading, time, ringlet
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 silent = socket.socket(); silent.bind(("127.0.0.1", 0)); silent.listen()
 client = ringlet.connect(f"127.0.0.1:{silent.getsockname()[1]}", timeout=30.0)
 bucket = client.bucket("b")
