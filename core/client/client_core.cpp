@@ -533,9 +533,11 @@ struct ClientCore::Impl {
     if (refused && table_message != 0 && table_asked == node) {
       for (std::uint64_t number : waiting_for_ring) calls.at(number).last = last;
     }
+    const bool news = !health.is_down(node);
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
     ask_others_than(node, now, refused ? last : Status::ok());
+    if (news) pull_table(now, true);
     settle(now);
   }
 
@@ -551,7 +553,6 @@ struct ClientCore::Impl {
       if (!why) calls.at(number).last = why;
       ask_another(number, now);
     }
-    pull_table(now, true);
   }
 
   void ask_another(std::uint64_t number, Now now) {
@@ -612,7 +613,10 @@ struct ClientCore::Impl {
   void settle(Now now) {
     for (NodeId node : health.due_pings(now.instant))
       send(node, number_for(Numbered::ping, next_message++), Ping{});
-    for (NodeId node : health.take_fallen_silent()) ask_others_than(node, now, Status::ok());
+    for (NodeId node : health.take_fallen_silent()) {
+      ask_others_than(node, now, Status::ok());
+      pull_table(now, true);  // it may have left
+    }
     health.take_recovered();  // a client keeps no hints
     for (auto outgoing = coordinator.take_outgoing(); !outgoing.empty();
          outgoing = coordinator.take_outgoing()) {

@@ -509,6 +509,38 @@ TEST_CASE("R6.4-b O-21 the table is pulled every 10 s, give or take a quarter") 
   CHECK(*gaps.rbegin() - *gaps.begin() > 3'000'000);
 }
 
+TEST_CASE("R6.4-b a member that stays away is a reason to pull the table once, not at each try") {
+  Bench bench;
+  const NodeId gone = bench.ring->members()[0].id;
+  bench.core->on_unreachable(gone, bench.now, Status::ok());
+  Instant end = bench.now.instant + Duration::seconds(100);
+  std::size_t pulls = 0, tries = 0;
+  while (bench.now.instant < end) {
+    bench.now.instant = std::min(end, bench.core->next_wake());
+    bench.core->on_wake(bench.now);
+    for (auto& out : bench.take()) {
+      bool pull = std::holds_alternative<RingPull>(out.message);
+      if (out.to == gone) {
+        ++tries;
+        bench.core->on_unreachable(gone, bench.now, Status::ok());
+        continue;
+      }
+      if (pull) {
+        ++pulls;
+        RingTable unchanged;
+        unchanged.r = unchanged.w = 2;
+        unchanged.unchanged = true;
+        bench.core->on_reply(out.to, out.number, unchanged, bench.now);
+      } else if (std::holds_alternative<Ping>(out.message)) {
+        bench.core->on_reply(out.to, out.number, Pong{}, bench.now);
+      }
+    }
+  }
+  CHECK(tries > 100);  // it is still looked for
+  CHECK(pulls >= 8);
+  CHECK(pulls <= 16);
+}
+
 TEST_CASE("F-85 a pull that nobody answers is made again, elsewhere") {
   Bench bench({}, 4, false);
   std::set<NodeId> asked;
