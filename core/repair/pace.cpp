@@ -200,6 +200,16 @@ struct Pace::Impl {
     return million * static_cast<std::int64_t>(bytes + options.step_bytes) / options.slice_bytes;
   }
 
+  bool open(Kind kind, Instant now) {
+    adjust(now);
+    Bucket& b = bucket(kind);
+    b.wanted = now;
+    fill(kind, now);
+    if (b.micro > 0) return true;
+    ++b.held_back;
+    return false;
+  }
+
   void spend(Kind kind, std::int64_t micro) {
     bucket(kind).taken += micro;
     bucket(kind).micro -= micro;
@@ -211,16 +221,14 @@ Pace::~Pace() = default;
 
 bool Pace::take(Kind kind, std::uint64_t bytes, Now now) {
   std::lock_guard lock(impl_->mutex);
-  impl_->adjust(now.instant);
-  Bucket& b = impl_->bucket(kind);
-  b.wanted = now.instant;
-  impl_->fill(kind, now.instant);
-  if (b.micro <= 0) {
-    ++b.held_back;
-    return false;
-  }
+  if (!impl_->open(kind, now.instant)) return false;
   impl_->spend(kind, impl_->cost(bytes));
   return true;
+}
+
+bool Pace::open(Kind kind, Now now) {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->open(kind, now.instant);
 }
 
 void Pace::charge(Kind kind, std::uint64_t bytes, Now now) {

@@ -44,7 +44,9 @@ class Pace {
   // Reserves the slices of a step over `bytes` (0: it is not known; one slice). False: not now, ask
   // again at next(kind). A step dearer than what is left is let through and its rest is owed.
   bool take(Kind kind, std::uint64_t bytes, Now now);
-  void charge(Kind kind, std::uint64_t bytes, Now now);  // turned out to be this much more
+  // For a step whose size is known only afterwards: would take() let one through? Then charge() it.
+  bool open(Kind kind, Now now);
+  void charge(Kind kind, std::uint64_t bytes, Now now);
   // When a slice will be there, as things are; at or before now: there is one.
   Instant next(Kind kind, Now now) const;
 

@@ -333,7 +333,9 @@ struct PartitionTransfer::Impl {
         wait(pull, now);
         continue;
       }
-      if (pace != nullptr && !pace->take(Pace::Kind::transfer, options.page_bytes, now)) {
+      // Paid when the page is here: a source that refuses costs nothing, or two nodes that pull from
+      // each other would spend on questions what they owe to answers.
+      if (pace != nullptr && !pace->open(Pace::Kind::transfer, now)) {
         pace_at = pace->next(Pace::Kind::transfer, now);
         return;
       }
@@ -414,8 +416,8 @@ struct PartitionTransfer::Impl {
   void take(Pull& pull, const TransferPage& page, Now now) {
     if (!fits(pull, page)) return fail(pull, Fault::source, now);
     std::size_t bytes = bytes_of(page.objects);
-    if (pace != nullptr && bytes > options.page_bytes) {  // one object may be larger than a page
-      pace->charge(Pace::Kind::transfer, bytes - options.page_bytes, now);
+    if (pace != nullptr) {
+      pace->charge(Pace::Kind::transfer, std::max<std::size_t>(1, bytes), now);
     }
     Pull after = pull;
     if (page.last) {
@@ -567,7 +569,7 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
   if (!may_pull) {
     return refuse(Code::unavailable, "this node does not know that the asker owns it or will");
   }
-  if (pace != nullptr && !pace->take(Pace::Kind::transfer, pull.max_bytes, now)) {
+  if (pace != nullptr && !pace->open(Pace::Kind::transfer, now)) {
     Duration wait = pace->next(Pace::Kind::transfer, now) - now.instant;
     return Refused{
         Status(Code::overloaded, "transfer of partition " + std::to_string(pull.partition) +
@@ -585,6 +587,9 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
     auto more = copies.copies_of(pull.partition, &page.objects.back().key, 1, 1);
     if (!more) return Refused{more.status(), 0};
     page.last = more->empty();
+  }
+  if (pace != nullptr) {
+    pace->charge(Pace::Kind::transfer, std::max<std::size_t>(1, bytes_of(page.objects)), now);
   }
   page.checksum = checksum_of(page.objects);
   return page;

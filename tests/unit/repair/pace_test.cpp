@@ -160,6 +160,14 @@ TEST_CASE("a step dearer than what is left is let through and owed") {
   CHECK(scene.pace.next(Kind::transfer, scene.now) > scene.now.instant + Duration::millis(900));
 }
 
+TEST_CASE("to ask whether a step may be taken costs nothing, until it is charged") {
+  Scene scene;
+  for (int i = 0; i < 1000; ++i) CHECK(scene.pace.open(Kind::transfer, scene.now));
+  scene.pace.charge(Kind::transfer, 10 * scene.options.slice_bytes, scene.now);
+  CHECK_FALSE(scene.pace.open(Kind::transfer, scene.now));
+  CHECK(scene.pace.next(Kind::transfer, scene.now) > scene.now.instant);
+}
+
 TEST_CASE("next says when a slice is there, neither earlier nor much later") {
   Pace::Options options;
   options.most = 400;
