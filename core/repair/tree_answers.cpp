@@ -61,6 +61,8 @@ std::size_t size_about(const Message& message) {
   } else if (auto* m = std::get_if<SegmentDiffers>(&message)) {
     bytes += 8 * m->wanted.size();
     for (const KeyedObject& o : m->objects) bytes += keyed(o.key, o.object);
+  } else if (auto* m = std::get_if<TransferPage>(&message)) {
+    for (const KeyedObject& o : m->objects) bytes += keyed(o.key, o.object);
   } else if (auto* m = std::get_if<ReplicaPut>(&message)) {
     bytes += keyed(m->key, m->object);
   } else if (auto* m = std::get_if<Refused>(&message)) {

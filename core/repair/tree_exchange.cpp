@@ -8,6 +8,7 @@
 
 #include "base/assert.hpp"
 #include "base/random.hpp"
+#include "repair/refill.hpp"
 #include "repair/segment_listing.hpp"
 #include "repair/tree_answers.hpp"
 
@@ -46,7 +47,8 @@ struct Batch {
   Instant give_up = Instant::never();
 };
 
-// `batch`: its first segment.
+// `batch`: its first segment; of a Refill: this.
+constexpr std::uint32_t refilled = UINT32_MAX;
 struct ToMerge {
   std::uint32_t batch;
   KeyedObject keyed;
@@ -69,6 +71,10 @@ struct Exchange {
   std::deque<std::uint32_t> segments;  // that differ, not begun
   std::uint32_t peer_listed_to = 0;    // the peer's listing ends there; 0: not known
   std::optional<SegmentListing> listing;
+  std::optional<Refill> refill;  // instead of all that follows, when there is nothing of it here
+  bool cannot_refill = false;    // the peer refused it
+  Instant refill_at = Instant::never();  // the peer is not ready; ask then
+  Instant refill_give_up = Instant::never();
   std::map<std::uint32_t, Batch> open;  // by their first segments; none overlaps another
   std::deque<ToMerge> to_merge;
   std::deque<ToSend> to_send;
@@ -294,6 +300,8 @@ struct TreeExchange::Impl {
       if (auto* differs = std::get_if<TreeDiffers>(&reply)) {
         return on_differs(*compare, differs->nodes, now);
       }
+    } else if (std::holds_alternative<TransferPull>(asked.message)) {
+      if (auto* page = std::get_if<TransferPage>(&reply)) return on_page(*page, now);
     } else if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
       if (auto* differs = std::get_if<SegmentDiffers>(&reply)) {
         return on_segments(*compare, *differs, now);
@@ -304,6 +312,7 @@ struct TreeExchange::Impl {
 
   void on_refused(const Ask& asked, const Refused& refused, Now now) {
     const bool later = refused.status.retryable();
+    if (std::holds_alternative<TransferPull>(asked.message)) return on_page_refused(refused, now);
     if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
       Batch& batch = exchange->open.at(compare->segments.front());
       if (later && now.instant < batch.give_up) {
@@ -392,6 +401,7 @@ struct TreeExchange::Impl {
   // The next partition that differs, or the end.
   void walk(Now now) {
     Exchange& x = *exchange;
+    x.refill.reset();
     x.listing.reset();
     x.peer_listed_to = 0;
     x.unsettled.clear();
@@ -399,13 +409,55 @@ struct TreeExchange::Impl {
     while (!x.partitions.empty()) {
       x.partition = x.partitions.front();
       x.partitions.pop_front();
-      std::vector<std::uint64_t> hashes = store.trees().inner(*x.partition);
-      if (hashes.empty()) continue;
-      std::vector<std::uint32_t> nodes(tree_inner_nodes);
-      for (std::uint32_t i = 0; i < tree_inner_nodes; ++i) nodes[i] = i;
-      return ask(TreeCompare{1, *x.partition, std::move(nodes), std::move(hashes)}, now);
+      if (store.trees().state(*x.partition) != TreeState::built) continue;
+      if (store.trees().keys(*x.partition) == 0 && !x.cannot_refill) {
+        x.refill.emplace(*x.partition, store.trees().partitions(),
+                         static_cast<std::uint32_t>(options.page_bytes));
+        x.refill_give_up = now.instant + options.segment_patience;
+        return go_on_refilling(now);
+      }
+      return compare_inner(now);
     }
     finish();
+  }
+
+  void compare_inner(Now now) {
+    std::vector<std::uint32_t> nodes(tree_inner_nodes);
+    for (std::uint32_t i = 0; i < tree_inner_nodes; ++i) nodes[i] = i;
+    ask(TreeCompare{1, *exchange->partition, std::move(nodes),
+                    store.trees().inner(*exchange->partition)},
+        now);
+  }
+
+  // ---- a partition of which nothing is here ----
+
+  void go_on_refilling(Now now) {
+    Exchange& x = *exchange;
+    if (x.refill->over()) return walk(now);
+    x.refill_at = Instant::never();
+    if (auto question = x.refill->next()) ask(std::move(*question), now);
+  }
+
+  void on_page(const TransferPage& page, Now now) {
+    Exchange& x = *exchange;
+    auto objects = x.refill->take(page);
+    if (!objects) return wrong_answer(objects.status().message(), now);
+    x.refill_give_up = now.instant + options.segment_patience;
+    for (KeyedObject& keyed : *objects) x.to_merge.push_back({refilled, std::move(keyed)});
+    go_on_refilling(now);
+  }
+
+  void on_page_refused(const Refused& refused, Now now) {
+    Exchange& x = *exchange;
+    x.refill->ask_again();
+    if (refused.status.retryable() && now.instant < x.refill_give_up) {
+      std::uint32_t wait = std::clamp<std::uint32_t>(refused.retry_after_ms, 1, 5000);
+      x.refill_at = now.instant + Duration::millis(wait);
+      return;
+    }
+    x.cannot_refill = true;  // compare, then
+    x.refill.reset();
+    compare_inner(now);
   }
 
   // ---- segments ----
@@ -651,7 +703,9 @@ struct TreeExchange::Impl {
 
   void merged(std::uint32_t batch, const KeyedObject& keyed, const Result<Object>& held, Now now) {
     Exchange& x = *exchange;
-    if (held) {
+    if (held && batch == refilled) {  // what the peer lacks of it, the next exchange finds
+      ++done.keys_received;
+    } else if (held) {
       std::uint64_t hash = key_hash(keyed.key), clock = clock_hash(*held);
       if (x.listing->update(hash, keyed.key, clock) != clock) ++done.keys_received;
       if (clock != clock_hash(keyed.object)) send(batch, keyed.key);
@@ -660,6 +714,10 @@ struct TreeExchange::Impl {
     } else {  // this object alone
       ++done.refused;
       done.last_error = held.status().to_string();
+    }
+    if (batch == refilled) {
+      x.refill->merged(1);
+      return go_on_refilling(now);
     }
     --x.open.at(batch).merging;
     settle(batch, now);
@@ -730,6 +788,7 @@ struct TreeExchange::Impl {
       exchange->settle_at = Instant::never();
       compare_segments(std::move(exchange->unsettled), now);
     }
+    if (exchange && exchange->refill_at <= now.instant) go_on_refilling(now);
     if (exchange) {
       for (auto& [first, batch] : exchange->open) {
         if (batch.again <= now.instant) ask_batch(first, now);
@@ -746,7 +805,7 @@ struct TreeExchange::Impl {
       return std::min(next, std::max(turn, work_at));
     }
     if (!under_way.empty()) next = std::min(next, under_way.begin()->second.until);
-    next = std::min(next, exchange->settle_at);
+    next = std::min({next, exchange->settle_at, exchange->refill_at});
     for (const auto& [first, batch] : exchange->open) next = std::min(next, batch.again);
     return next;
   }

@@ -3,7 +3,8 @@
 //
 //   asker                                              answerer
 //   TreeCompare level 0, one hash over all shared  ->  equal: done, some 50 bytes
-//     roots of the partitions, in chunks           ->  those that differ; then each in turn:
+//     roots of the partitions, in chunks           ->  those that differ; then each in turn,
+//                                                      unless there is nothing of it here: Refill;
 //   TreeCompare level 1, 32 inner nodes            ->  those that differ
 //   TreeCompare level 2, the segments below them   ->  those that differ
 //   SegmentCompare (key hash, clock hash) pairs,   ->  objects the asker lacks or has another state
@@ -116,7 +117,7 @@ class TreeExchange {
   struct Outgoing {
     NodeId to;
     std::uint64_t number;  // TreeExchange's own numbering
-    Message message;       // TreeCompare, SegmentCompare, ReplicaPut
+    Message message;       // TreeCompare, SegmentCompare, ReplicaPut, TransferPull
   };
   std::vector<Outgoing> take_outgoing();
   Instant next_wake() const;

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "base/random.hpp"
+#include "repair/partition_transfer.hpp"
 #include "repair/segment_listing.hpp"
+#include "repair/tree_answers.hpp"
 #include "wire/codec.hpp"
 
 using namespace ringlet;
@@ -239,7 +241,27 @@ struct Scene {
       if (!held) return Refused{held.status(), 0};
       return Stored{};
     }
+    if (auto* pull = std::get_if<TransferPull>(&event.message)) return page_of(store(self), *pull);
     return exchange(self).on_request(event.from, event.message, now);
+  }
+  Message page_of(Store& store, const TransferPull& pull) {
+    if (!pulls_refused.is_ok()) return Refused{pulls_refused, 5};
+    TransferPage page;
+    std::size_t bytes = 0;
+    bool all = true;
+    Bytes after = pull.first ? Bytes() : row_of(pull.after);
+    auto last = store.page(pull.partition, after, SIZE_MAX,
+                           [&](BytesView, const Key& key, const Object& object) {
+                             all = page.objects.empty() || bytes < pull.max_bytes;
+                             if (!all) return;
+                             bytes += size_about(object) + key.key.size();
+                             page.objects.push_back({key, object});
+                           });
+    if (!last) return Refused{last.status(), 0};
+    page.last = all;
+    page.checksum = checksum_of(page.objects);
+    if (spoil) spoil(page);
+    return page;
   }
   void deliver(const Event& event) {
     if (silent.contains(event.to) || silent.contains(event.from)) return;
@@ -322,6 +344,8 @@ struct Scene {
   double lost = 0, duplicated = 0, pace = 1;
   Duration spread = Duration::micros(100);
   std::set<NodeId> silent;
+  Status pulls_refused;
+  std::function<void(TransferPage&)> spoil;
   std::size_t bytes = 0, work = 0;
   std::map<std::string, int> sent;
   int steps = 0;
@@ -447,10 +471,96 @@ TEST_CASE(
   CHECK(scene.exchange(A).progress().segments_compared == 1);
 }
 
+TEST_CASE("F-14 a partition of which nothing is left is read page by page, without comparing") {
+  Scene scene(8);
+  scene.options.page_bytes = 2000;
+  for (std::uint64_t i = 0; i < 4000; ++i) scene.store(A).put(key(i), object(A, 1));
+  // Of one partition B has a key, so that one is compared.
+  Key kept = key(7);
+  scene.store(B).put(kept, object(A, 1));
+  scene.restart(A);
+  scene.restart(B);
+  scene.build();
+  scene.repair(B);
+  CHECK(scene.equal());
+  auto progress = scene.exchange(B).progress();
+  CHECK(progress.keys_received == 3999);
+  CHECK(progress.repaired == 1);
+  CHECK(scene.sent["TransferPull"] > 7 * 5);
+  CHECK(scene.sent["SegmentCompare"] > 0);
+  CHECK(scene.bytes < 4000 * 150);
+  scene.bytes = 0;
+  scene.repair(B);
+  CHECK(scene.bytes < 1024);
+}
+
+TEST_CASE("F-14 who is told to wait for a page waits, who may have none compares") {
+  for (Code code : {Code::overloaded, Code::unsupported}) {
+    Scene scene(2);
+    for (std::uint64_t i = 0; i < 500; ++i) scene.store(A).put(key(i), object(A, 1));
+    scene.build();
+    scene.pulls_refused = Status(code, "not now");
+    REQUIRE(scene.exchange(B).repair(std::nullopt, scene.now).is_ok());
+    scene.run(Duration::seconds(2));
+    CHECK((scene.store(B).contents().size() == 500) == (code == Code::unsupported));
+    scene.pulls_refused = {};
+    REQUIRE(scene.settle());
+    CHECK(scene.equal());
+    CHECK(scene.exchange(B).progress().abandoned == 0);
+  }
+  Scene scene(2);  // for ever: it is left
+  for (std::uint64_t i = 0; i < 500; ++i) scene.store(A).put(key(i), object(A, 1));
+  scene.build();
+  scene.pulls_refused = Status(Code::overloaded, "never");
+  REQUIRE(scene.exchange(B).repair(std::nullopt, scene.now).is_ok());
+  scene.run(scene.options.segment_patience + Duration::seconds(2));
+  CHECK(scene.sent["TransferPull"] > 1000);
+  CHECK(scene.store(B).contents().size() == 500);  // by comparing, which was not refused
+}
+
+TEST_CASE("F-90 a wrong page is refused with a sentence, and nothing of it is stored") {
+  struct Wrong {
+    std::function<void(TransferPage&)> spoil;
+    std::string sentence;
+  };
+  std::vector<Wrong> all = {
+      {[](TransferPage& page) { ++page.checksum; }, "the checksum does not fit"},
+      {[](TransferPage& page) {
+         page = TransferPage{};
+         page.checksum = checksum_of({});
+       },
+       "no objects, and more to come"},
+      {[](TransferPage& page) {
+         std::swap(page.objects.front(), page.objects.back());
+         page.checksum = checksum_of(page.objects);
+       },
+       "wanted rising rows"},
+      {[](TransferPage& page) {
+         page.objects.back().object = Object{};
+         page.checksum = checksum_of(page.objects);
+       },
+       "without an object"},
+  };
+  for (auto& wrong : all) {
+    INFO(wrong.sentence);
+    Scene scene(1);
+    for (std::uint64_t i = 0; i < 50; ++i) scene.store(A).put(key(i), object(A, 1));
+    scene.build();
+    scene.spoil = wrong.spoil;
+    scene.repair(B);
+    auto progress = scene.exchange(B).progress();
+    CHECK(progress.abandoned == 1);
+    INFO(progress.last_error);
+    CHECK(progress.last_error.find(wrong.sentence) != std::string::npos);
+    CHECK(scene.store(B).contents().empty());
+  }
+}
+
 TEST_CASE("F-14 the keys of many segments that differ are compared by few questions") {
   for (NodeId asker : {A, B}) {
     Scene scene(8);
     for (std::uint64_t i = 0; i < 4000; ++i) scene.store(A).put(key(i), object(A, 1));
+    for (std::uint64_t i = 0; i < 100; ++i) scene.store(B).put(key(i), object(A, 1));
     scene.build();
     scene.repair(asker);
     CHECK(scene.equal());
