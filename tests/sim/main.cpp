@@ -189,7 +189,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::refusal_not_counted:
       return 46;
     case PlantedBug::no_hint_at_quorum:
-      return 102;
+      return 509;
     case PlantedBug::tree_not_updated:
       return 83;
     case PlantedBug::in_flight_write_not_forwarded:
@@ -205,7 +205,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::tie_by_arrival:
       return 19;
     case PlantedBug::lease_not_synced:
-      return 107;
+      return 323;
     case PlantedBug::tie_never_repaired:
       return 319;
     default:
