@@ -24,6 +24,7 @@ Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& me
   ServerOptions server;
   server.listen = member.address;
   server.threads = static_cast<int>(settings.number("node.threads"));
+  server.limits = settings.server_limits();
   server.log = std::move(log);
   return Server::start(std::move(*state), std::move(server), std::move(listener));
 }

@@ -56,8 +56,19 @@ const Option table[] = {
     {"limits.max_value_bytes", Kind::integer, "8388608", 1, 62914560, "", "of one value"},
     {"limits.max_siblings", Kind::integer, "1000", 2, 65536, "",
      "of one key; a write beyond is refused, never a sibling dropped"},
+    {"limits.max_siblings_bytes", Kind::integer, "16777216", 1024, 33554432, "",
+     "of all siblings of one key together, likewise"},
     {"limits.max_requests", Kind::integer, "10000", 1, 1000000, "",
      "at once on one thread of a node; one more is OVERLOADED"},
+    {"limits.max_requests_per_connection", Kind::integer, "10000", 1, 10000000, "",
+     "of one client, under way at a node; one more is OVERLOADED"},
+    {"limits.max_request_bytes", Kind::integer, "268435456", 1024, 68719476736, "",
+     "of clients' requests under way at a node, all together"},
+    {"limits.max_answer_bytes", Kind::integer, "268435456", 1024, 68719476736, "",
+     "of a node's answers that were not taken yet, all together; then reads are OVERLOADED"},
+    {"limits.max_connections", Kind::integer, "10000", 1, 1000000, "", "to a node, at once"},
+    {"upkeep.busy_slices", Kind::integer, "64", 1, 1000000, "",
+     "of 64 KiB a second for a node's background work while it serves requests"},
     {"log.level", Kind::choice, "info", 0, 0, "off|error|warn|info|debug|trace",
      "the least important record that is kept"},
 };
@@ -280,8 +291,19 @@ NodeOptions Settings::node(std::string name) const {
   options.max_key_bytes = number("limits.max_key_bytes");
   options.max_value_bytes = number("limits.max_value_bytes");
   options.max_siblings = number("limits.max_siblings");
+  options.max_siblings_bytes = number("limits.max_siblings_bytes");
+  options.pace.busy = static_cast<std::uint32_t>(number("upkeep.busy_slices"));
   options.max_requests = number("limits.max_requests");
   return options;
+}
+
+ServerLimits Settings::server_limits() const {
+  ServerLimits limits;
+  limits.max_requests_per_connection = number("limits.max_requests_per_connection");
+  limits.max_request_bytes = number("limits.max_request_bytes");
+  limits.max_answer_bytes = number("limits.max_answer_bytes");
+  limits.max_connections = number("limits.max_connections");
+  return limits;
 }
 
 Status Settings::check_cluster() const {

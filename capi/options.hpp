@@ -14,6 +14,7 @@
 #include "handles.hpp"
 #include "node/node_state.hpp"
 #include "ring/ring.hpp"
+#include "runtime/server_limits.hpp"
 
 namespace ringlet::capi {
 
@@ -30,6 +31,7 @@ class Settings {
   std::optional<LogLevel> log_level() const;
   Result<ClientOptions> client() const;  // client.seeds must be there
   NodeOptions node(std::string name) const;
+  ServerLimits server_limits() const;
   // Checks that N, R and W fit each other.
   Status check_cluster() const;
   Ring::Options ring(std::vector<Member> members) const;

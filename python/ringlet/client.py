@@ -76,7 +76,7 @@ def connect(
             if not isinstance(seed, str):
                 raise TypeError(f"connect wanted seeds as text, got {type(seed).__name__}")
         seeds = ",".join(seeds)
-    settings = as_settings(options, ("client", "log", "cluster", "node", "limits"))
+    settings = as_settings(options, ("client", "log", "cluster", "node", "limits", "upkeep"))
     settings["client.seeds"] = seeds
     settings["client.timeout_ms"] = str(_milliseconds("timeout", timeout))
     return Client(settings, resolver=resolver)

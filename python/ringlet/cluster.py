@@ -13,12 +13,14 @@ from .errors import OptionError, UsageError, from_core_error
 from .options import as_settings
 from .versioned import Resolver
 
+GROUPS = ("cluster", "node", "limits", "upkeep", "log", "client")
+
 
 def local_cluster(nodes: int = 3, *, data_dir: Path | None = None, **options: Any) -> LocalCluster:
     """Starts ``nodes`` real nodes (1 to 64) on free ports of 127.0.0.1, with their data in memory.
 
     N is 3 (or ``nodes``, if fewer), R and W 2; ``n=``, ``r=``, ``w=``, ``reconcile="lww"`` and the
-    other ``cluster.*`` options of ``ringlet.options()`` change that.
+    other ``cluster.*``, ``limits.*`` and ``upkeep.*`` options of ``ringlet.options()`` change that.
     """
     if isinstance(nodes, bool) or not isinstance(nodes, int):
         raise TypeError(f"nodes: wanted a number, got {type(nodes).__name__}")
@@ -29,7 +31,7 @@ def local_cluster(nodes: int = 3, *, data_dir: Path | None = None, **options: An
             "data_dir: nodes in this process keep their data in memory; "
             "for data on disk run ringletd"
         )
-    return LocalCluster(as_settings(options, ("cluster", "node", "limits", "log", "client")), nodes)
+    return LocalCluster(as_settings(options, GROUPS), nodes)
 
 
 class LocalCluster(_Handle):

@@ -314,3 +314,17 @@ def test_R4_4_f_golden_example_D1_to_D5(client, name):
         for dot in dots
         if (dot.node, dot.epoch) == (sibling.dot.node, sibling.dot.epoch)
     )
+
+
+def test_a_node_in_this_process_has_the_limits_it_is_given():
+    with ringlet.local_cluster(1, max_siblings_bytes=4096, busy_slices=8) as small:
+        with small.connect() as client:
+            bucket = client.bucket("b")
+            bucket.put("k", b"x" * 3000)
+            with pytest.raises(ringlet.RingletError) as refused:
+                bucket.put("k", b"y" * 3000)
+            assert refused.value.status == ringlet.Status.TOO_MANY_SIBLINGS
+            assert "wanted at most 4096 bytes of siblings" in str(refused.value)
+            bucket.put("j", b"z" * 8000)  # one alone may be larger
+    with pytest.raises(ringlet.UsageError, match="1024 to 33554432"):
+        ringlet.local_cluster(1, max_siblings_bytes=1)

@@ -82,7 +82,13 @@ TEST_CASE("every option is described and takes its own default") {
                            "node.threads",
                            "limits.max_key_bytes",
                            "limits.max_value_bytes",
-                           "limits.max_siblings"}) {
+                           "limits.max_siblings",
+                           "limits.max_siblings_bytes",
+                           "limits.max_requests_per_connection",
+                           "limits.max_request_bytes",
+                           "limits.max_answer_bytes",
+                           "limits.max_connections",
+                           "upkeep.busy_slices"}) {
     CHECK(has(json, std::string("\"name\":\"") + name + "\""));
   }
   CHECK(has(json, "\"doc\""));

@@ -151,7 +151,9 @@ RINGLET_API void ringlet_text_release(ringlet_text *);
      cluster.n .r .w      copies, and how many must answer a read, a write
      cluster.partitions   cluster.reconcile (siblings | lww)   cluster.name
      node.name   node.listen   node.members ("a=host:port,b=host:port")   node.threads
-     limits.max_key_bytes   limits.max_value_bytes   limits.max_siblings   limits.max_requests
+     limits.max_key_bytes   limits.max_value_bytes   limits.max_siblings   limits.max_siblings_bytes
+     limits.max_requests .max_requests_per_connection .max_request_bytes .max_answer_bytes
+     limits.max_connections   upkeep.busy_slices
      log.level            off | error | warn | info | debug | trace
    ringlet_options_describe has them all with types and defaults. Options that a handle has no use for
    are ignored by it, so that one set may serve a cluster and its clients. */
