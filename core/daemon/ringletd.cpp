@@ -27,7 +27,7 @@
 namespace ringlet {
 namespace {
 
-constexpr int exit_usage = 2, exit_taken = 3;
+constexpr int exit_usage = 2, exit_taken = 3, exit_broken = 5;
 
 int complain(int code, const std::string& text) {
   std::fprintf(stderr, "ringletd: %s\n", text.c_str());
@@ -109,6 +109,17 @@ void keep_memory_small() {
   ::mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
 }
 
+// The signal that came; -1 when the store failed for good. Whoever supervises this process starts it
+// again, and the store is opened anew: that mends what can be mended.
+int wait_for_stop(const sigset_t& signals, const StorageEngine& engine) {
+  const timespec second{1, 0};
+  for (;;) {
+    int caught = ::sigtimedwait(&signals, nullptr, &second);
+    if (caught > 0) return caught;
+    if (!engine.health()) return -1;
+  }
+}
+
 int run(Config config) {
   if (config.memory_mb != 0) keep_memory_small();
   // Before any thread starts, so that every thread inherits the mask and sigwait below gets them.
@@ -162,9 +173,14 @@ int run(Config config) {
           (*engine)->name());
   sd_notify(0, "READY=1");
 
-  int caught = 0;
-  sigwait(&stop_signals, &caught);
+  int caught = wait_for_stop(stop_signals, **engine);
   sd_notify(0, "STOPPING=1");
+  if (caught < 0) {
+    log(LogLevel::error, "ringletd", "stopping: " + (*engine)->health().message());
+    (void)(*server)->stop(Duration::seconds(1));
+    (void)(*engine)->close();
+    return complain(exit_broken, (*engine)->health().message() + ": start this node again");
+  }
   log(LogLevel::info, "ringletd", std::string("stopping: ") + strsignal(caught));
   Status stopped = (*server)->stop(Duration::seconds(5));
   if (!stopped) log(LogLevel::warn, "ringletd", "stopping: " + stopped.message());
@@ -178,7 +194,7 @@ int main_of(int argc, char** argv) {
   CLI::App app{
       "A storage node of Ringlet, an always-writeable key-value store.\n"
       "Exit codes: 0 stopped as asked, 2 wrong configuration or flags, 3 directory or address not "
-      "to be had."};
+      "to be had, 5 the store failed while it ran: start the node again."};
   std::string path;
   bool check = false, print = false, version = false;
   app.add_option("--config", path, "the node's configuration, a TOML file");

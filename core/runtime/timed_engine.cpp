@@ -40,6 +40,7 @@ class TimedEngine final : public StorageEngine {
   }
   Status flush() override { return under_->flush(); }
   bool history_intact() const override { return under_->history_intact(); }
+  Status health() const override { return under_->health(); }
   EngineStats stats() const override { return under_->stats(); }
   const char* name() const override { return under_->name(); }
   Status close() override { return under_->close(); }

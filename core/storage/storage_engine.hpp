@@ -85,6 +85,8 @@ class StorageEngine {
   // machine stop, for a new, copied or restored directory. A node that reads false takes fresh
   // epochs (architecture, decision 4).
   virtual bool history_intact() const = 0;
+  // Code::io once nothing but opening it again would help; what it cannot do for now is no such thing.
+  virtual Status health() const { return Status::ok(); }
   virtual EngineStats stats() const = 0;
   virtual const char* name() const = 0;  // "memory", "wiredtiger"
   virtual Status close() = 0;            // clean: flushes; later calls are Code::closed

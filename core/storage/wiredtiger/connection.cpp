@@ -22,8 +22,8 @@ std::string uri_of(int table) {
 
 }  // namespace
 
-WtConnection::WtConnection(std::string directory, std::uint64_t min_free_bytes, LogSink log)
-    : directory_(std::move(directory)), min_free_bytes_(min_free_bytes), log_(std::move(log)) {
+WtConnection::WtConnection(Options options, LogSink log)
+    : options_(std::move(options)), log_(std::move(log)) {
   handler_.handle_error = &on_error;
   handler_.handle_message = &on_message;
   handler_.handle_progress = &on_progress;
@@ -61,20 +61,25 @@ int WtConnection::on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::
 // promises; `disk` adds log_flush. A log file must hold the largest value, and not much more:
 // recovery reads it to its end.
 //
-// Checkpoints come at other times than a neighbour's: nodes that started together and take the same
-// writes would otherwise all be slow in the same moment, and a quorum with them. Dirty pages may fill
-// much of the cache, for evicting one early means to write it twice; the checkpoint takes them all.
-Status WtConnection::open(const std::string& tables_path, std::uint64_t cache_bytes) {
+// Checkpoints are the engine's own: WiredTiger's thread for them takes down the whole connection when
+// one fails, as on a full disk, while a call that fails says so and may be repeated. They come at other times than a neighbour's: nodes that started together and take the same writes would
+// otherwise all be slow in the same moment, and a quorum with them. Dirty pages may fill much of the
+// cache, for evicting one early means to write it twice; but no more than fits into what is kept free.
+Status WtConnection::open(const std::string& tables_path) {
   const std::size_t stagger = std::hash<std::string>{}(tables_path);
-  const std::string config =
-      "create,cache_size=" + std::to_string(std::max<std::uint64_t>(cache_bytes, 1 << 20)) +
-      ",session_max=512,statistics=(fast)"
-      ",log=(enabled,archive=true,prealloc=false,file_max=80MB)"
-      ",transaction_sync=(enabled=true,method=none)"
-      ",checkpoint=(wait=" +
-      std::to_string(24 + stagger % 13) + ",log_size=" + std::to_string(48 + stagger / 13 % 33) +
-      "MB)"
-      ",eviction=(threads_min=1,threads_max=2),eviction_dirty_target=40,eviction_dirty_trigger=70";
+  const std::int64_t interval = options_.checkpoint_interval.us;
+  checkpoint_wait_us_ = interval * static_cast<std::int64_t>(80 + stagger % 41) / 100;
+  checkpoint_bytes_ = options_.checkpoint_bytes * (75 + stagger / 41 % 51) / 100;
+  const std::uint64_t cache = std::max<std::uint64_t>(options_.cache_bytes, 1 << 20);
+  const std::uint64_t dirty =
+      std::min(cache / 5 * 2, std::max(cache / 20, options_.min_free_bytes / 4 * 3));
+  const std::string config = "create,cache_size=" + std::to_string(cache) +
+                             ",session_max=512,statistics=(fast)"
+                             ",log=(enabled,archive=true,prealloc=false,file_max=80MB)"
+                             ",transaction_sync=(enabled=true,method=none)"
+                             ",eviction=(threads_min=1,threads_max=2),eviction_dirty_target=" +
+                             std::to_string(dirty) + ",eviction_dirty_trigger=" +
+                             std::to_string(std::min(cache / 10 * 7, dirty * 2));
   if (int code = wiredtiger_open(tables_path.c_str(), &handler_, config.c_str(), &connection_)) {
     connection_ = nullptr;
     if (code == ENOSPC || code == EDQUOT || code == EACCES || code == EPERM || code == EMFILE) {
@@ -145,7 +150,7 @@ void WtConnection::give_back(std::unique_ptr<WtSession> session) {
 
 Status WtConnection::status_of(int code, const char* doing) {
   if (code == 0) return Status::ok();
-  const std::string text = std::string("cannot ") + doing + " in " + directory_ + ": ";
+  const std::string text = std::string("cannot ") + doing + " in " + options_.directory + ": ";
   if (code == ENOSPC || code == EDQUOT) {
     full_ = true;
     return {Code::unavailable, "disk full: " + text + std::strerror(code)};
@@ -166,7 +171,7 @@ Status WtConnection::status_of(int code, const char* doing) {
 
 Status WtConnection::broken() const {
   if (!broken_) return Status::ok();
-  return {Code::io, "the storage in " + directory_ +
+  return {Code::io, "the storage in " + options_.directory +
                         " failed and is closed to everything until it is opened again"};
 }
 
@@ -179,13 +184,13 @@ Status WtConnection::room() {
   std::int64_t next = next_look_.load();
   // A row is written twice, to the log and to its table: what is kept free must not be gone before
   // the next look, however fast the disk is.
-  const bool soon = unseen_bytes_.load(std::memory_order_relaxed) > min_free_bytes_ / 16;
+  const bool soon = unseen_bytes_.load(std::memory_order_relaxed) > options_.min_free_bytes / 16;
   if ((now >= next || soon) && next_look_.compare_exchange_strong(next, now + 100'000)) {
     unseen_bytes_.store(0, std::memory_order_relaxed);
     struct statvfs info{};
-    if (::statvfs(directory_.c_str(), &info) == 0) {
+    if (::statvfs(options_.directory.c_str(), &info) == 0) {
       const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
-      const bool full = free < min_free_bytes_;
+      const bool full = free < options_.min_free_bytes;
       if (full_.exchange(full) != full) {
         say(full ? LogLevel::error : LogLevel::info,
             full ? "disk full: writes stop" : "disk has room again: writes go on");
@@ -193,8 +198,26 @@ Status WtConnection::room() {
     }
   }
   if (!full_) return Status::ok();
-  return {Code::unavailable, "disk full: less than " + std::to_string(min_free_bytes_) +
-                                 " bytes are free for " + directory_};
+  return {Code::unavailable, "disk full: less than " + std::to_string(options_.min_free_bytes) +
+                                 " bytes are free for " + options_.directory};
+}
+
+bool WtConnection::checkpoint_due() {
+  const std::int64_t now = steady_us();
+  const std::uint64_t bytes = since_checkpoint_.load(std::memory_order_relaxed);
+  if (checkpoint_at_ == 0) checkpoint_at_ = now;
+  const bool due =
+      bytes >= checkpoint_bytes_ || (bytes > 0 && now - checkpoint_at_ >= checkpoint_wait_us_);
+  return due && !broken_ && room();
+}
+
+Status WtConnection::checkpoint() {
+  auto held = lease();
+  if (!held) return held.status();
+  checkpoint_at_ = steady_us();
+  since_checkpoint_.store(0, std::memory_order_relaxed);
+  WT_SESSION* session = held->session();
+  return status_of(session->checkpoint(session, nullptr), "write a checkpoint");
 }
 
 std::uint64_t WtConnection::cache_bytes_in_use() {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/instant.hpp"
 #include "base/log.hpp"
 #include "storage/storage_engine.hpp"
 
@@ -24,10 +25,16 @@ struct WtSession {
 
 class WtConnection {
  public:
-  WtConnection(std::string directory, std::uint64_t min_free_bytes, LogSink log);
+  struct Options {
+    std::string directory;
+    std::uint64_t min_free_bytes, cache_bytes;
+    Duration checkpoint_interval;
+    std::uint64_t checkpoint_bytes;
+  };
+  WtConnection(Options options, LogSink log);
   ~WtConnection();  // closes if close() was not called
 
-  Status open(const std::string& tables_path, std::uint64_t cache_bytes);
+  Status open(const std::string& tables_path);
   Status close();
 
   // Gives the session back when it goes away.
@@ -55,7 +62,13 @@ class WtConnection {
   void set_broken();
   // ok, or Code::unavailable "disk full". Looks every 100 ms, and sooner when much was written.
   Status room();
-  void wrote(std::size_t bytes) { unseen_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+  void wrote(std::size_t bytes) {
+    unseen_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    since_checkpoint_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  // Due when much was written since the last one, or some a while ago; never on a full disk.
+  bool checkpoint_due();
+  Status checkpoint();
   std::uint64_t cache_bytes_in_use();
 
  private:
@@ -68,8 +81,7 @@ class WtConnection {
   void say(LogLevel level, const std::string& text) const;
   void give_back(std::unique_ptr<WtSession> session);
 
-  const std::string directory_;
-  const std::uint64_t min_free_bytes_;
+  const Options options_;
   const LogSink log_;
   Handler handler_{};
   WT_CONNECTION* connection_ = nullptr;
@@ -79,6 +91,10 @@ class WtConnection {
   std::atomic<bool> full_{false};
   std::atomic<std::int64_t> next_look_{0};      // steady microseconds
   std::atomic<std::uint64_t> unseen_bytes_{0};  // written since the last look
+  std::atomic<std::uint64_t> since_checkpoint_{0};
+  std::int64_t checkpoint_at_ = 0;  // of the checkpointing thread, as the next two
+  std::int64_t checkpoint_wait_us_ = 0;
+  std::uint64_t checkpoint_bytes_ = 0;
 };
 
 inline WT_ITEM item_of(BytesView bytes) {

@@ -122,11 +122,13 @@ class WiredTigerEngine final : public StorageEngine {
   WiredTigerEngine(WiredTigerOptions options, std::unique_ptr<Directory> directory)
       : options_(std::move(options)),
         directory_(std::move(directory)),
-        connection_(options_.directory, options_.min_free_bytes, options_.log) {}
+        connection_({options_.directory, options_.min_free_bytes, options_.cache_bytes,
+                     options_.checkpoint_interval, options_.checkpoint_bytes},
+                    options_.log) {}
   ~WiredTigerEngine() override { (void)close(); }
 
   Status open() {
-    Status opened = connection_.open(directory_->tables_path(), options_.cache_bytes);
+    Status opened = connection_.open(directory_->tables_path());
     if (!opened) {
       closed_ = true;
       return opened;
@@ -137,6 +139,7 @@ class WiredTigerEngine final : public StorageEngine {
     }
     flusher_ = std::thread([this] { run_flusher(); });
     writer_ = std::thread([this] { run_writer(); });
+    checkpointer_ = std::thread([this] { run_checkpointer(); });
     return Status::ok();
   }
 
@@ -207,6 +210,7 @@ class WiredTigerEngine final : public StorageEngine {
   }
 
   bool history_intact() const override { return directory_->history_intact(); }
+  Status health() const override { return connection_.broken(); }
   EngineStats stats() const override {
     std::shared_lock life(life_);
     EngineStats stats{reads_, commits_, conflicts_, failures_, flushes_, 0};
@@ -222,6 +226,8 @@ class WiredTigerEngine final : public StorageEngine {
     }
     flusher_wake_.notify_all();
     writer_wake_.notify_all();
+    checkpointer_wake_.notify_all();
+    if (checkpointer_.joinable()) checkpointer_.join();
     if (flusher_.joinable()) flusher_.join();
     if (writer_.joinable()) writer_.join();
     std::unique_lock life(life_);
@@ -478,6 +484,22 @@ class WiredTigerEngine final : public StorageEngine {
     }
   }
 
+  void run_checkpointer() {
+    std::unique_lock lock(wake_mutex_);
+    while (!stop_) {
+      checkpointer_wake_.wait_for(lock, std::chrono::milliseconds(250));
+      if (stop_) return;
+      lock.unlock();
+      if (connection_.checkpoint_due()) {
+        Status done = connection_.checkpoint();
+        if (!done && options_.log) {
+          options_.log(LogLevel::warn, "storage", "no checkpoint, for now: " + done.message());
+        }
+      }
+      lock.lock();
+    }
+  }
+
   const WiredTigerOptions options_;
   const std::unique_ptr<Directory> directory_;
   WtConnection connection_;
@@ -494,13 +516,13 @@ class WiredTigerEngine final : public StorageEngine {
   std::atomic<bool> remembered_{false}, unsure_{false};
 
   std::mutex wake_mutex_;  // guards issued_ and stop_
-  std::condition_variable flusher_wake_, writer_wake_;
+  std::condition_variable flusher_wake_, writer_wake_, checkpointer_wake_;
   Ticket issued_ = 0;
   bool stop_ = false;
   std::atomic<Ticket> durable_{0};
   std::mutex listener_mutex_;  // held while the listener runs
   std::function<void(Ticket)> listener_;
-  std::thread flusher_, writer_;
+  std::thread flusher_, writer_, checkpointer_;
 
   mutable std::atomic<std::uint64_t> reads_{0}, commits_{0}, conflicts_{0}, failures_{0},
       flushes_{0};

@@ -4,11 +4,11 @@
 //   Directory   one process at a time (Code::busy names the other), one node of one cluster for
 //               ever. A directory that is foreign, of another node or of a newer format is refused
 //               before anything in it is touched. What WiredTiger cannot read is Code::corrupt.
-//   Full        writes stop while less than min_free_bytes are free, so that the log never breaks and
-//               what reads must tidy up has room. Without that reserve reads may be unavailable too,
-//               and WiredTiger gives up should it write a checkpoint just when somebody else has taken
-//               the last byte: then the engine is broken, and its directory whole; it is opened again
-//               once there is room. Everything acknowledged with `log` is in it (F-10).
+//   Full        writes and checkpoints stop while less than min_free_bytes are free, so that the log never
+//               breaks and what reads must tidy up has room. Without that reserve reads may be
+//               unavailable too, and WiredTiger gives up should somebody else take the last byte while
+//               it writes a checkpoint: then the engine is broken, and its directory whole; it is opened
+//               again once there is room. Everything acknowledged with `log` is in it (F-10).
 //   Broken      after WiredTiger has given up, every call is Code::io until the directory is opened
 //               again; the read that met a damaged page is Code::corrupt.
 //   Output      what WiredTiger says goes to `log`; nothing to stderr.
@@ -32,6 +32,9 @@ struct WiredTigerOptions {
   Duration buffer_flush_interval = Duration::millis(100);  // between two buffer writes
   std::size_t buffer_objects = 1000;                       // or when it holds as many
   std::uint64_t min_free_bytes = 64ull << 20;
+  // From one checkpoint to the next, a fifth more or less; sooner when so much was written.
+  Duration checkpoint_interval = Duration::seconds(30);
+  std::uint64_t checkpoint_bytes = 64ull << 20;
   LogSink log;
 };
 

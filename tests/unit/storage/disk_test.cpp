@@ -144,6 +144,44 @@ TEST_CASE("F-10 a file system without a free byte: writes are refused, reads go 
   CHECK((row(**again, "1") == Bytes(64 << 10, 'v')));
 }
 
+TEST_CASE("F-10 a checkpoint waits for room, or the engine would give up", "[full]") {
+  SmallDisk disk("size=64m");
+  if (!disk.mounted) {
+    WARN("skipped, it needs a file system of its own: cannot mount tmpfs: " << disk.why);
+    return;
+  }
+  auto options = options_for(disk.folder.path + "/data");
+  options.min_free_bytes = 16 << 20;
+  options.checkpoint_interval = Duration::millis(300);
+  auto opened = open_wiredtiger_engine(options);
+  INFO((opened ? "" : opened.status().to_string()));
+  REQUIRE(opened);
+  StorageEngine& engine = **opened;
+  auto fill = [&](int round) {
+    for (int i = 0; i < 200; ++i) {
+      REQUIRE(put(engine, Durability::log, std::to_string(i),
+                  std::to_string(round) + Bytes(20 << 10, 'v')));
+    }
+  };
+  for (int round = 0; round < 3; ++round) {
+    fill(round);
+    disk.fill();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    INFO(engine.health().to_string());
+    REQUIRE(engine.health());
+    auto got = engine.get(Table::objects, "7");
+    REQUIRE(got);
+    REQUIRE(*got);
+    CHECK((**got)[0] == '0' + round);
+    disk.make_room();
+    for (int n = 0; n < 100 && !put(engine, Durability::log, "0", "new"); ++n) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));  // one is written now
+  }
+  REQUIRE(engine.close());
+}
+
 TEST_CASE("F-11 after a failed fsync no ticket of it is ever durable", "[sync]") {
   Folder folder;
   auto options = options_for(folder.path);
