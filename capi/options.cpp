@@ -67,7 +67,7 @@ const Option table[] = {
     {"limits.max_answer_bytes", Kind::integer, "268435456", 1024, 68719476736, "",
      "of a node's answers that were not taken yet, all together; then reads are OVERLOADED"},
     {"limits.max_connections", Kind::integer, "10000", 1, 1000000, "", "to a node, at once"},
-    {"upkeep.busy_slices", Kind::integer, "64", 1, 1000000, "",
+    {"upkeep.busy_slices", Kind::integer, "32", 1, 1000000, "",
      "of 64 KiB a second for a node's background work while it serves requests"},
     {"log.level", Kind::choice, "info", 0, 0, "off|error|warn|info|debug|trace",
      "the least important record that is kept"},

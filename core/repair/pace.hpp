@@ -28,7 +28,7 @@ class Pace {
   struct Options {
     std::uint32_t floor = 20;   // slices a second, for each kind
     std::uint32_t most = 8000;  // slices a second, all kinds together
-    std::uint32_t busy = 64;    // slices a second, all kinds together, while requests are served
+    std::uint32_t busy = 32;    // slices a second, all kinds together, while requests are served
     std::uint32_t slice_bytes = 65536;
     std::uint32_t step_bytes = 4096;
     Duration storage_threshold = Duration::millis(50);

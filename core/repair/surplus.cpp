@@ -69,6 +69,13 @@ struct Surplus::Impl {
     RINGLET_ASSERT(options.patience > Duration{});
   }
 
+  // Each owner reads, compares and answers: what they do is charged here.
+  std::uint64_t cost_of(const KeyedObject& o) const {
+    constexpr std::uint64_t step = 4096;
+    std::size_t owners = placement.owners(placement.partition_of(o.key)).size();
+    return std::max<std::uint64_t>(1, owners) * (bytes_of(o) + step);
+  }
+
   void begin_walk() {
     walking = true;
     found_any = false;
@@ -99,7 +106,7 @@ struct Surplus::Impl {
       }
       if (page.empty() && !read_page(now)) return;
       if (page.empty()) continue;
-      if (pace != nullptr && !pace->take(Pace::Kind::transfer, bytes_of(page.front()), now)) {
+      if (pace != nullptr && !pace->take(Pace::Kind::transfer, cost_of(page.front()), now)) {
         pace_at = pace->next(Pace::Kind::transfer, now);
         return;
       }

@@ -96,36 +96,43 @@ class Bench:
 
     def again(self, node: Node) -> None:
         (node.directory / "port").unlink(missing_ok=True)
-        node.start(self.founders, extra=self.extra())
+        if node in self.founders:
+            node.start(self.founders, extra=self.extra())
+        else:
+            seeds = ", ".join(f'"{n.address}"' for n in self.founders)
+            node.start([], extra={**self.extra(), "cluster": f"seeds = [{seeds}]"})
         node.wait_ready()
 
 
-def during(bench: Bench, rate: float, seconds: float, action: Any) -> tuple[dict[str, Any], Any]:
-    """The load, with the action begun half a second into it."""
+def during(
+    bench: Bench, rate: float, seconds: float, node: Node | None, work: Any
+) -> tuple[dict[str, Any], Any]:
+    """The load while ``work`` is done. ``node``: it is started under a load before that, for the start of
+    a process costs this machine more than what is to be measured."""
     result: list[Any] = []
 
-    def act() -> None:
-        time.sleep(0.5)
+    def act(action: Any) -> None:
+        time.sleep(0.3)
         try:
             result.append(action())
         except (Failed, OSError, subprocess.TimeoutExpired) as error:
             result.append(error)
 
-    thread = threading.Thread(target=act)
-    thread.start()
-    load = bench.load(seconds, connections=4, rate=rate)
-    thread.join()
-    if isinstance(result[0], Exception):
-        raise result[0]
-    return load, result[0]
+    def load(seconds: float, action: Any) -> dict[str, Any]:
+        thread = threading.Thread(target=act, args=(action,))
+        thread.start()
+        measured = bench.load(seconds, connections=4, rate=rate)
+        thread.join()
+        if isinstance(result[-1], Exception):
+            raise result[-1]
+        return measured
+
+    if node is not None:
+        load(1, lambda: bench.again(node))
+    return load(seconds, work), result[-1]
 
 
 def join(bench: Bench, joiner: Node) -> dict[str, Any]:
-    joiner.start([], extra={
-        **bench.extra(),
-        "cluster": "seeds = [" + ", ".join(f'"{n.address}"' for n in bench.founders) + "]",
-    })  # fmt: skip
-    joiner.wait_ready()
     first = bench.founders[0].name
     bench.tell("cluster", "join", joiner.name, joiner.address, "--node", first)
     bench.tell("cluster", "commit", "--node", first)
@@ -143,13 +150,14 @@ def join(bench: Bench, joiner: Node) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def repair(bench: Bench, node: Node) -> dict[str, Any]:
+def repair(bench: Bench, node: Node, *, start: bool = False) -> dict[str, Any]:
     def trees() -> dict[str, dict[str, Any]]:
         said = {n.name: bench.status(n).get("upkeep", {}).get("anti_entropy") for n in bench.founders}
         return {name: one for name, one in said.items() if one}
 
     before = trees()
-    bench.again(node)
+    if start:
+        bench.again(node)
     bench.tell("repair", "--node", node.name)
     last: dict[str, Any] = {"at": time.monotonic(), "objects": 0, "seconds": 0.0}
 
@@ -174,7 +182,6 @@ def drain(bench: Bench, node: Node) -> dict[str, Any]:
     before = {n.name: bench.status(n)["hints_delivered"] for n in bench.founders if n is not node}
     waiting = sum(bench.status(n)["hints"] for n in bench.founders if n is not node)
     start = time.monotonic()
-    bench.again(node)
     bench.wait("the hints", lambda: all(bench.status(n).get("hints") == 0 for n in bench.founders))
     done = sum(bench.status(n)["hints_delivered"] - before[n.name] for n in bench.founders if n is not node)
     return {"seconds": time.monotonic() - start, "objects": done, "waiting": waiting}
@@ -195,24 +202,26 @@ def speeds(bench: Bench, result: dict[str, Any], seconds: float) -> None:
 
     victim = bench.founders[1]
     bench.lose_directory(victim)
-    under["repair"] = during(bench, rate, seconds, lambda: repair(bench, victim))
+    # It begins as soon as the node is back, so its start is part of what is measured here.
+    under["repair"] = during(bench, rate, seconds, None, lambda: repair(bench, victim, start=True))
     calm.append(bench.load(seconds, connections=4, rate=rate))
 
     away = bench.founders[2]
     away.stop()
-    bench.load(seconds / 2, connections=4, rate=rate)
-    under["hint drain"] = during(bench, rate, seconds, lambda: drain(bench, away))
+    bench.load(seconds, connections=4, rate=rate)
+    under["hint drain"] = during(bench, rate, seconds, away, lambda: drain(bench, away))
 
     # With nobody asking: how fast a lost node is whole again.
     bench.lose_directory(victim)
-    result["repair_alone"] = repair(bench, victim)
+    result["repair_alone"] = repair(bench, victim, start=True)
 
-    under["join"] = during(bench, rate, seconds, lambda: join(bench, bench.joiners[0]))
+    under["join"] = during(bench, rate, seconds, bench.joiners[0], lambda: join(bench, bench.joiners[0]))
     calm.append(bench.load(seconds, connections=4, rate=rate))
     result["calm_p999_ms"] = [p999(load) for load in calm]
     result["under"] = {
         name: {"p999_ms": p999(load), "failed": load["failed"], **work} for name, (load, work) in under.items()
     }
+    bench.again(bench.joiners[1])
     result["join_alone"] = join(bench, bench.joiners[1])
     bench.stop()
     copies = bench.place / "copies"
