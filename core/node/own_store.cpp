@@ -70,18 +70,6 @@ Result<bool> OwnStore::page(std::uint32_t partition, BytesView after, std::size_
   return last;
 }
 
-Result<Object> OwnStore::merge(std::uint32_t partition, const KeyedObject& keyed, Now now) {
-  std::vector<Result<Object>> held;
-  Status done = merge_all(partition, {&keyed, 1}, now, held);
-  if (!done) return done;
-  return std::move(held.front());
-}
-
-Status OwnStore::merge_all(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
-                           std::vector<Result<Object>>& held) {
-  return replica_.merge_page(partition, objects, now, held);
-}
-
 // ---- OwnCopies ----
 
 Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, const Key* after,

@@ -28,9 +28,10 @@ class OwnStore final : public RepairStore,
   Result<bool> page(std::uint32_t partition, BytesView after, std::size_t limit,
                     const Visit& visit) override;
   Result<Object> read(const Key& key) override { return replica_.stored(key); }
-  Result<Object> merge(std::uint32_t partition, const KeyedObject& keyed, Now now) override;
-  Status merge_all(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
-                   std::vector<Result<Object>>& held) override;
+  Status merge(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+               std::vector<Result<Object>>& held) override {
+    return replica_.merge_page(partition, objects, now, held);
+  }
 
   // ---- OwnCopies ----
   Result<std::vector<KeyedObject>> copies_of(std::uint32_t partition, const Key* after,

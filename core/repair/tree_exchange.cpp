@@ -694,7 +694,7 @@ struct TreeExchange::Impl {
       x.to_merge.pop_front();
     }
     std::vector<Result<Object>> held;
-    Status done = store.merge_all(*x.partition, objects, now, held);
+    Status done = store.merge(*x.partition, objects, now, held);
     if (!done) return abandon("the store of this node: " + done.to_string(), now);
     for (std::size_t i = 0; i < count && exchange; ++i) {
       merged(batches[i], objects[i], held[i], now);

@@ -56,15 +56,11 @@ class RepairStore {
   virtual Result<bool> page(std::uint32_t partition, BytesView after, std::size_t limit,
                             const Visit& visit) = 0;
   virtual Result<Object> read(const Key& key) = 0;  // missing(): none
-  // Joins the object into this node's own copy, tree included, and returns what is there now. A key
-  // that does not belong to the partition is refused (invalid_argument).
-  virtual Result<Object> merge(std::uint32_t partition, const KeyedObject& keyed, Now now) = 0;
-  // All of these, for each its outcome. Failed: none, or perhaps all (maybe_applied).
-  virtual Status merge_all(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
-                           std::vector<Result<Object>>& held) {
-    for (const KeyedObject& each : objects) held.push_back(merge(partition, each, now));
-    return Status::ok();
-  }
+  // Joins the objects into this node's own copies, tree included; `held` is then for each what is there
+  // now, or why it alone was refused (invalid_argument: its key does not belong to the partition).
+  // Failed: none was joined, or perhaps all (maybe_applied).
+  virtual Status merge(std::uint32_t partition, std::span<const KeyedObject> objects, Now now,
+                       std::vector<Result<Object>>& held) = 0;
 };
 
 // When may a job that costs this many bytes of reading and writing run? At or before `now`: now, and it

@@ -54,7 +54,12 @@ struct Shelf final : RepairStore {
     auto found = of.find(row_of(key));
     return found == of.end() ? Object{} : found->second.second;
   }
-  Result<Object> merge(std::uint32_t p, const KeyedObject& keyed, Now) override {
+  Status merge(std::uint32_t p, std::span<const KeyedObject> objects, Now now,
+               std::vector<Result<Object>>& held) override {
+    for (const KeyedObject& each : objects) held.push_back(merge_one(p, each, now));
+    return Status::ok();
+  }
+  Result<Object> merge_one(std::uint32_t p, const KeyedObject& keyed, Now) {
     if (partition_of(keyed.key) != p) return Status(Code::invalid_argument, "of another partition");
     Bytes row = row_of(keyed.key);
     auto writing = its.writing(p);
@@ -95,7 +100,7 @@ struct Owner {
 // A message of another member, handled as a node does.
 Message serve(Owner& owner, NodeId from, const Message& message, Now now) {
   if (const auto* put = std::get_if<ReplicaPut>(&message)) {
-    auto merged = owner.shelf.merge(partition_of(put->key), {put->key, put->object}, now);
+    auto merged = owner.shelf.merge_one(partition_of(put->key), {put->key, put->object}, now);
     return merged ? Message(Stored{}) : Message(Refused{merged.status(), 0});
   }
   return owner.exchange.on_request(from, message, now);
@@ -129,9 +134,9 @@ Verdict tree(BytesView input) {
   Now now{Instant{1'000'000}, 1'700'000'000'000};
   for (std::uint8_t i = 0; i < 24; ++i) {
     Key key{"b", Bytes(1, static_cast<char>(i)) + "k"};
-    (void)a.shelf.merge(partition_of(key), {key, object_of(1, i + 1u)}, now);
+    (void)a.shelf.merge_one(partition_of(key), {key, object_of(1, i + 1u)}, now);
     if (i % 5 != 0)
-      (void)b.shelf.merge(partition_of(key), {key, object_of(1 + i % 3 / 2, i + 1u)}, now);
+      (void)b.shelf.merge_one(partition_of(key), {key, object_of(1 + i % 3 / 2, i + 1u)}, now);
   }
   a.exchange.start(now);
   b.exchange.start(now);

@@ -109,7 +109,12 @@ class Store final : public RepairStore {
     }
     return Object{};
   }
-  Result<Object> merge(std::uint32_t partition, const KeyedObject& keyed, Now) override {
+  Status merge(std::uint32_t p, std::span<const KeyedObject> objects, Now now,
+               std::vector<Result<Object>>& held) override {
+    for (const KeyedObject& each : objects) held.push_back(merge_one(p, each, now));
+    return Status::ok();
+  }
+  Result<Object> merge_one(std::uint32_t partition, const KeyedObject& keyed, Now) {
     if (broken) return Status(Code::io, "the shelf fell down");
     if (partition_of(keyed.key) != partition) {
       return Status(Code::invalid_argument, "not of this partition");
@@ -237,7 +242,7 @@ struct Scene {
         sync(s.hints[{put->hint_for, put->key}], put->object);
         return Stored{};
       }
-      auto held = s.merge(s.partition_of(put->key), {put->key, put->object}, now);
+      auto held = s.merge_one(s.partition_of(put->key), {put->key, put->object}, now);
       if (!held) return Refused{held.status(), 0};
       return Stored{};
     }
