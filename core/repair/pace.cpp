@@ -219,10 +219,10 @@ struct Pace::Impl {
 Pace::Pace(Options options) : impl_(std::make_unique<Impl>(options)) {}
 Pace::~Pace() = default;
 
-bool Pace::take(Kind kind, std::uint64_t bytes, Now now) {
+bool Pace::take(Kind kind, std::uint64_t bytes, Now now, std::uint64_t steps) {
   std::lock_guard lock(impl_->mutex);
   if (!impl_->open(kind, now.instant)) return false;
-  impl_->spend(kind, impl_->cost(bytes));
+  impl_->spend(kind, impl_->cost(bytes) * static_cast<std::int64_t>(steps));
   return true;
 }
 

@@ -2,8 +2,8 @@
 // anti-entropy and reaping reserve time slices of the storage here, and the foreground says how many
 // there are. A slice is `slice_bytes` of reading and writing; a step costs `step_bytes` beside its own.
 //
-//   busy        requests are being served: never more than `busy` slices a second, from the first
-//               few requests on
+//   busy        requests are being served: no more than `busy` slices a second but for the floors, from
+//               the first few requests on
 //   too slow    p99 of storage calls over the trailing `window` beyond `storage_threshold`, p99 of
 //               queue waits over `queue_window` beyond `queue_threshold`, or a failed storage call:
 //               once a `step` the slices are halved
@@ -43,7 +43,8 @@ class Pace {
 
   // Reserves the slices of a step over `bytes` (0: it is not known; one slice). False: not now, ask
   // again at next(kind). A step dearer than what is left is let through and its rest is owed.
-  bool take(Kind kind, std::uint64_t bytes, Now now);
+  // `steps`: of others, too, that this one makes; `bytes` are those of each.
+  bool take(Kind kind, std::uint64_t bytes, Now now, std::uint64_t steps = 1);
   // For a step whose size is known only afterwards: would take() let one through? Then charge() it.
   bool open(Kind kind, Now now);
   void charge(Kind kind, std::uint64_t bytes, Now now);

@@ -69,11 +69,11 @@ struct Surplus::Impl {
     RINGLET_ASSERT(options.patience > Duration{});
   }
 
-  // Each owner reads, compares and answers: what they do is charged here.
-  std::uint64_t cost_of(const KeyedObject& o) const {
-    constexpr std::uint64_t step = 4096;
+  // Each owner reads, compares and flushes.
+  bool may_push(const KeyedObject& o, Now now) const {
+    if (pace == nullptr) return true;
     std::size_t owners = placement.owners(placement.partition_of(o.key)).size();
-    return std::max<std::uint64_t>(1, owners) * (bytes_of(o) + step);
+    return pace->take(Pace::Kind::transfer, bytes_of(o), now, std::max<std::size_t>(1, owners));
   }
 
   void begin_walk() {
@@ -106,7 +106,7 @@ struct Surplus::Impl {
       }
       if (page.empty() && !read_page(now)) return;
       if (page.empty()) continue;
-      if (pace != nullptr && !pace->take(Pace::Kind::transfer, cost_of(page.front()), now)) {
+      if (!may_push(page.front(), now)) {
         pace_at = pace->next(Pace::Kind::transfer, now);
         return;
       }

@@ -160,6 +160,19 @@ TEST_CASE("a step dearer than what is left is let through and owed") {
   CHECK(scene.pace.next(Kind::transfer, scene.now) > scene.now.instant + Duration::millis(900));
 }
 
+TEST_CASE("what a step makes others do is paid for as often") {
+  for (std::uint64_t owners : {1U, 3U}) {
+    Scene scene;
+    scene.work({Kind::transfer}, Duration::seconds(1));
+    scene.now.instant = scene.now.instant + Duration::millis(200);
+    int taken = 0;
+    while (scene.pace.take(Kind::transfer, 65536 - scene.options.step_bytes, scene.now, owners)) {
+      ++taken;
+    }
+    CHECK(taken == static_cast<int>((scene.options.most / 10 + owners - 1) / owners));
+  }
+}
+
 TEST_CASE("to ask whether a step may be taken costs nothing, until it is charged") {
   Scene scene;
   for (int i = 0; i < 1000; ++i) CHECK(scene.pace.open(Kind::transfer, scene.now));
