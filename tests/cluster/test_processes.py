@@ -1,6 +1,7 @@
 """The programs as an operator meets them: commands, exit codes, signals, kills (failure-modes F-…)."""
 
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -89,6 +90,28 @@ def test_sigterm_drains_and_exits_0(cluster):
     assert int((node.directory / "pid").read_text()) == node.process.pid
     assert node.terminate() == 0
     assert not (node.directory / "pid").exists() and not (node.directory / "port").exists()
+
+
+def test_a_store_that_failed_for_good_ends_the_node_and_loses_nothing(cluster):
+    """F-11: exit 5 and a sentence, for whoever starts it again; here its files end at 64 KiB."""
+    node = cluster.nodes[0]
+    node.terminate()
+    node.around = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]  # a failed write, not a signal
+    node.start()
+    assert cluster.cli("put", "before", "v").returncode == 0
+    hard = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (1 << 16, hard))
+    written = 0
+    while node.running and written < 200:
+        assert cluster.cli("put", f"k{written}", f"{written} " + "x" * 4000).returncode == 0  # W others take it
+        written += 1
+    assert node.process.wait(10) == 5
+    assert "start this node again" in node.log(), node.log()[-500:]
+    node.start()
+    wait_for("n1 to be back", lambda: any("error" in s for s in cluster.json("status")))
+    assert cluster.cli("--r", "3", "get", "before").stdout == "v\n"
+    for i in range(written):
+        assert cluster.cli("get", f"k{i}").stdout.split()[0] == str(i)
 
 
 def test_a_second_process_on_a_directory_is_refused(cluster):

@@ -62,9 +62,10 @@ int WtConnection::on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::
 // recovery reads it to its end.
 //
 // Checkpoints are the engine's own: WiredTiger's thread for them takes down the whole connection when
-// one fails, as on a full disk, while a call that fails says so and may be repeated. They come at other times than a neighbour's: nodes that started together and take the same writes would
-// otherwise all be slow in the same moment, and a quorum with them. Dirty pages may fill much of the
-// cache, for evicting one early means to write it twice; but no more than fits into what is kept free.
+// one fails, as on a full disk, while a call that fails says so and may be repeated. They come at other
+// times than a neighbour's: nodes that started together and take the same writes would otherwise all be
+// slow in the same moment, and a quorum with them. Dirty pages may fill much of the cache, for evicting
+// one early means to write it twice; but no more than fits into what is kept free.
 Status WtConnection::open(const std::string& tables_path) {
   const std::size_t stagger = std::hash<std::string>{}(tables_path);
   const std::int64_t interval = options_.checkpoint_interval.us;
@@ -217,7 +218,9 @@ Status WtConnection::checkpoint() {
   checkpoint_at_ = steady_us();
   since_checkpoint_.store(0, std::memory_order_relaxed);
   WT_SESSION* session = held->session();
-  return status_of(session->checkpoint(session, nullptr), "write a checkpoint");
+  Status done = status_of(session->checkpoint(session, nullptr), "write a checkpoint");
+  if (!done) wrote(1);  // due again after the interval, whether more is written or not
+  return done;
 }
 
 std::uint64_t WtConnection::cache_bytes_in_use() {
