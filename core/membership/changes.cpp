@@ -30,7 +30,14 @@ class Draft {
     }
   }
 
-  const std::map<std::string, Member>& staying() const { return staying_; }
+  // Those who stay, by id.
+  std::vector<Member> members() const {
+    std::vector<Member> members;
+    for (const auto& [name, member] : staying_) members.push_back(member);
+    std::sort(members.begin(), members.end(),
+              [](const Member& a, const Member& b) { return a.id < b.id; });
+    return members;
+  }
   // Who takes the place of a lost member.
   NodeId heir_of(NodeId old) const {
     auto at = heirs_.find(old);
@@ -172,6 +179,43 @@ class Draft {
   bool rebalances_ = false;
 };
 
+// Who has each slot when all that moves has arrived.
+std::vector<NodeId> final_owners(const Ring& ring) {
+  std::vector<NodeId> finals = ring.owners();
+  if (!ring.moving()) return finals;
+  for (std::size_t p = 0; p < finals.size(); ++p) {
+    if (ring.next()[p]) finals[p] = ring.next()[p];
+  }
+  return finals;
+}
+
+// Who is to have each slot in the end: all of `members` (sorted by id) their shares, with the fewest
+// moves.
+Result<std::vector<NodeId>> fair_owners(const MembershipView& view, const Draft& draft,
+                                        const std::vector<Member>& members) {
+  std::vector<PlacementNode> nodes;
+  for (const Member& member : members) nodes.push_back({member.weight, member.zone});
+  std::uint32_t q = view.partitions();
+  for (std::uint32_t share : weighted_shares(nodes, q, view.replicas())) {
+    if (share > 0) continue;
+    return wrong(std::to_string(q) + " partitions are too few to give every one of " +
+                 std::to_string(nodes.size()) + " members of such different weights at least one");
+  }
+  std::vector<std::uint32_t> numbers;
+  for (NodeId owner : final_owners(*view.ring())) {
+    NodeId id = draft.heir_of(owner);
+    auto at = std::lower_bound(members.begin(), members.end(), id,
+                               [](const Member& m, NodeId wanted) { return m.id < wanted; });
+    bool stays = at != members.end() && at->id == id;
+    numbers.push_back(stays ? static_cast<std::uint32_t>(at - members.begin()) : no_owner);
+  }
+  std::vector<NodeId> owners;
+  for (std::uint32_t number : rebalanced_owners(nodes, numbers, q, view.replicas())) {
+    owners.push_back(members[number].id);
+  }
+  return owners;
+}
+
 // Mean load over hottest load, by weight, when each owner is the one given.
 double efficiency_of(const MembershipView& view, std::vector<Member> members,
                      std::vector<NodeId> owners) {
@@ -293,52 +337,25 @@ Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
                  change.member, change.replaces});
   }
 
-  // Who is there afterwards, as numbers, and who has each slot when all that moves has arrived.
-  std::map<NodeId, Member> members;
-  for (const auto& [name, member] : draft.staying()) members[member.id] = member;
-  std::vector<PlacementNode> nodes;
-  std::vector<Member> list;
-  for (const auto& [id, member] : members) {
-    nodes.push_back({member.weight, member.zone});
-    list.push_back(member);
-  }
-  std::uint32_t q = view.partitions();
-  for (std::uint32_t share : weighted_shares(nodes, q, view.replicas())) {
-    if (share > 0) continue;
-    return wrong(std::to_string(q) + " partitions are too few to give every one of " +
-                 std::to_string(nodes.size()) + " members of such different weights at least one");
-  }
-  const Ring& ring = *view.ring();
-  auto final_owner = [&](std::uint32_t p) {
-    bool moves = ring.moving() && ring.next()[p];
-    return moves ? ring.next()[p] : ring.owners()[p];
-  };
-  std::vector<std::uint32_t> numbers(q, no_owner);
-  std::vector<NodeId> finals(q);
-  for (std::uint32_t p = 0; p < q; ++p) {
-    finals[p] = final_owner(p);
-    auto at = members.find(draft.heir_of(finals[p]));
-    if (at == members.end()) continue;
-    numbers[p] = static_cast<std::uint32_t>(std::distance(members.begin(), at));
-  }
-  std::vector<std::uint32_t> targets = rebalanced_owners(nodes, numbers, q, view.replicas());
+  std::vector<Member> members = draft.members();
+  auto targets = fair_owners(view, draft, members);
+  if (!targets) return targets.status();
 
+  const Ring& ring = *view.ring();
   MembershipPlan plan;
   OwnershipTable table = view.table();
-  std::vector<NodeId> new_finals(q);
-  for (std::uint32_t p = 0; p < q; ++p) {
-    NodeId target = list[targets[p]].id;
+  for (std::uint32_t p = 0; p < table.size(); ++p) {
+    NodeId target = (*targets)[p];
     NodeId was = ring.owners()[p], owner = draft.heir_of(was);
     bool unfilled = owner != was || (ring.moving() && ring.next()[p] == was);
     NodeId next = target != owner ? target : unfilled ? owner : NodeId{};
-    new_finals[p] = target;
     if (next) plan.slots.push_back({p, was, next});
     if (table[p].owner != owner || table[p].next != next) {
       table[p] = {table[p].epoch + 1, owner, next};
     }
   }
-  plan.efficiency_before = efficiency_of(view, ring.members(), finals);
-  plan.efficiency_after = efficiency_of(view, list, new_finals);
+  plan.efficiency_before = efficiency_of(view, ring.members(), final_owners(ring));
+  plan.efficiency_after = efficiency_of(view, std::move(members), std::move(*targets));
   plan.view =
       MembershipView::of(view.cluster(), view.replicas(), std::move(history), std::move(table));
   const Ring& after = *plan.view.ring();
@@ -360,6 +377,22 @@ Result<MembershipView> Changes::commit(const MembershipView& view, NodeId issuer
   Result<MembershipPlan> planned = plan(view, issuer, wall_ms);
   if (!planned) return planned.status();
   return planned->view;
+}
+
+MembershipView claim_share(const MembershipView& view, NodeId self) {
+  if (view.empty() || view.ring()->moving()) return view;
+  Draft draft(view);
+  auto targets = fair_owners(view, draft, draft.members());
+  if (!targets) return view;  // more joined, here and there, than there are slots
+  OwnershipTable table = view.table();
+  bool short_of_some = false;
+  for (std::size_t p = 0; p < table.size(); ++p) {
+    if ((*targets)[p] != self || table[p].owner == self) continue;
+    table[p] = {table[p].epoch + 1, table[p].owner, self};
+    short_of_some = true;
+  }
+  if (!short_of_some) return view;
+  return MembershipView::of(view.cluster(), view.replicas(), view.history(), std::move(table));
 }
 
 Bytes Changes::encode() const {

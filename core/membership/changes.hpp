@@ -52,8 +52,7 @@ class Changes {
   Status set_address(const MembershipView& view, const std::string& name,
                      const std::string& address);
 
-  // Commits of two administrators who did not know of each other merge slot by slot: everybody has
-  // the members, not all have their share. This stages what evens it out.
+  // Stages what evens out the shares. Mostly there is nothing to do: see claim_share.
   Status rebalance(const MembershipView& view);
 
   bool empty() const { return staged_.empty(); }
@@ -73,5 +72,13 @@ class Changes {
   Status stage(const MembershipView& view, StagedChange change);
   std::vector<StagedChange> staged_;
 };
+
+// Every commit ends with each member having floor or ceil of what its weight is due; commits that did
+// not know of each other merge slot by slot, and leave some short (F-40). This gives `self` what it
+// is short of, as `next` of slots of those who have most; the same view when it is not short, or
+// something moves. No order and no leader: members that claim of one view claim disjoint slots, and
+// one that has its share is never claimed from, so claims end unless views that grew apart are
+// merged again.
+MembershipView claim_share(const MembershipView& view, NodeId self);
 
 }  // namespace ringlet

@@ -36,6 +36,7 @@ void Upkeep::Impl::follow_ring(Now now) {
   if (!started || !current || current == ring) return;
   bool first = !ring;
   ring = std::move(current);
+  share_at = ring->moving() ? Instant::never() : now.instant + quiet();
   if (first) make_machines(now);
   transfer->set_work(work(), now);
   if (!first) {
@@ -101,9 +102,32 @@ void Upkeep::Impl::flip_if_arrived(Now now) {
   follow_ring(now);
 }
 
+// So long without a change: all who can hear each other agree (R4.8.1-c: 300 members need 9 rounds).
+Duration Upkeep::Impl::quiet() const {
+  return state->options().gossip.round * 30;
+}
+
+// Nobody ordered it: orders given on two sides of a split left this node short (F-40).
+void Upkeep::Impl::claim_own_share(Now now) {
+  share_at = Instant::never();
+  if (!out_why) return;
+  MembershipView claimed = claim_share(gossip->view(), state->self());
+  std::size_t slots = claimed.arriving(state->self()).size();
+  if (slots == 0) return;
+  Status kept = gossip->change(claimed);
+  if (!kept) {
+    share_at = now.instant + quiet();
+    return log(LogLevel::error, "short of its share, but not kept: " + kept.message());
+  }
+  log(LogLevel::info,
+      "this node is short of its share and takes over " + std::to_string(slots) + " partitions");
+  follow_ring(now);
+}
+
 void Upkeep::Impl::wake(Now now) {
   gossip->on_wake(now);
   follow_ring(now);
+  if (share_at <= now.instant) claim_own_share(now);
   if (!transfer) return note_standing();
   transfer->on_wake(now);
   surplus->on_wake(now);
@@ -192,6 +216,7 @@ void Upkeep::start(const Health& health, Now now) {
 void Upkeep::stop() {
   std::lock_guard lock(impl_->mutex);
   impl_->started = false;
+  impl_->share_at = Instant::never();
   impl_->surplus_busy = false;
   impl_->ring.reset();
   impl_->transfer.reset();
@@ -281,7 +306,7 @@ std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
 
 Instant Upkeep::next_wake() const {
   std::lock_guard lock(impl_->mutex);
-  Instant next = impl_->gossip->next_wake();
+  Instant next = std::min(impl_->gossip->next_wake(), impl_->share_at);
   if (!impl_->transfer) return next;
   return std::min({next, impl_->transfer->next_wake(), impl_->surplus->next_wake(),
                    impl_->tree->next_wake(), impl_->tombstones->next_wake()});

@@ -50,6 +50,7 @@ struct Upkeep::Impl final : GossipHost {
   bool started = false;
   Changes staged;
   Status out_why;                         // not ok iff out
+  Instant share_at = Instant::never();    // when to look whether this node is short of its share
   std::optional<Bytes> staged_with_view;  // goes into the transaction that keeps the next view
 
   Impl(std::shared_ptr<NodeState> node_state, std::uint64_t node_seed)
@@ -86,6 +87,8 @@ struct Upkeep::Impl final : GossipHost {
   void make_machines(Now now);
   std::vector<Incoming> work() const;
   void flip_if_arrived(Now now);
+  Duration quiet() const;
+  void claim_own_share(Now now);
   void wake(Now now);
   void after(Now now);
   Message answer(NodeId from, const Message& message, Now now);

@@ -5,6 +5,7 @@
 #include "fault.hpp"
 #include "law.hpp"
 #include "node/hint_key.hpp"
+#include "ring/placement.hpp"
 #include "versioning/encoding.hpp"
 #include "workload.hpp"
 
@@ -247,7 +248,23 @@ class Run {
       late("L8", "hints drain within ten periods", what);
   }
 
-  // Joins, leaves and transfers finish: one ring at rest, and nobody holds what is not its own.
+  // Who has less than its weight is due, or more; "": nobody (F-40).
+  std::string short_of_its_share(const Ring& ring) const {
+    std::vector<PlacementNode> nodes;
+    for (const Member& member : ring.members()) nodes.push_back({member.weight, member.zone});
+    auto shares = weighted_shares(nodes, ring.partitions(), ring.replicas());
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const Member& member = ring.members()[i];
+      auto owns = std::count(ring.owners().begin(), ring.owners().end(), member.id);
+      if (owns + 1 < shares[i] || owns > shares[i] + 1)
+        return member.name + " owns " + std::to_string(owns) + " partitions, its share is " +
+               std::to_string(shares[i]);
+    }
+    return {};
+  }
+
+  // Joins, leaves and transfers finish: one ring at rest in which each has its share, and nobody holds
+  // what is not its own.
   void ring_settles() {
     Instant bound = world_.now() + Duration::seconds(180);
     auto wrong = [&]() -> std::string {
@@ -260,6 +277,7 @@ class Run {
         if (!state->ring() || state->ring()->digest() != ring->digest())
           return world_.name_of_host(node) + " has another ring than the others";
       }
+      if (std::string uneven = short_of_its_share(*ring); !uneven.empty()) return uneven;
       return surplus(scene_);
     };
     std::string why = wrong();

@@ -1,10 +1,15 @@
 // Orders of an administrator: what they move, and which are refused with what sentence.
 #include "membership/changes.hpp"
 
+#include <rapidcheck.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <set>
 
+#include "base/random.hpp"
+#include "ring/placement.hpp"
 #include "unit/membership/membership_samples.hpp"
 
 namespace ringlet {
@@ -28,6 +33,31 @@ std::map<NodeId, std::uint32_t> counts_of(const MembershipView& view) {
   std::map<NodeId, std::uint32_t> counts;
   for (NodeId owner : view.ring()->owners()) ++counts[owner];
   return counts;
+}
+
+MembershipView merged(const MembershipView& a, const MembershipView& b) {
+  auto both = a.merge(b);
+  INFO(both.status().to_string());
+  REQUIRE(both.is_ok());
+  return *both;
+}
+
+MembershipView with_join(const MembershipView& view, int joiner, int issuer) {
+  return after(
+      view, [&](Changes& c, const MembershipView& v) { return c.join(v, member(joiner)); }, issuer);
+}
+
+// Each member has floor or ceil of what its weight is due.
+bool is_even(const MembershipView& view) {
+  std::vector<PlacementNode> nodes;
+  for (const Member& m : view.ring()->members()) nodes.push_back({m.weight, m.zone});
+  auto shares = weighted_shares(nodes, view.partitions(), view.replicas());
+  auto counts = counts_of(view);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    std::uint32_t has = counts[view.ring()->members()[i].id];
+    if (has + 1 < shares[i] || has > shares[i] + 1) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -222,6 +252,114 @@ TEST_CASE("a rebalance moves slots alone, and only what is uneven") {
   CHECK(kept->encode() == changes.encode());
   Changes none;
   CHECK_FALSE(none.rebalance(MembershipView()).is_ok());
+}
+
+TEST_CASE("F-40 O-15 after joins on sides that hear nothing each joiner claims its share") {
+  MembershipView base = founded(4, 64, 3);
+  MembershipView view = merged(with_join(base, 4, 0), with_join(base, 5, 1));
+  view = settled(merged(view, with_join(base, 6, 2)));
+  std::vector<NodeId> in_need;
+  for (int i = 0; i < 7; ++i) {
+    NodeId id = member(i).id;
+    if (counts_of(view)[id] < 9) in_need.push_back(id);
+  }
+  REQUIRE(in_need.size() == 2);  // one plan won all the slots
+  NodeId a = in_need[0], b = in_need[1];
+  // Only who is short claims, and for itself alone.
+  for (const Member& m : view.ring()->members()) {
+    CHECK((claim_share(view, m.id) == view) == (m.id != a && m.id != b));
+  }
+  MembershipView of_a = claim_share(view, a), of_b = claim_share(view, b);
+  for (NodeId next : of_a.ring()->next()) CHECK((!next || next == a));
+  // Two that claim at once, of one view, take nothing from each other.
+  MembershipView both = merged(of_a, of_b);
+  CHECK(both.arriving(a) == of_a.arriving(a));
+  CHECK(both.arriving(b) == of_b.arriving(b));
+  CHECK(both.history() == view.history());
+  // While something moves nobody claims.
+  CHECK(claim_share(both, a) == both);
+  CHECK(claim_share(of_a, b) == of_a);
+  both = settled(both);
+  for (const auto& [node, count] : counts_of(both)) CHECK((count == 9 || count == 10));
+  for (const Member& m : both.ring()->members()) CHECK(claim_share(both, m.id) == both);
+  // One after the other comes to the same.
+  MembershipView one_by_one = settled(claim_share(settled(of_a), b));
+  for (const auto& [node, count] : counts_of(one_by_one)) CHECK((count == 9 || count == 10));
+}
+
+TEST_CASE("F-40 nobody claims in a ring that one administrator made, nor who is no member") {
+  MembershipView view = founded(5, 32, 3);
+  auto nobody_claims = [&] {
+    for (int i = 0; i < 8; ++i) CHECK(claim_share(view, member(i).id) == view);
+  };
+  nobody_claims();
+  view = settled(with_join(view, 5, 0));
+  nobody_claims();
+  view = settled(
+      after(view, [](Changes& c, const MembershipView& v) { return c.set_weight(v, "n1", 3); }));
+  nobody_claims();
+  view = settled(after(view, [](Changes& c, const MembershipView& v) { return c.leave(v, "n2"); }));
+  nobody_claims();
+  view = settled(after(
+      view, [](Changes& c, const MembershipView& v) { return c.replace(v, "n3", "n7", "x:1"); }));
+  nobody_claims();
+  CHECK(claim_share(MembershipView(), member(0).id).empty());
+}
+
+TEST_CASE("F-40 O-15 sides that go on apart and claim apart end even, and no slot moves after") {
+  REQUIRE(rc::check([](std::uint64_t seed) {
+    Random random(seed);
+    std::uint32_t q = 16u << random.below(3);
+    MembershipView base =
+        founded(2 + static_cast<int>(random.below(4)), q, 1 + static_cast<int>(random.below(3)));
+    std::vector<MembershipView> sides(2 + random.below(2), base);
+    int order = 6;
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      for (std::uint64_t n = 1 + random.below(2); n > 0; --n) {
+        int issuer = static_cast<int>(i % base.ring()->members().size());
+        bool weight = random.chance(0.3);
+        sides[i] = after(
+            sides[i],
+            [&](Changes& c, const MembershipView& v) {
+              return weight ? c.set_weight(v, "n" + std::to_string(random.below(2)), 2)
+                            : c.join(v, member(order++));
+            },
+            issuer);
+        if (random.chance(0.5)) sides[i] = settled(sides[i]);
+      }
+    }
+    // Each side claims whenever it can, and hears at times of another, one way.
+    auto claim = [&](MembershipView& view) {
+      view = settled(view);
+      std::vector<Member> members = view.ring()->members();
+      random.shuffle(members);
+      int claims = 0;
+      for (const Member& m : members) {
+        MembershipView claimed = claim_share(view, m.id);
+        if (claimed == view) continue;
+        RC_ASSERT(claimed.arriving(m.id).size() > 0);
+        ++claims;
+        view = settled(claimed);
+      }
+      RC_ASSERT(claims <= static_cast<int>(members.size()));
+      for (const Member& m : members) RC_ASSERT(claim_share(view, m.id) == view);
+      RC_ASSERT(is_even(view));
+    };
+    for (int round = 0; round < 8; ++round) {
+      MembershipView& hears = sides[random.below(sides.size())];
+      hears = merged(hears, sides[random.below(sides.size())]);
+      claim(sides[random.below(sides.size())]);
+    }
+    // Without new orders the sides come to one view, and that one claims nothing more.
+    for (int round = 0;; ++round) {
+      RC_ASSERT(round < 4);
+      MembershipView all = sides[0];
+      for (const MembershipView& side : sides) all = merged(all, side);
+      for (MembershipView& side : sides) side = all;
+      claim(sides[0]);
+      if (sides[0] == settled(all)) break;
+    }
+  }));
 }
 
 }  // namespace ringlet
