@@ -418,8 +418,8 @@ class Program {
                 << moved->at("objects") << " objects and " << moved->at("bytes") << " bytes came\n";
     }
     if (const auto* pushed = upkeep.if_contains("surplus")) {
-      std::cout << "copies it need not keep: " << pushed->at("pushed") << " handed over, "
-                << pushed->at("erased") << " erased\n";
+      std::cout << "copies it need not keep: " << pushed->at("checked") << " checked, "
+                << pushed->at("pushed") << " handed over, " << pushed->at("erased") << " erased\n";
     }
     if (const auto* trees = upkeep.if_contains("anti_entropy")) {
       std::cout << "repair: " << (trees->at("idle").as_bool() ? "idle" : "running") << ", "

@@ -278,7 +278,8 @@ json::object Upkeep::Impl::upkeep_json() const {
                                  {"failed_pages", moved.failed_pages},
                                  {"busy_ms", moved.busy.millis()}};
   auto pushed = surplus->progress();
-  out["surplus"] = json::object{{"pushed", pushed.pushed},
+  out["surplus"] = json::object{{"checked", pushed.checked},
+                                {"pushed", pushed.pushed},
                                 {"erased", pushed.erased},
                                 {"kept", pushed.kept},
                                 {"clean", pushed.clean}};

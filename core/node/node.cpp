@@ -166,7 +166,7 @@ struct Node::Impl {
       if (!put->hint_for) upkeep().on_stored(put->key);
       answer(link, number, std::move(outcome), now);
     } else if (Upkeep::answers(message)) {
-      deliver(link, number, upkeep().answer(state->self(), message, now), now);
+      answer(link, number, upkeep().answer(state->self(), message, now), now);
     } else {
       RINGLET_ASSERT(false && "serve() is given replica requests only");
     }
@@ -334,7 +334,7 @@ struct Node::Impl {
     adopt_ring(now);
     if (is_foreground(message)) upkeep().pace().served(now);
     if (Upkeep::answers(message)) {
-      replies.push_back({link, number, upkeep().answer(from, message, now)});
+      answer(link, number, upkeep().answer(from, message, now), now);
     } else if (auto* command = std::get_if<ClusterCommand>(&message)) {
       replies.push_back({link, number, upkeep().command(*command, now)});
     } else if (!ring && !std::holds_alternative<Ping>(message)) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "base/planted.hpp"
 #include "node/hint_key.hpp"
 #include "versioning/encoding.hpp"
 
@@ -152,6 +153,14 @@ Result<bool> OwnStore::erase_if_same(const Key& key, const Object& object) {
   }
   if (erased) writing->apply(row, key_hash(key), clock_hash(object), 0);
   return erased;
+}
+
+Result<std::uint64_t> OwnStore::make_durable() {
+  auto ticket = state_->engine().transact(Durability::disk, [](Transaction&) {
+    return Status::ok();  // the ticket is all that is wanted
+  });
+  if (ticket && planted(PlantedBug::ack_before_flush)) return std::uint64_t{0};
+  return ticket;
 }
 
 // ---- Whereabouts ----

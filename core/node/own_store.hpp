@@ -40,6 +40,7 @@ class OwnStore final : public RepairStore,
   Result<Object> copy_of(const Key& key) override { return replica_.stored(key); }
   Result<bool> has_hint_of(const Key& key) override;
   Result<bool> erase_if_same(const Key& key, const Object& object) override;
+  Result<std::uint64_t> make_durable() override;
 
   // ---- Whereabouts ----
   std::uint64_t version() const override { return state_->ring()->digest(); }

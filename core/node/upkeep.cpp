@@ -15,6 +15,16 @@ std::uint64_t number_for(Of machine, std::uint64_t number) {
   return number << of_bits | static_cast<std::uint64_t>(machine);
 }
 
+Replica::Outcome refused(Status why, std::uint32_t retry_after_ms) {
+  return {Refused{std::move(why), retry_after_ms}};
+}
+
+Status no_member(const Message& message, NodeId from, const Ring& ring) {
+  return Status(Code::invalid_argument, std::string(name_of(message)) +
+                                            ": wanted a member of the cluster " + ring.cluster() +
+                                            ", " + to_string(from) + " is none");
+}
+
 }  // namespace
 
 Status Upkeep::Impl::persist(const MembershipView& view) {
@@ -53,7 +63,7 @@ void Upkeep::Impl::make_machines(Now now) {
   tree_options.seed = seed;
   transfer =
       std::make_unique<PartitionTransfer>(self, options.transfer, store, store, *health, &pace);
-  surplus = std::make_unique<Surplus>(self, options.surplus, store, store, *health, &pace);
+  surplus = std::make_unique<Surplus>(options.surplus, store, store, *health, &pace);
   tree = std::make_unique<TreeExchange>(
       self, tree_options, store, *health, [this](Now at, std::size_t cost) {
         return pace.take(Pace::Kind::tree, cost, at) ? at.instant : pace.next(Pace::Kind::tree, at);
@@ -144,32 +154,43 @@ void Upkeep::Impl::after(Now now) {
   surplus_busy.store(surplus->busy(), std::memory_order_release);
 }
 
-Message Upkeep::Impl::answer(NodeId from, const Message& message, Now now) {
+Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now now) {
   if (auto* question = std::get_if<Gossip>(&message)) {
     Message said = gossip->on_gossip(*question, now);
     follow_ring(now);
     note_standing();
-    return said;
+    return {std::move(said)};
   }
   if (!transfer) {
-    return Refused{
+    return refused(
         Status(Code::unavailable, "node " + state->options().name + " has not joined the cluster"),
-        1000};
+        1000);
   }
-  if (ring->find(from) == nullptr) {
-    return Refused{Status(Code::invalid_argument,
-                          std::string(name_of(message)) + ": wanted a member of the cluster " +
-                              ring->cluster() + ", " + to_string(from) + " is none"),
-                   0};
-  }
+  if (auto* check = std::get_if<HeldCheck>(&message)) return answer(from, *check, now);
+  if (ring->find(from) == nullptr) return refused(no_member(message, from, *ring), 0);
   if (auto* pull = std::get_if<TransferPull>(&message)) {
     bool may = pull->partition < ring->partitions() && store.keeps(from, pull->partition);
-    return ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store,
-                           &pace, now);
+    return {ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store,
+                            &pace, now)};
   }
-  if (auto* ask = std::get_if<ReapAsk>(&message)) return ringlet::answer(*ask, store, store);
-  if (auto* reap = std::get_if<Reap>(&message)) return ringlet::answer(*reap, store);
-  return tree->on_request(from, message, now);
+  if (auto* ask = std::get_if<ReapAsk>(&message)) return {ringlet::answer(*ask, store, store)};
+  if (auto* reap = std::get_if<Reap>(&message)) return {ringlet::answer(*reap, store)};
+  return {tree->on_request(from, message, now)};
+}
+
+// One that has left asks as well: it may hold the last copy of something.
+Replica::Outcome Upkeep::Impl::answer(NodeId from, const HeldCheck& check, Now now) {
+  if (!out_why) return refused(Status(Code::unavailable, out_why.message()), 1000);
+  if (!ever_member(from)) return refused(no_member(check, from, *ring), 0);
+  auto answer = surplus->answer(check, now);
+  return {std::move(answer.reply), answer.ticket};
+}
+
+bool Upkeep::Impl::ever_member(NodeId node) const {
+  const MembershipView& view = gossip->view();
+  if (view.empty()) return false;
+  return std::any_of(view.known().begin(), view.known().end(),
+                     [&](const auto& known) { return known.member.id == node; });
 }
 
 // Is this node still a member? What the others say of it comes before its own view, which may be
@@ -316,10 +337,11 @@ bool Upkeep::answers(const Message& message) {
   return std::holds_alternative<Gossip>(message) || std::holds_alternative<TransferPull>(message) ||
          std::holds_alternative<TreeCompare>(message) ||
          std::holds_alternative<SegmentCompare>(message) ||
-         std::holds_alternative<ReapAsk>(message) || std::holds_alternative<Reap>(message);
+         std::holds_alternative<ReapAsk>(message) || std::holds_alternative<Reap>(message) ||
+         std::holds_alternative<HeldCheck>(message);
 }
 
-Message Upkeep::answer(NodeId from, const Message& message, Now now) {
+Replica::Outcome Upkeep::answer(NodeId from, const Message& message, Now now) {
   std::lock_guard lock(impl_->mutex);
   return impl_->answer(from, message, now);
 }
@@ -340,10 +362,7 @@ Status Upkeep::why_out() const {
 
 bool Upkeep::ever_member(NodeId node) const {
   std::lock_guard lock(impl_->mutex);
-  const MembershipView& view = impl_->gossip->view();
-  if (view.empty()) return false;
-  return std::any_of(view.known().begin(), view.known().end(),
-                     [&](const auto& known) { return known.member.id == node; });
+  return impl_->ever_member(node);
 }
 
 void Upkeep::on_stored(const Key& key) {

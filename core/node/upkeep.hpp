@@ -44,10 +44,10 @@ class Upkeep {
   std::vector<Outgoing> take_outgoing();
   Instant next_wake() const;
 
-  // Gossip, TransferPull, TreeCompare, SegmentCompare, ReapAsk, Reap. `from`: the member that asks;
-  // nobody: a client.
+  // Gossip, TransferPull, TreeCompare, SegmentCompare, ReapAsk, Reap, HeldCheck. `from`: the member
+  // that asks; nobody: a client.
   static bool answers(const Message& message);
-  Message answer(NodeId from, const Message& message, Now now);
+  Replica::Outcome answer(NodeId from, const Message& message, Now now);
   StatusText command(const ClusterCommand& command, Now now);
   // An own copy of the key was stored for somebody, and is about to be confirmed.
   void on_stored(const Key& key);

@@ -91,7 +91,9 @@ struct Upkeep::Impl final : GossipHost {
   void claim_own_share(Now now);
   void wake(Now now);
   void after(Now now);
-  Message answer(NodeId from, const Message& message, Now now);
+  Replica::Outcome answer(NodeId from, const Message& message, Now now);
+  Replica::Outcome answer(NodeId from, const HeldCheck& check, Now now);
+  bool ever_member(NodeId node) const;
   void note_standing();
 
   // ---- commands (cluster_orders.cpp) ----

@@ -23,6 +23,7 @@ constexpr Kind kinds[] = {
     {"TreeDiffers", false},    {"SegmentCompare", true},
     {"SegmentDiffers", false}, {"ReapAsk", true},
     {"ReapAnswer", false},     {"Reap", true},
+    {"HeldCheck", true},       {"HeldAnswer", false},
 };
 static_assert(std::size(kinds) == std::variant_size_v<Message>);
 

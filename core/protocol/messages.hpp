@@ -9,7 +9,7 @@
 //   Gossip      -> GossipAnswer | Refused         ClusterCommand -> StatusText
 //   TransferPull   -> TransferPage | Refused      TreeCompare -> TreeDiffers | Refused
 //   SegmentCompare -> SegmentDiffers | Refused    ReapAsk -> ReapAnswer | Refused
-//   Reap        -> Stored | Refused
+//   Reap        -> Stored | Refused               HeldCheck -> HeldAnswer | Refused
 #pragma once
 
 #include <cstdint>
@@ -224,11 +224,24 @@ struct Reap {
   std::vector<std::uint64_t> clock_hashes;  // erase only what still has this clock
 };
 
-using Message = std::variant<ReplicaGet, ReplicaObject, MintPut, Minted, ReplicaPut, Stored,
-                             Refused, Ping, Pong, ClientGet, ClientPut, ClientReply, RingPull,
-                             RingTable, StatusQuery, StatusText, ClusterCommand, Gossip,
-                             GossipAnswer, TransferPull, TransferPage, TreeCompare, TreeDiffers,
-                             SegmentCompare, SegmentDiffers, ReapAsk, ReapAnswer, Reap>;
+// Does the answerer, an owner of the partition, hold these copies in exactly this state?
+struct HeldCheck {
+  std::uint32_t partition = 0;
+  std::vector<Key> keys;                    // of the partition
+  std::vector<std::uint64_t> clock_hashes;  // of the asker's objects, as many
+};
+// For each key that is not named: yes, and it is on the disk. As good as Stored to a ReplicaPut with
+// durability disk.
+struct HeldAnswer {
+  std::vector<std::uint32_t> lacking;  // places in `keys`, rising
+};
+
+using Message =
+    std::variant<ReplicaGet, ReplicaObject, MintPut, Minted, ReplicaPut, Stored, Refused, Ping,
+                 Pong, ClientGet, ClientPut, ClientReply, RingPull, RingTable, StatusQuery,
+                 StatusText, ClusterCommand, Gossip, GossipAnswer, TransferPull, TransferPage,
+                 TreeCompare, TreeDiffers, SegmentCompare, SegmentDiffers, ReapAsk, ReapAnswer,
+                 Reap, HeldCheck, HeldAnswer>;
 
 const char* name_of(const Message& message);  // "MintPut"
 bool is_request(const Message& message);

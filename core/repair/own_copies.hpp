@@ -27,6 +27,8 @@ class OwnCopies {
   virtual Result<bool> has_hint_of(const Key& key) = 0;
   // Erases the own copy if it still equals this one, in one transaction; says whether it did.
   virtual Result<bool> erase_if_same(const Key& key, const Object& object) = 0;
+  // Sends all that was read here so far to the disk: the engine's ticket to wait for, 0 if it is there.
+  virtual Result<std::uint64_t> make_durable() = 0;
 };
 
 class Whereabouts {

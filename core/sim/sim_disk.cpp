@@ -26,7 +26,10 @@ class SimEngine final : public StorageEngine {
     Status done = body(writes);
     inside_ = false;
     if (!done) return done;
-    if (writes.batch.changes.empty()) return Ticket{0};
+    if (writes.batch.changes.empty()) {
+      bool all_synced = disk_.journal_.empty();
+      return durability == Durability::disk && !all_synced ? ticket() : Ticket{0};
+    }
     if (disk_.full_) return Status(Code::unavailable, "disk full");
     for (const auto& change : writes.batch.changes) {
       if (change.table != Table::hints || change.value || !disk_.on_hint_dropped) continue;
@@ -52,10 +55,7 @@ class SimEngine final : public StorageEngine {
     // Not at the opening: a node that stopped before it took fresh epochs must be told again.
     if (durability != Durability::buffer) disk_.intact_ = true;
     ++stats_.commits;
-    if (durability != Durability::disk) return Ticket{0};
-    Ticket ticket = disk_.next_ticket_++;
-    if (disk_.on_sync_wanted) disk_.on_sync_wanted();
-    return ticket;
+    return durability == Durability::disk ? ticket() : Ticket{0};
   }
 
   Status scan(Table table, BytesView from, BytesView to, const Visitor& visit) override {
@@ -112,6 +112,11 @@ class SimEngine final : public StorageEngine {
     SimDisk::Batch batch{Durability::log, {}};
   };
 
+  Ticket ticket() {
+    Ticket ticket = disk_.next_ticket_++;
+    if (disk_.on_sync_wanted) disk_.on_sync_wanted();
+    return ticket;
+  }
   bool gone() const { return generation_ != disk_.generation_; }
   static Status broken() { return Status(Code::io, "the disk returns I/O errors"); }
   static Status closed() {

@@ -13,7 +13,8 @@
 //   Durable   buffer: in memory, written later, a crash loses it.  log: survives the process
 //             (kill -9).  disk: survives the machine, once flushed: a ticket > 0 comes back and the
 //             durable listener is told when durable_up_to() reaches it, by close() at the latest;
-//             ticket 0 means it already is.
+//             ticket 0 means it already is. That is said of all that was visible when the transaction
+//             ended, whoever wrote it: a body that writes nothing asks for no more than that.
 //   Full      when the disk is full, writes fail with Code::unavailable and change nothing, reads go on,
 //             writes work again once there is room. After an I/O error on fsync the engine never
 //             reports the lost tickets durable (F-11).

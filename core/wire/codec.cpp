@@ -1052,6 +1052,56 @@ void read(BytesView bytes, ReapAnswer& m) {
   }
 }
 
+void write(const HeldCheck& m, pbf_writer& out, Bytes&) {
+  write_number(out, 1, m.partition);
+  for (const Key& key : m.keys) write_key(out, 2, key);
+  write_packed<8>(out, 3, m.clock_hashes);
+}
+void read(BytesView bytes, HeldCheck& m) {
+  FieldReader fields("HeldCheck", bytes);
+  std::size_t key_bytes = 0;
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.partition = read_u32(fields, "partition");
+        break;
+      case 2: {
+        BytesView key = fields.repeated_bytes("keys");
+        limit_repeated(fields, "keys", m.keys.size(), max_held);
+        key_bytes += key.size();
+        if (key_bytes > max_held_bytes) {
+          fields.fail("keys", "wanted at most " + std::to_string(max_held_bytes) +
+                                  " bytes together, got more");
+        }
+        m.keys.push_back(read_key(key));
+        break;
+      }
+      case 3:
+        m.clock_hashes = read_u64s(fields, "clock_hashes", max_held);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  as_many(fields, "clock_hashes", m.keys.size(), m.clock_hashes.size());
+}
+
+void write(const HeldAnswer& m, pbf_writer& out, Bytes&) {
+  write_packed<4>(out, 1, m.lacking);
+}
+void read(BytesView bytes, HeldAnswer& m) {
+  FieldReader fields("HeldAnswer", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.lacking = read_u32s(fields, "lacking", max_held);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
 template <typename M>
 Result<Message> decode_as(const char* name, BytesView body) {
   return strictly<Message>(name, [&]() -> Result<Message> {
@@ -1065,7 +1115,7 @@ Result<Message> decode_as(const char* name, BytesView body) {
 
 Type type_of(const Message& message) {
   // The variant is in the order of the numbers; a new message goes to the end of both.
-  static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::reap));
+  static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::held_answer));
   static_assert(std::is_same_v<std::variant_alternative_t<11, Message>, ClientReply>);
   return static_cast<Type>(message.index() + 1);
 }
@@ -1133,12 +1183,16 @@ Result<Message> decode(std::uint8_t type, BytesView body) {
       return decode_as<ReapAnswer>("ReapAnswer", body);
     case Type::reap:
       return decode_as<Reap>("Reap", body);
+    case Type::held_check:
+      return decode_as<HeldCheck>("HeldCheck", body);
+    case Type::held_answer:
+      return decode_as<HeldAnswer>("HeldAnswer", body);
     case Type::hello:
     case Type::welcome:
     case Type::goodbye:
       break;
   }
-  return Status(Code::corrupt, "frame: wanted the type of a message, 1 to 28, got " +
+  return Status(Code::corrupt, "frame: wanted the type of a message, 1 to 30, got " +
                                    std::to_string(static_cast<int>(type)));
 }
 

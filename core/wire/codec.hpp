@@ -44,6 +44,8 @@ enum class Type : std::uint8_t {
   reap_ask = 26,
   reap_answer = 27,
   reap = 28,
+  held_check = 29,
+  held_answer = 30,
   hello = 100,
   welcome = 101,
   goodbye = 102,  // handshake.hpp

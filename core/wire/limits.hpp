@@ -23,7 +23,9 @@ inline constexpr std::size_t max_arguments = 64;        // of a cluster command,
 inline constexpr std::size_t max_page_objects = 65536;  // of a transfer or a segment
 inline constexpr std::size_t max_tree_nodes = 65536;    // of one comparison
 inline constexpr std::size_t max_segment_keys = 1 << 20;
-inline constexpr std::size_t max_reaped = 4096;     // keys of one question
-inline constexpr std::size_t max_what_bytes = 255;  // of a status query
+inline constexpr std::size_t max_reaped = 4096;            // keys of one question
+inline constexpr std::size_t max_held = 1024;              // keys of one question
+inline constexpr std::size_t max_held_bytes = 256 * 1024;  // of those keys
+inline constexpr std::size_t max_what_bytes = 255;         // of a status query
 
 }  // namespace ringlet::wire

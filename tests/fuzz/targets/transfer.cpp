@@ -39,6 +39,7 @@ struct Disk final : OwnCopies, TransferStore, Whereabouts, Health {
   Result<Object> copy_of(const Key& key) override { return copies[key]; }
   Result<bool> has_hint_of(const Key&) override { return false; }
   Result<bool> erase_if_same(const Key&, const Object&) override { return false; }
+  Result<std::uint64_t> make_durable() override { return std::uint64_t{0}; }
 
   Result<std::vector<std::pair<std::uint32_t, TransferCursor>>> cursors() override {
     std::vector<std::pair<std::uint32_t, TransferCursor>> all;

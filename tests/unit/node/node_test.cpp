@@ -1,6 +1,8 @@
 #include "node/node.hpp"
 
 #include "bench.hpp"
+#include "node/hint_key.hpp"
+#include "repair/merkle_tree.hpp"
 
 namespace ringlet::test {
 namespace {
@@ -395,6 +397,62 @@ TEST_CASE("L13 with durability disk the acknowledgement waits for the platter") 
   CHECK(replies[0].link == 9);
   CHECK(std::holds_alternative<Stored>(replies[0].message));
   CHECK(bench.node->idle());
+}
+
+TEST_CASE("L13 L14 a held check is answered when the platter has what it confirms, by one flush") {
+  Bench bench;
+  auto owned = [&](std::uint32_t partition, int skip) {
+    for (int i = 0;; ++i) {
+      Key key{"carts", "k" + std::to_string(i)};
+      if (bench.ring->partition_of(token_of(key)) == partition && skip-- == 0) return key;
+    }
+  };
+  HeldCheck check;
+  check.partition = bench.ring->partition_of(token_of(bench.key_of(true)));
+  const Object object = object_of(Bench::id("n2"), 1);
+  for (int i = 0; i < 3; ++i) {
+    check.keys.push_back(owned(check.partition, i));
+    check.clock_hashes.push_back(clock_hash(object));
+  }
+  // Held by the log only; of the last one nothing is here.
+  for (int i : {0, 1}) bench.ask_for<Stored>(replica_put(check.keys[i], object));
+  CHECK(bench.disk.synced_rows(Table::objects).empty());
+  auto durable = bench.state->engine().durable_up_to();
+  bench.node->on_request(7, 1, check, bench.now, Bench::id("n2"));
+  CHECK(bench.node->take_replies().empty());
+  bench.disk.sync();
+  CHECK(bench.state->engine().durable_up_to() == durable + 1);
+  bench.node->on_durable(durable + 1, bench.now);
+  auto replies = bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(std::get<HeldAnswer>(replies[0].message).lacking == std::vector<std::uint32_t>{2});
+  bench.restart_after_power_loss();
+  for (int i : {0, 1}) CHECK(bench.got(check.keys[i]) == object);
+
+  // All on the platter: at once. A damaged copy is none.
+  auto ask = [&](const HeldCheck& question, NodeId from) {
+    bench.node->on_request(7, 2, question, bench.now, from);
+    auto said = bench.node->take_replies();
+    REQUIRE(said.size() == 1);
+    return said[0].message;
+  };
+  bench.disk.sync();
+  CHECK(std::get<HeldAnswer>(ask(check, Bench::id("n2"))).lacking.size() == 1);
+  bench.disk.damage(Table::objects, object_row(check.partition, check.keys[0]));
+  CHECK(std::get<HeldAnswer>(ask(check, Bench::id("n2"))).lacking ==
+        std::vector<std::uint32_t>{0, 2});
+
+  auto refused = [&](const Message& said) {
+    REQUIRE(std::holds_alternative<Refused>(said));
+    return std::get<Refused>(said).status.message();
+  };
+  CHECK_THAT(refused(ask(check, NodeId{})), Catch::Contains("wanted a member of the cluster"));
+  HeldCheck foreign;
+  foreign.keys = {bench.key_of(false)};
+  foreign.partition = bench.ring->partition_of(token_of(foreign.keys[0]));
+  foreign.clock_hashes = {clock_hash(object)};
+  bench.ask_for<Stored>(replica_put(foreign.keys[0], object));
+  CHECK_THAT(refused(ask(foreign, Bench::id("n2"))), Catch::Contains("is not this node's"));
 }
 
 TEST_CASE("L13 the node's own copy is no vote before the platter has it") {

@@ -9,13 +9,13 @@
 using namespace ringlet;
 
 TEST_CASE("every message has its own name, and is a request or a reply") {
-  const Message all[] = {ReplicaGet{},     ReplicaObject{}, MintPut{},      Minted{},
-                         ReplicaPut{},     Stored{},        Refused{},      Ping{},
-                         Pong{},           ClientGet{},     ClientPut{},    ClientReply{},
-                         RingPull{},       RingTable{},     StatusQuery{},  StatusText{},
-                         ClusterCommand{}, Gossip{},        GossipAnswer{}, TransferPull{},
-                         TransferPage{},   TreeCompare{},   TreeDiffers{},  SegmentCompare{},
-                         SegmentDiffers{}, ReapAsk{},       ReapAnswer{},   Reap{}};
+  const Message all[] = {
+      ReplicaGet{},   ReplicaObject{},  MintPut{},     Minted{},         ReplicaPut{},
+      Stored{},       Refused{},        Ping{},        Pong{},           ClientGet{},
+      ClientPut{},    ClientReply{},    RingPull{},    RingTable{},      StatusQuery{},
+      StatusText{},   ClusterCommand{}, Gossip{},      GossipAnswer{},   TransferPull{},
+      TransferPage{}, TreeCompare{},    TreeDiffers{}, SegmentCompare{}, SegmentDiffers{},
+      ReapAsk{},      ReapAnswer{},     Reap{},        HeldCheck{},      HeldAnswer{}};
   static_assert(std::size(all) == std::variant_size_v<Message>);
   std::set<std::string> names;
   for (const Message& message : all) names.insert(name_of(message));
@@ -30,5 +30,5 @@ TEST_CASE("every message has its own name, and is a request or a reply") {
   CHECK(requests == std::set<std::string>{"ReplicaGet", "MintPut", "ReplicaPut", "Ping",
                                           "ClientGet", "ClientPut", "RingPull", "StatusQuery",
                                           "ClusterCommand", "Gossip", "TransferPull", "TreeCompare",
-                                          "SegmentCompare", "ReapAsk", "Reap"});
+                                          "SegmentCompare", "ReapAsk", "Reap", "HeldCheck"});
 }

@@ -127,6 +127,10 @@ class FakeStore final : public OwnCopies, public TransferStore, public HintStore
     copies.erase(found);
     return true;
   }
+  Result<std::uint64_t> make_durable() override {
+    if (fails()) return Status(Code::io, "the disk is ill");
+    return ++flushes;
+  }
 
   Result<std::vector<std::pair<std::uint32_t, TransferCursor>>> cursors() override {
     if (fails()) return Status(Code::io, "the disk is ill");
@@ -176,6 +180,7 @@ class FakeStore final : public OwnCopies, public TransferStore, public HintStore
   std::map<std::pair<NodeId, Key>, Object> hints;
   std::map<std::uint32_t, Bytes> cursor_rows;
   int calls = 0, fail_at = -1;  // that call fails
+  std::uint64_t flushes = 0;
 };
 
 }  // namespace ringlet

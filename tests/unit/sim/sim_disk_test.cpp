@@ -108,6 +108,23 @@ TEST_CASE("a ticket is durable once the disk was synced, and the listener hears 
   CHECK(heard.size() == 1);
 }
 
+TEST_CASE("a transaction that writes nothing has a ticket for what others wrote before it") {
+  SimDisk disk;
+  auto engine = disk.open();
+  auto ask = [&](Durability durability) {
+    return *engine->transact(durability, [](Transaction&) { return Status::ok(); });
+  };
+  CHECK(ask(Durability::disk) == 0);  // all there is is on the platter
+  put(*engine, "a", Durability::log);
+  CHECK(ask(Durability::log) == 0);
+  auto ticket = ask(Durability::disk);
+  CHECK(ticket > engine->durable_up_to());
+  disk.sync();
+  CHECK(ticket == engine->durable_up_to());
+  disk.crash_machine();
+  CHECK(keys(disk) == "a");
+}
+
 TEST_CASE("F-02 a crash before the sync never reports its tickets") {
   for (bool machine : {false, true}) {
     SimDisk disk;

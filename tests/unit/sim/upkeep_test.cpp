@@ -184,6 +184,27 @@ TEST_CASE("one node grows to five and shrinks to three, writes all through (issu
   CHECK(cluster.written.size() == 600);
 }
 
+TEST_CASE("R4.9-b L14: after a join the former owners ask and erase, and send nothing again") {
+  Cluster cluster(3, 1);
+  cluster.fill(0, 600);
+  cluster.world.run_for(Duration::seconds(5));
+  std::size_t moving = 0, checks = 0, pushes = 0;
+  cluster.world.on_delivery = [&](HostId, HostId, const Message& message) {
+    if (std::holds_alternative<HeldCheck>(message)) ++checks;
+    const auto* put = std::get_if<ReplicaPut>(&message);
+    if (put != nullptr && put->durability == WriteDurability::disk) ++pushes;
+  };
+  cluster.join(3);
+  cluster.must(0, "commit");
+  auto ring = cluster.world.state(0)->ring();
+  for (std::uint32_t p = 0; p < 32; ++p) moving += ring->incoming(p).size();
+  cluster.settle({0, 1, 2, 3}, Duration::seconds(180));
+  CHECK(moving > 8);
+  CHECK(checks >= 3 * moving);
+  CHECK(checks <= 4 * moving);  // some are asked again, by a node that serves others first
+  CHECK(pushes == 0);
+}
+
 TEST_CASE("F-14 F-64: a directory that was lost is filled again by anti-entropy alone") {
   Cluster cluster(3, 0);
   cluster.fill(0, 300);

@@ -48,6 +48,15 @@ TEST_CASE("F-10 an engine keeps what its contract says", "[conformance]") {
       CHECK(!engine->get(Table::objects, "a")->has_value());
     }
   }
+  SECTION("a body that writes nothing is made durable with all before it") {
+    REQUIRE(put(*engine, durability, "a", "1"));
+    auto ticket = engine->transact(Durability::disk, [](Transaction&) { return Status::ok(); });
+    REQUIRE(ticket);
+    for (int i = 0; i < 5000 && engine->durable_up_to() < *ticket; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(engine->durable_up_to() >= *ticket);
+  }
   SECTION("empty and binary keys and values, and large ones") {
     const Bytes binary("\0\xff\0", 3), large_key(65536 + 64, 'k'), large(3 << 20, 'v');
     for (const Bytes& key : {Bytes(), binary, large_key}) {

@@ -161,6 +161,30 @@ TEST_CASE("F-91 a table of countless empty members is refused before it takes me
   CHECK_THAT(decoded.status().message(), Catch::Contains("members: wanted at most 4096"));
 }
 
+TEST_CASE("F-91 a held check of too many keys, or of too long ones, is refused while it is read") {
+  using Catch::Matchers::Contains;
+  auto refused = [](const HeldCheck& check) {
+    auto decoded = wire::decode(type(check), bytes_of(check));
+    REQUIRE_FALSE(decoded.is_ok());
+    CHECK(decoded.status().code() == Code::corrupt);
+    return decoded.status().message();
+  };
+  HeldCheck check;
+  check.keys.assign(wire::max_held, Key{"b", "k"});
+  check.clock_hashes.assign(wire::max_held, 1);
+  CHECK(wire::decode(type(check), bytes_of(check)).is_ok());
+  check.keys.push_back(Key{"b", "k"});
+  CHECK_THAT(refused(check), Contains("HeldCheck.keys: wanted at most 1024, got more"));
+  CHECK_THAT(refused({0, {Key{}, Key{}}, {1}}),
+             Contains("HeldCheck.clock_hashes: wanted 2, got 1"));
+  HeldCheck wide{0, {5, Key{"b", Bytes(60'000, 'k')}}, {1, 2, 3, 4, 5}};
+  CHECK_THAT(refused(wide), Contains("wanted at most 262144 bytes together, got more"));
+  HeldAnswer answer{std::vector<std::uint32_t>(wire::max_held + 1)};
+  auto decoded = wire::decode(type(answer), bytes_of(answer));
+  REQUIRE_FALSE(decoded.is_ok());
+  CHECK_THAT(decoded.status().message(), Contains("HeldAnswer.lacking: wanted up to 1024"));
+}
+
 TEST_CASE("F-92 fields of a newer peer are skipped") {
   Bytes body = text(1, text(1, "b") + text(2, "k") + text(9, "new")) + text(15, "later");
   auto decoded = wire::decode(static_cast<std::uint8_t>(wire::Type::client_get), body);

@@ -198,6 +198,16 @@ inline Message any_message(std::size_t index) {
       if (index == 25) return ask;
       return Reap{ask.keys, ask.clock_hashes};
     }
+    case 28: {
+      HeldCheck check;
+      check.partition = any_u32();
+      auto keys = any_in<std::size_t>(0, 4);
+      for (std::size_t i = 0; i < keys; ++i) check.keys.push_back(any_key());
+      check.clock_hashes = any_numbers<std::uint64_t>(keys);
+      return check;
+    }
+    case 29:
+      return HeldAnswer{any_numbers<std::uint32_t>(any_in<std::size_t>(0, 5))};
     default: {
       ReapAnswer answer;
       answer.may.resize(any_in<std::size_t>(0, 5));
