@@ -154,16 +154,16 @@ struct Node::Impl {
       }
       if (auto bad = not_hintable(mint->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
+      if (!mint->hint_for) upkeep().before_storing(mint->key);
       auto outcome = replica.mint(*mint, now);
       warn_of_siblings(mint->key, outcome.reply);
-      if (!mint->hint_for) upkeep().on_stored(mint->key);
       answer(link, number, std::move(outcome), now);
     } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
       if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
       if (auto bad = not_hintable(put->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
+      if (!put->hint_for) upkeep().before_storing(put->key);
       auto outcome = replica.merge(*put, now);
-      if (!put->hint_for) upkeep().on_stored(put->key);
       answer(link, number, std::move(outcome), now);
     } else if (Upkeep::answers(message)) {
       answer(link, number, upkeep().answer(state->self(), message, now), now);

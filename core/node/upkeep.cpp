@@ -365,10 +365,10 @@ bool Upkeep::ever_member(NodeId node) const {
   return impl_->ever_member(node);
 }
 
-void Upkeep::on_stored(const Key& key) {
+void Upkeep::before_storing(const Key& key) {
   if (!impl_->surplus_busy.load(std::memory_order_acquire)) return;
   std::lock_guard lock(impl_->mutex);
-  if (impl_->surplus) impl_->surplus->on_stored(key);
+  if (impl_->surplus) impl_->surplus->before_storing(key);
 }
 
 std::vector<NodeId> Upkeep::targets_for(const Hint& hint) const {

@@ -49,8 +49,8 @@ class Upkeep {
   static bool answers(const Message& message);
   Replica::Outcome answer(NodeId from, const Message& message, Now now);
   StatusText command(const ClusterCommand& command, Now now);
-  // An own copy of the key was stored for somebody, and is about to be confirmed.
-  void on_stored(const Key& key);
+  // An own copy of the key is about to be stored for somebody, and confirmed.
+  void before_storing(const Key& key);
 
   // This node is no member any more, whatever its own store says: it left, was replaced, or the others
   // turn it away (F-42). It serves no client and is no replica then; why_out() has the sentence. Any

@@ -423,7 +423,7 @@ void Surplus::on_ring_changed(Now now) {
   impl_->scan_at = now.instant + impl_->options.settle;
 }
 
-void Surplus::on_stored(const Key& key) {
+void Surplus::before_storing(const Key& key) {
   impl_->promised(key);
 }
 

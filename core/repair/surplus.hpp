@@ -10,7 +10,7 @@
 //
 //   Two nodes that each believe the other is the owner would confirm to each other and both erase. So a
 //   copy under way here is kept when this node itself confirmed its key to somebody after it had asked
-//   (on_stored, answer). Of all who erased, take the one that asked last: its owners confirmed after
+//   (before_storing, answer). Of all who erased, take the one that asked last: its owners confirmed after
 //   they had asked themselves, so they kept theirs, or had got it anew. For a check to say no more than
 //   that, answer() reads and marks between two steps of this machine: no erasure comes in between.
 //
@@ -51,8 +51,9 @@ class Surplus {
 
   void start(Now now);
   void on_ring_changed(Now now);
-  // This node stored the key as its own copy for somebody (ReplicaPut, MintPut), before the reply.
-  void on_stored(const Key& key);
+  // This node is about to store the key as its own copy for somebody (ReplicaPut, MintPut). Before, not
+  // after: an erasure in between would take what is then confirmed.
+  void before_storing(const Key& key);
   void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
   void on_unreachable(NodeId node, Now now);
   void on_wake(Now now);
@@ -74,7 +75,7 @@ class Surplus {
   };
   Answer answer(const HeldCheck& check, Now now);
 
-  bool busy() const;  // copies are under way: only then on_stored matters
+  bool busy() const;  // copies are under way: only then before_storing matters
   struct Progress {
     std::uint64_t checked = 0, pushed = 0, erased = 0;  // copies; pushed: to an owner at least
     std::uint64_t kept = 0;                             // changed meanwhile, or not confirmed

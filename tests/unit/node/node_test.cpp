@@ -1,5 +1,7 @@
 #include "node/node.hpp"
 
+#include <thread>
+
 #include "bench.hpp"
 #include "node/hint_key.hpp"
 #include "repair/merkle_tree.hpp"
@@ -453,6 +455,36 @@ TEST_CASE("L13 L14 a held check is answered when the platter has what it confirm
   foreign.clock_hashes = {clock_hash(object)};
   bench.ask_for<Stored>(replica_put(foreign.keys[0], object));
   CHECK_THAT(refused(ask(foreign, Bench::id("n2"))), Catch::Contains("is not this node's"));
+}
+
+// Lane 0 may hear the last owner while another lane stores what somebody pushes here.
+TEST_CASE("L14 a copy that is stored for somebody is not erased before that is confirmed") {
+  Bench bench;
+  const Key key = bench.key_of(false);
+  const Object object = object_of(Bench::id("n2"), 1);
+  bench.ask_for<Stored>(replica_put(key, object));
+  std::vector<Node::ToMember> asked;
+  for (int i = 0; i < 5 && asked.empty(); ++i) {
+    bench.pass(Duration::seconds(1));
+    bench.node->on_wake(bench.now);
+    for (auto& request : bench.node->take_requests()) {
+      if (std::holds_alternative<HeldCheck>(request.message)) asked.push_back(std::move(request));
+    }
+  }
+  REQUIRE(asked.size() == 3);
+  for (int i : {0, 1}) bench.node->on_reply(asked[i].to, asked[i].number, HeldAnswer{}, bench.now);
+  bool heard = false;
+  bench.disk.on_written = [&](Table, BytesView, BytesView) {
+    if (std::exchange(heard, true)) return;
+    std::thread([&] {
+      bench.node->on_reply(asked[2].to, asked[2].number, HeldAnswer{}, bench.now);
+    }).join();
+  };
+  ReplicaPut put = replica_put(key, object);
+  put.durability = WriteDurability::disk;
+  bench.node->on_request(7, 1, put, bench.now);
+  CHECK(heard);
+  CHECK(bench.got(key) == object);
 }
 
 TEST_CASE("L13 the node's own copy is no vote before the platter has it") {
