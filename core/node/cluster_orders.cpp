@@ -269,14 +269,12 @@ json::object Upkeep::Impl::upkeep_json() const {
   if (!gossip->refusal()) out["turned_away"] = gossip->refusal().message();
   if (!transfer) return out;
   auto moved = transfer->progress();
-  out["transfer"] = json::object{{"partitions", moved.partitions},
-                                 {"left", moved.left},
-                                 {"waiting", moved.waiting},
-                                 {"objects", moved.objects},
-                                 {"bytes", moved.bytes},
-                                 {"pages", moved.pages},
-                                 {"failed_pages", moved.failed_pages},
-                                 {"busy_ms", moved.busy.millis()}};
+  out["transfer"] =
+      json::object{{"partitions", moved.partitions}, {"left", moved.left},
+                   {"waiting", moved.waiting},       {"companions", readiness->waiting()},
+                   {"objects", moved.objects},       {"bytes", moved.bytes},
+                   {"pages", moved.pages},           {"failed_pages", moved.failed_pages},
+                   {"busy_ms", moved.busy.millis()}};
   auto pushed = surplus->progress();
   out["surplus"] = json::object{{"checked", pushed.checked},
                                 {"pushed", pushed.pushed},

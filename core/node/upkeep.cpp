@@ -9,7 +9,7 @@ namespace ringlet {
 namespace {
 
 // Which machine a number belongs to: its three lowest bits.
-enum class Of : std::uint64_t { gossip, transfer, surplus, tree, reaping };
+enum class Of : std::uint64_t { gossip, transfer, surplus, tree, reaping, readiness };
 constexpr int of_bits = 3;
 std::uint64_t number_for(Of machine, std::uint64_t number) {
   return number << of_bits | static_cast<std::uint64_t>(machine);
@@ -49,6 +49,7 @@ void Upkeep::Impl::follow_ring(Now now) {
   share_at = ring->moving() ? Instant::never() : now.instant + quiet();
   if (first) make_machines(now);
   transfer->set_work(work(), now);
+  readiness->set_work(ring->companions(state->self()), ring->partitions());
   if (!first) {
     surplus->on_ring_changed(now);
     tree->on_ring(now);
@@ -63,6 +64,9 @@ void Upkeep::Impl::make_machines(Now now) {
   tree_options.seed = seed;
   transfer =
       std::make_unique<PartitionTransfer>(self, options.transfer, store, store, *health, &pace);
+  FlipReadiness::Options waits;
+  waits.lenient_after = options.transfer.lenient_after;
+  readiness = std::make_unique<FlipReadiness>(waits);
   surplus = std::make_unique<Surplus>(options.surplus, store, store, *health, &pace);
   tree = std::make_unique<TreeExchange>(
       self, tree_options, store, *health, [this](Now at, std::size_t cost) {
@@ -105,6 +109,8 @@ void Upkeep::Impl::flip_if_arrived(Now now) {
   if (!transfer || !transfer->all_arrived()) return;
   auto slots = gossip->view().arriving(state->self());
   if (slots.empty()) return;
+  readiness->begin(now);
+  if (!readiness->ready()) return;
   Status flipped = gossip->change(gossip->view().arrived(state->self(), slots));
   if (!flipped) return log(LogLevel::error, "arrived, but not kept: " + flipped.message());
   log(LogLevel::info, "all data of " + std::to_string(slots.size()) +
@@ -140,6 +146,7 @@ void Upkeep::Impl::wake(Now now) {
   if (share_at <= now.instant) claim_own_share(now);
   if (!transfer) return note_standing();
   transfer->on_wake(now);
+  readiness->on_wake(now);
   surplus->on_wake(now);
   tree->on_wake(now);
   tombstones->on_wake(now);
@@ -150,7 +157,7 @@ void Upkeep::Impl::wake(Now now) {
 void Upkeep::Impl::after(Now now) {
   note_standing();
   if (!transfer) return;
-  if (transfer->take_news()) flip_if_arrived(now);
+  if (transfer->take_news() || readiness->take_news()) flip_if_arrived(now);
   surplus_busy.store(surplus->busy(), std::memory_order_release);
 }
 
@@ -169,6 +176,7 @@ Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now n
   if (auto* check = std::get_if<HeldCheck>(&message)) return answer(from, *check, now);
   if (ring->find(from) == nullptr) return refused(no_member(message, from, *ring), 0);
   if (auto* pull = std::get_if<TransferPull>(&message)) {
+    if (pull->max_bytes == 0) return {answer_whether(*pull, ring->partitions(), *transfer)};
     bool may = pull->partition < ring->partitions() && store.keeps(from, pull->partition);
     return {ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store,
                             &pace, now)};
@@ -241,6 +249,7 @@ void Upkeep::stop() {
   impl_->surplus_busy = false;
   impl_->ring.reset();
   impl_->transfer.reset();
+  impl_->readiness.reset();
   impl_->surplus.reset();
   impl_->tree.reset();
   impl_->tombstones.reset();
@@ -258,6 +267,9 @@ void Upkeep::on_reply(std::uint64_t number, NodeId from, const Message& message,
       break;
     case Of::transfer:
       if (impl_->transfer) impl_->transfer->on_reply(from, own, message, now);
+      break;
+    case Of::readiness:
+      if (impl_->readiness) impl_->readiness->on_reply(from, own, message, now);
       break;
     case Of::surplus:
       if (impl_->surplus) impl_->surplus->on_reply(from, own, message, now);
@@ -284,6 +296,7 @@ void Upkeep::on_unreachable(NodeId node, Now now) {
   }
   if (!impl_->transfer) return;
   impl_->transfer->on_unreachable(node, now);
+  impl_->readiness->on_unreachable(node, now);
   impl_->surplus->on_unreachable(node, now);
   impl_->tree->on_unreachable(node, now);
   impl_->tombstones->on_unreachable(node, now);
@@ -319,6 +332,7 @@ std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
     }
   };
   take(Of::transfer, impl_->transfer->take_outgoing());
+  take(Of::readiness, impl_->readiness->take_outgoing());
   take(Of::surplus, impl_->surplus->take_outgoing());
   take(Of::tree, impl_->tree->take_outgoing());
   take(Of::reaping, impl_->tombstones->take_outgoing());
@@ -329,8 +343,9 @@ Instant Upkeep::next_wake() const {
   std::lock_guard lock(impl_->mutex);
   Instant next = std::min(impl_->gossip->next_wake(), impl_->share_at);
   if (!impl_->transfer) return next;
-  return std::min({next, impl_->transfer->next_wake(), impl_->surplus->next_wake(),
-                   impl_->tree->next_wake(), impl_->tombstones->next_wake()});
+  return std::min({next, impl_->transfer->next_wake(), impl_->readiness->next_wake(),
+                   impl_->surplus->next_wake(), impl_->tree->next_wake(),
+                   impl_->tombstones->next_wake()});
 }
 
 bool Upkeep::answers(const Message& message) {

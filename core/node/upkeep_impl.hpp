@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "node/upkeep.hpp"
+#include "repair/flip_readiness.hpp"
 
 namespace ringlet {
 namespace json = boost::json;
@@ -43,6 +44,7 @@ struct Upkeep::Impl final : GossipHost {
   std::map<std::uint64_t, NodeId> gossip_to;  // unanswered
   // There once there is a ring and lane 0 has started.
   std::unique_ptr<PartitionTransfer> transfer;
+  std::unique_ptr<FlipReadiness> readiness;
   std::unique_ptr<Surplus> surplus;
   std::unique_ptr<TreeExchange> tree;
   std::unique_ptr<TombstoneCollection> tombstones;

@@ -176,7 +176,8 @@ struct TransferPull {
   std::uint32_t partitions = 0;  // Q, as the asker sees it
   bool first = true;             // from the beginning; else after `after`
   Key after;
-  std::uint32_t max_bytes = 0;
+  std::uint32_t max_bytes =
+      0;  // 0: asks only whether all of the partition is there; an empty page: yes
 };
 struct TransferPage {
   std::vector<KeyedObject> objects;  // in the order of the store

@@ -531,6 +531,11 @@ bool PartitionTransfer::all_arrived() const {
                                       [](const auto& p) { return p.second.cursor.arrived; });
 }
 
+bool PartitionTransfer::has_all_of(std::uint32_t partition) const {
+  if (!impl_->loaded) return false;
+  return impl_->pulls.contains(partition) ? arrived(partition) : impl_->placement.keeps(partition);
+}
+
 bool PartitionTransfer::take_news() {
   return std::exchange(impl_->news, false);
 }

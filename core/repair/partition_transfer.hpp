@@ -94,7 +94,9 @@ class PartitionTransfer {
 
   bool arrived(std::uint32_t partition) const;  // and stored; false for one not in the work
   bool all_arrived() const;                     // true without work
-  bool take_news();                             // has any arrived since the last call?
+  // This node has all of a partition that is, or will be, its own.
+  bool has_all_of(std::uint32_t partition) const;
+  bool take_news();  // has any arrived since the last call?
   struct Progress {
     std::size_t partitions = 0, left = 0, waiting = 0;  // waiting: no source answers
     std::uint64_t objects = 0, bytes = 0;               // stored, since the start of the process

@@ -21,8 +21,9 @@ struct Ring::Data {
   std::vector<std::vector<NodeId>> lists;               // by partition: all members
   std::vector<std::vector<NodeId>> incoming, outgoing;  // by partition; empty: nothing moves
   std::map<NodeId, std::vector<std::uint32_t>> pulls;
+  std::map<NodeId, Companions> companions;
 
-  // Fills the last three. Members as numbers.
+  // Fills the last four. Members as numbers.
   void set_in_motion(const Options& options, const std::vector<std::uint32_t>& numbers,
                      const std::vector<std::uint32_t>& final_numbers,
                      const std::map<std::uint32_t, std::vector<std::uint32_t>>& arriving);
@@ -407,27 +408,28 @@ void Ring::Data::set_in_motion(
   outgoing.resize(q);
   OwnersFinder current(members, numbers, n);
   for (std::uint32_t p = 0; p < q; ++p) now[p] = current.first(p);
-  auto compare = [&](const std::vector<std::uint32_t>& applied) {
+  // `flips`: whose slots alone are applied; nobody: everybody's.
+  auto compare = [&](const std::vector<std::uint32_t>& applied, NodeId flips) {
     OwnersFinder finder(members, applied, n);
     for (std::uint32_t p = 0; p < q; ++p) {
       std::vector<NodeId> then = finder.first(p);
       if (then == now[p]) continue;
       for (NodeId node : then) {
-        if (!std::binary_search(now[p].begin(), now[p].end(), node)) add_to(incoming[p], node);
+        if (std::binary_search(now[p].begin(), now[p].end(), node)) continue;
+        add_to(incoming[p], node);
+        if (flips && flips != node) companions[flips][node].push_back(p);
       }
       for (NodeId node : now[p]) {
         if (!std::binary_search(then.begin(), then.end(), node)) add_to(outgoing[p], node);
       }
     }
   };
-  compare(final_numbers);
-  if (arriving.size() > 1) {
-    std::vector<std::uint32_t> applied = numbers;
-    for (const auto& [member, slots] : arriving) {
-      for (std::uint32_t slot : slots) applied[slot] = member;
-      compare(applied);
-      for (std::uint32_t slot : slots) applied[slot] = numbers[slot];
-    }
+  if (arriving.size() > 1) compare(final_numbers, {});
+  std::vector<std::uint32_t> applied = numbers;
+  for (const auto& [member, slots] : arriving) {
+    for (std::uint32_t slot : slots) applied[slot] = member;
+    compare(applied, members[member].id);
+    for (std::uint32_t slot : slots) applied[slot] = numbers[slot];
   }
   for (std::uint32_t p = 0; p < q; ++p) {
     for (NodeId node : incoming[p]) pulls[node].push_back(p);
@@ -526,6 +528,12 @@ const std::vector<std::uint32_t>& Ring::pulls(NodeId node) const {
   static const std::vector<std::uint32_t> none;
   auto at = data_->pulls.find(node);
   return at == data_->pulls.end() ? none : at->second;
+}
+
+const Ring::Companions& Ring::companions(NodeId node) const {
+  static const Companions none;
+  auto at = data_->companions.find(node);
+  return at == data_->companions.end() ? none : at->second;
 }
 
 bool Ring::owns(NodeId node, const Token& token) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -82,6 +83,11 @@ class Ring {
   // The partitions that the node has to pull before its slots flip: those it is incoming to, and,
   // when it took a lost node's place, those it owns already. Ascending.
   const std::vector<std::uint32_t>& pulls(NodeId node) const;
+  // Who else becomes an owner when the node's slots flip, and of which partitions (ascending): a slot
+  // that goes to somebody who was among the N already lets the next one in. A node flips its slots
+  // only when these, too, have what they need.
+  using Companions = std::map<NodeId, std::vector<std::uint32_t>>;
+  const Companions& companions(NodeId node) const;
 
   // A digest of everything above: equal on two members iff they agree.
   std::uint64_t digest() const;

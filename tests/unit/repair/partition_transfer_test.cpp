@@ -6,6 +6,7 @@
 
 #include "base/planted.hpp"
 #include "cluster_fake.hpp"
+#include "repair/flip_readiness.hpp"
 
 using namespace ringlet;
 
@@ -251,6 +252,30 @@ TEST_CASE("without any source nothing arrives; with nobody left to ask it is ove
   CHECK(scene.messages == 0);
   scene.machine->set_work({{0, 6, NodeId{}, {}}}, scene.now);
   CHECK(scene.machine->all_arrived());
+}
+
+TEST_CASE("L7 R4.9 a partition is all here when it has arrived, or was never to be pulled") {
+  Scene scene;
+  CHECK_FALSE(scene.machine->has_all_of(0));
+  REQUIRE(scene.run());
+  CHECK(scene.machine->has_all_of(0));
+  TransferPull question;
+  question.partition = 0;
+  question.partitions = scene.ring.partitions;
+  auto yes = [&] {
+    Message said = answer_whether(question, scene.ring.partitions, *scene.machine);
+    return std::holds_alternative<TransferPage>(said);
+  };
+  CHECK(yes());
+  scene.machine->set_work(scene.work(6), scene.now);  // another move: not arrived yet
+  CHECK_FALSE(scene.machine->has_all_of(0));
+  CHECK_FALSE(yes());
+  scene.machine->set_work({}, scene.now);
+  CHECK(scene.machine->has_all_of(0));
+  question.partitions *= 2;  // of another cluster
+  CHECK_FALSE(yes());
+  scene.ring.incoming[0].clear();
+  CHECK_FALSE(scene.machine->has_all_of(0));
 }
 
 TEST_CASE("F-73 a partition that leaves the work and returns begins anew") {

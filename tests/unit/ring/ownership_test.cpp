@@ -197,6 +197,23 @@ TEST_CASE("R4.9 incoming and outgoing are the difference to the rings to come") 
       RC_ASSERT(ring->incoming(p) == std::vector<NodeId>(in.begin(), in.end()));
       RC_ASSERT(ring->outgoing(p) == std::vector<NodeId>(out.begin(), out.end()));
     }
+    // to_come[0] is everybody's flip, the next that of the first member alone, and so on.
+    for (std::size_t i = 0; i < options.members.size(); ++i) {
+      Ring::Companions companions;
+      auto then = table_ring(options, to_come[i + 1], {});
+      for (std::uint32_t p = 0; p < q; ++p) {
+        std::vector<NodeId> now = first_n(*ring, p);
+        for (NodeId id : first_n(*then, p)) {
+          bool was = std::binary_search(now.begin(), now.end(), id);
+          if (!was && id != options.members[i].id) companions[id].push_back(p);
+        }
+      }
+      RC_ASSERT(ring->companions(options.members[i].id) == companions);
+      for (const auto& [id, partitions] : companions) {  // they pull it, too
+        const auto& pulls = ring->pulls(id);
+        RC_ASSERT(std::includes(pulls.begin(), pulls.end(), partitions.begin(), partitions.end()));
+      }
+    }
     for (const Member& m : options.members) {
       for (std::uint32_t p : ring->pulls(m.id)) {
         bool comes = std::binary_search(ring->incoming(p).begin(), ring->incoming(p).end(), m.id);
