@@ -9,7 +9,7 @@
 #include "base/assert.hpp"
 #include "base/random.hpp"
 #include "repair/refill.hpp"
-#include "repair/segment_listing.hpp"
+#include "repair/segment_repair.hpp"
 #include "repair/tree_answers.hpp"
 
 namespace ringlet {
@@ -33,31 +33,6 @@ struct Ask {
   int tries = 0;
 };
 
-// Segments whose keys are being compared together.
-struct Batch {
-  std::vector<std::uint32_t> segments;  // rising
-  std::uint64_t after = 0;              // keys up to this hash are settled
-  bool asked = false;                   // the answer is not here
-  std::size_t merging = 0;              // objects of its last answer that are not merged yet
-  std::size_t sending = 0;              // its keys in `to_send`, or under way to the peer
-  bool more = false;                    // the last answer was a full page
-  std::set<std::uint32_t> different;    // segments of which some key was
-  int refusals = 0;
-  Instant again = Instant::never();  // the peer is not ready; ask then
-  Instant give_up = Instant::never();
-};
-
-// `batch`: its first segment; of a Refill: this.
-constexpr std::uint32_t refilled = UINT32_MAX;
-struct ToMerge {
-  std::uint32_t batch;
-  KeyedObject keyed;
-};
-struct ToSend {
-  std::uint32_t batch;
-  Key key;
-};
-
 // With one peer, from the top of the trees to the last object.
 struct Exchange {
   Turn turn;
@@ -68,16 +43,13 @@ struct Exchange {
   std::vector<std::uint32_t> unsettled;    // segments that differed once
   Instant settle_at = Instant::never();
   bool settled = false;
-  std::deque<std::uint32_t> segments;  // that differ, not begun
-  std::uint32_t peer_listed_to = 0;    // the peer's listing ends there; 0: not known
-  std::optional<SegmentListing> listing;
-  std::optional<Refill> refill;  // instead of all that follows, when there is nothing of it here
-  bool cannot_refill = false;    // the peer refused it
+  std::optional<SegmentRepair> segments;
+  std::optional<Refill> refill;          // instead, when there is nothing of it here
+  bool cannot_refill = false;            // the peer refused it
   Instant refill_at = Instant::never();  // the peer is not ready; ask then
   Instant refill_give_up = Instant::never();
-  std::map<std::uint32_t, Batch> open;  // by their first segments; none overlaps another
-  std::deque<ToMerge> to_merge;
-  std::deque<ToSend> to_send;
+  std::deque<KeyedObject> to_merge;
+  std::deque<Key> to_send;
 };
 
 std::vector<std::uint32_t> both(const std::vector<std::uint32_t>& a,
@@ -314,15 +286,7 @@ struct TreeExchange::Impl {
     const bool later = refused.status.retryable();
     if (std::holds_alternative<TransferPull>(asked.message)) return on_page_refused(refused, now);
     if (auto* compare = std::get_if<SegmentCompare>(&asked.message)) {
-      Batch& batch = exchange->open.at(compare->segments.front());
-      if (later && now.instant < batch.give_up) {
-        batch.asked = false;
-        // Longer each time: a question is as long as its segments.
-        Duration wait = Duration::micros(std::int64_t{500} << std::min(batch.refusals++, 13));
-        Duration told = Duration::millis(std::min<std::uint32_t>(refused.retry_after_ms, 5000));
-        batch.again = now.instant + std::max(wait, told);
-        return;
-      }
+      if (later && exchange->segments->refused(*compare, refused.retry_after_ms, now)) return;
     } else if (auto* put = std::get_if<ReplicaPut>(&asked.message)) {
       if (!later) {  // this object alone
         done.last_error = refused.status.to_string();
@@ -387,8 +351,8 @@ struct TreeExchange::Impl {
       x.settled = true;
       return;
     }
-    x.segments.assign(nodes.begin(), nodes.end());
-    open_batches(now);
+    x.segments.emplace(options, store.trees(), *x.partition, nodes);
+    go_on_with_segments(now);
   }
 
   void compare_segments(std::vector<std::uint32_t> segments, Now now) {
@@ -402,8 +366,7 @@ struct TreeExchange::Impl {
   void walk(Now now) {
     Exchange& x = *exchange;
     x.refill.reset();
-    x.listing.reset();
-    x.peer_listed_to = 0;
+    x.segments.reset();
     x.unsettled.clear();
     x.settled = false;
     while (!x.partitions.empty()) {
@@ -443,7 +406,7 @@ struct TreeExchange::Impl {
     auto objects = x.refill->take(page);
     if (!objects) return wrong_answer(objects.status().message(), now);
     x.refill_give_up = now.instant + options.segment_patience;
-    for (KeyedObject& keyed : *objects) x.to_merge.push_back({refilled, std::move(keyed)});
+    queue_merges(std::move(*objects));
     go_on_refilling(now);
   }
 
@@ -455,146 +418,40 @@ struct TreeExchange::Impl {
       x.refill_at = now.instant + Duration::millis(wait);
       return;
     }
-    x.cannot_refill = true;  // compare, then
+    x.cannot_refill = true;  // compare, then: that finds again what is not merged yet
     x.refill.reset();
+    x.to_merge.clear();
     compare_inner(now);
   }
 
   // ---- segments ----
 
-  void open_batches(Now now) {
+  void go_on_with_segments(Now now) {
     Exchange& x = *exchange;
-    if (x.open.empty() && x.segments.empty()) return walk(now);
-    while (!x.segments.empty() && x.open.size() < options.batch_window) {
-      std::uint32_t first = x.segments.front();
-      if (!x.listing || !x.listing->covers(first)) {
-        if (!x.open.empty()) return;  // which still need the former one
-        x.listing.emplace(store.trees(), *x.partition, first, options.listing_keys);
-      }
-      if (!x.listing->ready()) return;  // work() reads it
-      // Beyond the peer's listing one question at a time: each begins another listing there.
-      if (first >= x.peer_listed_to && !x.open.empty()) return;
-      const std::uint32_t end = first < x.peer_listed_to ? x.peer_listed_to : tree_segments;
-      Batch& batch = x.open[first];
-      std::size_t keys = 0;
-      while (!x.segments.empty() && x.listing->covers(x.segments.front()) &&
-             x.segments.front() < end && batch.segments.size() < options.batch_segments) {
-        keys += x.listing->segment(x.segments.front()).size();
-        if (!batch.segments.empty() && keys > options.batch_keys) break;
-        batch.segments.push_back(x.segments.front());
-        x.segments.pop_front();
-      }
-      batch.give_up = now.instant + options.segment_patience;
-      ask_batch(first, now);
-    }
-  }
-
-  void ask_batch(std::uint32_t first, Now now) {
-    Batch& batch = exchange->open.at(first);
-    batch.asked = true;
-    batch.more = false;
-    batch.again = Instant::never();
-    auto pairs = exchange->listing->pairs(batch.segments, batch.after);
-    ask(SegmentCompare{*exchange->partition, batch.segments, std::move(pairs.keys),
-                       std::move(pairs.clocks), batch.after},
-        now);
-  }
-
-  // The batch that the segment is in.
-  std::uint32_t batch_of(std::uint32_t segment) const {
-    return std::prev(exchange->open.upper_bound(segment))->first;
+    for (SegmentCompare& question : x.segments->questions(now)) ask(std::move(question), now);
+    if (x.segments->take_suspect()) suspect(*x.partition, now);
+    done.segments_compared += x.segments->take_compared();
+    if (x.segments->over()) walk(now);
   }
 
   void on_segments(const SegmentCompare& asked, const SegmentDiffers& differs, Now now) {
-    Exchange& x = *exchange;
-    Status wrong = check(asked, differs);
-    if (!wrong) return wrong_answer(wrong.message(), now);
-    const std::uint32_t first = asked.segments.front();
-    Batch& batch = x.open.at(first);
-    batch.asked = false;
-    batch.refusals = 0;
-    batch.more = differs.more;
-    batch.give_up = now.instant + options.segment_patience;
-    x.peer_listed_to = differs.listed_to;
-    auto beyond = std::lower_bound(batch.segments.begin(), batch.segments.end(), x.peer_listed_to);
-    x.segments.insert(x.segments.begin(), beyond, batch.segments.end());  // it said nothing of them
-    batch.segments.erase(beyond, batch.segments.end());
-    batch.merging += differs.objects.size();
-    for (const KeyedObject& keyed : differs.objects) {
-      std::uint64_t hash = key_hash(keyed.key);
-      batch.after = std::max(batch.after, hash);
-      batch.different.insert(segment_of(hash));
-      x.to_merge.push_back({first, keyed});
-    }
-    for (std::uint64_t hash : differs.wanted) {
-      batch.after = std::max(batch.after, hash);
-      batch.different.insert(segment_of(hash));
-      for (const auto& entry : x.listing->with_hash(hash)) send(first, entry.key);
-    }
-    settle(first, now);
+    auto objects = exchange->segments->take(asked, differs, now);
+    if (!objects) return wrong_answer(objects.status().message(), now);
+    queue_merges(std::move(*objects));
+    queue_sends();
+    go_on_with_segments(now);
   }
 
-  static Status check(const SegmentCompare& asked, const SegmentDiffers& differs) {
-    auto invalid = [](std::string sentence) {
-      return Status(Code::invalid_argument, std::move(sentence));
-    };
-    if (differs.listed_to <= asked.segments.front() || differs.listed_to > tree_segments) {
-      return invalid("it listed segments below " + std::to_string(differs.listed_to) + ": wanted " +
-                     std::to_string(asked.segments.front() + 1) + " to " +
-                     std::to_string(tree_segments));
-    }
-    auto answered =
-        std::lower_bound(asked.segments.begin(), asked.segments.end(), differs.listed_to);
-    std::uint64_t before = asked.after;
-    for (const KeyedObject& keyed : differs.objects) {
-      std::uint64_t hash = key_hash(keyed.key);
-      if (!std::binary_search(asked.segments.begin(), answered, segment_of(hash))) {
-        return invalid(printable(keyed.key) + " is not of segment " +
-                       std::to_string(asked.segments.front()) + " nor another asked about");
-      }
-      if (keyed.object.missing()) return invalid(printable(keyed.key) + " without an object");
-      if (hash < before || (hash == asked.after && hash != 0)) {
-        return invalid(printable(keyed.key) + " is not in its turn: wanted rising hashes of keys");
-      }
-      before = hash;
-    }
-    const auto& wanted = differs.wanted;
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      bool rising = i == 0 || wanted[i - 1] < wanted[i];
-      if (!rising || !std::binary_search(asked.segments.begin(), answered, segment_of(wanted[i])) ||
-          !std::binary_search(asked.key_hashes.begin(), asked.key_hashes.end(), wanted[i])) {
-        return invalid("it wants a key that it was not told of, or one twice");
-      }
-    }
-    if (differs.more && differs.objects.empty()) {
-      return invalid("a page without objects, and more to come");
-    }
-    return {};
+  void queue_merges(std::vector<KeyedObject> objects) {
+    auto& queue = exchange->to_merge;
+    queue.insert(queue.end(), std::make_move_iterator(objects.begin()),
+                 std::make_move_iterator(objects.end()));
   }
 
-  void send(std::uint32_t batch, const Key& key) {
-    ++exchange->open.at(batch).sending;
-    exchange->to_send.push_back({batch, key});
-  }
-
-  // After each thing that happened to a batch: has all of it?
-  void settle(std::uint32_t first, Now now) {
-    Exchange& x = *exchange;
-    Batch& batch = x.open.at(first);
-    if (batch.asked || batch.merging > 0 || batch.sending > 0) return;
-    if (batch.again != Instant::never()) return;
-    if (batch.more) return ask_batch(first, now);
-    for (std::uint32_t segment : batch.segments) {
-      ++done.segments_compared;
-      // The hashes differ and no key does: one of the trees is wrong (F-72), or a write came between.
-      // Each side can tell of its own.
-      if (!batch.different.contains(segment) &&
-          x.listing->hash(segment) != store.trees().segment(*x.partition, segment)) {
-        suspect(*x.partition, now);
-      }
+  void queue_sends() {
+    for (Key& key : exchange->segments->take_to_send()) {
+      exchange->to_send.push_back(std::move(key));
     }
-    x.open.erase(first);
-    open_batches(now);
   }
 
   void suspect(std::uint32_t partition, Now now) {
@@ -618,7 +475,7 @@ struct TreeExchange::Impl {
   }
 
   bool wants_listing() const {
-    return exchange && exchange->listing && !exchange->listing->ready();
+    return exchange && exchange->segments && exchange->segments->wants_listing();
   }
   bool may_send() const {
     return exchange && !exchange->to_send.empty() && puts_under_way < options.window;
@@ -656,79 +513,71 @@ struct TreeExchange::Impl {
 
   void send_some(Now now) {
     while (may_send()) {
-      ToSend next = exchange->to_send.front();
-      auto object = store.read(next.key);
-      if (object && !object->missing()) {
-        ReplicaPut put{next.key, std::move(*object), NodeId{}};
-        if (!allowed(size_about(put.object), now)) return;
-        exchange->to_send.pop_front();
-        ask(std::move(put), now);
+      Key key = exchange->to_send.front();
+      auto object = store.read(key);
+      const bool here = object && !object->missing();
+      if (here && !allowed(size_about(*object), now)) return;
+      exchange->to_send.pop_front();
+      if (here) {
+        ask(ReplicaPut{std::move(key), std::move(*object), NodeId{}}, now);
       } else {
-        exchange->to_send.pop_front();
         if (!object) done.last_error = object.status().to_string();
-        put_over(next.batch, now);
+        put_over(key, now);
       }
     }
   }
 
-  void put_over(std::uint32_t batch, Now now) {
-    --exchange->open.at(batch).sending;
-    settle(batch, now);
+  void put_over(const Key& key, Now now) {
+    exchange->segments->sent(key);
+    go_on_with_segments(now);
   }
 
   void on_stored(const ReplicaPut& put, bool stored, Now now) {
     if (stored) ++done.keys_sent;
-    put_over(batch_of(segment_of(key_hash(put.key))), now);
+    put_over(put.key, now);
   }
 
   void merge_some(Now now) {
     Exchange& x = *exchange;
     std::size_t count = std::min(options.merges, x.to_merge.size()), cost = 0;
-    for (std::size_t i = 0; i < count; ++i) cost += size_about(x.to_merge[i].keyed.object);
+    for (std::size_t i = 0; i < count; ++i) cost += size_about(x.to_merge[i].object);
     if (!allowed(cost, now)) return;
-    std::vector<std::uint32_t> batches;
-    std::vector<KeyedObject> objects;
-    for (std::size_t i = 0; i < count; ++i) {
-      batches.push_back(x.to_merge.front().batch);
-      objects.push_back(std::move(x.to_merge.front().keyed));
-      x.to_merge.pop_front();
-    }
+    auto end = x.to_merge.begin() + static_cast<std::ptrdiff_t>(count);
+    std::vector<KeyedObject> objects(std::make_move_iterator(x.to_merge.begin()),
+                                     std::make_move_iterator(end));
+    x.to_merge.erase(x.to_merge.begin(), end);
     std::vector<Result<Object>> held;
-    Status done = store.merge(*x.partition, objects, now, held);
-    if (!done) return abandon("the store of this node: " + done.to_string(), now);
-    for (std::size_t i = 0; i < count && exchange; ++i) {
-      merged(batches[i], objects[i], held[i], now);
-    }
-  }
-
-  void merged(std::uint32_t batch, const KeyedObject& keyed, const Result<Object>& held, Now now) {
-    Exchange& x = *exchange;
-    if (held && batch == refilled) {  // what the peer lacks of it, the next exchange finds
-      ++done.keys_received;
-    } else if (held) {
-      std::uint64_t hash = key_hash(keyed.key), clock = clock_hash(*held);
-      if (x.listing->update(hash, keyed.key, clock) != clock) ++done.keys_received;
-      if (clock != clock_hash(keyed.object)) send(batch, keyed.key);
-    } else if (held.status().retryable() || held.status().code() == Code::io) {
-      return abandon("the store of this node: " + held.status().to_string(), now);
-    } else {  // this object alone
-      ++done.refused;
-      done.last_error = held.status().to_string();
-    }
-    if (batch == refilled) {
-      x.refill->merged(1);
+    Status merged = store.merge(*x.partition, objects, now, held);
+    for (std::size_t i = 0; i < count && merged; ++i) merged = take_merged(objects[i], held[i]);
+    if (!merged) return abandon("the store of this node: " + merged.to_string(), now);
+    if (x.refill) {
+      x.refill->merged(count);
       return go_on_refilling(now);
     }
-    --x.open.at(batch).merging;
-    settle(batch, now);
+    queue_sends();
+    go_on_with_segments(now);
+  }
+
+  // Not ok: the store is ill.
+  Status take_merged(const KeyedObject& keyed, const Result<Object>& held) {
+    Exchange& x = *exchange;
+    if (!held) {
+      if (held.status().retryable() || held.status().code() == Code::io) return held.status();
+      ++done.refused;  // this object alone
+      done.last_error = held.status().to_string();
+      if (x.segments) x.segments->not_merged(keyed.key);
+    } else if (x.refill || x.segments->merged(keyed, *held)) {
+      ++done.keys_received;  // of a refill, what the peer lacks the next exchange finds
+    }
+    return {};
   }
 
   void read_listing(Now now) {
     if (!allowed(page_cost, now)) return;
-    auto bytes = exchange->listing->read_page(store, options.page_rows);
+    auto bytes = exchange->segments->read_listing(store);
     note_page(bytes);
     if (!bytes) return abandon("the store of this node: " + bytes.status().to_string(), now);
-    if (exchange->listing->ready()) open_batches(now);
+    go_on_with_segments(now);
   }
 
   void build_some(Now now) {
@@ -789,11 +638,7 @@ struct TreeExchange::Impl {
       compare_segments(std::move(exchange->unsettled), now);
     }
     if (exchange && exchange->refill_at <= now.instant) go_on_refilling(now);
-    if (exchange) {
-      for (auto& [first, batch] : exchange->open) {
-        if (batch.again <= now.instant) ask_batch(first, now);
-      }
-    }
+    if (exchange && exchange->segments) go_on_with_segments(now);
   }
 
   Instant next_wake() const {
@@ -806,7 +651,7 @@ struct TreeExchange::Impl {
     }
     if (!under_way.empty()) next = std::min(next, under_way.begin()->second.until);
     next = std::min({next, exchange->settle_at, exchange->refill_at});
-    for (const auto& [first, batch] : exchange->open) next = std::min(next, batch.again);
+    if (exchange->segments) next = std::min(next, exchange->segments->next_wake());
     return next;
   }
   bool work_only_builds() const {

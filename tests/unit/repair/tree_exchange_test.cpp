@@ -523,6 +523,23 @@ TEST_CASE("F-14 who is told to wait for a page waits, who may have none compares
   CHECK(scene.store(B).contents().size() == 500);  // by comparing, which was not refused
 }
 
+TEST_CASE("F-14 pages refused while the last one is being merged: the rest is compared") {
+  Scene scene(1);
+  for (std::uint64_t i = 0; i < 2000; ++i) scene.store(A).put(key(i), object(A, 1));
+  scene.build();
+  scene.observe = [&](const Scene::Event& event) {
+    const bool page = std::holds_alternative<TransferPage>(event.message);
+    if (page) scene.pulls_refused = Status(Code::unsupported, "no more pages");
+    scene.pace = page || std::holds_alternative<Refused>(event.message) ? 0 : 1;
+  };
+  scene.repair(B);
+  CHECK(scene.equal());
+  auto progress = scene.exchange(B).progress();
+  INFO(progress.last_error);
+  CHECK(progress.repaired == 1);
+  CHECK(scene.sent["SegmentCompare"] > 0);
+}
+
 TEST_CASE("F-90 a wrong page is refused with a sentence, and nothing of it is stored") {
   struct Wrong {
     std::function<void(TransferPage&)> spoil;
