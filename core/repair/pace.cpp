@@ -92,6 +92,7 @@ class Trail {
 constexpr std::int64_t million = 1'000'000;  // micro-slices make a slice
 constexpr Duration busy_window = Duration::millis(100);
 constexpr std::uint64_t busy_from = 5;  // requests in it, or in the one before
+constexpr Duration busy_for_peers = Duration::seconds(1);
 
 struct Bucket {
   std::int64_t micro = million;  // what is there; below zero: owed
@@ -114,6 +115,7 @@ struct Pace::Impl {
   bool begun = false;
   Instant window_at{INT64_MIN / 2};  // of the requests counted
   std::uint64_t served = 0, served_before = 0;
+  Instant peer_busy_until{INT64_MIN / 2};
 
   explicit Impl(Options o)
       : options(o),
@@ -165,7 +167,7 @@ struct Pace::Impl {
   }
   bool busy(Instant now) {
     turn_window(now);
-    return served >= busy_from || served_before >= busy_from;
+    return served >= busy_from || served_before >= busy_from || now < peer_busy_until;
   }
 
   std::int64_t allowed(Instant now) {
@@ -252,6 +254,10 @@ void Pace::served(Now now) {
   std::lock_guard lock(impl_->mutex);
   impl_->turn_window(now.instant);
   ++impl_->served;
+}
+void Pace::peer_is_busy(Now now) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->peer_busy_until = now.instant + busy_for_peers;
 }
 void Pace::storage_took(Duration took, Now now) {
   std::lock_guard lock(impl_->mutex);

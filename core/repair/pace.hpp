@@ -2,8 +2,8 @@
 // anti-entropy and reaping reserve time slices of the storage here, and the foreground says how many
 // there are. A slice is `slice_bytes` of reading and writing; a step costs `step_bytes` beside its own.
 //
-//   busy        requests are being served: no more than `busy` slices a second but for the floors, from
-//               the first few requests on
+//   busy        requests are being served, here (from the first few on) or by a peer whose work this is
+//               as well: no more than `busy` slices a second but for the floors
 //   too slow    p99 of storage calls over the trailing `window` beyond `storage_threshold`, p99 of
 //               queue waits over `queue_window` beyond `queue_threshold`, or a failed storage call:
 //               once a `step` the slices are halved
@@ -52,6 +52,9 @@ class Pace {
   Instant next(Kind kind, Now now) const;
 
   void served(Now now);  // a request of the foreground: of a client, or for one
+  // A peer refused work for its requests' sake. What this node does for that work reaches them too:
+  // through the network, the disk, the machine that both may share. So it is as busy, for a second.
+  void peer_is_busy(Now now);
   // What the foreground saw.
   void storage_took(Duration took, Now now);
   void queue_waited(Duration waited, Now now);

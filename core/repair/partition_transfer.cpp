@@ -449,7 +449,8 @@ struct PartitionTransfer::Impl {
     if (const auto* page = std::get_if<TransferPage>(&message)) return take(pull, *page, now);
     const auto* refused = std::get_if<Refused>(&message);
     if (refused != nullptr && refused->status.code() == Code::overloaded) {
-      drop_question(pull);  // no failure: the source paces itself
+      drop_question(pull);  // no failure: the source paces itself, and so does this node
+      if (pace != nullptr) pace->peer_is_busy(now);
       pull.again = now.instant + std::clamp(Duration::millis(refused->retry_after_ms),
                                             Duration::millis(1), options.longest_pause);
       return;

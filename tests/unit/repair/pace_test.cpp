@@ -78,6 +78,21 @@ TEST_CASE("R6.5-a while requests are served there are few slices, and all of the
   CHECK(scene.work({Kind::transfer}, Duration::seconds(1)) >= scene.options.most * 9 / 10);
 }
 
+TEST_CASE("R6.5-a who works for a peer that serves requests is as busy, for a second at a time") {
+  Scene scene;
+  const std::uint64_t busy = scene.options.busy;
+  scene.work({Kind::transfer}, Duration::seconds(1));
+  std::uint64_t taken = 0;
+  for (int i = 0; i < 4; ++i) {
+    scene.pace.peer_is_busy(scene.now);
+    taken += scene.work({Kind::transfer}, Duration::millis(900));
+  }
+  CHECK(scene.pace.report(scene.now).busy);
+  CHECK(taken <= busy * 4 + 4);
+  scene.now.instant = scene.now.instant + Duration::millis(200);
+  CHECK_FALSE(scene.pace.report(scene.now).busy);
+}
+
 TEST_CASE("R6.5-a p99, not the slowest read, is what counts") {
   for (int slow : {0, 1, 3}) {  // of two hundred
     Scene scene;

@@ -386,7 +386,16 @@ TEST_CASE("R6.5-a a source that serves requests says when to come again, which i
   CHECK(refused.retry_after_ms > 10);
   CHECK(refused.retry_after_ms <= 200);
 
+  scene.pace = std::make_unique<Pace>(Pace::Options{});
+  scene.restart();
+  CHECK_FALSE(scene.pace->report(scene.now).busy);
+  bool followed = false;  // who pulls is as busy as the sources
+  scene.meddle = [&](int, const PartitionTransfer::Outgoing&) {
+    followed |= scene.pace->report(scene.now).busy;
+    return Scene::Fate::good;
+  };
   REQUIRE(scene.run(Duration::seconds(1000)));
+  CHECK(followed);
   auto progress = scene.machine->progress();
   CHECK(progress.left == 0);
   CHECK(progress.failed_pages == 0);
