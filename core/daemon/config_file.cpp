@@ -229,7 +229,7 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.number("upkeep", "transfer_parallel", &config.node.transfer.parallel, 1, 1024,
                "partitions that come in at a time");
   table.number("upkeep", "transfer_page_bytes", &config.node.transfer.page_bytes, 1024,
-               16 * 1024 * 1024, "asked for at a time");
+               16 * 1024 * 1024, "asked for at a time; 8 KiB while requests are served");
   table.millis("upkeep", "transfer_patience_ms", &config.node.transfer.patience, 10, hour_ms,
                "for one page, before another owner is asked");
   table.millis("upkeep", "repair_ms", &config.node.tree_exchange.period, 10, 24 * hour_ms,

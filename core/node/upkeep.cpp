@@ -69,9 +69,11 @@ void Upkeep::Impl::make_machines(Now now) {
   readiness = std::make_unique<FlipReadiness>(waits);
   surplus = std::make_unique<Surplus>(options.surplus, store, store, *health, &pace);
   tree = std::make_unique<TreeExchange>(
-      self, tree_options, store, *health, [this](Now at, std::size_t cost) {
+      self, tree_options, store, *health,
+      [this](Now at, std::size_t cost) {
         return pace.take(Pace::Kind::tree, cost, at) ? at.instant : pace.next(Pace::Kind::tree, at);
-      });
+      },
+      [this](Now at) { return pace.step(at); });
   tombstones =
       std::make_unique<TombstoneCollection>(self, options.tombstones, store, store, *health, &pace);
   surplus->start(now);

@@ -125,6 +125,7 @@ struct Pace::Impl {
     RINGLET_ASSERT(options.floor >= 1);
     RINGLET_ASSERT(options.most >= options.floor * static_cast<std::uint32_t>(kinds));
     RINGLET_ASSERT(options.slice_bytes >= 1 && options.busy >= 1);
+    RINGLET_ASSERT(options.busy_step >= 1);
     RINGLET_ASSERT(options.step > Duration{});
     RINGLET_ASSERT(options.window > Duration{} && options.queue_window > Duration{});
   }
@@ -186,13 +187,13 @@ struct Pace::Impl {
     return std::max<std::int64_t>(options.floor, all / working);
   }
 
-  // At most a tenth of a second of arrears, but a whole slice.
+  // At most a fiftieth of a second of arrears, or steps would come in bursts; but part of a slice.
   void fill(Kind kind, Instant now) {
     Bucket& b = bucket(kind);
     if (now <= b.filled) return;
     std::int64_t passed = std::min<std::int64_t>((now - b.filled).us, 3600 * million);
     std::int64_t a_second = rate(kind, now);
-    std::int64_t most = std::max(million, a_second * million / 10);
+    std::int64_t most = std::max(million / 8, a_second * million / 50);
     b.micro = std::min(most, b.micro + passed * a_second);
     b.filled = now;
   }
@@ -226,6 +227,11 @@ bool Pace::take(Kind kind, std::uint64_t bytes, Now now, std::uint64_t steps) {
   if (!impl_->open(kind, now.instant)) return false;
   impl_->spend(kind, impl_->cost(bytes) * static_cast<std::int64_t>(steps));
   return true;
+}
+
+std::size_t Pace::step(Now now) const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->busy(now.instant) ? impl_->options.busy_step : SIZE_MAX;
 }
 
 bool Pace::open(Kind kind, Now now) {

@@ -13,6 +13,7 @@
 // `floor` a second: progress always, starvation never. Memory is fixed. Thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -31,6 +32,8 @@ class Pace {
     std::uint32_t busy = 32;    // slices a second, all kinds together, while requests are served
     std::uint32_t slice_bytes = 65536;
     std::uint32_t step_bytes = 4096;
+    // Bytes that one step reads or writes, about, while requests are served: some wait behind it.
+    std::uint32_t busy_step = 8 * 1024;
     Duration storage_threshold = Duration::millis(50);
     Duration window = Duration::seconds(60);
     Duration queue_threshold = Duration::millis(20);
@@ -45,6 +48,8 @@ class Pace {
   // again at next(kind). A step dearer than what is left is let through and its rest is owed.
   // `steps`: of others, too, that this one makes; `bytes` are those of each.
   bool take(Kind kind, std::uint64_t bytes, Now now, std::uint64_t steps = 1);
+  // How many bytes a step should read or write at most; SIZE_MAX: nobody waits for it.
+  std::size_t step(Now now) const;
   // For a step whose size is known only afterwards: would take() let one through? Then charge() it.
   bool open(Kind kind, Now now);
   void charge(Kind kind, std::uint64_t bytes, Now now);

@@ -366,6 +366,10 @@ struct PartitionTransfer::Impl {
     question.first = !pull.cursor.after;
     if (pull.cursor.after) question.after = *pull.cursor.after;
     question.max_bytes = options.page_bytes;
+    if (pace != nullptr) {
+      question.max_bytes =
+          static_cast<std::uint32_t>(std::min<std::size_t>(question.max_bytes, pace->step(now)));
+    }
     outgoing.push_back({pull.cursor.source, pull.number, std::move(question)});
   }
 
@@ -583,8 +587,10 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, (wait.us + 999) / 1000))};
   }
   constexpr std::size_t most_objects = 4096;
-  auto objects = copies.copies_of(pull.partition, pull.first ? nullptr : &pull.after, most_objects,
-                                  std::min(pull.max_bytes, most_bytes));
+  std::size_t bytes = std::min(pull.max_bytes, most_bytes);
+  if (pace != nullptr) bytes = std::min(bytes, pace->step(now));
+  auto objects =
+      copies.copies_of(pull.partition, pull.first ? nullptr : &pull.after, most_objects, bytes);
   if (!objects) return Refused{objects.status(), 0};
   TransferPage page;
   page.objects = std::move(*objects);

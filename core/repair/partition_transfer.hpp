@@ -63,9 +63,9 @@ struct Incoming {
 class PartitionTransfer {
  public:
   struct Options {
-    std::size_t parallel = 4;                  // partitions at a time
-    std::uint32_t page_bytes = 32 * 1024;      // a page is read and stored in one go: requests wait
-    Duration patience = Duration::seconds(5);  // for one page
+    std::size_t parallel = 4;                      // partitions at a time
+    std::uint32_t page_bytes = 128 * 1024;         // at most; less while requests are served
+    Duration patience = Duration::seconds(5);      // for one page
     Duration first_pause = Duration::millis(200);  // after a failure; doubles with each
     Duration longest_pause = Duration::seconds(10);
     Duration lenient_after = Duration::seconds(600);  // never(): INT64_MAX us

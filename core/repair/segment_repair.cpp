@@ -53,8 +53,8 @@ SegmentRepair::SegmentRepair(const TreeExchange::Options& options, const Partiti
       partition_(partition),
       waiting_(segments.begin(), segments.end()) {}
 
-Result<std::size_t> SegmentRepair::read_listing(RepairStore& store) {
-  return listing_->read_page(store, options_.page_rows);
+Result<std::size_t> SegmentRepair::read_listing(RepairStore& store, std::size_t rows) {
+  return listing_->read_page(store, rows);
 }
 
 std::vector<SegmentCompare> SegmentRepair::questions(Now now) {

@@ -30,7 +30,8 @@ class SegmentRepair {
 
   // The listing of this node's own keys that the next batch needs.
   bool wants_listing() const { return listing_ && !listing_->ready(); }
-  Result<std::size_t> read_listing(RepairStore& store);  // a page of it; its bytes, about
+  Result<std::size_t> read_listing(RepairStore& store,
+                                   std::size_t rows);  // a page; its bytes, about
 
   // All that is to be asked now; to be called again after each of the events below.
   std::vector<SegmentCompare> questions(Now now);

@@ -177,7 +177,8 @@ Status TreeAnswers::check(const SegmentCompare& question) const {
   return {};
 }
 
-Message TreeAnswers::answer(NodeId from, const SegmentCompare& question, Now now) {
+Message TreeAnswers::answer(NodeId from, const SegmentCompare& question, std::size_t most_bytes,
+                            Now now) {
   Status wrong = check(question);
   if (!wrong) return Refused{std::move(wrong), 0};
   if (store_.trees().state(question.partition) != TreeState::built) {
@@ -191,7 +192,7 @@ Message TreeAnswers::answer(NodeId from, const SegmentCompare& question, Now now
   }
   SegmentDiffers differs;
   differs.listed_to = listing->end();
-  Comparison work{question, differs, *listing};
+  Comparison work{question, differs, *listing, most_bytes};
   for (std::uint32_t segment : question.segments) {
     if (!listing->covers(segment)) break;
     if (auto failed = compare(segment, work)) return std::move(*failed);
@@ -220,7 +221,7 @@ std::optional<Message> TreeAnswers::compare(std::uint32_t segment, Comparison& w
     bool known = work.theirs < keys.size() && keys[work.theirs] == hash;
     std::uint64_t clock = known ? work.question.clock_hashes[work.theirs] : 0;
     if (clock != clock_of(group)) {
-      if (work.bytes >= options_.page_bytes) {
+      if (work.bytes >= work.most_bytes) {
         work.differs.more = true;
         break;
       }
@@ -318,10 +319,10 @@ bool TreeAnswers::wants_pages() const {
                      [](const Kept& kept) { return !kept.listing.ready(); });
 }
 
-Result<std::size_t> TreeAnswers::read_page(Now now) {
+Result<std::size_t> TreeAnswers::read_page(std::size_t rows, Now now) {
   for (auto it = listings_.begin(); it != listings_.end(); ++it) {
     if (it->listing.ready()) continue;
-    auto bytes = it->listing.read_page(store_, options_.page_rows);
+    auto bytes = it->listing.read_page(store_, rows);
     if (!bytes) {
       listings_.erase(it);  // begun anew when it is asked for again
     } else {

@@ -18,11 +18,12 @@ class TreeAnswers {
       : options_(options), store_(store) {}
 
   Message answer(NodeId from, const TreeCompare& question, Now now);
-  Message answer(NodeId from, const SegmentCompare& question, Now now);
+  // With objects of about `most_bytes`; one is always sent.
+  Message answer(NodeId from, const SegmentCompare& question, std::size_t most_bytes, Now now);
 
   bool wants_pages() const;
   // One page of the listing that was asked for first; how many bytes it saw, about.
-  Result<std::size_t> read_page(Now now);
+  Result<std::size_t> read_page(std::size_t rows, Now now);
   void forget(std::uint32_t partition);  // listings of it
 
   // Partitions whose tree and whose listing contradict each other, since the last call.
@@ -40,6 +41,7 @@ class TreeAnswers {
     const SegmentCompare& question;
     SegmentDiffers& differs;
     SegmentListing& listing;
+    std::size_t most_bytes;
     std::size_t theirs = 0;  // of the asker's keys, so many were compared
     std::size_t bytes = 0;   // of the objects in the answer
   };

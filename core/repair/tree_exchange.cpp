@@ -77,6 +77,7 @@ struct TreeExchange::Impl {
   RepairStore& store;
   const Health& health;
   MayRun may_run;
+  StepBytes step_bytes;
   TreeAnswers answers;
   Random random;
   Progress done;
@@ -100,12 +101,13 @@ struct TreeExchange::Impl {
   Instant work_at{INT64_MIN / 2};     // the next slice of work, or put
   std::size_t page_cost = 64 * 1024;  // of the last page read
 
-  Impl(NodeId me, Options o, RepairStore& s, const Health& h, MayRun m)
+  Impl(NodeId me, Options o, RepairStore& s, const Health& h, MayRun m, StepBytes b)
       : self(me),
         options(o),
         store(s),
         health(h),
         may_run(std::move(m)),
+        step_bytes(std::move(b)),
         answers(o, s),
         random(o.seed) {
     RINGLET_ASSERT(options.period > Duration{} && options.retry > Duration{});
@@ -474,6 +476,12 @@ struct TreeExchange::Impl {
     return false;
   }
 
+  std::size_t most_bytes(Now now) const { return step_bytes ? step_bytes(now) : SIZE_MAX; }
+  // By the size of an object of 1 KiB.
+  std::size_t rows(Now now) const {
+    return std::clamp<std::size_t>(most_bytes(now) / 1024, 1, options.page_rows);
+  }
+
   bool wants_listing() const {
     return exchange && exchange->segments && exchange->segments->wants_listing();
   }
@@ -497,7 +505,7 @@ struct TreeExchange::Impl {
     } else if (wants_listing()) {
       read_listing(now);
     } else if (answers.wants_pages()) {
-      if (allowed(page_cost, now)) note_page(answers.read_page(now));
+      if (allowed(page_cost, now)) note_page(answers.read_page(rows(now), now));
     } else if (builds(now.instant)) {
       build_some(now);
     } else {
@@ -512,13 +520,18 @@ struct TreeExchange::Impl {
   }
 
   void send_some(Now now) {
-    while (may_send()) {
+    for (std::size_t sent = 0; may_send();) {
+      if (sent >= most_bytes(now)) {
+        work_at = now.instant + options.slice;
+        return;
+      }
       Key key = exchange->to_send.front();
       auto object = store.read(key);
       const bool here = object && !object->missing();
       if (here && !allowed(size_about(*object), now)) return;
       exchange->to_send.pop_front();
       if (here) {
+        sent += size_about(*object);
         ask(ReplicaPut{std::move(key), std::move(*object), NodeId{}}, now);
       } else {
         if (!object) done.last_error = object.status().to_string();
@@ -539,8 +552,11 @@ struct TreeExchange::Impl {
 
   void merge_some(Now now) {
     Exchange& x = *exchange;
-    std::size_t count = std::min(options.merges, x.to_merge.size()), cost = 0;
-    for (std::size_t i = 0; i < count; ++i) cost += size_about(x.to_merge[i].object);
+    std::size_t count = 0, cost = 0;
+    const std::size_t most = most_bytes(now);
+    while (count < std::min(options.merges, x.to_merge.size()) && cost < most) {
+      cost += size_about(x.to_merge[count++].object);
+    }
     if (!allowed(cost, now)) return;
     auto end = x.to_merge.begin() + static_cast<std::ptrdiff_t>(count);
     std::vector<KeyedObject> objects(std::make_move_iterator(x.to_merge.begin()),
@@ -574,7 +590,7 @@ struct TreeExchange::Impl {
 
   void read_listing(Now now) {
     if (!allowed(page_cost, now)) return;
-    auto bytes = exchange->segments->read_listing(store);
+    auto bytes = exchange->segments->read_listing(store, rows(now));
     note_page(bytes);
     if (!bytes) return abandon("the store of this node: " + bytes.status().to_string(), now);
     go_on_with_segments(now);
@@ -587,7 +603,7 @@ struct TreeExchange::Impl {
     const bool anew = store.trees().state(partition) == TreeState::built;
     auto complete = store.trees().build_page(
         partition, [&](BytesView after, const PartitionTrees::Visit& visit) {
-          return store.page(partition, after, options.page_rows,
+          return store.page(partition, after, rows(now),
                             [&](BytesView row, const Key& key, const Object& object) {
                               bytes += size_about(object);
                               visit(row, key_hash(key), clock_hash(object));
@@ -661,8 +677,9 @@ struct TreeExchange::Impl {
 };
 
 TreeExchange::TreeExchange(NodeId self, Options options, RepairStore& store, const Health& health,
-                           MayRun may_run)
-    : impl_(std::make_unique<Impl>(self, options, store, health, std::move(may_run))) {}
+                           MayRun may_run, StepBytes step_bytes)
+    : impl_(std::make_unique<Impl>(self, options, store, health, std::move(may_run),
+                                   std::move(step_bytes))) {}
 TreeExchange::~TreeExchange() = default;
 
 void TreeExchange::start(Now now) {
@@ -683,13 +700,14 @@ Message TreeExchange::on_request(NodeId from, const Message& message, Now now) {
   if (auto* m = std::get_if<TreeCompare>(&message)) reply = impl_->answers.answer(from, *m, now);
   if (auto* m = std::get_if<SegmentCompare>(&message)) {
     // Objects of about 1 KiB each, up to a page.
-    std::size_t cost = std::min(impl_->options.page_bytes, 1024 * (1 + m->segments.size()));
+    const std::size_t most = std::min(impl_->options.page_bytes, impl_->most_bytes(now));
+    std::size_t cost = std::min(most, 1024 * (1 + m->segments.size()));
     Instant when = impl_->may_run ? impl_->may_run(now, cost) : now.instant;
     if (when > now.instant) {
       reply = Refused{Status(Code::overloaded, "this node serves requests first"),
                       static_cast<std::uint32_t>((when - now.instant).us / 1000 + 1)};
     } else {
-      reply = impl_->answers.answer(from, *m, now);
+      reply = impl_->answers.answer(from, *m, most, now);
     }
   }
   if (auto* refused = std::get_if<Refused>(&reply);

@@ -67,6 +67,8 @@ class RepairStore {
 // is paid for. Later: it is to be asked again then. Asked once a slice, and before keys are compared for
 // a peer.
 using MayRun = std::function<Instant(Now now, std::size_t cost)>;
+// How many bytes a slice should read or write at most; one row or object always fits.
+using StepBytes = std::function<std::size_t(Now now)>;
 
 class TreeExchange {
  public:
@@ -94,9 +96,9 @@ class TreeExchange {
     Duration rebuild_pause = Duration::seconds(60);     // a tree is rebuilt at most once in it
     std::uint64_t seed = 1;                             // of the jitter
   };
-  // `cost` of MayRun is in bytes; nullptr: always.
+  // nullptr: always; as much as the options say.
   TreeExchange(NodeId self, Options options, RepairStore& store, const Health& health,
-               MayRun may_run = nullptr);
+               MayRun may_run = nullptr, StepBytes step_bytes = nullptr);
   ~TreeExchange();
 
   void start(Now now);  // begins to build the trees; the first exchange comes within a period

@@ -368,16 +368,19 @@ TEST_CASE("R6.5-a a source that serves requests says when to come again, which i
   slow.floor = 5;
   slow.slice_bytes = 400;
   slow.step_bytes = 1;
+  slow.busy_step = 300;
   scene.source_pace = std::make_unique<Pace>(slow);
   for (int i = 0; i < 10; ++i) scene.source_pace->served(scene.now);
   TransferPull pull;
   pull.partitions = 4;
-  pull.max_bytes = 400;
+  pull.max_bytes = 10'000;
   FakeStore& a = *scene.stores.at(A);
   auto ask = [&] {
     return answer(pull, true, 1 << 20, a.placement, a, scene.source_pace.get(), scene.now);
   };
-  CHECK(std::holds_alternative<TransferPage>(ask()));
+  Message first = ask();
+  REQUIRE(std::holds_alternative<TransferPage>(first));
+  CHECK(std::get<TransferPage>(first).objects.size() <= 3);
   Message reply = ask();
   REQUIRE(std::holds_alternative<Refused>(reply));
   auto refused = std::get<Refused>(reply);
@@ -389,13 +392,15 @@ TEST_CASE("R6.5-a a source that serves requests says when to come again, which i
   scene.pace = std::make_unique<Pace>(Pace::Options{});
   scene.restart();
   CHECK_FALSE(scene.pace->report(scene.now).busy);
-  bool followed = false;  // who pulls is as busy as the sources
-  scene.meddle = [&](int, const PartitionTransfer::Outgoing&) {
-    followed |= scene.pace->report(scene.now).busy;
+  std::set<std::uint32_t> sizes;  // who pulls is as busy as the sources, and asks for as little
+  scene.options.page_bytes = 1 << 20;
+  scene.restart();
+  scene.meddle = [&](int, const PartitionTransfer::Outgoing& out) {
+    sizes.insert(std::get<TransferPull>(out.message).max_bytes);
     return Scene::Fate::good;
   };
   REQUIRE(scene.run(Duration::seconds(1000)));
-  CHECK(followed);
+  CHECK(sizes == std::set<std::uint32_t>{8 * 1024, 1024 * 1024});
   auto progress = scene.machine->progress();
   CHECK(progress.left == 0);
   CHECK(progress.failed_pages == 0);
