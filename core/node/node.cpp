@@ -19,7 +19,8 @@ enum class Numbered : std::uint64_t {
   hints = 1,
   ping = 2,
   forward = 3,
-  upkeep = 4
+  upkeep = 4,
+  dual_writes = 5
 };
 constexpr int owner_bits = 4;
 std::uint64_t number_for(Numbered owner, std::uint64_t number) {
@@ -41,6 +42,7 @@ struct Node::Impl {
   FaultDetector health;
   Coordinator coordinator;
   HintDelivery hints;
+  DualWrites dual_writes;
   std::shared_ptr<const Ring> ring;
   bool draining = false;
 
@@ -76,7 +78,9 @@ struct Node::Impl {
         health(state->options().fault_detector, seed),
         coordinator(state->self(), state->options().coordination, health),
         hints(state->self(), state->options().hints, replica, health),
+        dual_writes(state->options().dual_writes, replica, health),
         ring(state->ring()) {
+    replica.set_dual_writes(&dual_writes);
     if (ring) coordinator.set_ring(ring);
     if (lane != 0) return;
     hints.set_targets_for([this](const Hint& hint) { return upkeep().targets_for(hint); });
@@ -375,6 +379,9 @@ struct Node::Impl {
       case Numbered::upkeep:
         upkeep().on_reply(own, from, message, now);
         break;
+      case Numbered::dual_writes:
+        dual_writes.on_reply(from, own, message);
+        break;
       case Numbered::ping:
         break;  // being heard was all
       case Numbered::forward: {
@@ -398,6 +405,7 @@ struct Node::Impl {
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
     hints.on_unreachable(node, now);
+    dual_writes.on_unreachable(node);
     if (lane == 0) upkeep().on_unreachable(node, now);
     take_back_from(node, now);
     settle(now);
@@ -415,6 +423,7 @@ struct Node::Impl {
     adopt_ring(now);
     health.notice_silence(now.instant);
     coordinator.on_wake(now);
+    dual_writes.on_wake(now);
     if (lane == 0) {
       hints.on_wake(now);
       upkeep().on_wake(now);
@@ -459,13 +468,17 @@ struct Node::Impl {
     for (;;) {
       auto outgoing = coordinator.take_outgoing();
       auto hinted = hints.take_outgoing();
+      auto doubled = dual_writes.take_outgoing();
       auto kept_up = lane == 0 ? upkeep().take_outgoing() : std::vector<Upkeep::Outgoing>{};
-      if (outgoing.empty() && hinted.empty() && kept_up.empty()) break;
+      if (outgoing.empty() && hinted.empty() && doubled.empty() && kept_up.empty()) break;
       for (auto& message : outgoing) {
         send(message.to, number_for(Numbered::coordinator, message.number), message.message, now);
       }
       for (auto& message : hinted) {
         send(message.to, number_for(Numbered::hints, message.number), message.message, now);
+      }
+      for (auto& message : doubled) {
+        send(message.to, number_for(Numbered::dual_writes, message.number), message.message, now);
       }
       for (auto& message : kept_up) {
         std::uint64_t number = number_for(Numbered::upkeep, message.number);
@@ -590,7 +603,8 @@ std::vector<Node::ToRequester> Node::take_replies() {
 }
 
 Instant Node::next_wake() const {
-  Instant next = std::min(impl_->coordinator.next_wake(), impl_->health.next_wake());
+  Instant next = std::min({impl_->coordinator.next_wake(), impl_->health.next_wake(),
+                           impl_->dual_writes.next_wake()});
   if (impl_->lane == 0) {
     next = std::min({next, impl_->hints.next_wake(), impl_->upkeep().next_wake()});
   }
@@ -605,7 +619,7 @@ void Node::drain(Now) {
 }
 bool Node::idle() const {
   return impl_->client_requests == 0 && impl_->coordinator.in_flight() == 0 &&
-         impl_->waiting.empty();
+         impl_->waiting.empty() && impl_->dual_writes.under_way() == 0;
 }
 std::size_t Node::in_flight() const {
   return impl_->coordinator.in_flight() + impl_->forwarded.size();

@@ -16,6 +16,7 @@
 #include "membership/fault_detector.hpp"
 #include "membership/gossip.hpp"
 #include "membership/view.hpp"
+#include "repair/dual_writes.hpp"
 #include "repair/hint_delivery.hpp"
 #include "repair/merkle_tree.hpp"
 #include "repair/pace.hpp"
@@ -39,6 +40,7 @@ struct NodeOptions {
   CoordinationOptions coordination;
   FaultDetector::Options fault_detector;
   HintDelivery::Options hints;
+  DualWrites::Options dual_writes;
   Gossiper::Options gossip;  // name, address, cluster and seeds are those below
   PartitionTransfer::Options transfer;
   Surplus::Options surplus;
@@ -73,6 +75,7 @@ struct NodeGauges {
 struct NodeCounters {
   std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, minted{0}, merged{0},
       hints_stored{0}, fresh_epochs{0}, forwarded{0},
+      dual_writes{0},      // sent to a newcomer at once
       corrupt_records{0};  // own copies that could not be decoded, each counted when found
   std::atomic<std::uint64_t> versions_per_get[5] = {};  // 0, 1, 2, 3, 4 and more (R6.3-a)
 };

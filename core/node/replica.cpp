@@ -145,10 +145,11 @@ Status Replica::write(Transaction& transaction, const Place& place, const Object
 }
 
 // While a partition moves, its new owner pulls it page by page; a write to a page it has already
-// would pass it by. So those who know the write leave a hint for the new owner in the same
-// transaction (O-12), and hint delivery does the rest: the owner that goes, and the first that
-// stays should that one die.
-Status Replica::pass_on(Transaction& transaction, const Place& place, const Object& object) {
+// would pass it by. So it is sent to the new owner as well, as soon as it is stored here (`told`), or
+// is left as a hint in the same transaction (O-12) where that is not possible.
+Status Replica::pass_on(Transaction& transaction, const Place& place, const Object& object,
+                        Told* told) {
+  if (told != nullptr) told->clear();  // the transaction may be repeated
   if (place.hint_for) return Status::ok();
   auto ring = state_->ring();
   const auto& incoming = ring->incoming(place.partition);
@@ -156,17 +157,43 @@ Status Replica::pass_on(Transaction& transaction, const Place& place, const Obje
   const auto& list = ring->preference_list(place.partition);
   std::vector<NodeId> owners(
       list.begin(), list.begin() + static_cast<std::ptrdiff_t>(ring->effective_replicas()));
-  for (NodeId node :
-       incoming_to_hint(state_->self(), owners, ring->outgoing(place.partition), incoming)) {
-    Place hinted(*state_, place.key, node);
-    auto hint = read(transaction, hinted);
-    if (!hint) return hint.status();
-    if (!sync(hint->object, object)) continue;
-    Status written = write(transaction, hinted, hint->object, 0);
-    if (!written) return written;
-    state_->note_hint();
+  bool direct = told != nullptr && dual_writes_ != nullptr;
+  for (NodeId node : newcomers_to_tell(state_->self(), owners, ring->outgoing(place.partition),
+                                       incoming, direct ? &dual_writes_->health() : nullptr)) {
+    if (direct && dual_writes_->takes(node)) {
+      told->push_back(node);
+      continue;
+    }
+    Status hinted = join_hint(transaction, place.key, node, object);
+    if (!hinted) return hinted;
   }
   return Status::ok();
+}
+
+void Replica::tell(const Told& told, const Key& key, const Object& object, Now now) {
+  for (NodeId node : told) dual_writes_->send(node, key, object, now);
+  state_->counters().dual_writes.fetch_add(told.size(), std::memory_order_relaxed);
+}
+
+Status Replica::join_hint(Transaction& transaction, const Key& key, NodeId target,
+                          const Object& object) {
+  Place hinted(*state_, key, target);
+  auto hint = read(transaction, hinted);
+  if (!hint) return hint.status();
+  if (!sync(hint->object, object)) return Status::ok();
+  state_->note_hint();
+  return write(transaction, hinted, hint->object, 0);
+}
+
+Status Replica::keep_hint_of(const Key& key, NodeId target) {
+  Place own(*state_, key, {});
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    auto here = read(transaction, own);
+    if (!here) return here.status();
+    if (here->object.missing()) return Status::ok();
+    return join_hint(transaction, key, target, here->object);
+  });
+  return done ? Status::ok() : done.status();
 }
 
 // Which actor mints into a row (decision 4): the one that minted into it before, as long as the row
@@ -261,6 +288,7 @@ Status Replica::few_enough(const Key& key, const Object& object) const {
 Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   if (Status leased = state_->prepare_epochs(); !leased) return {refused(leased), 0};
   Minted minted;
+  Told told;
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
   Place place(*state_, request.key, request.hint_for);
   TreeUpdate tree(*state_, place);
@@ -278,7 +306,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         if (Status few = few_enough(request.key, object); !few) return few;
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
         Status written = write(transaction, place, object, actor->epoch);
-        if (written) written = pass_on(transaction, place, object);
+        if (written) written = pass_on(transaction, place, object, &told);
         tree.after(object);
         minted.object = std::move(object);
         return written;
@@ -288,6 +316,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
     return {refused(ticket.status()), 0};
   }
   tree.committed();
+  tell(told, request.key, minted.object, now);
   if (request.hint_for) state_->note_hint();
   state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
   return {std::move(minted), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
@@ -312,6 +341,8 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
     return {refused(timely), 0};
   }
   bool went_back = false;
+  Told told;
+  Object stored;
   Place place(*state_, request.key, request.hint_for);
   TreeUpdate tree(*state_, place);
   auto ticket =
@@ -328,13 +359,15 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
                                      state_->incarnation());
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
+        told.clear();
         if (!sync(object, request.object) &&
             durability_of(request.durability) != Durability::disk) {
           return Status::ok();
         }
         Status written = write(transaction, place, object, local->minter);
-        if (written) written = pass_on(transaction, place, object);
+        if (written) written = pass_on(transaction, place, object, &told);
         tree.after(object);
+        if (!told.empty()) stored = std::move(object);
         return written;
       });
   if (!ticket) {
@@ -342,6 +375,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
     return {refused(ticket.status()), 0};
   }
   tree.committed();
+  tell(told, request.key, stored, now);
   if (went_back) {
     Status forgot = state_->forget_incarnation();
     if (!forgot) return {refused(forgot), 0};
@@ -403,7 +437,7 @@ Status Replica::join(Page page) {
     if (sync(object, each.object)) {
       change.after = clock_hash(object);
       Status written = write(transaction, place, object, local->minter);
-      if (written) written = pass_on(transaction, place, object);
+      if (written) written = pass_on(transaction, place, object, nullptr);
       if (!written) return written;
       changes.push_back(std::move(change));
     }

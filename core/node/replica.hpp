@@ -11,14 +11,18 @@
 #include "base/instant.hpp"
 #include "node/node_state.hpp"
 #include "protocol/messages.hpp"
+#include "repair/dual_writes.hpp"
 #include "repair/hint_delivery.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
 
-class Replica final : public HintStore {
+class Replica final : public HintStore, public LateHints {
  public:
   explicit Replica(std::shared_ptr<NodeState> state) : state_(std::move(state)) {}
+
+  // Sends what is written into a partition that moves to its new owner; without one it leaves hints.
+  void set_dual_writes(DualWrites* dual_writes) { dual_writes_ = dual_writes; }
 
   // A reply, and the ticket it must wait for (0: send at once).
   struct Outcome {
@@ -30,7 +34,6 @@ class Replica final : public HintStore {
   // What is stored as this node's own copy, hints left out: for operators and checkers.
   Result<Object> stored(const Key& key);
   Outcome mint(const MintPut& request, Now now);
-  // `now_here`, if given: what is stored after it.
   Outcome merge(const ReplicaPut& request, Now now);
   // Joins objects of one partition into this node's own copies, in one transaction. `held`: for each
   // what is stored after it, or why it alone was refused. Failed: nothing was stored, or
@@ -45,6 +48,7 @@ class Replica final : public HintStore {
   Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override;
   Result<std::vector<NodeId>> targets() override;
   Status drop_if_same(const Hint& hint) override;
+  Status keep_hint_of(const Key& key, NodeId target) override;
   Result<std::uint64_t> count_hints();
 
  private:
@@ -54,7 +58,10 @@ class Replica final : public HintStore {
   Result<Record> read_for_change(Transaction& transaction, const Place& place, bool& corrupt);
   Status write(Transaction& transaction, const Place& place, const Object& object,
                std::uint64_t minter);
-  Status pass_on(Transaction& transaction, const Place& place, const Object& object);
+  using Told = std::vector<NodeId>;
+  void tell(const Told& told, const Key& key, const Object& object, Now now);
+  Status pass_on(Transaction& transaction, const Place& place, const Object& object, Told* told);
+  Status join_hint(Transaction& transaction, const Key& key, NodeId target, const Object& object);
   Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
                           std::optional<Actor>& fresh);
   struct Page;
@@ -63,6 +70,7 @@ class Replica final : public HintStore {
   Status stamps_in_time(const Key& key, const Object& object, Now now) const;
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
+  DualWrites* dual_writes_ = nullptr;
 };
 
 }  // namespace ringlet

@@ -41,6 +41,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"minted", counters.minted.load()},
       {"merged", counters.merged.load()},
       {"hints_stored", counters.hints_stored.load()},
+      {"dual_writes", counters.dual_writes.load()},
       {"fresh_epochs", counters.fresh_epochs.load()},
       {"corrupt_records", counters.corrupt_records.load()},
       {"forwarded", counters.forwarded.load()},

@@ -607,15 +607,4 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
   return page;
 }
 
-std::vector<NodeId> incoming_to_hint(NodeId self, const std::vector<NodeId>& owners,
-                                     const std::vector<NodeId>& outgoing,
-                                     const std::vector<NodeId>& incoming) {
-  if (incoming.empty() || planted(PlantedBug::in_flight_write_not_forwarded)) return {};
-  auto first_staying = std::find_if(owners.begin(), owners.end(),
-                                    [&](NodeId node) { return !contains(outgoing, node); });
-  bool forwards = (contains(owners, self) && contains(outgoing, self)) ||
-                  (first_staying != owners.end() && *first_staying == self);
-  return forwards ? incoming : std::vector<NodeId>{};
-}
-
 }  // namespace ringlet

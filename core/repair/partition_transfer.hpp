@@ -10,7 +10,7 @@
 //     on which: so X pulls from *every* owner that stays. One that is gone too is waited for, up to
 //     `lenient_after`; then the others are enough (their union is all that anybody could read), and
 //     anti-entropy brings the rest when it returns.
-// Writes after a page was read come as hints (incoming_to_hint), and to fallbacks' hints for A the rule of
+// Writes after a page was read come by themselves (dual_writes.hpp), and to fallbacks' hints for A the rule of
 // F-45 applies. Beneath all this: A pushes what it still holds before it erases it (surplus).
 #pragma once
 
@@ -112,16 +112,9 @@ class PartitionTransfer {
 
 // The source's side: TransferPage, or Refused with a sentence. `may_pull`: the asker is among the N
 // of the partition or will be, in this node's ring. That is what makes the pull safe: from then on
-// each write here is also kept as a hint for the asker. The page is paid for at `pace` (nullptr:
+// each write here goes to the asker as well. The page is paid for at `pace` (nullptr:
 // unpaced); who asks too early is told when to come again, as `overloaded`.
 Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes,
                const Whereabouts& placement, OwnCopies& copies, Pace* pace, Now now);
-
-// For whom else a write into this node's own copy is kept, as a hint in the same transaction, while
-// the partition moves: for the incoming ones, by the owner that goes out and by the first that stays.
-// `owners` are the N now.
-std::vector<NodeId> incoming_to_hint(NodeId self, const std::vector<NodeId>& owners,
-                                     const std::vector<NodeId>& outgoing,
-                                     const std::vector<NodeId>& incoming);
 
 }  // namespace ringlet

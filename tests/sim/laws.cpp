@@ -661,9 +661,11 @@ class FlipForgetsNothing final : public Law {
       : Law(scene, Kind::safety, "L14", "a new owner misses no write made meanwhile") {}
 
  private:
-  // What both have while the partition still moves: who takes a write then, leaves a hint for the
-  // new owner with it, and what they had before is pulled from one of them.
+  // What both have while the partition still moves: who takes a write then, sends it to the new owner or
+  // leaves a hint for it, and what they had before is pulled from one of them.
   using Owed = std::map<Key, std::set<WriteId>>;
+  // So long a write may be on its way to the new owner before a hint takes its place.
+  static constexpr Duration on_its_way = Duration::millis(1500);
   void on_beat() override {
     if (scene_.plan.strangers == 0 || !pulls_from_who_goes()) return;
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
@@ -678,7 +680,10 @@ class FlipForgetsNothing final : public Law {
       for (const auto& [key, ids] : owed) {
         if (ring->owns(scene_.world.id_of(node), token_of(key))) has(node, key, ids);
       }
-      if (!ring->moving()) continue;
+      if (!ring->moving()) {
+        first_seen_[node].clear();
+        continue;
+      }
       for (const auto& [key, ids] : scene_.book.by_key()) note(node, key, ids, *ring);
     }
   }
@@ -709,6 +714,10 @@ class FlipForgetsNothing final : public Law {
       if (id == outgoing[0]) both = ids_of(ids, there);
       if (id != outgoing[0]) std::erase_if(both, [&](WriteId w) { return !there.contains(w); });
     }
+    std::erase_if(both, [&](WriteId id) {
+      Instant first = first_seen_[node].try_emplace(id, world.now()).first->second;
+      return world.now() - first < on_its_way;
+    });
     if (!both.empty()) owed_[node][key] = std::move(both);
   }
   std::set<WriteId> ids_of(const std::vector<WriteId>& ids, const std::set<WriteId>& there) const {
@@ -737,6 +746,7 @@ class FlipForgetsNothing final : public Law {
     }
   }
   std::map<HostId, Owed> owed_;
+  std::map<HostId, std::map<WriteId, Instant>> first_seen_;  // at both, while it moves
 };
 
 // L15: what a node keeps stays small, and nothing is left when nothing is asked.

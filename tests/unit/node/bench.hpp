@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "membership/changes.hpp"
 #include "node/node.hpp"
 #include "sim/sim_disk.hpp"
 #include "versioning/encoding.hpp"
@@ -98,6 +99,17 @@ struct Bench {
     close();
     disk.crash_machine();
     open();
+  }
+
+  // A member comes: its partitions move, as far as the ring of this node says.
+  void let_join(const std::string& name) {
+    Changes changes;
+    auto view = state->first_view();
+    REQUIRE(changes.join(view, Member{{}, name, name + ":1", "", 1}).is_ok());
+    auto next = changes.commit(view, self(), 1000);
+    REQUIRE(next.is_ok());
+    state->set_ring(next->ring());
+    ring = state->ring();
   }
 
   NodeId self() const { return node_id_of(options.name); }

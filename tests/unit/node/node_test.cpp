@@ -503,6 +503,98 @@ TEST_CASE("L13 the node's own copy is no vote before the platter has it") {
   CHECK(bench.got({"", "k"}).versions.size() == 1);
 }
 
+// A write to a partition that moves from this node to n9, and the message that n9 gets of it.
+struct Moving {
+  Moving() : bench(3) {
+    bench.let_join("n9");
+    newcomer = Bench::id("n9");
+    key = a_key(0);
+  }
+  Key a_key(int skip) const {
+    for (int i = 0;; ++i) {
+      Key each{"carts", "k" + std::to_string(i)};
+      std::uint32_t partition = bench.ring->partition_of(token_of(each));
+      const auto& outgoing = bench.ring->outgoing(partition);
+      bool goes = std::find(outgoing.begin(), outgoing.end(), bench.self()) != outgoing.end();
+      if (goes && skip-- == 0) return each;
+    }
+  }
+  // To n9; the others are pinged or whatever they are.
+  std::vector<Node::ToMember> to_newcomer() {
+    auto all = bench.node->take_requests();
+    std::erase_if(all, [&](const Node::ToMember& out) {
+      return out.to != newcomer || !std::holds_alternative<ReplicaPut>(out.message);
+    });
+    return all;
+  }
+  std::vector<Hint> hints() {
+    auto all = bench.replica->hints_for(newcomer, nullptr, 100);
+    REQUIRE(all.is_ok());
+    return *all;
+  }
+  Bench bench;
+  NodeId newcomer;
+  Key key;
+};
+
+TEST_CASE("O-15 R4.9-a a write to a partition that moves goes to its new owner at once") {
+  Moving moving;
+  Bench& bench = moving.bench;
+  Object minted = bench.ask_for<Minted>(mint_put(moving.key, 1)).object;
+  auto sent = moving.to_newcomer();
+  REQUIRE(sent.size() == 1);
+  CHECK(std::get<ReplicaPut>(sent[0].message).object == minted);
+  CHECK(moving.hints().empty());
+  CHECK_FALSE(bench.node->idle());  // a graceful stop waits for it
+  bench.node->on_reply(moving.newcomer, sent[0].number, Stored{}, bench.now);
+  CHECK(bench.node->idle());
+  CHECK(moving.hints().empty());
+
+  // Of what comes as a copy all that is here then; nothing of what was here already.
+  Object other = object_of(Bench::id("n2"), 2);
+  bench.ask_for<Stored>(replica_put(moving.key, other));
+  sent = moving.to_newcomer();
+  REQUIRE(sent.size() == 1);
+  CHECK(std::get<ReplicaPut>(sent[0].message).object.versions.size() == 2);
+  bench.node->on_reply(moving.newcomer, sent[0].number, Stored{}, bench.now);
+  bench.ask_for<Stored>(replica_put(moving.key, other));
+  CHECK(moving.to_newcomer().empty());
+  CHECK_THAT(bench.node->status_json(), Contains("\"dual_writes\":2"));
+}
+
+TEST_CASE("O-12 O-15 a new owner that does not take a write gets a hint of all that is here") {
+  Moving moving;
+  Bench& bench = moving.bench;
+  bench.ask_for<Minted>(mint_put(moving.key, 1));
+  auto sent = moving.to_newcomer();
+  REQUIRE(sent.size() == 1);
+  SECTION("refused") {
+    bench.node->on_reply(moving.newcomer, sent[0].number,
+                         Refused{Status(Code::overloaded, "later"), 10}, bench.now);
+  }
+  SECTION("silent") {
+    bench.pass(Duration::millis(1000));
+    CHECK(bench.node->next_wake() <= bench.now.instant);
+    bench.node->on_wake(bench.now);
+  }
+  SECTION("gone, and what comes meanwhile is left as a hint at once") {
+    bench.node->on_unreachable(moving.newcomer, bench.now);
+    REQUIRE(bench.node->health().is_down(moving.newcomer));
+    bench.node->take_requests();
+    Key other = moving.a_key(1);
+    bench.ask_for<Minted>(mint_put(other, 2));
+    CHECK(moving.to_newcomer().empty());
+    auto hints = moving.hints();
+    REQUIRE(hints.size() == 2);
+    CHECK(hints[hints[0].key == other ? 0 : 1].object == bench.got(other));
+    CHECK(bench.replica->drop_if_same(hints[hints[0].key == other ? 0 : 1]));
+  }
+  auto hints = moving.hints();
+  REQUIRE(hints.size() == 1);
+  CHECK(hints[0].key == moving.key);
+  CHECK(hints[0].object == bench.got(moving.key));
+}
+
 TEST_CASE("an operator's questions have answers in JSON, others a sentence") {
   Bench bench(1, alone());
   bench.ask_for<ClientReply>(client_put({"carts", "alice"}, 1));

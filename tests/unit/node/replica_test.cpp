@@ -4,11 +4,9 @@
 #include <set>
 
 #include "bench.hpp"
-#include "membership/changes.hpp"
 #include "node/hint_key.hpp"
 #include "node/own_store.hpp"
 #include "repair/merkle_tree.hpp"
-#include "repair/partition_transfer.hpp"
 #include "storage/fault_engine.hpp"
 #include "storage/memory_engine.hpp"
 
@@ -475,20 +473,15 @@ TEST_CASE("F-13 a damaged hint is refused, as its actor could not go on counting
 
 TEST_CASE("O-12 a write to a partition that moves leaves a hint for its new owner") {
   Bench bench(3);
-  Changes changes;
-  auto view = bench.state->first_view();
-  REQUIRE(changes.join(view, Member{{}, "n9", "n9:1", "", 1}).is_ok());
-  auto next = changes.commit(view, bench.self(), 1000);
-  REQUIRE(next.is_ok());
-  bench.state->set_ring(next->ring());
+  bench.let_join("n9");
   auto ring = bench.state->ring();
   std::size_t forwarded = 0, moving = 0;
   for (int i = 0; i < 100; ++i) {
     Key each{"carts", "k" + std::to_string(i)};
     std::uint32_t partition = ring->partition_of(token_of(each));
     const auto& list = ring->preference_list(partition);
-    auto expected = incoming_to_hint(bench.self(), {list.begin(), list.begin() + 3},
-                                     ring->outgoing(partition), ring->incoming(partition));
+    auto expected = newcomers_to_tell(bench.self(), {list.begin(), list.begin() + 3},
+                                      ring->outgoing(partition), ring->incoming(partition), nullptr);
     moving += ring->incoming(partition).empty() ? 0 : 1;
     std::size_t before = bench.disk.rows(Table::hints).size();
     Minted minted = bench.minted(mint_put(each, static_cast<std::uint64_t>(i) + 1));

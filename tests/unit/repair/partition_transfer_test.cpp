@@ -473,16 +473,3 @@ TEST_CASE("the checksum sees keys, objects, order and number") {
   CHECK(checksum_of(objects) != sum);
   CHECK(checksum_of({{{"a", "bc"}, {}}}) != checksum_of({{{"ab", "c"}, {}}}));
 }
-
-TEST_CASE("R4.9-a writes go on to the new owner from the old one and the first that stays") {
-  const std::vector<NodeId> owners{A, B, C};
-  CHECK(incoming_to_hint(A, owners, {A}, {X}) == std::vector<NodeId>{X});
-  CHECK(incoming_to_hint(B, owners, {A}, {X}) == std::vector<NodeId>{X});
-  CHECK(incoming_to_hint(C, owners, {A}, {X}).empty());
-  CHECK(incoming_to_hint(X, owners, {A}, {X}).empty());
-  CHECK(incoming_to_hint(A, owners, {}, {}).empty());
-  CHECK(incoming_to_hint(A, owners, {}, {X}) == std::vector<NodeId>{X});
-  plant(PlantedBug::in_flight_write_not_forwarded);
-  CHECK(incoming_to_hint(A, owners, {A}, {X}).empty());
-  plant(PlantedBug::none);
-}

@@ -6,6 +6,7 @@
 #include "base/planted.hpp"
 #include "base/random.hpp"
 #include "cluster_fake.hpp"
+#include "repair/dual_writes.hpp"
 #include "repair/merkle_tree.hpp"
 
 using namespace ringlet;
@@ -661,7 +662,7 @@ struct Move {
       if (i == without) continue;
       sync(node(owners[i]).disk.copies[key], object);
       if (flipped) continue;
-      for (NodeId to : incoming_to_hint(owners[i], owners, {A}, {X})) {
+      for (NodeId to : newcomers_to_tell(owners[i], owners, {A}, {X}, nullptr)) {
         sync(node(owners[i]).disk.hints[{to, key}], object);
       }
     }
