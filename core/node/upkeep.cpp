@@ -11,6 +11,7 @@ namespace {
 // Which machine a number belongs to: its three lowest bits.
 enum class Of : std::uint64_t { gossip, transfer, surplus, tree, reaping, readiness };
 constexpr int of_bits = 3;
+constexpr Duration flip_again = Duration::seconds(1);  // after the disk did not keep it
 std::uint64_t number_for(Of machine, std::uint64_t number) {
   return number << of_bits | static_cast<std::uint64_t>(machine);
 }
@@ -108,13 +109,17 @@ std::vector<Incoming> Upkeep::Impl::work() const {
 }
 
 void Upkeep::Impl::flip_if_arrived(Now now) {
+  flip_at = Instant::never();
   if (!transfer || !transfer->all_arrived()) return;
   auto slots = gossip->view().arriving(state->self());
   if (slots.empty()) return;
   readiness->begin(now);
   if (!readiness->ready()) return;
   Status flipped = gossip->change(gossip->view().arrived(state->self(), slots));
-  if (!flipped) return log(LogLevel::error, "arrived, but not kept: " + flipped.message());
+  if (!flipped) {
+    flip_at = now.instant + flip_again;
+    return log(LogLevel::error, "arrived, but not kept: " + flipped.message());
+  }
   log(LogLevel::info, "all data of " + std::to_string(slots.size()) +
                           " partitions is here: this node owns them now");
   follow_ring(now);
@@ -146,6 +151,7 @@ void Upkeep::Impl::wake(Now now) {
   gossip->on_wake(now);
   follow_ring(now);
   if (share_at <= now.instant) claim_own_share(now);
+  if (flip_at <= now.instant) flip_if_arrived(now);
   if (!transfer) return note_standing();
   transfer->on_wake(now);
   readiness->on_wake(now);
@@ -247,7 +253,7 @@ void Upkeep::start(const Health& health, Now now) {
 void Upkeep::stop() {
   std::lock_guard lock(impl_->mutex);
   impl_->started = false;
-  impl_->share_at = Instant::never();
+  impl_->share_at = impl_->flip_at = Instant::never();
   impl_->surplus_busy = false;
   impl_->ring.reset();
   impl_->transfer.reset();
@@ -343,7 +349,7 @@ std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
 
 Instant Upkeep::next_wake() const {
   std::lock_guard lock(impl_->mutex);
-  Instant next = std::min(impl_->gossip->next_wake(), impl_->share_at);
+  Instant next = std::min({impl_->gossip->next_wake(), impl_->share_at, impl_->flip_at});
   if (!impl_->transfer) return next;
   return std::min({next, impl_->transfer->next_wake(), impl_->readiness->next_wake(),
                    impl_->surplus->next_wake(), impl_->tree->next_wake(),

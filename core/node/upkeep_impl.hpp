@@ -53,6 +53,7 @@ struct Upkeep::Impl final : GossipHost {
   Changes staged;
   Status out_why;                         // not ok iff out
   Instant share_at = Instant::never();    // when to look whether this node is short of its share
+  Instant flip_at = Instant::never();     // when to try again a flip that was not kept
   std::optional<Bytes> staged_with_view;  // goes into the transaction that keeps the next view
 
   Impl(std::shared_ptr<NodeState> node_state, std::uint64_t node_seed)

@@ -205,6 +205,30 @@ TEST_CASE("R4.9-b L14: after a join the former owners ask and erase, and send no
   CHECK(pushes == 0);
 }
 
+TEST_CASE(
+    "F-11 L12: a flip that the disk did not keep is tried again, though nothing else changes") {
+  Cluster cluster(3, 1);
+  cluster.fill(0, 100);
+  World& world = cluster.world;
+  cluster.join(3);
+  cluster.must(0, "commit");
+  std::size_t arrived = 0;
+  world.disk(3).on_written = [&](Table table, BytesView row, BytesView record) {
+    if (table != Table::state || !row.starts_with("transfer.")) return;
+    auto cursor = decode_cursor(record);
+    REQUIRE(cursor.is_ok());
+    if (!cursor->arrived) return;
+    ++arrived;
+    world.disk(3).set_full(arrived == world.state(3)->ring()->pulls(world.id_of(3)).size());
+  };
+  world.run_for(Duration::seconds(60));
+  REQUIRE(world.state(3)->ring());
+  CHECK(arrived == world.state(3)->ring()->pulls(world.id_of(3)).size());
+  CHECK(world.state(3)->ring()->moving());
+  world.disk(3).set_full(false);
+  cluster.settle({0, 1, 2, 3}, Duration::seconds(180));
+}
+
 TEST_CASE("F-14 F-64: a directory that was lost is filled again by anti-entropy alone") {
   Cluster cluster(3, 0);
   cluster.fill(0, 300);
