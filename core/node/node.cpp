@@ -603,8 +603,8 @@ std::vector<Node::ToRequester> Node::take_replies() {
 }
 
 Instant Node::next_wake() const {
-  Instant next = std::min({impl_->coordinator.next_wake(), impl_->health.next_wake(),
-                           impl_->dual_writes.next_wake()});
+  Instant next = std::min(
+      {impl_->coordinator.next_wake(), impl_->health.next_wake(), impl_->dual_writes.next_wake()});
   if (impl_->lane == 0) {
     next = std::min({next, impl_->hints.next_wake(), impl_->upkeep().next_wake()});
   }

@@ -296,6 +296,11 @@ Pace::Report Pace::report(Now now) const {
   return report;
 }
 
+Refused requests_first(const std::string& work, Duration wait) {
+  return {Status(Code::overloaded, work + ": this node serves requests first"),
+          static_cast<std::uint32_t>(std::max<std::int64_t>(1, (wait.us + 999) / 1000))};
+}
+
 const char* name_of(Pace::Kind kind) {
   switch (kind) {
     case Pace::Kind::hints:

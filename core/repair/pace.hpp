@@ -16,8 +16,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/instant.hpp"
+#include "protocol/messages.hpp"
 
 namespace ringlet {
 
@@ -82,5 +84,8 @@ class Pace {
 };
 
 const char* name_of(Pace::Kind kind);
+
+// What one who asks for background work too early is told: `overloaded`, and when to come again.
+Refused requests_first(const std::string& work, Duration wait);
 
 }  // namespace ringlet

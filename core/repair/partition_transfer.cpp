@@ -211,7 +211,9 @@ struct PartitionTransfer::Impl {
     }
     for (auto it = pulls.begin(); it != pulls.end();) {
       auto in = work.find(it->first);
-      bool stays = in != work.end() && in->second.move == it->second.in.move;
+      // After its own flip a node may still wait for others' (move 0): what it pulled is good.
+      bool stays =
+          in != work.end() && (in->second.move == it->second.in.move || in->second.move == 0);
       if (!stays) {
         drop_question(it->second);
         to_forget.insert(it->first);
@@ -228,6 +230,7 @@ struct PartitionTransfer::Impl {
     auto [it, is_new] = pulls.try_emplace(in.partition);
     Pull& pull = it->second;
     std::uint32_t partition = in.partition;
+    if (!is_new && in.move == 0) in.move = pull.in.move;
     pull.in = std::move(in);
     if (is_new) {
       pull.cursor.move = pull.in.move;
@@ -580,11 +583,8 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
     return refuse(Code::unavailable, "this node does not know that the asker owns it or will");
   }
   if (pace != nullptr && !pace->open(Pace::Kind::transfer, now)) {
-    Duration wait = pace->next(Pace::Kind::transfer, now) - now.instant;
-    return Refused{
-        Status(Code::overloaded, "transfer of partition " + std::to_string(pull.partition) +
-                                     ": this node serves requests first"),
-        static_cast<std::uint32_t>(std::max<std::int64_t>(1, (wait.us + 999) / 1000))};
+    return requests_first("transfer of partition " + std::to_string(pull.partition),
+                          pace->next(Pace::Kind::transfer, now) - now.instant);
   }
   constexpr std::size_t most_objects = 4096;
   std::size_t bytes = std::min(pull.max_bytes, most_bytes);

@@ -54,7 +54,7 @@ class TransferStore {
 // One partition that this node will own.
 struct Incoming {
   std::uint32_t partition = 0;
-  std::uint64_t move = 0;       // epoch of the slot whose `next` is this node
+  std::uint64_t move = 0;       // epoch of the slot whose `next` is this node; 0: others flip
   NodeId outgoing;              // whose place it takes; nobody: gone for good
   std::vector<NodeId> staying;  // the other owners, in preference order, without this node
   friend bool operator==(const Incoming&, const Incoming&) = default;
@@ -77,7 +77,7 @@ class PartitionTransfer {
 
   // The whole list, at the start and whenever the ring changed. What is no longer in it is dropped
   // with its cursor, before surplus may erase what came (F-73); what is in it with the same `move`
-  // goes on from its durable cursor.
+  // goes on from its durable cursor, and so does, with move 0, what this process has begun.
   void set_work(std::vector<Incoming> work, Now now);
   void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
   void on_unreachable(NodeId node, Now now);

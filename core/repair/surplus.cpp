@@ -370,9 +370,7 @@ struct Surplus::Impl {
           other_ring_ms);
     }
     if (pace != nullptr && !pace->open(Pace::Kind::transfer, now)) {
-      Duration wait = pace->next(Pace::Kind::transfer, now) - now.instant;
-      return refuse(Status(Code::overloaded, "held check: this node serves requests first"),
-                    std::max<std::int64_t>(1, (wait.us + 999) / 1000));
+      return {requests_first("held check", pace->next(Pace::Kind::transfer, now) - now.instant)};
     }
     HeldAnswer answer;
     std::size_t bytes = 0;

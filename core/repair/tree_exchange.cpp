@@ -8,6 +8,7 @@
 
 #include "base/assert.hpp"
 #include "base/random.hpp"
+#include "repair/pace.hpp"
 #include "repair/refill.hpp"
 #include "repair/segment_repair.hpp"
 #include "repair/tree_answers.hpp"
@@ -704,8 +705,7 @@ Message TreeExchange::on_request(NodeId from, const Message& message, Now now) {
     std::size_t cost = std::min(most, 1024 * (1 + m->segments.size()));
     Instant when = impl_->may_run ? impl_->may_run(now, cost) : now.instant;
     if (when > now.instant) {
-      reply = Refused{Status(Code::overloaded, "this node serves requests first"),
-                      static_cast<std::uint32_t>((when - now.instant).us / 1000 + 1)};
+      reply = requests_first("segments", when - now.instant);
     } else {
       reply = impl_->answers.answer(from, *m, most, now);
     }

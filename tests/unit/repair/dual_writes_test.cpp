@@ -67,7 +67,9 @@ TEST_CASE("O-15 R4.9-a a newcomer that refuses, is silent or gone gets a hint in
     doubling.machine.on_reply(X, doubling.sent(X, key),
                               Refused{Status(Code::overloaded, "later"), 10});
   }
-  SECTION("says something else") { doubling.machine.on_reply(X, doubling.sent(X, key), Pong{}); }
+  SECTION("says something else") {
+    doubling.machine.on_reply(X, doubling.sent(X, key), Pong{});
+  }
   SECTION("is gone") {
     doubling.sent(X, key);
     doubling.machine.on_unreachable(Y);
@@ -82,8 +84,9 @@ TEST_CASE("O-15 R4.9-a a newcomer that refuses, is silent or gone gets a hint in
     doubling.sent(X, other);
     doubling.now.instant = doubling.now.instant + Duration::millis(1);
     doubling.machine.on_wake(doubling.now);
-    CHECK(doubling.machine.under_way() == 1);       // the other has its own patience
-    doubling.machine.on_reply(X, number, Stored{});  // too late: the hint goes out, and does no harm
+    CHECK(doubling.machine.under_way() == 1);  // the other has its own patience
+    doubling.machine.on_reply(X, number,
+                              Stored{});  // too late: the hint goes out, and does no harm
     CHECK(doubling.machine.confirmed() == 0);
   }
   CHECK(doubling.hints == Hints{{key, X}});

@@ -316,6 +316,21 @@ TEST_CASE("a new list with the same move goes on; a source that left it is not r
   CHECK(replaced.holds_all_of(C));
 }
 
+TEST_CASE("L12 what was pulled stays good when only the flips of others are waited for") {
+  Scene scene;
+  for (int i = 0; i < 4; ++i) scene.step(scene.now.instant);
+  scene.machine->set_work(scene.work(0), scene.now);
+  REQUIRE(scene.run());
+  CHECK(scene.sent_objects == 26);
+  scene.machine->set_work(scene.work(0), scene.now);
+  CHECK(scene.machine->all_arrived());
+  // Of what happened while the process was down nobody knows.
+  scene.restart(0);
+  CHECK_FALSE(scene.machine->all_arrived());
+  REQUIRE(scene.run());
+  CHECK(scene.sent_objects == 52);
+}
+
 TEST_CASE("a page that cannot be right is thrown away, and another source asked") {
   using Fate = Scene::Fate;
   for (std::string what : {"order", "foreign", "repeated", "empty", "nothing", "type"}) {
