@@ -134,11 +134,10 @@ Status NodeState::keep(const MembershipView& view, const std::optional<Bytes>& s
   return engine_->flush();
 }
 
-// Writes the lease before anyone uses it. Lost to a machine stop, the lease would be handed out
-// again, so it is forced to the disk. Whoever has a transaction open meanwhile may still take epochs
-// of the lease before: mutex_ is not held while the engine works, or the two would wait for each
-// other.
-Status NodeState::lease() {
+// Writes the next lease, which counts once it is on the disk: lost to a machine stop, it would be
+// handed out again. Whoever has a transaction open meanwhile may still take epochs of the lease
+// before: mutex_ is not held while the engine works, or the two would wait for each other.
+Status NodeState::write_lease() {
   std::uint64_t at_least;
   {
     std::lock_guard lock(mutex_);
@@ -151,10 +150,23 @@ Status NodeState::lease() {
     return transaction.put(Table::state, epochs_row, record);
   });
   if (!done) return done.status();
-  Status flushed = planted(PlantedBug::lease_not_synced) ? Status::ok() : engine_->flush();
-  if (!flushed) return flushed;
+  written_ = Lease{at_least, planted(PlantedBug::lease_not_synced) ? 0 : *done};
+  return Status::ok();
+}
+
+void NodeState::adopt_lease() {
   std::lock_guard lock(mutex_);
-  leased_to_ = at_least;
+  leased_to_ = std::max(leased_to_, written_->to);
+  written_.reset();
+}
+
+Status NodeState::lease() {
+  Status written = write_lease();
+  if (!written) return written;
+  if (written_->ticket > engine_->durable_up_to()) {
+    if (Status flushed = engine_->flush(); !flushed) return flushed;
+  }
+  adopt_lease();
   return Status::ok();
 }
 
@@ -172,13 +184,20 @@ void NodeState::set_ring(std::shared_ptr<const Ring> ring) {
 }
 
 Status NodeState::prepare_epochs() {
-  auto enough = [this] {
+  auto has = [this](std::uint64_t share) {
     std::lock_guard lock(mutex_);
-    return leased_to_ - next_epoch_ >= std::max<std::uint64_t>(options_.epoch_lease / 2, 1);
+    return leased_to_ - next_epoch_ >= std::max<std::uint64_t>(options_.epoch_lease / share, 1);
   };
-  if (enough()) return Status::ok();
+  if (has(2)) return Status::ok();
   std::lock_guard lock(lease_mutex_);
-  return enough() ? Status::ok() : lease();
+  if (written_ && written_->ticket <= engine_->durable_up_to()) adopt_lease();
+  if (has(2)) return Status::ok();
+  if (!written_) {
+    Status written = write_lease();
+    if (!written && !has(4)) return written;
+  }
+  // Nobody waits for the disk while there is a quarter left: some ten milliseconds of a request.
+  return has(4) ? Status::ok() : lease();
 }
 
 Result<std::uint64_t> NodeState::fresh_epoch() {

@@ -111,8 +111,8 @@ class NodeState {
   // An epoch never used before by this node, from a lease that is on the disk (O-4).
   // Inside a transaction: it does not touch the engine. `unavailable` when the lease is used up.
   Result<std::uint64_t> fresh_epoch();
-  // Renews the lease when less than half of it is left. Before a transaction that may want an epoch,
-  // never inside one: it flushes.
+  // Renews the lease when less than half of it is left, and waits for the disk only when less than a
+  // quarter is. Before a transaction that may want an epoch, never inside one: it may flush.
   Status prepare_epochs();
   // Actors of this node with a lower epoch belong to an earlier incarnation and mint no more.
   std::uint64_t incarnation() const { return incarnation_.load(); }
@@ -129,11 +129,19 @@ class NodeState {
 
  private:
   NodeState();
-  Status lease();  // lease_mutex_ is held
+  // These hold lease_mutex_. lease() is over when the new one counts.
+  Status lease();
+  Status write_lease();
+  void adopt_lease();
   Status read_view(const Ring* founding);
   NodeOptions options_;
   NodeId self_;
   std::shared_ptr<StorageEngine> engine_;
+  struct Lease {
+    std::uint64_t to;
+    StorageEngine::Ticket ticket;
+  };
+  std::optional<Lease> written_;  // on its way to the disk; lease_mutex_ guards it
   std::mutex lease_mutex_;    // of whoever renews the lease; before mutex_, never in a transaction
   mutable std::mutex mutex_;  // guards ring_ and the two epochs below
   std::shared_ptr<const Ring> ring_;

@@ -134,6 +134,45 @@ TEST_CASE("F-11 a lease that cannot be written hands out nothing; with room it g
   CHECK(leased_to(bench.disk) > next);
 }
 
+// An fsync takes tens of milliseconds on many a disk, and the lane that renews serves requests.
+TEST_CASE("O-4 R2.2-a the next lease goes to the disk while there are epochs left of this one") {
+  NodeOptions options;
+  options.epoch_lease = 100;
+  Bench bench(4, options);
+  auto flushes = [&] { return bench.state->engine().durable_up_to(); };
+  std::uint64_t first = leased_to(bench.disk), last = 0;
+  auto before = flushes();
+  for (int i = 0; i < 70; ++i) last = taken(*bench.state);
+  CHECK(flushes() == before);            // nobody waited
+  CHECK(leased_to(bench.disk) > first);  // but the next one is written,
+  bench.disk.sync();                     // and reaches the disk
+  auto after = flushes();
+  for (int i = 0; i < 40; ++i) last = taken(*bench.state);
+  CHECK(last > first);
+  CHECK(flushes() == after);
+
+  // A disk that takes its time: whoever would use the last quarter waits.
+  while (flushes() == after) {
+    last = taken(*bench.state);
+    REQUIRE(last < leased_to(bench.disk));
+  }
+  std::uint64_t used = last;
+  bench.restart_after_power_loss();
+  CHECK(taken(*bench.state) > used);
+}
+
+TEST_CASE("O-4 F-04 a lease that is written but not on the disk is used by nobody") {
+  NodeOptions options;
+  options.epoch_lease = 100;
+  Bench bench(4, options);
+  std::uint64_t first = leased_to(bench.disk), last = 0;
+  for (int i = 0; i < 70; ++i) last = taken(*bench.state);
+  REQUIRE(leased_to(bench.disk) > first);
+  CHECK(last < first);
+  bench.restart_after_power_loss();  // the second lease is gone
+  CHECK(taken(*bench.state) >= first);
+}
+
 TEST_CASE(
     "O-4 more new keys than a lease has epochs: it is renewed before a transaction, never in one") {
   // The disk's engine asserts that nobody calls it from inside a transaction; WiredTiger's would wait
