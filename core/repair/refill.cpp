@@ -3,20 +3,28 @@
 #include <string>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "repair/own_copies.hpp"
 #include "repair/partition_transfer.hpp"
 
 namespace ringlet {
 
-Refill::Refill(std::uint32_t partition, std::uint32_t partitions, std::uint32_t page_bytes) {
-  question_.partition = partition;
+Refill::Refill(std::deque<std::uint32_t> wanted, std::uint32_t partitions, std::uint32_t page_bytes)
+    : wanted_(std::move(wanted)) {
+  RINGLET_ASSERT(!wanted_.empty());
+  question_.partition = wanted_.front();
   question_.partitions = partitions;
   question_.first = true;
   question_.max_bytes = page_bytes;
 }
 
 std::optional<TransferPull> Refill::next() {
-  if (asked_ || last_ || merging_ > page_) return std::nullopt;
+  if (asked_ || wanted_.empty() || merging_ > page_) return std::nullopt;
+  if (question_.partition != wanted_.front()) {
+    question_.partition = wanted_.front();
+    question_.first = true;
+    question_.after = {};
+  }
   asked_ = true;
   return question_;
 }
@@ -40,7 +48,7 @@ Result<std::vector<KeyedObject>> Refill::take(TransferPage page) {
     before = &each.key;
   }
   asked_ = false;
-  last_ = page.last;
+  if (page.last) wanted_.pop_front();
   page_ = page.objects.size();
   merging_ += page_;
   if (!page.objects.empty()) {

@@ -45,11 +45,15 @@ struct Exchange {
   Instant settle_at = Instant::never();
   bool settled = false;
   std::optional<SegmentRepair> segments;
-  std::optional<Refill> refill;          // instead, when there is nothing of it here
+  std::optional<Refill> refill;          // instead, of all that are empty here
   bool cannot_refill = false;            // the peer refused it
   Instant refill_at = Instant::never();  // the peer is not ready; ask then
   Instant refill_give_up = Instant::never();
-  std::deque<KeyedObject> to_merge;
+  struct ToMerge {
+    std::uint32_t partition;
+    KeyedObject keyed;
+  };
+  std::deque<ToMerge> to_merge;
   std::deque<Key> to_send;
 };
 
@@ -372,19 +376,29 @@ struct TreeExchange::Impl {
     x.segments.reset();
     x.unsettled.clear();
     x.settled = false;
-    while (!x.partitions.empty()) {
-      x.partition = x.partitions.front();
-      x.partitions.pop_front();
-      if (store.trees().state(*x.partition) != TreeState::built) continue;
-      if (store.trees().keys(*x.partition) == 0 && !x.cannot_refill) {
-        x.refill.emplace(*x.partition, store.trees().partitions(),
-                         static_cast<std::uint32_t>(options.page_bytes));
-        x.refill_give_up = now.instant + options.segment_patience;
-        return go_on_refilling(now);
-      }
-      return compare_inner(now);
-    }
-    finish();
+    std::erase_if(x.partitions, [&](std::uint32_t partition) {
+      return store.trees().state(partition) != TreeState::built;
+    });
+    if (begin_refill(now)) return go_on_refilling(now);
+    if (x.partitions.empty()) return finish();
+    x.partition = x.partitions.front();
+    x.partitions.pop_front();
+    compare_inner(now);
+  }
+
+  bool begin_refill(Now now) {
+    Exchange& x = *exchange;
+    if (x.cannot_refill) return false;
+    auto full = std::stable_partition(
+        x.partitions.begin(), x.partitions.end(),
+        [&](std::uint32_t partition) { return store.trees().keys(partition) == 0; });
+    std::deque<std::uint32_t> empty(x.partitions.begin(), full);
+    if (empty.empty()) return false;
+    x.partitions.erase(x.partitions.begin(), full);
+    x.refill.emplace(std::move(empty), store.trees().partitions(),
+                     static_cast<std::uint32_t>(options.refill_bytes));
+    x.refill_give_up = now.instant + options.segment_patience;
+    return true;
   }
 
   void compare_inner(Now now) {
@@ -395,7 +409,7 @@ struct TreeExchange::Impl {
         now);
   }
 
-  // ---- a partition of which nothing is here ----
+  // ---- partitions of which nothing is here ----
 
   void go_on_refilling(Now now) {
     Exchange& x = *exchange;
@@ -409,7 +423,7 @@ struct TreeExchange::Impl {
     auto objects = x.refill->take(page);
     if (!objects) return wrong_answer(objects.status().message(), now);
     x.refill_give_up = now.instant + options.segment_patience;
-    queue_merges(std::move(*objects));
+    queue_merges(x.refill->partition(), std::move(*objects));
     go_on_refilling(now);
   }
 
@@ -422,9 +436,11 @@ struct TreeExchange::Impl {
       return;
     }
     x.cannot_refill = true;  // compare, then: that finds again what is not merged yet
-    x.refill.reset();
+    std::set<std::uint32_t> unfinished(x.refill->left().begin(), x.refill->left().end());
+    for (const auto& each : x.to_merge) unfinished.insert(each.partition);
     x.to_merge.clear();
-    compare_inner(now);
+    x.partitions.insert(x.partitions.begin(), unfinished.begin(), unfinished.end());
+    walk(now);
   }
 
   // ---- segments ----
@@ -440,15 +456,13 @@ struct TreeExchange::Impl {
   void on_segments(const SegmentCompare& asked, const SegmentDiffers& differs, Now now) {
     auto objects = exchange->segments->take(asked, differs, now);
     if (!objects) return wrong_answer(objects.status().message(), now);
-    queue_merges(std::move(*objects));
+    queue_merges(*exchange->partition, std::move(*objects));
     queue_sends();
     go_on_with_segments(now);
   }
 
-  void queue_merges(std::vector<KeyedObject> objects) {
-    auto& queue = exchange->to_merge;
-    queue.insert(queue.end(), std::make_move_iterator(objects.begin()),
-                 std::make_move_iterator(objects.end()));
+  void queue_merges(std::uint32_t partition, std::vector<KeyedObject> objects) {
+    for (KeyedObject& each : objects) exchange->to_merge.push_back({partition, std::move(each)});
   }
 
   void queue_sends() {
@@ -555,16 +569,20 @@ struct TreeExchange::Impl {
     Exchange& x = *exchange;
     std::size_t count = 0, cost = 0;
     const std::size_t most = most_bytes(now);
-    while (count < std::min(options.merges, x.to_merge.size()) && cost < most) {
-      cost += size_about(x.to_merge[count++].object);
+    const std::uint32_t partition = x.to_merge.front().partition;
+    while (count < std::min(options.merges, x.to_merge.size()) && cost < most &&
+           x.to_merge[count].partition == partition) {
+      cost += size_about(x.to_merge[count++].keyed.object);
     }
     if (!allowed(cost, now)) return;
     auto end = x.to_merge.begin() + static_cast<std::ptrdiff_t>(count);
-    std::vector<KeyedObject> objects(std::make_move_iterator(x.to_merge.begin()),
-                                     std::make_move_iterator(end));
+    std::vector<KeyedObject> objects;
+    for (auto each = x.to_merge.begin(); each != end; ++each) {
+      objects.push_back(std::move(each->keyed));
+    }
     x.to_merge.erase(x.to_merge.begin(), end);
     std::vector<Result<Object>> held;
-    Status merged = store.merge(*x.partition, objects, now, held);
+    Status merged = store.merge(partition, objects, now, held);
     for (std::size_t i = 0; i < count && merged; ++i) merged = take_merged(objects[i], held[i]);
     if (!merged) return abandon("the store of this node: " + merged.to_string(), now);
     if (x.refill) {

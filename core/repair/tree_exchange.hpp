@@ -89,6 +89,7 @@ class TreeExchange {
     std::size_t batch_segments = 256;              // compared by one SegmentCompare
     std::size_t batch_keys = 1024;                 // of the asker in it; one segment always fits
     std::size_t page_bytes = 64 * 1024;            // objects of one answer; one is always sent
+    std::size_t refill_bytes = 128 * 1024;         // the same, where nothing is compared
     std::size_t listing_keys = 128 * 1024;         // of one listing
     std::size_t listings = 8;                      // kept, for as many peers that ask
     Duration listing_age = Duration::seconds(30);  // unused or not, then it is read again

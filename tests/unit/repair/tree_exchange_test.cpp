@@ -436,8 +436,8 @@ TEST_CASE("R4.7-b what both wrote meets in siblings, nothing is overwritten, eit
 TEST_CASE("F-14 everything of a lost table comes back, asked for by either side") {
   for (NodeId asker : {A, B}) {
     Scene scene(4);
-    scene.options.listing_keys = 1000;  // several listings a partition
-    scene.options.page_bytes = 2000;    // several pages a segment
+    scene.options.listing_keys = 1000;                             // several listings a partition
+    scene.options.page_bytes = scene.options.refill_bytes = 2000;  // several pages a segment
     for (std::uint64_t i = 0; i < 20'000; ++i) scene.store(A).put(key(i), object(A, 1));
     scene.restart(A);
     scene.restart(B);
@@ -478,7 +478,7 @@ TEST_CASE(
 
 TEST_CASE("F-14 a partition of which nothing is left is read page by page, without comparing") {
   Scene scene(8);
-  scene.options.page_bytes = 2000;
+  scene.options.refill_bytes = 2000;
   for (std::uint64_t i = 0; i < 4000; ++i) scene.store(A).put(key(i), object(A, 1));
   // Of one partition B has a key, so that one is compared.
   Key kept = key(7);
@@ -524,7 +524,9 @@ TEST_CASE("F-14 who is told to wait for a page waits, who may have none compares
 }
 
 TEST_CASE("F-14 pages refused while the last one is being merged: the rest is compared") {
-  Scene scene(1);
+  // One partition of many pages, and many of one page: then the last of two may be merged still.
+  auto partitions = GENERATE(1u, 64u);
+  Scene scene(partitions);
   for (std::uint64_t i = 0; i < 2000; ++i) scene.store(A).put(key(i), object(A, 1));
   scene.build();
   scene.observe = [&](const Scene::Event& event) {
