@@ -158,8 +158,8 @@ Status Replica::pass_on(Transaction& transaction, const Place& place, const Obje
   std::vector<NodeId> owners(
       list.begin(), list.begin() + static_cast<std::ptrdiff_t>(ring->effective_replicas()));
   bool direct = told != nullptr && dual_writes_ != nullptr;
-  for (NodeId node : newcomers_to_tell(state_->self(), owners, ring->outgoing(place.partition),
-                                       incoming, direct ? &dual_writes_->health() : nullptr)) {
+  for (NodeId node :
+       newcomers_to_tell(state_->self(), owners, ring->outgoing(place.partition), incoming)) {
     if (direct && dual_writes_->takes(node)) {
       told->push_back(node);
       continue;

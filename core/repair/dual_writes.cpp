@@ -81,16 +81,13 @@ Instant DualWrites::next_wake() const {
 
 std::vector<NodeId> newcomers_to_tell(NodeId self, const std::vector<NodeId>& owners,
                                       const std::vector<NodeId>& outgoing,
-                                      const std::vector<NodeId>& incoming, const Health* health) {
+                                      const std::vector<NodeId>& incoming) {
   if (incoming.empty() || planted(PlantedBug::in_flight_write_not_forwarded)) return {};
   if (!contains(owners, self)) return {};
   if (contains(outgoing, self)) return incoming;
-  bool goer_does_it = health != nullptr && std::any_of(owners.begin(), owners.end(), [&](NodeId n) {
-                        return contains(outgoing, n) && !health->is_down(n);
-                      });
   auto first_staying = std::find_if(owners.begin(), owners.end(),
                                     [&](NodeId node) { return !contains(outgoing, node); });
-  return *first_staying == self && !goer_does_it ? incoming : std::vector<NodeId>{};
+  return *first_staying == self ? incoming : std::vector<NodeId>{};
 }
 
 }  // namespace ringlet

@@ -37,7 +37,6 @@ class DualWrites {
   DualWrites(Options options, LateHints& store, const Health& health)
       : options_(options), store_(store), health_(health) {}
 
-  const Health& health() const { return health_; }
   // Would one more be sent now? If not, the caller leaves a hint.
   bool takes(NodeId to) const;
   void send(NodeId to, const Key& key, const Object& object, Now now);
@@ -81,10 +80,10 @@ class DualWrites {
 };
 
 // Whom a write into this node's own copy is passed on to while its partition moves: to the incoming
-// ones, by the owner that goes, and by the first that stays when none that goes is up. `owners` are the
-// N now. `health` nullptr: nothing is known of who is up, so the first that stays does it as well.
+// ones, by the owner that goes and by the first that stays. Both: the one that goes may not know yet
+// that it does, and then the newcomer has pulled from those that stay. `owners` are the N now.
 std::vector<NodeId> newcomers_to_tell(NodeId self, const std::vector<NodeId>& owners,
                                       const std::vector<NodeId>& outgoing,
-                                      const std::vector<NodeId>& incoming, const Health* health);
+                                      const std::vector<NodeId>& incoming);
 
 }  // namespace ringlet

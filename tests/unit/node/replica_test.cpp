@@ -480,9 +480,8 @@ TEST_CASE("O-12 a write to a partition that moves leaves a hint for its new owne
     Key each{"carts", "k" + std::to_string(i)};
     std::uint32_t partition = ring->partition_of(token_of(each));
     const auto& list = ring->preference_list(partition);
-    auto expected =
-        newcomers_to_tell(bench.self(), {list.begin(), list.begin() + 3}, ring->outgoing(partition),
-                          ring->incoming(partition), nullptr);
+    auto expected = newcomers_to_tell(bench.self(), {list.begin(), list.begin() + 3},
+                                      ring->outgoing(partition), ring->incoming(partition));
     moving += ring->incoming(partition).empty() ? 0 : 1;
     std::size_t before = bench.disk.rows(Table::hints).size();
     Minted minted = bench.minted(mint_put(each, static_cast<std::uint64_t>(i) + 1));

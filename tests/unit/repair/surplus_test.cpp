@@ -662,7 +662,7 @@ struct Move {
       if (i == without) continue;
       sync(node(owners[i]).disk.copies[key], object);
       if (flipped) continue;
-      for (NodeId to : newcomers_to_tell(owners[i], owners, {A}, {X}, nullptr)) {
+      for (NodeId to : newcomers_to_tell(owners[i], owners, {A}, {X})) {
         sync(node(owners[i]).disk.hints[{to, key}], object);
       }
     }
