@@ -39,7 +39,9 @@ TEST_CASE("every request of a queue is done exactly once, with its tag and numbe
   Fixture f;
   Queue q = queue();
   std::vector<ringlet_op> ops;
-  for (std::uint64_t i = 0; i < 200; ++i) {
+  // At once, and few enough that a node as slow as a sanitizer makes it refuses none (R6.5: a queue
+  // whose head has waited too long is cut).
+  for (std::uint64_t i = 0; i < 48; ++i) {
     ops.push_back(
         op_of(i % 2 == 0 ? RINGLET_PUT : RINGLET_GET, i, key_of("q", i % 3 == 0 ? "a" : "b"), "v"));
   }
