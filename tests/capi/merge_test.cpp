@@ -302,8 +302,8 @@ TEST_CASE("eight writers of one key all succeed within the usual attempts: nothi
 
 TEST_CASE(
     "an update that pauses before its next attempt can be cancelled, and ends with its client") {
-  // Company without end: each attempt meets another write.
-  Fixture f({{"client.update_attempts", "1000"}});
+  // Company without end: each attempt meets another write, whichever node coordinates it.
+  Fixture f({{"client.update_attempts", "1000"}, {"cluster.w", "3"}});
   ringlet_key key = key_of("u", "pausing");
   ringlet_error* error = nullptr;
   ringlet_queue* made = nullptr;
