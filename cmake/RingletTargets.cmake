@@ -1,10 +1,12 @@
 # One place for what every target shares: warnings, sanitizers, the linker, and the two functions
 # with which a folder of core/ declares its library and its tests.
 
+# Compiled once a machine, not once a checkout: paths are cached as they look from the build folder.
 find_program(RINGLET_CCACHE ccache)
 if(RINGLET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_C_COMPILER_LAUNCHER ${RINGLET_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${RINGLET_CCACHE})
+  set(ringlet_launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${RINGLET_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${ringlet_launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${ringlet_launcher})
 endif()
 # The default linker: mold 1.10.1 of Debian 12 lays some programs with thread-local data out so that
 # they do not start ("cannot apply additional memory protection after relocation").
