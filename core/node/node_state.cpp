@@ -162,7 +162,10 @@ void NodeState::adopt_lease() {
 
 Status NodeState::lease() {
   Status written = write_lease();
-  if (!written) return written;
+  return written ? flush_lease() : written;
+}
+
+Status NodeState::flush_lease() {
   if (written_->ticket > engine_->durable_up_to()) {
     if (Status flushed = engine_->flush(); !flushed) return flushed;
   }
@@ -197,7 +200,8 @@ Status NodeState::prepare_epochs() {
     if (!written && !has(4)) return written;
   }
   // Nobody waits for the disk while there is a quarter left: some ten milliseconds of a request.
-  return has(4) ? Status::ok() : lease();
+  if (has(4)) return Status::ok();
+  return written_ ? flush_lease() : lease();
 }
 
 Result<std::uint64_t> NodeState::fresh_epoch() {

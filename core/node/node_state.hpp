@@ -129,9 +129,10 @@ class NodeState {
 
  private:
   NodeState();
-  // These hold lease_mutex_. lease() is over when the new one counts.
+  // These hold lease_mutex_. lease() and flush_lease() are over when the new one counts.
   Status lease();
   Status write_lease();
+  Status flush_lease();  // the one that is written
   void adopt_lease();
   Status read_view(const Ring* founding);
   NodeOptions options_;
