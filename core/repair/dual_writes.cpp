@@ -5,18 +5,13 @@
 
 #include "base/assert.hpp"
 #include "base/planted.hpp"
+#include "repair/own_copies.hpp"
 
 namespace ringlet {
 namespace {
 
 bool contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-std::size_t bytes_of(const Key& key, const Object& object) {
-  std::size_t bytes = key.bucket.size() + key.key.size() + 16 * object.context.size();
-  for (const Version& version : object.versions) bytes += 64 + version.value.size();
-  return bytes;
 }
 
 }  // namespace
@@ -28,7 +23,7 @@ bool DualWrites::takes(NodeId to) const {
 }
 
 void DualWrites::send(NodeId to, const Key& key, const Object& object, Now now) {
-  std::size_t bytes = bytes_of(key, object);
+  std::size_t bytes = size_about(key) + size_about(object);
   std::uint64_t number = ++last_number_;
   outgoing_.push_back({to, number, ReplicaPut{key, object, NodeId{}}});
   sent_.emplace(number, Sent{to, key, bytes, now.instant + options_.patience});

@@ -9,4 +9,16 @@ bool row_before(const Key& a, const Key& b) {
          std::forward_as_tuple(b.bucket.size(), b.bucket, b.key);
 }
 
+std::size_t size_about(const Key& key) {
+  return 8 + key.bucket.size() + key.key.size();
+}
+
+std::size_t size_about(const Object& object) {
+  std::size_t bytes = 8 + 24 * object.context.size();
+  for (const Version& version : object.versions) {
+    bytes += 60 + version.value.size() + version.content_type.size();
+  }
+  return bytes;
+}
+
 }  // namespace ringlet

@@ -47,4 +47,8 @@ class Whereabouts {
 // The order of rows, as a comparison of keys.
 bool row_before(const Key& a, const Key& b);
 
+// Bytes on the wire or in memory, within some per cent.
+std::size_t size_about(const Key& key);
+std::size_t size_about(const Object& object);
+
 }  // namespace ringlet

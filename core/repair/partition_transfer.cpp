@@ -60,12 +60,10 @@ bool contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
-std::size_t bytes_of(const std::vector<KeyedObject>& objects) {
+std::size_t size_about(const std::vector<KeyedObject>& objects) {
   std::size_t bytes = 0;
-  for (const KeyedObject& o : objects) {
-    bytes += o.key.bucket.size() + o.key.key.size() + 16 * o.object.context.size();
-    for (const Version& v : o.object.versions) bytes += 64 + v.value.size();
-  }
+  for (const KeyedObject& o : objects)
+    bytes += ringlet::size_about(o.key) + ringlet::size_about(o.object);
   return bytes;
 }
 
@@ -422,7 +420,7 @@ struct PartitionTransfer::Impl {
 
   void take(Pull& pull, const TransferPage& page, Now now) {
     if (!fits(pull, page)) return fail(pull, Fault::source, now);
-    std::size_t bytes = bytes_of(page.objects);
+    std::size_t bytes = size_about(page.objects);
     if (pace != nullptr) {
       pace->charge(Pace::Kind::transfer, std::max<std::size_t>(1, bytes), now);
     }
@@ -601,7 +599,7 @@ Message answer(const TransferPull& pull, bool may_pull, std::uint32_t most_bytes
     page.last = more->empty();
   }
   if (pace != nullptr) {
-    pace->charge(Pace::Kind::transfer, std::max<std::size_t>(1, bytes_of(page.objects)), now);
+    pace->charge(Pace::Kind::transfer, std::max<std::size_t>(1, size_about(page.objects)), now);
   }
   page.checksum = checksum_of(page.objects);
   return page;

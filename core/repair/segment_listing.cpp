@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/assert.hpp"
+#include "repair/own_copies.hpp"
 #include "repair/tree_exchange.hpp"
 
 namespace ringlet {
@@ -11,14 +12,6 @@ namespace {
 
 bool entry_less(const SegmentListing::Entry& a, const SegmentListing::Entry& b) {
   return std::tie(a.key_hash, a.key) < std::tie(b.key_hash, b.key);
-}
-
-std::size_t bytes_of(const Key& key, const Object& object) {
-  std::size_t bytes = key.bucket.size() + key.key.size() + 32 * object.context.size();
-  for (const Version& version : object.versions) {
-    bytes += 64 + version.value.size() + version.content_type.size();
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -44,7 +37,7 @@ Result<std::size_t> SegmentListing::read_page(RepairStore& store, std::size_t ro
       store.page(partition_, after, rows, [&](BytesView row, const Key& key, const Object& object) {
         cursor_.assign(row);
         ++rows_read_;
-        bytes += bytes_of(key, object);
+        bytes += size_about(key) + size_about(object);
         std::uint64_t hash = key_hash(key), clock = clock_hash(object);
         if (covers(segment_of(hash)) && clock != 0) {
           segments_[segment_of(hash) - first_].push_back({hash, clock, key});

@@ -36,15 +36,6 @@ struct Asked {
   Instant until;
 };
 
-std::size_t bytes_of(const Key& key) {
-  return key.bucket.size() + key.key.size();
-}
-std::size_t bytes_of(const Key& key, const Object& object) {
-  std::size_t bytes = bytes_of(key);
-  for (const Version& v : object.versions) bytes += 64 + v.value.size();
-  return bytes;
-}
-
 // The keys that are not among those that the answer names.
 template <typename Do>
 void each_held(const HeldCheck& question, const HeldAnswer& answer, Do&& with) {
@@ -193,9 +184,9 @@ struct Surplus::Impl {
     page.unanswered.insert(owners.begin(), owners.end());
     std::size_t key_bytes = 0, bytes = 0;
     for (KeyedObject& o : objects) {
-      key_bytes += bytes_of(o.key) + 16;
+      key_bytes += size_about(o.key) + 8;  // and its hash
       if (key_bytes > options.question_bytes && !page.question.keys.empty()) break;
-      bytes += bytes_of(o.key, o.object);
+      bytes += size_about(o.key) + size_about(o.object);
       after = o.key;
       page.question.keys.push_back(o.key);
       page.question.clock_hashes.push_back(clock_hash(o.object));
@@ -246,8 +237,8 @@ struct Surplus::Impl {
     if (found != under_way.end()) {
       const auto& [key, copy] = *found;
       const std::size_t owners = copy.unconfirmed.size();
-      if (pace != nullptr &&
-          !pace->take(Pace::Kind::transfer, bytes_of(key, copy.object), now, owners)) {
+      if (pace != nullptr && !pace->take(Pace::Kind::transfer,
+                                         size_about(key) + size_about(copy.object), now, owners)) {
         pace_at = pace->next(Pace::Kind::transfer, now);
         return false;
       }
@@ -344,7 +335,7 @@ struct Surplus::Impl {
       return invalid("partition " + std::to_string(question.partition) + ": wanted below " +
                      std::to_string(placement.partitions()));
     }
-    for (const Key& key : question.keys) bytes += bytes_of(key);
+    for (const Key& key : question.keys) bytes += size_about(key);
     if (bytes > most_key_bytes) {
       return invalid("wanted at most " + std::to_string(most_key_bytes) + " bytes of keys, got " +
                      std::to_string(bytes));
@@ -379,7 +370,7 @@ struct Surplus::Impl {
       bool held = false;
       if (bytes < most_read_bytes) {
         auto own = copies.copy_of(question.keys[i]);
-        if (own) bytes += bytes_of(question.keys[i], *own);
+        if (own) bytes += size_about(question.keys[i]) + size_about(*own);
         held = own && !own->missing() && clock_hash(*own) == question.clock_hashes[i];
         // A damaged copy is none: the push mends it.
         if (!own && own.status().code() != Code::corrupt) failed = own.status();

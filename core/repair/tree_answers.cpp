@@ -39,18 +39,10 @@ Status check_rising(const char* what, const std::vector<std::uint32_t>& numbers,
   return {};
 }
 
-std::size_t size_about(const Object& object) {
-  std::size_t bytes = 8 + 24 * object.context.size();
-  for (const Version& version : object.versions) {
-    bytes += 60 + version.value.size() + version.content_type.size();
-  }
-  return bytes;
-}
-
 std::size_t size_about(const Message& message) {
   std::size_t bytes = 32;  // frame and small fields
   auto keyed = [](const Key& key, const Object& object) {
-    return 8 + key.bucket.size() + key.key.size() + size_about(object);
+    return size_about(key) + size_about(object);
   };
   if (auto* m = std::get_if<TreeCompare>(&message)) {
     bytes += 4 * m->nodes.size() + 8 * m->hashes.size();

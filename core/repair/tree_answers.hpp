@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "repair/own_copies.hpp"
 #include "repair/segment_listing.hpp"
 #include "repair/tree_exchange.hpp"
 
@@ -64,7 +65,6 @@ class TreeAnswers {
 // Are these rising, each below `bound`? The sentence says which is not.
 Status check_rising(const char* what, const std::vector<std::uint32_t>& numbers,
                     std::uint32_t bound);
-std::size_t size_about(const Object& object);
 std::size_t size_about(const Message& message);  // on the wire, within some per cent
 
 }  // namespace ringlet

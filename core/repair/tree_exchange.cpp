@@ -376,10 +376,12 @@ struct TreeExchange::Impl {
     x.segments.reset();
     x.unsettled.clear();
     x.settled = false;
-    std::erase_if(x.partitions, [&](std::uint32_t partition) {
-      return store.trees().state(partition) != TreeState::built;
-    });
     if (begin_refill(now)) return go_on_refilling(now);
+    auto built =
+        std::find_if(x.partitions.begin(), x.partitions.end(), [&](std::uint32_t partition) {
+          return store.trees().state(partition) == TreeState::built;
+        });
+    x.partitions.erase(x.partitions.begin(), built);  // the next exchange compares them
     if (x.partitions.empty()) return finish();
     x.partition = x.partitions.front();
     x.partitions.pop_front();
@@ -389,9 +391,11 @@ struct TreeExchange::Impl {
   bool begin_refill(Now now) {
     Exchange& x = *exchange;
     if (x.cannot_refill) return false;
-    auto full = std::stable_partition(
-        x.partitions.begin(), x.partitions.end(),
-        [&](std::uint32_t partition) { return store.trees().keys(partition) == 0; });
+    auto full = std::stable_partition(x.partitions.begin(), x.partitions.end(),
+                                      [&](std::uint32_t partition) {
+                                        return store.trees().state(partition) == TreeState::built &&
+                                               store.trees().keys(partition) == 0;
+                                      });
     std::deque<std::uint32_t> empty(x.partitions.begin(), full);
     if (empty.empty()) return false;
     x.partitions.erase(x.partitions.begin(), full);
