@@ -1,7 +1,8 @@
 """F-50, show 6: three times what the cluster can do, and what is left of what it can do.
 
 Ten seconds; RINGLET_LONG=1: sixty. The load is the C++ client's open loop (ringlet_cluster_load), which
-runs on the same machine as the nodes: what it needs, they lack.
+runs on the same machine as the nodes: what it needs, they lack. Its puts carry contexts: with blind ones
+siblings pile up, and what a call costs at the end is not what it cost when the peak was measured.
 """
 
 import json
@@ -14,15 +15,15 @@ from conftest import BIN
 
 SECONDS = 60 if os.environ.get("RINGLET_LONG") else 10
 RECOVERY = 5
-KEYS = 200_000
+KEYS = 20_000
 
 
 def load(cluster, *, seconds, **options):
     words = [str(BIN / "ringlet_cluster_load"), "--seeds", *(node.address for node in cluster.nodes)]
-    words += ["--cluster", cluster.name, "--seconds", str(seconds), "--keys", str(KEYS), "--blind"]
+    words += ["--cluster", cluster.name, "--seconds", str(seconds), "--keys", str(KEYS)]
     for name, value in options.items():
         words += [f"--{name}", str(value)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 120)
     assert done.returncode in (0, 1) and done.stdout, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -37,7 +38,7 @@ def test_three_times_the_peak_leaves_most_of_the_peak_and_nothing_behind(cluster
     after = load(cluster, seconds=RECOVERY + 3, connections=4, rate=peak / 4)
     goodput = over["ok_per_second"] / peak
     print(f"peak {peak:.0f}/s; offered {over['offered_per_second'] / peak:.2f} times that: "
-          f"goodput {goodput:.2f} of the peak, failed {over['failed']}; get p99 {over['get']['p99_us'] / 1000:.0f} ms; "
+          f"goodput {goodput:.2f} of the peak, by second {over['ok_in_second']}, failed {over['failed']}; get p99 {over['get']['p99_us'] / 1000:.0f} ms; "
           f"after, by second: failed {after['failed_in_second']}, ok {after['ok_in_second']}; "
           f"machine's load {os.getloadavg()[0]:.1f}")
     # Distinct errors: a refusal says overloaded; a few calls may run out of time on a busy machine.
