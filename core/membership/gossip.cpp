@@ -112,9 +112,9 @@ struct Gossiper::Impl {
   }
 
   // Takes a view that was merged, or leaves all as it was.
-  Status adopt(MembershipView merged) {
+  Status adopt(MembershipView merged, Keep keep = Keep::with_what_follows) {
     if (merged.digest() == view.digest()) return {};
-    if (Status status = host.persist(merged); !status) {
+    if (Status status = host.persist(merged, keep); !status) {
       Status failed(status.code(), "membership: the new view was not kept: " + status.message());
       say(LogLevel::error, failed.message());
       return failed;
@@ -277,10 +277,10 @@ Message Gossiper::on_gossip(const Gossip& gossip, Now) {
   return impl_->answer(gossip);
 }
 
-Status Gossiper::change(const MembershipView& view) {
+Status Gossiper::change(const MembershipView& view, Keep keep) {
   Result<MembershipView> merged = impl_->view.merge(view);
   if (!merged) return merged.status();
-  return impl_->adopt(std::move(*merged));
+  return impl_->adopt(std::move(*merged), keep);
 }
 
 const MembershipView& Gossiper::view() const {

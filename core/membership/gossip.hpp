@@ -20,11 +20,17 @@
 
 namespace ringlet {
 
+// When a view is to be on the disk. A caller of persist() serves requests, and an fsync takes some
+// ten milliseconds. What others told this node it would hear again; and the log keeps its order, so
+// no promise that is made by the new view reaches the disk before the view does.
+enum class Keep { at_once, with_what_follows };
+
 class GossipHost {
  public:
   virtual ~GossipHost() = default;
-  // Keep it, durably, before this returns ok; otherwise the machine's state stays as it was.
-  virtual Status persist(const MembershipView& view) = 0;
+  // Survives the process when this returns ok, and the machine as `keep` says; otherwise the
+  // machine's state stays as it was.
+  virtual Status persist(const MembershipView& view, Keep keep) = 0;
   virtual void on_view_changed(const MembershipView& view) = 0;  // it has been persisted
   virtual void log(LogLevel level, const std::string& text) = 0;
 };
@@ -50,7 +56,7 @@ class Gossiper {
 
   // A change made here (a commit, slots that arrived): merged, persisted, told to the host. Peers
   // hear of it in the next rounds.
-  Status change(const MembershipView& view);
+  Status change(const MembershipView& view, Keep keep = Keep::at_once);
 
   const MembershipView& view() const;
   // Why this node was last turned away, until an exchange succeeds again; ok: it was not.

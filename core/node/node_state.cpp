@@ -105,7 +105,7 @@ Status NodeState::read_view(const Ring* founding) {
     auto view = MembershipView::found(options);
     if (!view) return view.status();
     first_view_ = std::move(*view);
-    Status kept = keep(first_view_);
+    Status kept = keep(first_view_, Keep::at_once);
     if (!kept) return kept;
   }
   if (first_view_.empty()) return Status::ok();
@@ -121,7 +121,7 @@ Status NodeState::read_view(const Ring* founding) {
   return Status::ok();
 }
 
-Status NodeState::keep(const MembershipView& view, const std::optional<Bytes>& staged) {
+Status NodeState::keep(const MembershipView& view, Keep keep, const std::optional<Bytes>& staged) {
   auto done = engine_->transact(Durability::disk, [&](Transaction& transaction) {
     if (staged) {
       Status kept = staged->empty() ? transaction.erase(Table::state, staged_row)
@@ -131,7 +131,7 @@ Status NodeState::keep(const MembershipView& view, const std::optional<Bytes>& s
     return transaction.put(Table::state, view_row, view.encode());
   });
   if (!done) return done.status();
-  return engine_->flush();
+  return keep == Keep::at_once ? engine_->flush() : Status::ok();
 }
 
 // Writes the next lease, which counts once it is on the disk: lost to a machine stop, it would be

@@ -98,10 +98,11 @@ class NodeState {
   std::shared_ptr<const Ring> ring() const;
   // What the store or the configuration said of the cluster when this was opened.
   const MembershipView& first_view() const { return first_view_; }
-  // Writes the view durably; the ring follows with set_ring. `staged`: in the same transaction, what
-  // is staged from now on (empty: nothing), so that a commit is whole or not at all (F-46).
+  // Writes the view; the ring follows with set_ring. `staged`: in the same transaction, what is
+  // staged from now on (empty: nothing), so that a commit is whole or not at all (F-46).
   static constexpr BytesView staged_row = "membership.staged";
-  Status keep(const MembershipView& view, const std::optional<Bytes>& staged = std::nullopt);
+  Status keep(const MembershipView& view, Keep keep,
+              const std::optional<Bytes>& staged = std::nullopt);
   void set_ring(std::shared_ptr<const Ring> ring);
   NodeCounters& counters() { return counters_; }
   NodeGauges& gauges() { return gauges_; }

@@ -28,8 +28,8 @@ Status no_member(const Message& message, NodeId from, const Ring& ring) {
 
 }  // namespace
 
-Status Upkeep::Impl::persist(const MembershipView& view) {
-  Status kept = state->keep(view, staged_with_view);
+Status Upkeep::Impl::persist(const MembershipView& view, Keep keep) {
+  Status kept = state->keep(view, keep, staged_with_view);
   if (kept) staged_with_view.reset();
   return kept;
 }
@@ -115,7 +115,9 @@ void Upkeep::Impl::flip_if_arrived(Now now) {
   if (slots.empty()) return;
   readiness->begin(now);
   if (!readiness->ready()) return;
-  Status flipped = gossip->change(gossip->view().arrived(state->self(), slots));
+  // Lost to a machine stop it would be heard from others, or found out again.
+  Status flipped =
+      gossip->change(gossip->view().arrived(state->self(), slots), Keep::with_what_follows);
   if (!flipped) {
     flip_at = now.instant + flip_again;
     return log(LogLevel::error, "arrived, but not kept: " + flipped.message());

@@ -81,7 +81,7 @@ struct Upkeep::Impl final : GossipHost {
   }
 
   // ---- GossipHost; the lock is held ----
-  Status persist(const MembershipView& view) override;
+  Status persist(const MembershipView& view, Keep keep) override;
   void on_view_changed(const MembershipView& view) override { state->set_ring(view.ring()); }
   void log(LogLevel level, const std::string& text) override;
 

@@ -12,7 +12,7 @@ struct Host final : GossipHost {
   MembershipView kept;
   bool fails = false;
   int said = 0;
-  Status persist(const MembershipView& view) override {
+  Status persist(const MembershipView& view, Keep) override {
     if (fails) return Status(Code::io, "the disk is ill");
     kept = view;
     return {};

@@ -22,12 +22,14 @@ struct Node : GossipHost {
   MembershipView stored;
   bool disk_full = false;
   int persisted = 0;
+  Keep kept{};  // how, the last time
   std::vector<std::string> logs;
   std::unique_ptr<Gossiper> gossip;
 
-  Status persist(const MembershipView& view) override {
+  Status persist(const MembershipView& view, Keep keep) override {
     if (disk_full) return {Code::io, "disk full"};
     stored = view;
+    kept = keep;
     ++persisted;
     return {};
   }
@@ -453,6 +455,19 @@ TEST_CASE("A view that cannot be kept is not taken, on either side") {
   network.run(Duration::seconds(6));
   REQUIRE(network.all_equal());
   REQUIRE(full.gossip->view() == next);
+}
+
+TEST_CASE("R6.5 an order is on the disk before it is obeyed; who hears of it waits for no disk") {
+  MembershipView old = founded(2, 16, 2);
+  Network network(12);
+  Node& told = network.add(0, old);
+  Node& hears = network.add(1, old);
+  REQUIRE(told.gossip->change(weight_changed(old)).is_ok());
+  CHECK(told.kept == Keep::at_once);
+  network.run(Duration::seconds(6));
+  REQUIRE(network.all_equal());
+  REQUIRE(hears.persisted == 1);
+  CHECK(hears.kept == Keep::with_what_follows);
 }
 
 TEST_CASE("Corrupt gossip of a buggy peer is refused, logged once, and changes nothing") {

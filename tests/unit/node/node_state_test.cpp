@@ -255,22 +255,50 @@ TEST_CASE("F-46 a view and what is staged are kept in one transaction") {
     REQUIRE(row->has_value());
     return **row;
   };
-  REQUIRE(bench.state->keep(bench.state->first_view(), Bytes("orders")).is_ok());
+  REQUIRE(bench.state->keep(bench.state->first_view(), Keep::at_once, Bytes("orders")).is_ok());
   CHECK(staged() == Bytes("orders"));
-  REQUIRE(bench.state->keep(bench.state->first_view()).is_ok());
+  REQUIRE(bench.state->keep(bench.state->first_view(), Keep::at_once).is_ok());
   CHECK(staged() == Bytes("orders"));  // says nothing of them
   Changes changes;
   REQUIRE(changes.leave(bench.state->first_view(), "n3").is_ok());
   auto next = changes.commit(bench.state->first_view(), bench.self(), 1000);
   REQUIRE(next.is_ok());
   bench.disk.set_full(true);
-  CHECK_FALSE(bench.state->keep(*next, Bytes()).is_ok());
+  CHECK_FALSE(bench.state->keep(*next, Keep::at_once, Bytes()).is_ok());
   CHECK(staged() == Bytes("orders"));
   CHECK(kept() == view);
   bench.disk.set_full(false);
-  REQUIRE(bench.state->keep(*next, Bytes()).is_ok());
+  REQUIRE(bench.state->keep(*next, Keep::at_once, Bytes()).is_ok());
   CHECK_FALSE(staged().has_value());
   CHECK(kept() == next->encode());
+}
+
+TEST_CASE(
+    "R6.5 F-04 a view heard of waits for no disk, and reaches it before what is promised by it") {
+  Bench bench;
+  Changes changes;
+  REQUIRE(changes.leave(bench.state->first_view(), "n3").is_ok());
+  auto next = changes.commit(bench.state->first_view(), bench.self(), 1000);
+  REQUIRE(next.is_ok());
+  auto on_platter = [&] { return bench.disk.synced_rows(Table::state).find("membership")->second; };
+  Bytes before = on_platter();
+
+  auto flushed = bench.state->engine().durable_up_to();
+  REQUIRE(bench.state->keep(*next, Keep::with_what_follows).is_ok());
+  CHECK(bench.state->engine().durable_up_to() == flushed);
+  CHECK(on_platter() == before);
+  bench.restart_after_kill();
+  CHECK(bench.state->first_view() == *next);  // the process may die
+
+  // A write that is acknowledged as on the disk takes the view there.
+  REQUIRE(bench.state->keep(*next, Keep::with_what_follows).is_ok());
+  Key key = bench.key_of(true);
+  auto outcome = bench.replica->mint(mint_put(key, 1), bench.now);
+  REQUIRE(std::holds_alternative<Minted>(outcome.reply));
+  REQUIRE(bench.state->engine().flush().is_ok());
+  bench.restart_after_power_loss();
+  CHECK(bench.state->first_view() == *next);
+  CHECK(bench.got(key).versions.size() == 1);
 }
 
 TEST_CASE("O-4 lanes that take epochs in transactions do not wait for one that renews the lease") {
