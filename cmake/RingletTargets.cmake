@@ -42,9 +42,10 @@ function(ringlet_library name)
   target_link_libraries(ringlet_${name} PUBLIC ${ARG_LINK} PRIVATE ringlet_flags ${ARG_PRIVATE_LINK})
 endfunction()
 
-# ringlet_test(NAME LABEL unit SOURCES … LINK …): one Catch2 program, one ctest entry.
+# ringlet_test(NAME LABEL unit SOURCES … LINK …): one Catch2 program, one ctest entry. ALONE: not beside
+# another, for it runs whole nodes with the patience they have in real use.
 function(ringlet_test name)
-  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "ALONE" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -59,5 +60,5 @@ function(ringlet_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE RINGLET_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_ALONE})
 endfunction()
