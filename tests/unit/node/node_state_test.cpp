@@ -289,16 +289,29 @@ TEST_CASE(
   CHECK(on_platter() == before);
   bench.restart_after_kill();
   CHECK(bench.state->first_view() == *next);  // the process may die
+}
 
-  // A write that is acknowledged as on the disk takes the view there.
-  REQUIRE(bench.state->keep(*next, Keep::with_what_follows).is_ok());
-  Key key = bench.key_of(true);
-  auto outcome = bench.replica->mint(mint_put(key, 1), bench.now);
-  REQUIRE(std::holds_alternative<Minted>(outcome.reply));
-  REQUIRE(bench.state->engine().flush().is_ok());
-  bench.restart_after_power_loss();
-  CHECK(bench.state->first_view() == *next);
-  CHECK(bench.got(key).versions.size() == 1);
+TEST_CASE("F-04 F-46 a view is on the disk no later than what follows it, and an order at once") {
+  for (bool synced : {false, true}) {
+    Bench bench;
+    Changes changes;
+    MembershipView old = bench.state->first_view();
+    REQUIRE(changes.leave(old, "n3").is_ok());
+    auto next = changes.commit(old, bench.self(), 1000);
+    REQUIRE(next.is_ok());
+    REQUIRE(bench.state->keep(*next, Keep::with_what_follows).is_ok());
+    Key key = bench.key_of(true);
+    auto outcome = bench.replica->mint(mint_put(key, 1), bench.now);
+    REQUIRE(std::holds_alternative<Minted>(outcome.reply));
+    if (synced) bench.disk.sync();
+    bench.restart_after_power_loss();
+    CHECK(bench.state->first_view() == (synced ? *next : old));
+    CHECK(bench.got(key).versions.size() == (synced ? 1 : 0));
+
+    REQUIRE(bench.state->keep(*next, Keep::at_once).is_ok());
+    bench.restart_after_power_loss();
+    CHECK(bench.state->first_view() == *next);
+  }
 }
 
 TEST_CASE("O-4 lanes that take epochs in transactions do not wait for one that renews the lease") {
