@@ -72,11 +72,17 @@ Bytes after_prefix(Bytes prefix) {
   return prefix;
 }
 
-std::optional<HintRow> parse_hint_row(BytesView row) {
+std::optional<NodeId> parse_hint_target(BytesView row) {
   if (row.size() < 8) return std::nullopt;
+  return NodeId{read_big_endian<std::uint64_t>(row)};
+}
+
+std::optional<HintRow> parse_hint_row(BytesView row) {
+  auto target = parse_hint_target(row);
+  if (!target) return std::nullopt;
   auto key = parse_key(row.substr(8));
   if (!key) return std::nullopt;
-  return HintRow{NodeId{read_big_endian<std::uint64_t>(row)}, std::move(*key)};
+  return HintRow{*target, std::move(*key)};
 }
 
 std::optional<std::uint32_t> parse_object_partition(BytesView row) {

@@ -27,6 +27,7 @@ struct HintRow {
   Key key;
 };
 std::optional<HintRow> parse_hint_row(BytesView row);  // nothing: not a hint row
+std::optional<NodeId> parse_hint_target(BytesView row);
 std::optional<Key> parse_object_row(BytesView row);
 std::optional<std::uint32_t> parse_object_partition(BytesView row);
 

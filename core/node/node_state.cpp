@@ -73,13 +73,7 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
     incarnation = state->next_epoch_;
   }
   state->incarnation_.store(incarnation);
-  bool hints = false;
-  Status scanned = state->engine_->scan(Table::hints, {}, {}, [&](BytesView, BytesView) {
-    hints = true;
-    return false;
-  });
-  if (!scanned) return scanned;
-  if (hints) state->note_hint();
+  if (Status counted = state->hint_counts_.read(*state->engine_); !counted) return counted;
   Status leased = state->lease();
   if (!leased) return leased;
   std::shared_ptr<NodeState> not_owning(std::shared_ptr<NodeState>(), state.get());

@@ -16,6 +16,7 @@
 #include "membership/fault_detector.hpp"
 #include "membership/gossip.hpp"
 #include "membership/view.hpp"
+#include "node/hint_counts.hpp"
 #include "repair/dual_writes.hpp"
 #include "repair/hint_delivery.hpp"
 #include "repair/merkle_tree.hpp"
@@ -120,9 +121,7 @@ class NodeState {
   // A peer showed a dot of ours that we do not have: our disk went back in time. Starts a new
   // incarnation at once.
   Status forget_incarnation();
-  // Any hint stored since the store was created? While not, reads spare the look-ups.
-  bool may_have_hints() const { return may_have_hints_.load(std::memory_order_relaxed); }
-  void note_hint() { may_have_hints_.store(true, std::memory_order_relaxed); }
+  HintCounts& hint_counts() { return hint_counts_; }
   // An own copy that cannot be decoded was met (F-13): counted and logged, once until it is mended.
   // True: it is news. Then its partition's tree should be rebuilt, by a caller who holds none of it.
   bool note_corrupt(BytesView row, const Key& key, const Status& why);
@@ -151,7 +150,7 @@ class NodeState {
   std::mutex corrupt_mutex_;
   std::set<Bytes, std::less<>> corrupt_rows_;  // known, the first ten thousand
   std::atomic<std::uint64_t> incarnation_{1};
-  std::atomic<bool> may_have_hints_{false};
+  HintCounts hint_counts_;
   NodeCounters counters_;
   NodeGauges gauges_;
   std::unique_ptr<PartitionTrees> trees_;

@@ -117,10 +117,7 @@ Result<std::uint32_t> OwnStore::partition_with_copies(std::uint32_t first) {
 }
 
 Result<bool> OwnStore::has_hint_of(const Key& key) {
-  if (!state_->may_have_hints()) return false;
-  auto targets = replica_.targets();
-  if (!targets) return targets.status();
-  for (NodeId target : *targets) {
+  for (NodeId target : state_->hint_counts().targets()) {
     auto hint = state_->engine().get(Table::hints, hint_row(target, key));
     if (!hint) return hint.status();
     if (*hint) return true;

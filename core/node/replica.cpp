@@ -30,6 +30,16 @@ std::uint64_t parse_epoch(BytesView text) {
   return epoch;
 }
 
+// How a transaction ended, and its hints with it.
+Status over(const Result<StorageEngine::Ticket>& ticket, HintCounts::Change& hints) {
+  if (ticket) {
+    hints.committed();
+  } else if (ticket.status().maybe_applied()) {
+    hints.perhaps_committed();
+  }
+  return ticket.status();
+}
+
 // A dot of ours above everything we hold under this incarnation: our disk went back in time.
 bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, NodeId self,
                       std::uint64_t incarnation) {
@@ -46,15 +56,21 @@ bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, No
 
 // Where one request's copy lies. Its token is hashed once.
 struct Replica::Place {
-  Place(const NodeState& state, const Key& of, NodeId for_whom)
-      : key(of), hint_for(for_whom), partition(state.ring()->partition_of(token_of(of))) {
+  // `hints`: of the transaction that changes it; nullptr: it is only read.
+  Place(const NodeState& state, const Key& of, NodeId for_whom, HintCounts::Change* hints)
+      : key(of),
+        hint_for(for_whom),
+        partition(state.ring()->partition_of(token_of(of))),
+        hint_changes(hints) {
     row = hint_for ? hint_row(hint_for, key) : object_row(partition, key);
   }
   Table table() const { return hint_for ? Table::hints : Table::objects; }
   const Key& key;
   NodeId hint_for;  // nobody: this node's own copy
   std::uint32_t partition;
+  HintCounts::Change* hint_changes;
   Bytes row;
+  bool there = false;  // as last read
 };
 
 // Keeps a partition's tree in step with one change of an own copy (paper 4.7). Lives around the
@@ -113,18 +129,18 @@ Durability Replica::durability_of(WriteDurability wanted) const {
   }
 }
 
-Result<Record> Replica::read(Transaction& transaction, const Place& place) {
+Result<Record> Replica::read(Transaction& transaction, Place& place) {
   auto record = transaction.get(place.table(), place.row);
   if (!record) return record.status();
-  if (!*record) return Record{};
+  place.there = record->has_value();
+  if (!place.there) return Record{};
   return decode_row(**record);
 }
 
 // A damaged own copy counts as absent, so that a peer's mends it (F-13). Its minter is unknown, so
 // the next to mint into the row takes a fresh epoch. A damaged hint stays an error: its actor lies in
 // another row and would begin to count anew.
-Result<Record> Replica::read_for_change(Transaction& transaction, const Place& place,
-                                        bool& corrupt) {
+Result<Record> Replica::read_for_change(Transaction& transaction, Place& place, bool& corrupt) {
   corrupt = false;
   auto record = read(transaction, place);
   if (record || place.hint_for || record.status().code() != Code::corrupt) return record;
@@ -140,6 +156,7 @@ Status Replica::write(Transaction& transaction, const Place& place, const Object
                   [](const Version& v) { return v.tombstone; })) {
     return transaction.erase(Table::objects, place.row);
   }
+  if (place.hint_for && !place.there) place.hint_changes->adds(place.hint_for);
   return transaction.put(place.table(), place.row,
                          encode_record(object, place.hint_for ? 0 : minter));
 }
@@ -164,7 +181,7 @@ Status Replica::pass_on(Transaction& transaction, const Place& place, const Obje
       told->push_back(node);
       continue;
     }
-    Status hinted = join_hint(transaction, place.key, node, object);
+    Status hinted = join_hint(transaction, place.key, node, object, *place.hint_changes);
     if (!hinted) return hinted;
   }
   return Status::ok();
@@ -176,24 +193,25 @@ void Replica::tell(const Told& told, const Key& key, const Object& object, Now n
 }
 
 Status Replica::join_hint(Transaction& transaction, const Key& key, NodeId target,
-                          const Object& object) {
-  Place hinted(*state_, key, target);
+                          const Object& object, HintCounts::Change& hints) {
+  Place hinted(*state_, key, target, &hints);
   auto hint = read(transaction, hinted);
   if (!hint) return hint.status();
   if (!sync(hint->object, object)) return Status::ok();
-  state_->note_hint();
   return write(transaction, hinted, hint->object, 0);
 }
 
 Status Replica::keep_hint_of(const Key& key, NodeId target) {
-  Place own(*state_, key, {});
+  HintCounts::Change hints(state_->hint_counts());
+  Place own(*state_, key, {}, &hints);
   auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    hints.begin();
     auto here = read(transaction, own);
     if (!here) return here.status();
     if (here->object.missing()) return Status::ok();
-    return join_hint(transaction, key, target, here->object);
+    return join_hint(transaction, key, target, here->object, hints);
   });
-  return done ? Status::ok() : done.status();
+  return over(done, hints);
 }
 
 // Which actor mints into a row (decision 4): the one that minted into it before, as long as the row
@@ -232,7 +250,7 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Place& place, c
 }
 
 Result<Object> Replica::stored(const Key& key) {
-  Place place(*state_, key, {});
+  Place place(*state_, key, {}, nullptr);
   auto record = state_->engine().get(Table::objects, place.row);
   if (!record) return record.status();
   if (!*record) return Object{};
@@ -252,9 +270,10 @@ Message Replica::get(const ReplicaGet& request) {
   if (!object) return refused(object.status());
   ReplicaObject reply{std::move(*object)};
   // A fallback's copies are in the hint table, one for each owner it stands in for.
-  if (!state_->may_have_hints()) return reply;
+  const HintCounts& counts = state_->hint_counts();
+  if (!counts.any()) return reply;
   for (const auto& member : ring->members()) {
-    if (member.id == state_->self()) continue;
+    if (member.id == state_->self() || !counts.any_for(member.id)) continue;
     auto hinted = state_->engine().get(Table::hints, hint_row(member.id, request.key));
     if (!hinted) return refused(hinted.status());
     if (!*hinted) continue;
@@ -290,10 +309,12 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   Minted minted;
   Told told;
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
-  Place place(*state_, request.key, request.hint_for);
+  HintCounts::Change hints(state_->hint_counts());
+  Place place(*state_, request.key, request.hint_for, &hints);
   TreeUpdate tree(*state_, place);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
+        hints.begin();
         bool corrupt;
         auto local = read_for_change(transaction, place, corrupt);
         if (!local) return local.status();
@@ -311,13 +332,13 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         minted.object = std::move(object);
         return written;
       });
-  if (!ticket) {
-    if (ticket.status().maybe_applied()) tree.perhaps_committed();
-    return {refused(ticket.status()), 0};
+  Status done = over(ticket, hints);
+  if (!done) {
+    if (done.maybe_applied()) tree.perhaps_committed();
+    return {refused(done), 0};
   }
   tree.committed();
   tell(told, request.key, minted.object, now);
-  if (request.hint_for) state_->note_hint();
   state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
   return {std::move(minted), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
 }
@@ -343,10 +364,12 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
   bool went_back = false;
   Told told;
   Object stored;
-  Place place(*state_, request.key, request.hint_for);
+  HintCounts::Change hints(state_->hint_counts());
+  Place place(*state_, request.key, request.hint_for, &hints);
   TreeUpdate tree(*state_, place);
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
+        hints.begin();
         bool corrupt;
         auto local = read_for_change(transaction, place, corrupt);
         if (!local) return local.status();
@@ -370,9 +393,10 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
         if (!told.empty()) stored = std::move(object);
         return written;
       });
-  if (!ticket) {
-    if (ticket.status().maybe_applied()) tree.perhaps_committed();
-    return {refused(ticket.status()), 0};
+  Status done = over(ticket, hints);
+  if (!done) {
+    if (done.maybe_applied()) tree.perhaps_committed();
+    return {refused(done), 0};
   }
   tree.committed();
   tell(told, request.key, stored, now);
@@ -381,7 +405,6 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
     if (!forgot) return {refused(forgot), 0};
   }
   if (request.hint_for) {
-    state_->note_hint();
     state_->counters().hints_stored.fetch_add(1, std::memory_order_relaxed);
   }
   state_->counters().merged.fetch_add(1, std::memory_order_relaxed);
@@ -414,9 +437,10 @@ Status Replica::join(Page page) {
   std::vector<Change> changes;
   std::vector<Result<Object>> outcomes;
   bool went_back = false;
+  HintCounts::Change hints(state_->hint_counts());
   std::optional<PartitionTrees::Writing> writing(state_->trees().writing(page.partition));
   auto one = [&](Transaction& transaction, const KeyedObject& each) -> Result<Object> {
-    Place place(*state_, each.key, {});
+    Place place(*state_, each.key, {}, &hints);
     if (place.partition != page.partition) {
       return Status(Code::invalid_argument,
                     "merge " + printable(each.key) + ": wanted a key of partition " +
@@ -443,7 +467,8 @@ Status Replica::join(Page page) {
     }
     return std::move(object);
   };
-  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+  auto ticket = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    hints.begin();
     changes.clear();
     outcomes.clear();
     went_back = false;
@@ -455,7 +480,8 @@ Status Replica::join(Page page) {
     }
     return page.also != nullptr ? (*page.also)(transaction) : Status::ok();
   });
-  bool rebuild = !done && done.status().maybe_applied();
+  Status done = over(ticket, hints);
+  bool rebuild = done.maybe_applied();
   if (done) {
     for (const Change& change : changes) {
       if (!planted(PlantedBug::tree_not_updated)) {
@@ -469,7 +495,7 @@ Status Replica::join(Page page) {
   }
   writing.reset();
   if (rebuild) state_->trees().rebuild(page.partition);
-  if (!done) return done.status();
+  if (!done) return done;
   if (went_back) {
     if (Status forgot = state_->forget_incarnation(); !forgot) return forgot;
   }
@@ -498,38 +524,28 @@ Result<std::vector<Hint>> Replica::hints_for(NodeId target, const Key* after, st
 }
 
 Result<std::vector<NodeId>> Replica::targets() {
-  std::vector<NodeId> targets;
-  Bytes from;
-  for (;;) {  // one short scan a target
-    std::optional<NodeId> next;
-    Status scanned = state_->engine().scan(Table::hints, from, {}, [&](BytesView row, BytesView) {
-      auto parsed = parse_hint_row(row);
-      if (parsed) next = parsed->target;
-      return !parsed;
-    });
-    if (!scanned) return scanned;
-    if (!next) return targets;
-    targets.push_back(*next);
-    from = after_prefix(hint_prefix(*next));
-    if (from.empty()) return targets;
-  }
+  return state_->hint_counts().targets();
 }
 
 Status Replica::drop_if_same(const Hint& hint) {
   Bytes row = hint_row(hint.target, hint.key);
   Bytes record = encode_record(hint.object);
+  HintCounts::Change hints(state_->hint_counts());
   auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    hints.begin();
     auto present = transaction.get(Table::hints, row);
     if (!present) return present.status();
     if (!*present || **present != record) return Status::ok();
     Status forgotten = transaction.erase(Table::state, hint_actor_row(hint.target, hint.key));
     if (!forgotten) return forgotten;
+    hints.drops(hint.target);
     return transaction.erase(Table::hints, row);
   });
-  return done ? Status::ok() : done.status();
+  return over(done, hints);
 }
 
 Result<std::uint64_t> Replica::count_hints() {
+  if (state_->hint_counts().exact()) return state_->hint_counts().total();
   std::uint64_t count = 0;
   Status scanned = state_->engine().scan(Table::hints, {}, {}, [&](BytesView, BytesView) {
     ++count;

@@ -49,19 +49,20 @@ class Replica final : public HintStore, public LateHints {
   Result<std::vector<NodeId>> targets() override;
   Status drop_if_same(const Hint& hint) override;
   Status keep_hint_of(const Key& key, NodeId target) override;
-  Result<std::uint64_t> count_hints();
+  Result<std::uint64_t> count_hints();  // from memory, unless a transaction ended in doubt
 
  private:
   struct Place;
   class TreeUpdate;
-  Result<Record> read(Transaction& transaction, const Place& place);
-  Result<Record> read_for_change(Transaction& transaction, const Place& place, bool& corrupt);
+  Result<Record> read(Transaction& transaction, Place& place);
+  Result<Record> read_for_change(Transaction& transaction, Place& place, bool& corrupt);
   Status write(Transaction& transaction, const Place& place, const Object& object,
                std::uint64_t minter);
   using Told = std::vector<NodeId>;
   void tell(const Told& told, const Key& key, const Object& object, Now now);
   Status pass_on(Transaction& transaction, const Place& place, const Object& object, Told* told);
-  Status join_hint(Transaction& transaction, const Key& key, NodeId target, const Object& object);
+  Status join_hint(Transaction& transaction, const Key& key, NodeId target, const Object& object,
+                   HintCounts::Change& hints);
   Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
                           std::optional<Actor>& fresh);
   struct Page;

@@ -233,12 +233,13 @@ TEST_CASE("F-11 a node does not start on a disk that fails") {
 
 TEST_CASE("hints of an earlier process are looked up again") {
   Bench bench;
-  CHECK(!bench.state->may_have_hints());
-  bench.replica->merge(
-      replica_put(bench.key_of(false), object_of(Bench::id("n2"), 1), Bench::id("n3")), bench.now);
-  CHECK(bench.state->may_have_hints());
+  Key key = bench.key_of(false);
+  CHECK(!bench.state->hint_counts().any());
+  bench.replica->merge(replica_put(key, object_of(Bench::id("n2"), 1), Bench::id("n3")), bench.now);
   bench.restart_after_kill();
-  CHECK(bench.state->may_have_hints());
+  CHECK(bench.state->hint_counts().any_for(Bench::id("n3")));
+  CHECK(!bench.state->hint_counts().any_for(Bench::id("n2")));
+  CHECK(bench.got(key) == object_of(Bench::id("n2"), 1));
 }
 
 TEST_CASE("F-46 a view and what is staged are kept in one transaction") {

@@ -1,9 +1,12 @@
 #include "node/replica.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "base/random.hpp"
 #include "bench.hpp"
+#include "node/hint_counts.hpp"
 #include "node/hint_key.hpp"
 #include "node/own_store.hpp"
 #include "repair/merkle_tree.hpp"
@@ -160,6 +163,128 @@ TEST_CASE("F-60 each hint row has an actor of its own, forgotten with the row") 
   Dot fresh = bench.minted(mint_put(key, 5, {}, a)).dot;
   CHECK(fresh != again.dot);
   CHECK(fresh.actor != for_a.dot.actor);
+}
+
+namespace {
+
+// What the table has, by target.
+std::map<NodeId, std::uint64_t> rows_by_target(const sim::SimDisk& disk) {
+  std::map<NodeId, std::uint64_t> rows;
+  for (const auto& [row, record] : disk.rows(Table::hints)) ++rows[parse_hint_row(row)->target];
+  return rows;
+}
+
+void check_counts(const Bench& bench) {
+  const HintCounts& counts = bench.state->hint_counts();
+  auto rows = rows_by_target(bench.disk);
+  std::uint64_t total = 0;
+  std::vector<NodeId> targets;
+  for (const auto& [target, count] : rows) {
+    total += count;
+    targets.push_back(target);
+    CHECK(counts.any_for(target));
+  }
+  CHECK(counts.targets() == targets);
+  CHECK(counts.total() == total);
+  CHECK(counts.any() == (total > 0));
+  CHECK(*bench.replica->count_hints() == total);
+}
+
+}  // namespace
+
+TEST_CASE("O-6 what waits for each owner is known without reading the table, and exactly") {
+  Bench bench;
+  Random random(7);
+  NodeId n5 = Bench::id("n5");
+  std::vector<NodeId> targets = {Bench::id("n2"), Bench::id("n3"), Bench::id("n4")};
+  std::uint64_t write = 0, most = 0;
+  std::size_t most_targets = 0;
+  for (int i = 0; i < 2000; ++i) {
+    Key key{"carts", "k" + std::to_string(random.below(40))};
+    NodeId target = targets[random.below(targets.size())];
+    switch (random.below(7)) {
+      case 0:  // a hint, new or one more version of it
+        bench.minted(mint_put(key, ++write, {}, target));
+        break;
+      case 1: {
+        Object object = object_of(Bench::id("n3"), 1, 1 + random.below(3));
+        bench.replica->merge(replica_put(key, object, target), bench.now);
+        break;
+      }
+      case 2:  // an own copy; where its partition moves, a hint for the newcomer beside it
+        bench.minted(mint_put(key, ++write));
+        break;
+      case 3:
+        CHECK(bench.replica->keep_hint_of(key, target));
+        break;
+      case 4: {  // a page of own copies
+        std::vector<KeyedObject> page{{key, object_of(Bench::id("n2"), 1, 1 + random.below(3))}};
+        auto nothing_more = [](Transaction&) { return Status::ok(); };
+        CHECK(
+            bench.replica->take_page(bench.ring->partition_of(token_of(key)), page, nothing_more));
+        break;
+      }
+      case 5:  // delivered
+        for (NodeId one : {target, n5}) {
+          auto hints = bench.replica->hints_for(one, nullptr, 1);
+          REQUIRE(hints.is_ok());
+          for (const Hint& hint : *hints) CHECK(bench.replica->drop_if_same(hint));
+        }
+        break;
+      case 6:
+        if (random.chance(0.9)) break;
+        if (i > 1000 && bench.ring->find("n5") == nullptr) bench.let_join("n5");
+        if (random.chance(0.5)) break;
+        bench.restart_after_kill();
+        if (i > 1000) bench.let_join("n5");
+    }
+    most = std::max(most, bench.state->hint_counts().total());
+    most_targets = std::max(most_targets, bench.state->hint_counts().targets().size());
+    check_counts(bench);
+  }
+  CHECK(most > 50);
+  CHECK(most_targets == 4);
+  std::uint64_t total = bench.state->hint_counts().total();
+  bench.disk.set_broken(true);
+  CHECK(*bench.replica->count_hints() == total);
+}
+
+TEST_CASE("a write that is refused, repeated or in doubt leaves no hint out") {
+  HintCounts counts;
+  NodeId a = Bench::id("n2"), b = Bench::id("n3");
+  {
+    HintCounts::Change refused(counts);
+    refused.begin();
+    refused.adds(a);
+    CHECK(counts.any_for(a));  // before anybody can see the row
+  }
+  CHECK(!counts.any());
+  {
+    HintCounts::Change repeated(counts);
+    for (int run = 0; run < 3; ++run) {
+      repeated.begin();
+      repeated.adds(a);
+    }
+    repeated.committed();
+  }
+  CHECK(counts.total() == 1);
+  {
+    HintCounts::Change dropping(counts);
+    dropping.begin();
+    dropping.drops(a);
+    CHECK(counts.any_for(a));  // until nobody can see it any more
+    dropping.committed();
+  }
+  CHECK(!counts.any());
+  CHECK(counts.exact());
+  {
+    HintCounts::Change doubtful(counts);
+    doubtful.begin();
+    doubtful.adds(b);
+    doubtful.perhaps_committed();
+  }
+  CHECK(counts.any_for(b));
+  CHECK(!counts.exact());
 }
 
 TEST_CASE("L11 a hint that changed meanwhile is not dropped") {
