@@ -456,7 +456,8 @@ class DeletesStay final : public Law {
   }
 };
 
-// L11: a hint may go only when its owner holds all of it.
+// L11: a hint may go only when its owner holds all of it. Until then its holder knows that it has it:
+// reads and deliveries go by the count in memory.
 class HintsLeaveLast final : public Law {
  public:
   explicit HintsLeaveLast(Scene& scene)
@@ -477,6 +478,17 @@ class HintsLeaveLast final : public Law {
     fail(scene_.world.name_of_host(node) + " dropped a hint of " + printable(key) + " for " +
          scene_.world.name_of_host(owner) + ", which does not hold it");
   }
+  void on_tick() override {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      if (!scene_.world.up(node) || state == nullptr) continue;
+      std::uint64_t counted = state->hint_counts().total(), there = scene_.world.hints_at(node);
+      if (counted == there) continue;
+      fail(scene_.world.name_of_host(node) + " counts " + std::to_string(counted) +
+           " hints and has " + std::to_string(there));
+    }
+  }
+  void at_the_end() override { on_tick(); }
   static bool holds_all(Object held, const Object& hint) {
     return hint.mode == Reconcile::lww ? !sync(held, hint) : held.context.covers(hint.context);
   }
