@@ -5,7 +5,8 @@
 //                asks again
 //   --rate R     open loop: R calls a second, all connections together, whatever becomes of them;
 //                times are from when a call was due. Says what succeeded and failed in each second,
-//                and why, and what took longest.
+//                and why, and what took longest; with --slow MS also when calls took longer than
+//                that, in seconds of the monotonic clock, to lay beside a trace of the machine.
 //
 // Puts carry the context that was last seen of their key, so that siblings do not pile up (the open loop
 // reads all keys before it begins); with --blind they carry none.
@@ -120,10 +121,16 @@ void read_all(Client& client, std::uint64_t first, std::uint64_t step, std::uint
 
 // What one connection of the open loop saw; its callbacks run on the client's thread.
 struct OpenLoad {
+  struct Slow {
+    Clock::time_point due;
+    std::int64_t took_ns;
+  };
   std::mutex mutex;  // guards all below
   bench::Times gets, puts;
   std::map<std::string, std::size_t> failed;
   std::vector<std::size_t> ok_in_second, failed_in_second, worst_ms_in_second;  // by when due
+  std::vector<Slow> slow;  // those beyond slow_ns
+  std::int64_t slow_ns = INT64_MAX;
   std::size_t offered = 0;
   std::atomic<std::size_t> outstanding{0};
 
@@ -165,6 +172,7 @@ void run_open(Client& client, std::uint64_t seed, std::size_t payload, std::uint
         std::lock_guard lock(load.mutex);
         if (outcome.reply.status.is_ok()) {
           (get ? load.gets : load.puts).add(took);
+          if (took > load.slow_ns) load.slow.push_back({due, took});
           load.count(load.ok_in_second, second);
           load.worst_ms_in_second.resize(load.ok_in_second.size());
           auto& worst = load.worst_ms_in_second[second];
@@ -186,8 +194,31 @@ std::string json_of(const std::vector<std::size_t>& numbers) {
   return "[" + text + "]";
 }
 
+// Slow calls that were due within five milliseconds of another: when the first was due, how many there
+// were, and the longest. "[[123.456,12,31.0],...]".
+std::string stalls_of(std::vector<OpenLoad::Slow> slow) {
+  std::sort(slow.begin(), slow.end(), [](const auto& a, const auto& b) { return a.due < b.due; });
+  std::string text;
+  for (auto first = slow.begin(); first != slow.end();) {
+    auto last = first + 1;
+    std::int64_t longest = first->took_ns;
+    for (; last != slow.end() && last->due - (last - 1)->due < std::chrono::milliseconds(5);
+         ++last) {
+      longest = std::max(longest, last->took_ns);
+    }
+    char one[80];
+    std::snprintf(one, sizeof one, "%s[%.4f,%td,%.1f]", text.empty() ? "" : ",",
+                  std::chrono::duration<double>(first->due.time_since_epoch()).count(),
+                  last - first, static_cast<double>(longest) / 1e6);
+    text += one;
+    first = last;
+  }
+  return "[" + text + "]";
+}
+
 int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
-              std::size_t payload, std::uint64_t keys, bool blind, double rate, double seconds) {
+              std::size_t payload, std::uint64_t keys, bool blind, double rate, double seconds,
+              double slow_ms) {
   Contexts contexts(blind ? 0 : keys);
   std::vector<std::unique_ptr<OpenLoad>> loads;
   std::vector<std::thread> threads;
@@ -199,6 +230,7 @@ int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
   auto start = Clock::now();
   for (std::size_t i = 0; i < clients.size(); ++i) {
     loads.push_back(std::make_unique<OpenLoad>());
+    if (slow_ms > 0) loads.back()->slow_ns = static_cast<std::int64_t>(slow_ms * 1e6);
     threads.emplace_back([&, i, load = loads[i].get()] {
       run_open(*clients[i], seed + i, payload, keys, blind ? nullptr : &contexts,
                rate / static_cast<double>(clients.size()), start, seconds, *load);
@@ -210,6 +242,7 @@ int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
     all.gets.join(loads[i]->gets);
     all.puts.join(loads[i]->puts);
     all.offered += loads[i]->offered;
+    all.slow.insert(all.slow.end(), loads[i]->slow.begin(), loads[i]->slow.end());
     for (auto& [why, count] : loads[i]->failed) all.failed[why] += count;
     auto add = [](std::vector<std::size_t>& to, const std::vector<std::size_t>& from) {
       if (to.size() < from.size()) to.resize(from.size());
@@ -231,10 +264,11 @@ int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
   std::printf(
       "{\"what\":\"open\",\"seconds\":%.1f,\"offered_per_second\":%.0f,\"ok_per_second\":%.0f,"
       "\"failed\":{%s},\"ok_in_second\":%s,\"failed_in_second\":%s,\"worst_ms_in_second\":%s,"
-      "\"get\":%s,\"put\":%s}\n",
+      "\"stalls\":%s,\"get\":%s,\"put\":%s}\n",
       seconds, static_cast<double>(all.offered) / seconds, ok / seconds, failed.c_str(),
       json_of(all.ok_in_second).c_str(), json_of(all.failed_in_second).c_str(),
-      json_of(all.worst_ms_in_second).c_str(), all.gets.json().c_str(), all.puts.json().c_str());
+      json_of(all.worst_ms_in_second).c_str(), stalls_of(std::move(all.slow)).c_str(),
+      all.gets.json().c_str(), all.puts.json().c_str());
   return all.failed.empty() ? 0 : 1;
 }
 
@@ -259,7 +293,7 @@ int main(int argc, char** argv) {
   using namespace ringlet;
   std::size_t payload = 1024, connections = 1;
   std::uint64_t keys = 1000, seed = 1;
-  double seconds = 2, rate = 0;
+  double seconds = 2, rate = 0, slow_ms = 0;
   bool blind = false;
   int nodes = 3, threads = 1;
   std::string coordination = "server";
@@ -275,6 +309,7 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", nodes)->check(CLI::Range(1, 16));
   app.add_option("--threads", threads, "lanes of each node")->check(CLI::Range(1, 64));
   app.add_option("--rate", rate, "calls a second: an open loop")->check(CLI::Range(1.0, 1e7));
+  app.add_option("--slow", slow_ms, "ms: when calls took longer")->check(CLI::Range(0.1, 1e6));
   app.add_flag("--blind", blind, "puts without context");
   app.add_option("--seed", seed);
   CLI11_PARSE(app, argc, argv);
@@ -298,7 +333,7 @@ int main(int argc, char** argv) {
     clients.push_back(std::move(*client));
   }
 
-  if (rate > 0) return open_loop(clients, seed, payload, keys, blind, rate, seconds);
+  if (rate > 0) return open_loop(clients, seed, payload, keys, blind, rate, seconds, slow_ms);
 
   std::vector<Load> loads(connections);
   std::vector<std::thread> threads_of_load;
