@@ -23,7 +23,7 @@ bool DualWrites::takes(NodeId to) const {
 }
 
 void DualWrites::send(NodeId to, const Key& key, const Object& object, Now now) {
-  std::size_t bytes = size_about(key) + size_about(object);
+  std::size_t bytes = size_about(key, object);
   std::uint64_t number = ++last_number_;
   outgoing_.push_back({to, number, ReplicaPut{key, object, NodeId{}}});
   sent_.emplace(number, Sent{to, key, bytes, now.instant + options_.patience});

@@ -21,4 +21,14 @@ std::size_t size_about(const Object& object) {
   return bytes;
 }
 
+std::size_t size_about(const Key& key, const Object& object) {
+  return size_about(key) + size_about(object);
+}
+
+std::size_t size_about(const std::vector<KeyedObject>& objects) {
+  std::size_t bytes = 0;
+  for (const KeyedObject& each : objects) bytes += size_about(each.key, each.object);
+  return bytes;
+}
+
 }  // namespace ringlet

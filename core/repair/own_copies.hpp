@@ -50,5 +50,7 @@ bool row_before(const Key& a, const Key& b);
 // Bytes on the wire or in memory, within some per cent.
 std::size_t size_about(const Key& key);
 std::size_t size_about(const Object& object);
+std::size_t size_about(const Key& key, const Object& object);
+std::size_t size_about(const std::vector<KeyedObject>& objects);
 
 }  // namespace ringlet

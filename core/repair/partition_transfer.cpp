@@ -60,13 +60,6 @@ bool contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
-std::size_t size_about(const std::vector<KeyedObject>& objects) {
-  std::size_t bytes = 0;
-  for (const KeyedObject& o : objects)
-    bytes += ringlet::size_about(o.key) + ringlet::size_about(o.object);
-  return bytes;
-}
-
 }  // namespace
 
 std::uint64_t checksum_of(const std::vector<KeyedObject>& objects) {

@@ -37,7 +37,7 @@ Result<std::size_t> SegmentListing::read_page(RepairStore& store, std::size_t ro
       store.page(partition_, after, rows, [&](BytesView row, const Key& key, const Object& object) {
         cursor_.assign(row);
         ++rows_read_;
-        bytes += size_about(key) + size_about(object);
+        bytes += size_about(key, object);
         std::uint64_t hash = key_hash(key), clock = clock_hash(object);
         if (covers(segment_of(hash)) && clock != 0) {
           segments_[segment_of(hash) - first_].push_back({hash, clock, key});

@@ -186,7 +186,7 @@ struct Surplus::Impl {
     for (KeyedObject& o : objects) {
       key_bytes += size_about(o.key) + 8;  // and its hash
       if (key_bytes > options.question_bytes && !page.question.keys.empty()) break;
-      bytes += size_about(o.key) + size_about(o.object);
+      bytes += size_about(o.key, o.object);
       after = o.key;
       page.question.keys.push_back(o.key);
       page.question.clock_hashes.push_back(clock_hash(o.object));
@@ -237,8 +237,8 @@ struct Surplus::Impl {
     if (found != under_way.end()) {
       const auto& [key, copy] = *found;
       const std::size_t owners = copy.unconfirmed.size();
-      if (pace != nullptr && !pace->take(Pace::Kind::transfer,
-                                         size_about(key) + size_about(copy.object), now, owners)) {
+      if (pace != nullptr &&
+          !pace->take(Pace::Kind::transfer, size_about(key, copy.object), now, owners)) {
         pace_at = pace->next(Pace::Kind::transfer, now);
         return false;
       }
@@ -370,7 +370,7 @@ struct Surplus::Impl {
       bool held = false;
       if (bytes < most_read_bytes) {
         auto own = copies.copy_of(question.keys[i]);
-        if (own) bytes += size_about(question.keys[i]) + size_about(*own);
+        if (own) bytes += size_about(question.keys[i], *own);
         held = own && !own->missing() && clock_hash(*own) == question.clock_hashes[i];
         // A damaged copy is none: the push mends it.
         if (!own && own.status().code() != Code::corrupt) failed = own.status();

@@ -41,9 +41,6 @@ Status check_rising(const char* what, const std::vector<std::uint32_t>& numbers,
 
 std::size_t size_about(const Message& message) {
   std::size_t bytes = 32;  // frame and small fields
-  auto keyed = [](const Key& key, const Object& object) {
-    return size_about(key) + size_about(object);
-  };
   if (auto* m = std::get_if<TreeCompare>(&message)) {
     bytes += 4 * m->nodes.size() + 8 * m->hashes.size();
   } else if (auto* m = std::get_if<TreeDiffers>(&message)) {
@@ -52,11 +49,11 @@ std::size_t size_about(const Message& message) {
     bytes += 4 * m->segments.size() + 16 * m->key_hashes.size();
   } else if (auto* m = std::get_if<SegmentDiffers>(&message)) {
     bytes += 8 * m->wanted.size();
-    for (const KeyedObject& o : m->objects) bytes += keyed(o.key, o.object);
+    bytes += size_about(m->objects);
   } else if (auto* m = std::get_if<TransferPage>(&message)) {
-    for (const KeyedObject& o : m->objects) bytes += keyed(o.key, o.object);
+    bytes += size_about(m->objects);
   } else if (auto* m = std::get_if<ReplicaPut>(&message)) {
-    bytes += keyed(m->key, m->object);
+    bytes += size_about(m->key, m->object);
   } else if (auto* m = std::get_if<Refused>(&message)) {
     bytes += m->status.message().size();
   }
@@ -259,7 +256,7 @@ std::optional<Message> TreeAnswers::offer(std::span<const SegmentListing::Entry>
   }
   if (clock_of(now_there) == clock) return std::nullopt;
   for (KeyedObject& keyed : objects) {
-    work.bytes += size_about(keyed.object) + keyed.key.key.size() + keyed.key.bucket.size();
+    work.bytes += size_about(keyed.key, keyed.object);
     work.differs.objects.push_back(std::move(keyed));
   }
   return std::nullopt;
