@@ -12,6 +12,7 @@
 #include "repair/refill.hpp"
 #include "repair/segment_repair.hpp"
 #include "repair/tree_answers.hpp"
+#include "repair/tree_builder.hpp"
 
 namespace ringlet {
 namespace {
@@ -84,15 +85,10 @@ struct TreeExchange::Impl {
   MayRun may_run;
   StepBytes step_bytes;
   TreeAnswers answers;
+  TreeBuilder builder;
   Random random;
   Progress done;
   std::optional<Instant> repairing_since;
-
-  std::vector<std::uint32_t> owned;
-  std::deque<std::uint32_t> to_build;
-  std::uint64_t rebuilds_seen = 0;
-  std::map<std::uint32_t, Instant> rebuilt;  // when last
-  Instant build_at{INT64_MIN / 2};           // after the store failed
 
   std::deque<Turn> turns;  // asked for; those of the period are not in here
   Instant next_period = Instant::never();
@@ -114,6 +110,7 @@ struct TreeExchange::Impl {
         may_run(std::move(m)),
         step_bytes(std::move(b)),
         answers(o, s),
+        builder(options, s),
         random(o.seed) {
     RINGLET_ASSERT(options.period > Duration{} && options.retry > Duration{});
     RINGLET_ASSERT(options.slice > Duration{} && options.patience > Duration{});
@@ -125,23 +122,7 @@ struct TreeExchange::Impl {
   // ---- whose turn it is ----
 
   void on_ring() {
-    std::vector<std::uint32_t> now_owned = store.owned();
-    for (std::uint32_t partition : owned) {
-      if (std::binary_search(now_owned.begin(), now_owned.end(), partition)) continue;
-      store.trees().forget(partition);
-      answers.forget(partition);
-      rebuilt.erase(partition);
-    }
-    owned = std::move(now_owned);
-    std::erase_if(to_build, [&](std::uint32_t partition) {
-      return !std::binary_search(owned.begin(), owned.end(), partition);
-    });
-    for (std::uint32_t partition : owned) {
-      bool listed = std::find(to_build.begin(), to_build.end(), partition) != to_build.end();
-      if (!listed && store.trees().state(partition) != TreeState::built) {
-        to_build.push_back(partition);
-      }
-    }
+    for (std::uint32_t partition : builder.on_ring()) answers.forget(partition);
   }
 
   Duration jittered(Duration period) {
@@ -452,7 +433,7 @@ struct TreeExchange::Impl {
   void go_on_with_segments(Now now) {
     Exchange& x = *exchange;
     for (SegmentCompare& question : x.segments->questions(now)) ask(std::move(question), now);
-    if (x.segments->take_suspect()) suspect(*x.partition, now);
+    if (x.segments->take_suspect()) builder.suspect(*x.partition, now);
     done.segments_compared += x.segments->take_compared();
     if (x.segments->over()) walk(now);
   }
@@ -472,17 +453,6 @@ struct TreeExchange::Impl {
   void queue_sends() {
     for (Key& key : exchange->segments->take_to_send()) {
       exchange->to_send.push_back(std::move(key));
-    }
-  }
-
-  void suspect(std::uint32_t partition, Now now) {
-    auto last = rebuilt.find(partition);
-    if (last != rebuilt.end() && last->second + options.rebuild_pause > now.instant) return;
-    if (store.trees().state(partition) != TreeState::built) return;
-    rebuilt[partition] = now.instant;
-    store.trees().rebuild(partition);
-    if (std::find(to_build.begin(), to_build.end(), partition) == to_build.end()) {
-      to_build.push_back(partition);
     }
   }
 
@@ -507,10 +477,10 @@ struct TreeExchange::Impl {
   bool may_send() const {
     return exchange && !exchange->to_send.empty() && puts_under_way < options.window;
   }
-  bool builds(Instant now) const { return !to_build.empty() && build_at <= now; }
+  bool builds(Instant now) const { return builder.waiting() && builder.build_at() <= now; }
   bool has_work() const {
     return (exchange && !exchange->to_merge.empty()) || wants_listing() || may_send() ||
-           answers.wants_pages() || !to_build.empty();
+           answers.wants_pages() || builder.waiting();
   }
 
   // What somebody waits for comes first; a tree can wait for its next page.
@@ -620,41 +590,13 @@ struct TreeExchange::Impl {
   }
 
   void build_some(Now now) {
-    std::uint32_t partition = to_build.front();
     if (!allowed(page_cost, now)) return;
-    std::size_t bytes = 0;
-    const bool anew = store.trees().state(partition) == TreeState::built;
-    auto complete = store.trees().build_page(
-        partition, [&](BytesView after, const PartitionTrees::Visit& visit) {
-          return store.page(partition, after, rows(now),
-                            [&](BytesView row, const Key& key, const Object& object) {
-                              bytes += size_about(object);
-                              visit(row, key_hash(key), clock_hash(object));
-                            });
-        });
+    auto bytes = builder.build_page(rows(now), now);
     note_page(bytes);
-    if (!complete) {
-      done.last_error = "the store of this node: " + complete.status().to_string();
-      build_at = now.instant + options.retry;
-    } else if (*complete) {
-      ++(anew ? done.trees_rebuilt : done.trees_built);
-      to_build.pop_front();
-    }
+    if (!bytes) done.last_error = "the store of this node: " + bytes.status().to_string();
   }
 
   // ---- every event ends here ----
-
-  // Others may have asked for a rebuild: who met a damaged record, or a write whose end is not known.
-  void take_rebuilds() {
-    std::uint64_t begun = store.trees().rebuilds();
-    if (begun == rebuilds_seen) return;
-    rebuilds_seen = begun;
-    for (std::uint32_t partition : owned) {
-      if (!store.trees().wants_pages(partition)) continue;
-      if (std::find(to_build.begin(), to_build.end(), partition) != to_build.end()) continue;
-      to_build.push_back(partition);
-    }
-  }
 
   void step(Now now) {
     if (repairing_since) done.busy = done.busy + (now.instant - *repairing_since);
@@ -664,8 +606,8 @@ struct TreeExchange::Impl {
   }
 
   void go_on(Now now) {
-    take_rebuilds();
-    for (std::uint32_t partition : answers.take_suspects()) suspect(partition, now);
+    builder.take_rebuilds();
+    for (std::uint32_t partition : answers.take_suspects()) builder.suspect(partition, now);
     if (work_at <= now.instant) take_turns(now);
     work(now);
   }
@@ -681,8 +623,8 @@ struct TreeExchange::Impl {
   }
 
   Instant next_wake() const {
-    Instant next =
-        has_work() ? std::max(work_at, work_only_builds() ? build_at : work_at) : Instant::never();
+    Instant next = has_work() ? std::max(work_at, work_only_builds() ? builder.build_at() : work_at)
+                              : Instant::never();
     if (!exchange) {
       Instant turn = next_period;
       for (const Turn& t : turns) turn = std::min(turn, t.at);
@@ -782,7 +724,8 @@ Instant TreeExchange::next_wake() const {
 }
 
 Result<std::size_t> TreeExchange::repair(std::optional<std::uint32_t> partition, Now now) {
-  if (partition && !std::binary_search(impl_->owned.begin(), impl_->owned.end(), *partition)) {
+  const auto& owned = impl_->builder.owned();
+  if (partition && !std::binary_search(owned.begin(), owned.end(), *partition)) {
     return Status(Code::invalid_argument, "repair: wanted a partition that this node owns, got " +
                                               std::to_string(*partition) + " of " +
                                               std::to_string(impl_->store.trees().partitions()));
@@ -802,16 +745,16 @@ Result<std::size_t> TreeExchange::repair(std::optional<std::uint32_t> partition,
 TreeExchange::Progress TreeExchange::progress() const {
   Progress progress = impl_->done;
   progress.segments_corrected = impl_->store.trees().segments_corrected();
-  for (std::uint32_t partition : impl_->owned) {
-    if (impl_->store.trees().state(partition) != TreeState::built) ++progress.trees_unbuilt;
-  }
+  progress.trees_built = impl_->builder.built();
+  progress.trees_rebuilt = impl_->builder.rebuilt();
+  progress.trees_unbuilt = impl_->builder.unbuilt();
   progress.waiting = impl_->turns.size();
   if (impl_->exchange) progress.peer = impl_->exchange->turn.peer;
   return progress;
 }
 
 bool TreeExchange::idle() const {
-  return !impl_->exchange && impl_->turns.empty() && impl_->to_build.empty() &&
+  return !impl_->exchange && impl_->turns.empty() && !impl_->builder.waiting() &&
          !impl_->answers.wants_pages();
 }
 
