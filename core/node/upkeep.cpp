@@ -20,10 +20,13 @@ Replica::Outcome refused(Status why, std::uint32_t retry_after_ms) {
   return {Refused{std::move(why), retry_after_ms}};
 }
 
-Status no_member(const Message& message, NodeId from, const Ring& ring) {
-  return Status(Code::invalid_argument, std::string(name_of(message)) +
-                                            ": wanted a member of the cluster " + ring.cluster() +
-                                            ", " + to_string(from) + " is none");
+// Perhaps it is one already and this node hears of it with the next gossip, so it may come again.
+Replica::Outcome no_member(const Message& message, NodeId from, const Ring& ring) {
+  return refused(
+      Status(from ? Code::unavailable : Code::invalid_argument,
+             std::string(name_of(message)) + ": wanted a member of the cluster " + ring.cluster() +
+                 ", " + to_string(from) + " is none that this node knows of"),
+      from ? 200 : 0);
 }
 
 }  // namespace
@@ -184,7 +187,7 @@ Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now n
         1000);
   }
   if (auto* check = std::get_if<HeldCheck>(&message)) return answer(from, *check, now);
-  if (ring->find(from) == nullptr) return refused(no_member(message, from, *ring), 0);
+  if (ring->find(from) == nullptr) return no_member(message, from, *ring);
   if (auto* pull = std::get_if<TransferPull>(&message)) {
     if (pull->max_bytes == 0) return {answer_whether(*pull, ring->partitions(), *transfer)};
     bool may = pull->partition < ring->partitions() && store.keeps(from, pull->partition);
@@ -199,7 +202,7 @@ Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now n
 // One that has left asks as well: it may hold the last copy of something.
 Replica::Outcome Upkeep::Impl::answer(NodeId from, const HeldCheck& check, Now now) {
   if (!out_why) return refused(Status(Code::unavailable, out_why.message()), 1000);
-  if (!ever_member(from)) return refused(no_member(check, from, *ring), 0);
+  if (!ever_member(from)) return no_member(check, from, *ring);
   auto answer = surplus->answer(check, now);
   return {std::move(answer.reply), answer.ticket};
 }

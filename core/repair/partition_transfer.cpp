@@ -137,9 +137,10 @@ struct Pull {
   Instant until;             // of its patience
   Instant again{INT64_MIN / 2};
   Duration pause{};
-  int strikes = 0;                  // failures of the source in a row
-  std::map<NodeId, Instant> avoid;  // sources that failed, until then
-  bool waiting = false;             // no source answers
+  int strikes = 0;                       // failures of the source in a row
+  std::map<NodeId, Instant> avoid;       // sources that failed, until then
+  std::optional<Instant> unready_since;  // the source says so
+  bool waiting = false;                  // no source answers
   Instant waiting_since;
 };
 
@@ -264,6 +265,7 @@ struct PartitionTransfer::Impl {
     pull.cursor.source = source;
     pull.cursor.after.reset();
     pull.strikes = 0;
+    pull.unready_since.reset();
   }
 
   bool choose_source(Pull& pull, Now now) {
@@ -436,6 +438,7 @@ struct PartitionTransfer::Impl {
     pull.cursor = std::move(after.cursor);
     pull.pause = {};
     pull.strikes = 0;
+    pull.unready_since.reset();
     pull.avoid.erase(pull.cursor.source);
     ++progress.pages;
     progress.objects += page.objects.size();
@@ -453,9 +456,14 @@ struct PartitionTransfer::Impl {
                                             Duration::millis(1), options.longest_pause);
       return;
     }
-    bool may_pass = refused != nullptr && refused->status.retryable();
-    auto later = Duration::millis(refused != nullptr ? refused->retry_after_ms : 0);
-    fail(pull, may_pass ? Fault::once : Fault::source, now, later);
+    if (refused == nullptr || !refused->status.retryable()) return fail(pull, Fault::source, now);
+    if (!pull.unready_since) pull.unready_since = now.instant;
+    if (now.instant - *pull.unready_since >= options.ready_within) {
+      return fail(pull, Fault::source, now);
+    }
+    drop_question(pull);
+    pull.again = now.instant + std::clamp(Duration::millis(refused->retry_after_ms),
+                                          options.first_pause, options.longest_pause);
   }
 };
 

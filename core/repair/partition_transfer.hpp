@@ -69,6 +69,9 @@ class PartitionTransfer {
     Duration first_pause = Duration::millis(200);  // after a failure; doubles with each
     Duration longest_pause = Duration::seconds(10);
     Duration lenient_after = Duration::seconds(600);  // never(): INT64_MAX us
+    // A source that is up but cannot answer yet, since it has not heard of the move, say, is waited for:
+    // without A every owner that stays is read, which is twice as much or more.
+    Duration ready_within = Duration::seconds(10);
   };
   // `pace` may be nullptr: unpaced.
   PartitionTransfer(NodeId self, Options options, TransferStore& store,

@@ -432,7 +432,7 @@ TEST_CASE("L13 L14 a held check is answered when the platter has what it confirm
   for (int i : {0, 1}) CHECK(bench.got(check.keys[i]) == object);
 
   // All on the platter: at once. A damaged copy is none.
-  auto ask = [&](const HeldCheck& question, NodeId from) {
+  auto ask = [&](const Message& question, NodeId from) {
     bench.node->on_request(7, 2, question, bench.now, from);
     auto said = bench.node->take_replies();
     REQUIRE(said.size() == 1);
@@ -449,6 +449,15 @@ TEST_CASE("L13 L14 a held check is answered when the platter has what it confirm
     return std::get<Refused>(said).status.message();
   };
   CHECK_THAT(refused(ask(check, NodeId{})), Catch::Contains("wanted a member of the cluster"));
+  // Somebody who may be a member that this node has not heard of yet may come again.
+  TransferPull pull;
+  pull.partitions = 8;
+  pull.max_bytes = 1000;
+  auto stranger = ask(pull, Bench::id("n9"));
+  REQUIRE(std::holds_alternative<Refused>(stranger));
+  CHECK(std::get<Refused>(stranger).status.code() == Code::unavailable);
+  CHECK(std::get<Refused>(stranger).retry_after_ms == 200);
+  CHECK_THAT(refused(stranger), Catch::Contains("none that this node knows of"));
   HeldCheck foreign;
   foreign.keys = {bench.key_of(false)};
   foreign.partition = bench.ring->partition_of(token_of(foreign.keys[0]));

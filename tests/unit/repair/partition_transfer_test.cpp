@@ -16,7 +16,7 @@ const NodeId A{1}, B{2}, C{3}, X{9};
 
 // X pulls from A, B and C. `meddle` sees each message by its number and may say what becomes of it.
 struct Scene {
-  enum class Fate { good, lost, reply_lost, twice, late, corrupt, refused };
+  enum class Fate { good, lost, reply_lost, twice, late, corrupt, refused, unready };
 
   explicit Scene(int each = 12) {
     ring.members = {A, B, C, X};
@@ -61,6 +61,7 @@ struct Scene {
         answer(std::get<TransferPull>(out.message), true, 1 << 20, stores.at(out.to)->placement,
                *stores.at(out.to), source_pace.get(), now);
     if (fate == Fate::refused) reply = Refused{Status(Code::internal, "no"), 0};
+    if (fate == Fate::unready) reply = Refused{Status(Code::unavailable, "not yet"), 200};
     auto* page = std::get_if<TransferPage>(&reply);
     if (page != nullptr && fate == Fate::corrupt) page->checksum ^= 1;
     if (page != nullptr && fate == Fate::good) sent_objects += page->objects.size();
@@ -149,10 +150,35 @@ TEST_CASE("R4.9-b each object of a partition comes once, from one source") {
   CHECK(scene.messages == before);
 }
 
+TEST_CASE("R4.9-b a source that has not heard of the move yet is waited for, and read alone") {
+  Scene scene;
+  const Instant begun = scene.now.instant;
+  Duration unready = Duration::seconds(4);
+  scene.meddle = [&](int, const PartitionTransfer::Outgoing& out) {
+    bool early = scene.now.instant - begun < unready;
+    return out.to == A && early ? Scene::Fate::unready : Scene::Fate::good;
+  };
+  REQUIRE(scene.run());
+  CHECK(scene.sent_objects == 2 * 13);
+  CHECK_FALSE(scene.has(X, 0, 101));  // nobody else was asked
+  CHECK(scene.now.instant - begun < unready + Duration::seconds(1));
+  CHECK(scene.machine->progress().failed_pages == 0);
+
+  // Not for ever: then the others make up for it.
+  scene.machine.reset();
+  scene.x().copies.clear();
+  scene.x().cursor_rows.clear();
+  unready = Duration::seconds(3600);
+  scene.restart();
+  REQUIRE(scene.run());
+  for (int p : {0, 1}) CHECK((scene.holds_all_of(B, p) && scene.holds_all_of(C, p)));
+  CHECK_FALSE(scene.has(X, 0, 100));
+}
+
 TEST_CASE("R4.9-b any one message lost, repeated, late, damaged or refused: all arrives") {
   using Fate = Scene::Fate;
-  for (Fate fate :
-       {Fate::lost, Fate::reply_lost, Fate::twice, Fate::late, Fate::corrupt, Fate::refused}) {
+  for (Fate fate : {Fate::lost, Fate::reply_lost, Fate::twice, Fate::late, Fate::corrupt,
+                    Fate::refused, Fate::unready}) {
     for (int which = 0; which < 10; ++which) {
       INFO("fate " << static_cast<int>(fate) << " of message " << which);
       Scene scene;
