@@ -83,7 +83,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   Impl(ClientOptions client_options, std::uint64_t seed)
       : options(std::move(client_options)),
         generation(fork_generation()),
-        thread(*this, Duration::millis(50), options.log),
+        thread("ringlet-client", *this, Duration::millis(50), options.log),
         core(options, seed) {
     hello.cluster = options.cluster;
   }

@@ -7,6 +7,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/this_thread.hpp"
+
 namespace ringlet {
 
 Now read_clocks() {
@@ -18,8 +20,8 @@ Now read_clocks() {
   return {Instant{instant.count()}, wall.count()};
 }
 
-IoThread::IoThread(Work& work, Duration sweep_every, LogSink log)
-    : work_(work), sweep_every_(sweep_every), log_(std::move(log)) {}
+IoThread::IoThread(std::string name, Work& work, Duration sweep_every, LogSink log)
+    : name_(std::move(name)), work_(work), sweep_every_(sweep_every), log_(std::move(log)) {}
 
 IoThread::~IoThread() {
   stop();
@@ -36,6 +38,7 @@ void IoThread::start() {
 }
 
 void IoThread::run() {
+  name_this_thread(name_);
   for (;;) {
     try {
       context_.run();

@@ -28,7 +28,8 @@ class IoThread {
     virtual Instant next_wake() const = 0;
   };
 
-  IoThread(Work& work, Duration sweep_every, LogSink log);
+  // `name`: of the thread, in debuggers and traces.
+  IoThread(std::string name, Work& work, Duration sweep_every, LogSink log);
   ~IoThread();  // stop()
 
   void start();
@@ -49,6 +50,7 @@ class IoThread {
   void arm();
   void arm_sweep();
 
+  const std::string name_;
   Work& work_;
   Duration sweep_every_;
   LogSink log_;

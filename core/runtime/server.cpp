@@ -147,7 +147,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   Lane(Impl& server, int index, std::uint64_t seed)
       : server_(server),
         measures_(index == 0),
-        thread_(*this, server.sweep_every(), server.options.log),
+        thread_("ringlet-lane-" + std::to_string(index), *this, server.sweep_every(),
+                server.options.log),
         node_(server.state, index, seed),
         admission_(server.options.limits, *server.admission),
         acceptor_(thread_.context()),

@@ -168,6 +168,8 @@ EXCEPTIONS = [
     ("storage/", "clock", "how long a flush may wait is real time"),
     ("base/assert", "threads", "the handler of the process"),
     ("base/planted", "threads", "the planted bug of the process"),
+    ("base/this_thread", "threads", "for the threads of the runtime and of an engine"),
+    ("node/hint_counts", "threads", "part of what the lanes of one node share"),
     ("node/node_state", "threads", "what the lanes of one node share, and nothing else"),
     ("node/upkeep", "threads", "one a node; every lane asks it"),
     ("membership/view", "threads", "equal rings are shared in a process, whoever derived them"),

@@ -6,6 +6,7 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "base/this_thread.hpp"
 #include "storage/wiredtiger/connection.hpp"
 #include "storage/wiredtiger/directory.hpp"
 
@@ -455,6 +456,7 @@ class WiredTigerEngine final : public StorageEngine {
 
   // Group commit: one fsync for all tickets issued before it began.
   void run_flusher() {
+    name_this_thread("wt-flush");
     std::unique_lock lock(wake_mutex_);
     auto next = std::chrono::steady_clock::now();
     while (true) {
@@ -471,6 +473,7 @@ class WiredTigerEngine final : public StorageEngine {
   }
 
   void run_writer() {
+    name_this_thread("wt-write");
     std::unique_lock lock(wake_mutex_);
     while (!stop_) {
       writer_wake_.wait_for(lock, wait_of(options_.buffer_flush_interval));
@@ -485,6 +488,8 @@ class WiredTigerEngine final : public StorageEngine {
   }
 
   void run_checkpointer() {
+    name_this_thread("wt-checkpoint");
+    let_others_go_first();
     std::unique_lock lock(wake_mutex_);
     while (!stop_) {
       checkpointer_wake_.wait_for(lock, std::chrono::milliseconds(250));
