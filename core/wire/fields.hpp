@@ -1,4 +1,4 @@
-// Strict reading and canonical writing of protobuf fields, shared by codec.cpp and handshake.cpp.
+// Strict reading and canonical writing of protobuf fields, shared by the codec and handshake.cpp.
 // Only for those two: it throws, and they catch.
 #pragma once
 

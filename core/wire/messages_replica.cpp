@@ -1,0 +1,168 @@
+// Between a coordinator and a replica.
+#include "wire/message_codecs.hpp"
+#include "wire/parts.hpp"
+
+namespace ringlet::wire {
+
+namespace {
+
+void read_nothing(const char* message, BytesView bytes) {
+  FieldReader fields(message, bytes);
+  while (fields.next()) fields.skip();
+}
+
+}  // namespace
+
+void write(const ReplicaGet& m, pbf_writer& out, Bytes&) {
+  write_key(out, 1, m.key);
+}
+void read(BytesView bytes, ReplicaGet& m) {
+  FieldReader fields("ReplicaGet", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  fields.need(1, "key");
+}
+
+void write(const ReplicaObject& m, pbf_writer& out, Bytes& bytes) {
+  write_object(out, bytes, 1, m.object);
+}
+void read(BytesView bytes, ReplicaObject& m) {
+  FieldReader fields("ReplicaObject", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  fields.need(1, "object");
+}
+
+void write(const MintPut& m, pbf_writer& out, Bytes& bytes) {
+  write_key(out, 1, m.key);
+  write_context(out, bytes, 2, m.seen);
+  write_write(out, 3, m.write);
+  write_fixed64(out, 4, m.hint_for.value);
+  write_number(out, 5, static_cast<std::uint64_t>(m.durability));
+}
+void read(BytesView bytes, MintPut& m) {
+  FieldReader fields("MintPut", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        m.seen = read_context(fields.bytes("seen"));
+        break;
+      case 3:
+        m.write = read_write(fields.bytes("write"));
+        break;
+      case 4:
+        m.hint_for.value = fields.fixed64("hint_for");
+        break;
+      case 5:
+        m.durability = read_durability(fields);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  fields.need(1, "key");
+  fields.need(3, "write");
+}
+
+void write(const Minted& m, pbf_writer& out, Bytes& bytes) {
+  write_object(out, bytes, 1, m.object);
+  write_dot(out, 2, m.dot);
+}
+void read(BytesView bytes, Minted& m) {
+  FieldReader fields("Minted", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      case 2:
+        m.dot = read_dot(fields.bytes("dot"));
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  fields.need(1, "object");
+}
+
+void write(const ReplicaPut& m, pbf_writer& out, Bytes& bytes) {
+  write_key(out, 1, m.key);
+  write_object(out, bytes, 2, m.object);
+  write_fixed64(out, 3, m.hint_for.value);
+  write_number(out, 4, static_cast<std::uint64_t>(m.durability));
+}
+void read(BytesView bytes, ReplicaPut& m) {
+  FieldReader fields("ReplicaPut", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.key = read_key(fields.bytes("key"));
+        break;
+      case 2:
+        m.object = read_object(fields.bytes("object"));
+        break;
+      case 3:
+        m.hint_for.value = fields.fixed64("hint_for");
+        break;
+      case 4:
+        m.durability = read_durability(fields);
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  fields.need(1, "key");
+  fields.need(2, "object");
+}
+
+void write(const Stored&, pbf_writer&, Bytes&) {}
+void write(const Ping&, pbf_writer&, Bytes&) {}
+void write(const Pong&, pbf_writer&, Bytes&) {}
+void read(BytesView bytes, Stored&) {
+  read_nothing("Stored", bytes);
+}
+void read(BytesView bytes, Ping&) {
+  read_nothing("Ping", bytes);
+}
+void read(BytesView bytes, Pong&) {
+  read_nothing("Pong", bytes);
+}
+
+void write(const Refused& m, pbf_writer& out, Bytes&) {
+  write_status(out, 1, m.status);
+  write_number(out, 2, m.retry_after_ms);
+}
+void read(BytesView bytes, Refused& m) {
+  FieldReader fields("Refused", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        m.status = read_status(fields.bytes("status"));
+        break;
+      case 2:
+        m.retry_after_ms = read_u32(fields, "retry_after_ms");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+}
+
+}  // namespace ringlet::wire
