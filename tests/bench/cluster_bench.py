@@ -142,11 +142,15 @@ def run(*command: object, fine: tuple[int, ...] = (0, 1)) -> Any:
     """What it printed last, from JSON. ``fine``: the exit codes that come with an answer."""
     words = [str(word) for word in command]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600)
-    if done.returncode not in fine or not done.stdout.strip():
-        raise Failed(f"{Path(words[0]).name} ended with {done.returncode}: {done.stderr[-2000:]}")
-    measured = json.loads(done.stdout.splitlines()[-1])
-    if done.returncode == 1 and isinstance(measured, dict):
-        measured["first_failure"] = done.stderr.strip()[-300:]
+    return measured_by(words[0], done.returncode, done.stdout, done.stderr, fine)
+
+
+def measured_by(program: str, code: int, out: str, err: str, fine: tuple[int, ...] = (0, 1)) -> Any:
+    if code not in fine or not out.strip():
+        raise Failed(f"{Path(program).name} ended with {code}: {err[-2000:]}")
+    measured = json.loads(out.splitlines()[-1])
+    if code == 1 and isinstance(measured, dict):
+        measured["first_failure"] = err.strip()[-300:]
     return measured
 
 

@@ -9,7 +9,7 @@
 //                that, in seconds of the monotonic clock, to lay beside a trace of the machine.
 //
 // Puts carry the context that was last seen of their key, so that siblings do not pile up (the open loop
-// reads all keys before it begins); with --blind they carry none.
+// reads all keys first, and then says "the clock starts" on stderr); with --blind they carry none.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -227,6 +227,7 @@ int open_loop(std::vector<std::unique_ptr<Client>>& clients, std::uint64_t seed,
   }
   for (auto& thread : threads) thread.join();
   threads.clear();
+  std::fputs("the clock starts\n", stderr);
   auto start = Clock::now();
   for (std::size_t i = 0; i < clients.size(); ++i) {
     loads.push_back(std::make_unique<OpenLoad>());

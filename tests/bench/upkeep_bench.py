@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cluster_bench import CLUSTER, TICKS, Failed, Goal, Node, free_ports, goal_table, run
+from cluster_bench import CLUSTER, TICKS, Failed, Goal, Node, free_ports, goal_table, measured_by, run
 
 CACHE_MB, LIMIT_MIB = 64, 320
 
@@ -64,13 +64,27 @@ class Bench:
         for node in self.nodes:
             node.stop()
 
-    def load(self, seconds: float, **options: object) -> dict[str, Any]:
-        words = [f for name, value in options.items() for f in ([f"--{name}"] + [value] * (value is not True))]
-        return run(
+    def load(self, seconds: float, begun: Any = None, **options: object) -> dict[str, Any]:
+        """``begun``: called when an open loop's clock starts, after it has read all keys."""
+        more = [f for name, value in options.items() for f in ([f"--{name}"] + [value] * (value is not True))]
+        words = [str(word) for word in (
             self.binaries / "ringlet_cluster_load", "--seeds", *[n.address for n in self.founders],
             "--cluster", CLUSTER, "--payload", self.payload, "--keys", self.keys,
-            "--seconds", seconds, *words,
-        )  # fmt: skip
+            "--seconds", seconds, *more,
+        )]  # fmt: skip
+        if begun is None:
+            return run(*words)
+        load = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert load.stderr is not None
+            said = load.stderr.readline()
+            if said.startswith("the clock starts"):
+                begun()
+            out, err = load.communicate(timeout=600)
+        finally:
+            load.kill()
+            load.wait()
+        return measured_by(words[0], load.returncode, out, said + err)
 
     def tell(self, *words: object) -> Any:
         return run(
@@ -86,11 +100,12 @@ class Bench:
         return {}
 
     def wait(self, what: str, condition: Any, seconds: float = 120) -> float:
+        """Asks once a second: each time it starts a process, which is felt on a machine of two cores."""
         start = time.monotonic()
         while not condition():
             if time.monotonic() - start > seconds:
                 raise Failed(f"{what}: not within {seconds:g} s")
-            time.sleep(0.1)
+            time.sleep(1)
         return time.monotonic() - start
 
     def lose_directory(self, node: Node) -> None:
@@ -110,12 +125,11 @@ class Bench:
 def during(
     bench: Bench, rate: float, seconds: float, node: Node | None, work: Any
 ) -> tuple[dict[str, Any], Any]:
-    """The load while ``work`` is done. ``node``: it is started under a load before that, for the start of
-    a process costs this machine more than what is to be measured."""
+    """The load while ``work`` is done, from the moment its clock starts. ``node``: it is started under a load
+    before that, for the start of a process costs this machine more than what is to be measured."""
     result: list[Any] = []
 
     def act(action: Any) -> None:
-        time.sleep(0.3)
         try:
             result.append(action())
         except (Failed, OSError, subprocess.TimeoutExpired) as error:
@@ -123,8 +137,7 @@ def during(
 
     def load(seconds: float, action: Any) -> dict[str, Any]:
         thread = threading.Thread(target=act, args=(action,))
-        thread.start()
-        measured = bench.load(seconds, connections=4, rate=rate)
+        measured = bench.load(seconds, thread.start, connections=4, rate=rate)
         thread.join()
         if isinstance(result[-1], Exception):
             raise result[-1]
