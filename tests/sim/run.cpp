@@ -97,8 +97,10 @@ class Run {
       options.surplus.scan = Duration::seconds(5);
       options.transfer.longest_pause = Duration::seconds(1);
       if (plan_.slow_moves) {
+        // A page is four slices or more, so some five a second: 16 to 64 partitions take seconds.
         options.pace.floor = 5;
-        options.pace.most = 40;
+        options.pace.most = 20;
+        options.pace.slice_bytes = 1024;
       }
     }
     if (plan_.reaping) {
