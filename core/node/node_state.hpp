@@ -76,7 +76,9 @@ struct NodeGauges {
 struct NodeCounters {
   std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, minted{0}, merged{0},
       hints_stored{0}, fresh_epochs{0}, forwarded{0}, dual_writes{0},  // sent to a newcomer at once
-      corrupt_records{0};  // own copies that could not be decoded, each counted when found
+      dual_writes_hinted{0},  // of those it did not confirm: a hint goes to it instead
+      dual_writes_failed{0},  // not even that, the disk failed: anti-entropy brings it
+      corrupt_records{0};     // own copies that could not be decoded, each counted when found
   std::atomic<std::uint64_t> versions_per_get[5] = {};  // 0, 1, 2, 3, 4 and more (R6.3-a)
 };
 

@@ -211,6 +211,9 @@ Status Replica::keep_hint_of(const Key& key, NodeId target) {
     if (here->object.missing()) return Status::ok();
     return join_hint(transaction, key, target, here->object, hints);
   });
+  NodeCounters& counters = state_->counters();
+  (done ? counters.dual_writes_hinted : counters.dual_writes_failed)
+      .fetch_add(1, std::memory_order_relaxed);
   return over(done, hints);
 }
 

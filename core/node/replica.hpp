@@ -48,7 +48,7 @@ class Replica final : public HintStore, public LateHints {
   Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override;
   Result<std::vector<NodeId>> targets() override;
   Status drop_if_same(const Hint& hint) override;
-  Status keep_hint_of(const Key& key, NodeId target) override;
+  Status keep_hint_of(const Key& key, NodeId target) override;  // for dual writes only: counted so
   Result<std::uint64_t> count_hints();  // from memory, unless a transaction ended in doubt
 
  private:

@@ -42,6 +42,8 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"merged", counters.merged.load()},
       {"hints_stored", counters.hints_stored.load()},
       {"dual_writes", counters.dual_writes.load()},
+      {"dual_writes_hinted", counters.dual_writes_hinted.load()},
+      {"dual_writes_failed", counters.dual_writes_failed.load()},
       {"fresh_epochs", counters.fresh_epochs.load()},
       {"corrupt_records", counters.corrupt_records.load()},
       {"forwarded", counters.forwarded.load()},

@@ -602,6 +602,23 @@ TEST_CASE("O-12 O-15 a new owner that does not take a write gets a hint of all t
   REQUIRE(hints.size() == 1);
   CHECK(hints[0].key == moving.key);
   CHECK(hints[0].object == bench.got(moving.key));
+  CHECK_THAT(bench.node->status_json(),
+             Contains("\"dual_writes_hinted\":1,") && Contains("\"dual_writes_failed\":0,"));
+}
+
+TEST_CASE("O-15 a write that a new owner misses for a while is counted") {
+  Moving moving;
+  Bench& bench = moving.bench;
+  bench.ask_for<Minted>(mint_put(moving.key, 1));
+  auto sent = moving.to_newcomer();
+  REQUIRE(sent.size() == 1);
+  bench.disk.set_broken(true);  // so not even a hint can be left: anti-entropy brings it
+  bench.node->on_reply(moving.newcomer, sent[0].number, Refused{Status(Code::busy, "no"), 0},
+                       bench.now);
+  bench.disk.set_broken(false);
+  CHECK(moving.hints().empty());
+  CHECK_THAT(bench.node->status_json(),
+             Contains("\"dual_writes_hinted\":0,") && Contains("\"dual_writes_failed\":1,"));
 }
 
 TEST_CASE("an operator's questions have answers in JSON, others a sentence") {
