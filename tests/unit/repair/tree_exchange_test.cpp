@@ -778,6 +778,43 @@ TEST_CASE("R4.7 a replica whose tree is being built says so and is asked again")
   CHECK(scene.store(A).contents().size() == 3000);
 }
 
+TEST_CASE("R4.7 a partition that went and came back meanwhile waits for the next exchange, alone") {
+  Scene scene(4);
+  scene.options.period = Duration::seconds(100'000);
+  scene.options.page_rows = 1;  // a tree takes its time
+  scene.options.slice = Duration::millis(1);
+  for (std::uint64_t i = 0; i < 8000; ++i) {
+    if (i >= 400 && scene.store(B).partition_of(key(i)) != 1) continue;  // the largest by far
+    scene.store(B).put(key(i), object(B, 1));
+    if (i >= 400 || i % 2 == 0) scene.store(A).put(key(i), object(B, 1));
+  }
+  scene.restart(A);
+  scene.restart(B);
+  scene.build();
+  bool went = false;
+  scene.observe = [&](const Scene::Event& event) {
+    auto* compare = std::get_if<TreeCompare>(&event.message);
+    if (went || compare == nullptr || compare->level != 1) return;
+    went = true;  // partition 0 is being compared; 1 to 3 differ and have their turn later
+    for (auto partitions : {std::vector<std::uint32_t>{0, 2, 3}, {0, 1, 2, 3}}) {
+      scene.store(A).partitions = partitions;
+      scene.exchange(A).on_ring(scene.now);
+    }
+  };
+  scene.repair(A);
+  CHECK(went);
+  CHECK(scene.exchange(A).progress().repaired == 1);
+  std::map<std::uint32_t, int> missing;
+  auto here = scene.store(A).contents();
+  for (const auto& [each, object] : scene.store(B).contents()) {
+    if (!here.contains(each)) ++missing[scene.store(B).partition_of(each)];
+  }
+  CHECK(missing.size() == 1);
+  CHECK(missing[1] > 20);
+  scene.repair(A);
+  CHECK(scene.equal());
+}
+
 TEST_CASE("R4.7-c a join builds no tree anew at nodes that keep their partitions") {
   Scene scene(8, nullptr, {A, B, C});
   for (std::uint64_t i = 0; i < 200; ++i) scene.store(A).put(key(i), object(A, 1));
