@@ -388,9 +388,9 @@ def goals(rounds: list[dict[str, Any]], memory: dict[str, Any]) -> list[Goal]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="where the programs are")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each load (15)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each load (30)")
     parser.add_argument("--rounds", type=int, default=3, help="of the speeds (3)")
-    parser.add_argument("--keys", type=int, default=20_000)
+    parser.add_argument("--keys", type=int, default=50_000)
     parser.add_argument("--payload", type=int, default=1024)
     parser.add_argument("--part", choices=("all", "speeds", "memory"), default="all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything measured goes here too")
