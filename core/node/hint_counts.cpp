@@ -1,7 +1,5 @@
 #include "node/hint_counts.hpp"
 
-#include <algorithm>
-
 #include "base/assert.hpp"
 #include "node/hint_key.hpp"
 

@@ -378,12 +378,11 @@ struct PartitionTransfer::Impl {
 
   enum class Fault { once, source };  // once: perhaps the same source answers next time
 
-  void fail(Pull& pull, Fault fault, Now now, Duration at_least = {}) {
+  void fail(Pull& pull, Fault fault, Now now) {
     drop_question(pull);
     ++progress.failed_pages;
     ++pull.strikes;
-    pull.pause =
-        std::min(options.longest_pause, std::max({options.first_pause, pull.pause * 2, at_least}));
+    pull.pause = std::min(options.longest_pause, std::max(options.first_pause, pull.pause * 2));
     NodeId source = pull.cursor.source;
     pull.again = now.instant + pull.pause;
     if (fault == Fault::source || pull.strikes >= most_strikes || health.is_down(source)) {

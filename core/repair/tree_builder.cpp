@@ -1,6 +1,7 @@
 #include "repair/tree_builder.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "repair/own_copies.hpp"
