@@ -1,5 +1,6 @@
 // What WiredTiger's engine promises beyond the common contract: the directory, damage, room.
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -177,6 +179,45 @@ TEST_CASE("F-10 a full disk stops writes, not reads, and room lets them go on", 
   }
   CHECK(done);
   CHECK(**engine.get(Table::objects, "a") == "new");
+}
+
+namespace {
+
+// The nice values of this process's threads: from the stat of each, what follows its name in brackets.
+std::multimap<int, std::string> threads_by_niceness() {
+  std::multimap<int, std::string> threads;
+  for (auto& task : fs::directory_iterator("/proc/self/task")) {
+    std::string stat = text_of(task.path() / "stat");
+    auto open = stat.find('('), close = stat.rfind(')');
+    if (open == std::string::npos || close == std::string::npos) continue;  // it ended meanwhile
+    std::istringstream rest(stat.substr(close + 2));
+    std::string field;
+    for (int number = 3; number <= 19; ++number) rest >> field;
+    threads.emplace(std::stoi(field), stat.substr(open + 1, close - open - 1));
+  }
+  return threads;
+}
+
+}  // namespace
+
+TEST_CASE("the engine's own threads go after those that serve, and the opener stays as it was") {
+  Folder folder;
+  const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
+  auto engine = make("wiredtiger", folder.path);
+  std::multimap<int, std::string> threads;
+  std::set<std::string> later, others;
+  // They name themselves and give way when they begin.
+  for (int i = 0; i < 500 && !(later.contains("wt-checkpoint") && others.contains("wt-flush"));
+       ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    later.clear(), others.clear();
+    threads = threads_by_niceness();
+    for (const auto& [nice, name] : threads) (nice > own ? later : others).insert(name);
+  }
+  CHECK(later.contains("wt-checkpoint"));
+  CHECK(others.contains("wt-flush"));  // answers wait for it
+  CHECK(threads.count(own + 5) >= 3);  // the checkpoint's and WiredTiger's
+  CHECK(getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())) == own);
 }
 
 TEST_CASE("buffered writes reach the tables by time and by number", "[buffer]") {
