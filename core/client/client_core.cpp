@@ -76,6 +76,7 @@ struct ClientCore::Impl {
   std::uint64_t next_call = 1, next_message = 1;
   Instant next_refresh = Instant::never();
   Instant refresh_not_before{};
+  NodeId knows_more;   // one that refused us something: who left knows that it did
   NodeId table_asked;  // a pull under way
   std::uint64_t table_message = 0;
   Instant table_doubt_at = Instant::never(), table_until = Instant::never();
@@ -171,6 +172,21 @@ struct ClientCore::Impl {
       next_refresh = std::min(next_refresh, refresh_not_before);
       return;
     }
+    table_asked = whom_for_the_table();
+    if (!table_asked) return;
+    table_message = number_for(Numbered::table, next_message++);
+    table_doubt_at = now.instant + health.patience(table_asked);
+    table_until = now.instant + Duration::millis(500);
+    refresh_not_before = now.instant + Duration::millis(100);
+    next_refresh = Instant::never();
+    RingPull pull;
+    if (ring) pull = {ring->epoch(), ring->digest()};
+    send(table_asked, table_message, pull);
+  }
+
+  NodeId whom_for_the_table() {
+    NodeId first = std::exchange(knows_more, NodeId{});
+    if (first && !health.is_down(first) && !address_of(first).empty()) return first;
     std::vector<NodeId> from;
     if (ring) {
       for (const auto& member : ring->members()) from.push_back(member.id);
@@ -180,16 +196,7 @@ struct ClientCore::Impl {
     }
     random.shuffle(from);
     likeliest_first(from);
-    if (from.empty()) return;
-    table_asked = from.front();
-    table_message = number_for(Numbered::table, next_message++);
-    table_doubt_at = now.instant + health.patience(table_asked);
-    table_until = now.instant + Duration::millis(500);
-    refresh_not_before = now.instant + Duration::millis(100);
-    next_refresh = Instant::never();
-    RingPull pull;
-    if (ring) pull = {ring->epoch(), ring->digest()};
-    send(table_asked, table_message, pull);
+    return from.empty() ? NodeId{} : from.front();
   }
 
   bool everyone_down(const std::vector<NodeId>& nodes) const {
@@ -414,6 +421,8 @@ struct ClientCore::Impl {
       return on_overloaded(number, std::move(reply), now);
     }
     if (call.sent) call.unsure = true;
+    const auto& refused = reply.tally.refused;
+    if (!refused.empty()) knows_more = refused[random.below(refused.size())];
     pull_table(now, true);
     Duration pause =
         Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));

@@ -80,6 +80,11 @@ std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participan
   return held_slots(possible, n);
 }
 
+// A member that left says when to ask it again, not when others may do what was asked.
+std::uint32_t rest_after(const Refused& refused) {
+  return refused.status.code() == Code::overloaded ? refused.retry_after_ms : 0;
+}
+
 Duration next_patience(Duration patience, int times_asked) {
   return patience * (std::int64_t{1} << std::min(times_asked, 6));
 }

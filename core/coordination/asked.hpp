@@ -51,6 +51,8 @@ std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participant
 std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participants& participants,
                                bool strict);
 
+// How long the request should wait before it is made again; 0: as its caller likes.
+std::uint32_t rest_after(const Refused& refused);
 // How long to wait for the answer to the next question to this node.
 Duration next_patience(Duration patience, int times_asked);
 

@@ -35,7 +35,7 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
-    retry_after_ms_ = std::max(retry_after_ms_, refused->retry_after_ms);
+    retry_after_ms_ = std::max(retry_after_ms_, rest_after(*refused));
     return give_up_on(*asked, Reply::refused, now, out);
   }
   auto* found = std::get_if<ReplicaObject>(&message);

@@ -31,7 +31,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
-    retry_after_ms_ = std::max(retry_after_ms_, refused->retry_after_ms);
+    retry_after_ms_ = std::max(retry_after_ms_, rest_after(*refused));
     if (ends_the_request(asked->why)) {
       asked->reply = Reply::refused;
       Status status = refused->status;

@@ -309,6 +309,23 @@ TEST_CASE("a refusal for overload passes on when to come back") {
   CHECK(!world.replies[0].status.maybe_applied());
 }
 
+// What a member says that left: come back in a second, to itself. Others may do it at once.
+TEST_CASE("L9 a refusal for anything but overload says nothing of when to come back") {
+  for (bool put : {true, false}) {
+    World world(3, 3);
+    world.why = Code::unavailable;
+    for (NodeId node : world.members_for(key)) world.moods[node] = Mood::refusing;
+    if (put)
+      world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+    else
+      world.coordinator.get(key, {}, world.now, world.remember());
+    world.run();
+    REQUIRE(world.replies.size() == 1);
+    CHECK(world.replies[0].status.code() == Code::quorum_not_met);
+    CHECK(world.replies[0].retry_after_ms == 0);
+  }
+}
+
 TEST_CASE("O-19 last-write-wins: of two puts in one millisecond the later one stays") {
   CoordinationOptions options;
   options.reconcile = Reconcile::lww;

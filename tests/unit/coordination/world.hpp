@@ -100,7 +100,7 @@ class World final : public Health {
                      Late{out.to, out.number, answer(out.to, out.message)});
         break;
       case Mood::refusing:
-        coordinator.on_reply(out.to, out.number, Refused{Status(Code::overloaded, "busy"), 7}, now);
+        coordinator.on_reply(out.to, out.number, Refused{Status(why, "no"), 7}, now);
         break;
       case Mood::unreachable:
         coordinator.on_unreachable(out.to, now);
@@ -170,6 +170,7 @@ class World final : public Health {
   std::shared_ptr<const Ring> ring;
   std::set<NodeId> down, in_doubt, checked;
   std::map<NodeId, Mood> moods;
+  Code why = Code::overloaded;  // of those refusing
   std::map<NodeId, int> heard, silences, lost;
   std::map<NodeId, std::vector<Duration>> answer_times;
   std::map<NodeId, std::map<std::pair<Key, NodeId>, Object>> disks;
