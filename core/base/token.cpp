@@ -9,24 +9,32 @@
 namespace ringlet {
 namespace {
 
+// One context for each thread: making one costs more than hashing a key with it, and each request hashes
+// its key several times.
+EVP_MD_CTX* fresh_context() {
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  // Looking an algorithm up by name costs more still.
+  static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "MD5", nullptr);
+  RINGLET_ASSERT(algorithm != nullptr);  // an OpenSSL without MD5 (FIPS mode) cannot place keys
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
+  RINGLET_ASSERT(context != nullptr);
+  RINGLET_ASSERT(EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1);
+  return context.get();
+}
+
+// One at a time in a thread.
 class Md5 {
  public:
-  Md5() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    RINGLET_ASSERT(context_ != nullptr);
-    // Looking an algorithm up by name costs more than hashing a key with it, so it is done once.
-    static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "MD5", nullptr);
-    RINGLET_ASSERT(algorithm != nullptr);  // an OpenSSL without MD5 (FIPS mode) cannot place keys
-    RINGLET_ASSERT(EVP_DigestInit_ex2(context_.get(), algorithm, nullptr) == 1);
-  }
-
   void add(BytesView bytes) {
-    RINGLET_ASSERT(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+    RINGLET_ASSERT(EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1);
   }
 
   Token finish() {
     unsigned char digest[16];
     unsigned int length = 0;
-    RINGLET_ASSERT(EVP_DigestFinal_ex(context_.get(), digest, &length) == 1 && length == 16);
+    RINGLET_ASSERT(EVP_DigestFinal_ex(context_, digest, &length) == 1 && length == 16);
     Token token;
     for (int i = 0; i < 8; ++i) token.high = token.high << 8 | digest[i];
     for (int i = 8; i < 16; ++i) token.low = token.low << 8 | digest[i];
@@ -34,7 +42,7 @@ class Md5 {
   }
 
  private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+  EVP_MD_CTX* context_ = fresh_context();
 };
 
 }  // namespace
