@@ -8,6 +8,7 @@ WriteRecord& Book::begin(WriteRecord record) {
   by_key_[record.key].push_back(record.id);
   auto [it, fresh] = writes_.emplace(record.id, std::move(record));
   RINGLET_ASSERT(fresh);
+  if (it->second.tombstone) deletes_[it->second.key].push_back(&it->second);
   return it->second;
 }
 
@@ -18,20 +19,24 @@ WriteRecord* Book::find(WriteId id) {
 
 std::set<WriteId> Book::explained_by(const Key& key,
                                      const std::vector<const Object*>& present) const {
-  std::set<WriteId> explained;
-  std::vector<WriteId> next;
+  std::set<WriteId> ids;
+  for (const Object* object : present) {
+    for (const Version& version : object->versions) ids.insert(version.write_id);
+  }
+  return explained_by(key, ids);
+}
+
+std::set<WriteId> Book::explained_by(const Key& key, const std::set<WriteId>& present) const {
+  std::set<WriteId> explained = present;
+  std::vector<WriteId> next(present.begin(), present.end());
   auto explain = [&](WriteId id) {
     if (explained.insert(id).second) next.push_back(id);
   };
-  for (const Object* object : present) {
-    for (const Version& version : object->versions) explain(version.write_id);
-  }
   // A tombstone may be forgotten once it has done its work; that it did is a law of its own.
-  auto of_key = by_key_.find(key);
-  if (of_key != by_key_.end()) {
-    for (WriteId id : of_key->second) {
-      const WriteRecord& write = writes_.at(id);
-      if (write.tombstone && !write.dots.empty()) explain(id);
+  auto of_key = deletes_.find(key);
+  if (of_key != deletes_.end()) {
+    for (const WriteRecord* write : of_key->second) {
+      if (!write->dots.empty()) explain(write->id);
     }
   }
   while (!next.empty()) {

@@ -37,6 +37,7 @@ class Book {
   // The write ids that may rightly be absent when `present` are there: what they, or somebody they
   // had been shown, had been shown. `present` included.
   std::set<WriteId> explained_by(const Key& key, const std::vector<const Object*>& present) const;
+  std::set<WriteId> explained_by(const Key& key, const std::set<WriteId>& present) const;
 
   // Carts: the items each write added, and those that somebody took out.
   void added(WriteId id, const std::string& item) { added_[id] = item; }
@@ -47,6 +48,7 @@ class Book {
  private:
   std::map<WriteId, WriteRecord> writes_;
   std::map<Key, std::vector<WriteId>> by_key_;
+  std::map<Key, std::vector<const WriteRecord*>> deletes_;
   std::map<WriteId, std::string> added_;
   std::map<Key, std::set<std::string>> removed_;
 };

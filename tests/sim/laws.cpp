@@ -604,15 +604,21 @@ class LastCopyStays final : public Law {
     check(key, ids->second, " after " + scene_.world.name_of_host(node) + " gave its copy away");
   }
   void check(const Key& key, const std::vector<WriteId>& ids, const std::string& when) {
-    std::map<WriteId, std::size_t> held;
+    std::map<std::set<WriteId>, std::size_t> disks;  // with just these versions
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      std::set<WriteId> there;
       std::vector<Object> copies = copies_at(scene_, node, key);
-      if (copies.empty()) continue;
-      std::vector<const Object*> present;
-      for (const Object& copy : copies) present.push_back(&copy);
-      for (WriteId id : scene_.book.explained_by(key, present)) ++held[id];
+      for (const Object& copy : copies) {
+        for (const Version& version : copy.versions) there.insert(version.write_id);
+      }
+      if (!copies.empty()) ++disks[there];
     }
-    std::set<WriteId> forgotten = scene_.book.explained_by(key, {});  // deleted, or under a delete
+    std::map<WriteId, std::size_t> held;
+    for (const auto& [versions, count] : disks) {
+      for (WriteId id : scene_.book.explained_by(key, versions)) held[id] += count;
+    }
+    // Deleted, or under a delete.
+    std::set<WriteId> forgotten = scene_.book.explained_by(key, std::set<WriteId>{});
     for (WriteId id : ids) {
       const WriteRecord& write = scene_.book.writes().at(id);
       if (!write.acknowledged || forgotten.contains(id)) continue;
