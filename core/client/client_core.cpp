@@ -254,11 +254,8 @@ struct ClientCore::Impl {
     Status bad = refuse(call);
     if (bad && call.request.kind != Kind::get) {
       auto context = decode_client_context(call.request.context, call.request.key);
-      if (context) {
-        call.context = std::move(*context);
-      } else {
-        bad = context.status();
-      }
+      bad = context ? check_cluster(*context, call.request.key, options.cluster) : context.status();
+      if (bad) call.context = std::move(*context);
     }
     if (bad && call.request.kind != Kind::get && !call.request.write_id) {
       call.request.write_id = WriteId{random.next(), random.next() | 1};
@@ -471,8 +468,9 @@ struct ClientCore::Impl {
     outcome.coordinator = call.asked;
     outcome.node = name_of_node(call.asked);
     if (reply.status) {
-      outcome.context =
-          encode_client_context({reply.object.context, reply.fastest_reader}, call.request.key);
+      outcome.context = encode_client_context(
+          {reply.object.context, reply.fastest_reader, cluster_hash(options.cluster)},
+          call.request.key);
     }
     outcome.reply = std::move(reply);
     if (call.on_done) call.on_done(std::move(outcome));

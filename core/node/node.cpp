@@ -272,6 +272,9 @@ struct Node::Impl {
     }
     auto context = decode_client_context(request.context, request.key);
     if (!context) return reply_to(link, number, failed(context.status()));
+    if (auto ours = check_cluster(*context, request.key, state->options().cluster); !ours) {
+      return reply_to(link, number, failed(ours));
+    }
     const auto& preference = ring->preference_list(token_of(request.key));
     NodeId to =
         forward_to(preference, ring->effective_replicas(), state->self(), context->fastest_reader,

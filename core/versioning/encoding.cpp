@@ -55,7 +55,7 @@ namespace object_field {
 enum : unsigned { mode = 1, context = 2, versions = 3 };
 }
 namespace client_field {
-enum : unsigned { seen = 1, fastest_reader = 2 };
+enum : unsigned { seen = 1, fastest_reader = 2, cluster = 3 };
 }
 
 // ---- writing ----
@@ -303,6 +303,9 @@ ClientContext read_client_context(pbf_reader in) {
       case fixed64(client_field::fastest_reader):
         context.fastest_reader.value = in.get_fixed64();
         break;
+      case fixed64(client_field::cluster):
+        context.cluster = in.get_fixed64();
+        break;
       default:
         in.skip();
     }
@@ -427,6 +430,7 @@ Bytes encode_body(const ClientContext& context) {
   if (context.fastest_reader) {
     writer.add_fixed64(client_field::fastest_reader, context.fastest_reader.value);
   }
+  if (context.cluster != 0) writer.add_fixed64(client_field::cluster, context.cluster);
   return out;
 }
 
@@ -442,7 +446,21 @@ void forget_oldest(CausalContext& seen, std::size_t count) {
   seen.set_entries(std::move(entries));
 }
 
+Status invalid_context(const Key& key, const std::string& why) {
+  return Status(Code::invalid_context, "context for " + printable(key) + ": " + why);
+}
+
 }  // namespace
+
+std::uint64_t cluster_hash(BytesView name) {
+  return std::max<std::uint64_t>(xxh3(name), 1);
+}
+
+Status check_cluster(const ClientContext& context, const Key& key, BytesView cluster) {
+  if (context.cluster == 0 || context.cluster == cluster_hash(cluster)) return Status::ok();
+  return invalid_context(key,
+                         "is of another cluster, wanted one of \"" + printable(cluster) + "\"");
+}
 
 Bytes encode_client_context(const ClientContext& context, const Key& key) {
   constexpr std::size_t room = max_context_bytes - checksum_bytes;
@@ -463,9 +481,7 @@ Bytes encode_client_context(const ClientContext& context, const Key& key) {
 
 Result<ClientContext> decode_client_context(BytesView bytes, const Key& key) {
   if (bytes.empty()) return ClientContext{};
-  auto fail = [&](const std::string& why) {
-    return Status(Code::invalid_context, "context for " + printable(key) + ": " + why);
-  };
+  auto fail = [&](const std::string& why) { return invalid_context(key, why); };
 
   if (bytes.size() < 1 + checksum_bytes || bytes.size() > max_context_bytes) {
     return fail("wanted 9 to " + std::to_string(max_context_bytes) + " bytes, got " +

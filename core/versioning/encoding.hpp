@@ -33,11 +33,16 @@ inline constexpr std::size_t max_context_bytes = 4096;
 
 struct ClientContext {
   CausalContext seen;
-  NodeId fastest_reader;  // who answered the read first: may coordinate the next write (R5-f)
+  NodeId fastest_reader;      // who answered the read first: may coordinate the next write (R5-f)
+  std::uint64_t cluster = 0;  // whose versions were seen, by cluster_hash; 0: does not say
 };
+std::uint64_t cluster_hash(BytesView name);  // never 0
 Bytes encode_client_context(const ClientContext& context, const Key& key);
 // Empty bytes are the empty context. Truncated, bit-flipped and other keys' contexts are
 // invalid_context with a sentence that names the key.
 Result<ClientContext> decode_client_context(BytesView bytes, const Key& key);
+// Not ok: it says that it is of another cluster. Nodes of two clusters may have the same names, so one's
+// actors mean something else in the other, and a put with them would replace what nobody has seen.
+Status check_cluster(const ClientContext& context, const Key& key, BytesView cluster);
 
 }  // namespace ringlet

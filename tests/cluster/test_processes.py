@@ -42,6 +42,21 @@ def test_contexts_damaged_or_of_another_key_are_refused_and_nothing_is_written(c
     assert cluster.cli("get", "b").returncode == 1
 
 
+def test_a_context_of_another_cluster_is_refused_and_nothing_is_replaced(make_cluster, tmp_path):
+    """F-66. Both have a node n1 that minted the first version of the key, so to each the other's context
+    looks as if that version had been seen."""
+    context = str(tmp_path / "context")
+    tea, milk = (make_cluster(nodes=1, name=name).start() for name in ("tea", "milk"))
+    for cluster in (tea, milk):
+        assert cluster.cli("put", "a", cluster.name).returncode == 0
+    assert tea.cli("get", "a", "--context-out", context).returncode == 0
+    foreign = milk.cli("put", "a", "sugar", "--context", context)
+    assert foreign.returncode == 2 and 'of another cluster, wanted one of "milk"' in foreign.stderr
+    assert milk.cli("get", "a").stdout == "milk\n"
+    assert tea.cli("put", "a", "sugar", "--context", context).returncode == 0
+    assert tea.cli("get", "a").stdout == "sugar\n"
+
+
 def test_status_ring_and_locate(cluster):
     assert {s["node"] for s in cluster.json("status")} == {"n1", "n2", "n3"}
     ring = cluster.json("ring")

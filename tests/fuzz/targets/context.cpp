@@ -14,7 +14,7 @@ bool same(const ClientContext& a, const ClientContext& b) {
   Bytes x, y;
   encode_causal_context(a.seen, x);
   encode_causal_context(b.seen, y);
-  return x == y && a.fastest_reader == b.fastest_reader;
+  return x == y && a.fastest_reader == b.fastest_reader && a.cluster == b.cluster;
 }
 
 // A put, a delete and a truncation by a client that brings this context.

@@ -697,6 +697,26 @@ TEST_CASE("wrong requests are refused before anything is sent") {
   CHECK(bench.take_calls().size() == 1);
 }
 
+TEST_CASE("F-66 a context says which cluster it is of, and another cluster's is refused") {
+  Bench bench;
+  bench.submit(Kind::get, alice);
+  bench.reply(bench.take_call());
+  const Bytes own = bench.outcome(0).context;
+  auto decoded = decode_client_context(own, alice);
+  REQUIRE(decoded.is_ok());
+  CHECK(decoded->cluster == cluster_hash("ringlet"));
+
+  bench.submit(Kind::put, alice, {}, encode_client_context({{}, {}, cluster_hash("milk")}, alice));
+  const Status& refused = bench.outcome(1).reply.status;
+  CHECK(refused.code() == Code::invalid_context);
+  CHECK_THAT(refused.message(), Contains("of another cluster, wanted one of \"ringlet\""));
+  CHECK(bench.take_calls().empty());
+  // One that was kept since before contexts said it.
+  bench.submit(Kind::put, alice, {}, encode_client_context({}, alice));
+  bench.submit(Kind::put, alice, {}, own);
+  CHECK(bench.take_calls().size() == 2);
+}
+
 TEST_CASE("client coordination waits for the table, then asks the replicas itself") {
   ClientOptions options;
   options.coordination = Coordination::client;

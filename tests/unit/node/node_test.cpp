@@ -178,10 +178,15 @@ TEST_CASE("F-66 a put without a write id, or with a wrong context, writes nothin
   ClientPut rubbish = client_put(key, 1);
   rubbish.context = "no context at all";
   CHECK(bench.ask_for<ClientReply>(rubbish).status.code() == Code::invalid_context);
+  // F-66: nodes of another cluster may have our names, and then its dots look like ours.
+  foreign.context = encode_client_context({seen, {}, cluster_hash("other")}, key);
+  Status another = bench.ask_for<ClientReply>(foreign).status;
+  CHECK(another.code() == Code::invalid_context);
+  CHECK_THAT(another.message(), Contains("of another cluster, wanted one of \"ringlet\""));
   CHECK(bench.disk.rows(Table::objects).empty());
   CHECK(bench.node->idle());
 
-  foreign.context = encode_client_context({seen, {}}, key);
+  foreign.context = encode_client_context({seen, {}, cluster_hash("ringlet")}, key);
   CHECK(bench.ask_for<ClientReply>(foreign).status.is_ok());
 }
 

@@ -254,7 +254,15 @@ TEST_CASE("R4.1-b a context comes back as it was given") {
   REQUIRE(again);
   CHECK(again->seen == context.seen);
   CHECK(again->fastest_reader == NodeId{7});
+  CHECK(again->cluster == 0);
   CHECK(encode_client_context(*again, key) == bytes);
+
+  context.cluster = cluster_hash("tea");
+  auto ours = decode_client_context(encode_client_context(context, key), key);
+  REQUIRE(ours);
+  CHECK(ours->cluster == cluster_hash("tea"));
+  CHECK(check_cluster(*ours, key, "tea"));
+  CHECK(says(check_cluster(*ours, key, "milk"), "another cluster"));
 
   auto blind = decode_client_context("", key);
   REQUIRE(blind);
