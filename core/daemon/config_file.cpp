@@ -192,6 +192,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                "a client's request that waited longer is overloaded, when that lasts");
   table.number("limits", "max_connections", &config.server.limits.max_connections, 1, 1'000'000,
                "at once");
+  table.millis("limits", "peer_gone_after_ms", &config.server.limits.peer_gone_after, 1000, hour_ms,
+               "nothing acknowledged by the other machine for so long: its connection is closed");
   table.number("limits", "max_frame_bytes", &config.server.limits.max_frame_bytes, 1024, gib,
                "one message");
   table.number("limits", "max_queued_bytes", &config.server.limits.max_queued_bytes, 1024, 4 * gib,

@@ -1,8 +1,12 @@
 #include "runtime/connection.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -12,6 +16,24 @@ namespace ringlet {
 namespace {
 
 constexpr std::size_t kept_capacity = 1024 * 1024;  // of a buffer that was larger for a while
+
+// A machine or a line that is gone sends no FIN. Probes of an idle connection find that out, and what was
+// sent is repeated no longer than this: the kernel's own pauses between repetitions grow to two minutes,
+// so that after a long split a connection would stay mute for as long though the line is mended.
+void close_when_gone(int socket, Duration after) {
+  auto set = [&](int level, int option, std::int64_t value) {
+    int wanted = static_cast<int>(std::clamp<std::int64_t>(value, 1, 32'767));
+    [[maybe_unused]] int ignored = ::setsockopt(socket, level, option, &wanted, sizeof wanted);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, after.millis() * 3 / 1000);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, after.millis() / 4000);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+  unsigned unanswered_ms =
+      static_cast<unsigned>(std::clamp<std::int64_t>(after.millis(), 1, INT_MAX));
+  [[maybe_unused]] int ignored =
+      ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
+}
 
 }  // namespace
 
@@ -26,6 +48,7 @@ Connection::Connection(IoThread& thread, tcp::socket socket, std::uint64_t link,
       opened_(read_clocks().instant) {
   ErrorCode ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
+  close_when_gone(socket_.native_handle(), limits.peer_gone_after);
   auto remote = socket_.remote_endpoint(ignored);
   remote_ = remote.address().to_string() + ":" + std::to_string(remote.port());
 }

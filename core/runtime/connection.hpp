@@ -40,6 +40,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Duration handshake_within = Duration::seconds(5);
     Duration frame_within = Duration::seconds(30);
     Duration stalled_within = Duration::seconds(10);
+    Duration peer_gone_after = Duration::seconds(10);
     std::atomic<std::size_t>* waiting = nullptr;  // counts what waits on many connections; may be 0
   };
 

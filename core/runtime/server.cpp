@@ -113,9 +113,12 @@ struct Server::Impl {
     if (options.log) options.log(level, "runtime", text);
   }
   Connection::Limits connection_limits() const {
-    return {options.limits.max_frame_bytes, options.limits.max_queued_bytes,
-            options.limits.handshake_within, options.limits.frame_within,
-            std::min(options.limits.frame_within, Duration::seconds(10))};
+    return {options.limits.max_frame_bytes,
+            options.limits.max_queued_bytes,
+            options.limits.handshake_within,
+            options.limits.frame_within,
+            std::min(options.limits.frame_within, Duration::seconds(10)),
+            options.limits.peer_gone_after};
   }
   Duration sweep_every() const {
     Duration shortest = std::min(options.limits.handshake_within, options.limits.frame_within) / 4;

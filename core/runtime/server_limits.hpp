@@ -31,6 +31,10 @@ struct ServerLimits {
   Duration handshake_within = Duration::seconds(5);
   Duration frame_within =
       Duration::seconds(30);  // slow-loris: from a frame's first byte to its last
+  // What was sent is not acknowledged for so long by the other end's kernel: its machine or the line is
+  // gone, and the connection is closed. An idle connection is probed after three times as long, in whole
+  // seconds.
+  Duration peer_gone_after = Duration::seconds(10);
 };
 
 }  // namespace ringlet

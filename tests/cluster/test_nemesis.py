@@ -185,6 +185,36 @@ def test_partitions_loss_and_delay(make_cluster, make_network):  # noqa: F811
         cluster.stop()
 
 
+def test_a_line_that_was_dead_for_long_is_used_again_at_once(make_cluster, make_network):  # noqa: F811
+    """F-23. A kernel repeats what was sent at 6, 13, 25, 51 s and so on: a connection that was kept over the
+    silence would stay mute for as long again."""
+    network = make_network(3)
+    with network.inside():
+        cluster = make_cluster(nodes=3, addresses=network.addresses)
+        for node, space in zip(cluster.nodes, network.spaces, strict=True):
+            node.around = ["ip", "netns", "exec", space]
+        cluster.start()
+        writers = all_writers(cluster)
+        time.sleep(2)
+
+        def suspected():
+            return {name for status in cluster.json("status") for name in status.get("down", [])}
+
+        network.line(2, "down")
+        time.sleep(seconds(14, 27))
+        assert suspected(), "nobody noticed: the line was not dead"
+        network.line(2, "up")
+        mended = time.monotonic()
+        while suspected():
+            assert time.monotonic() - mended < 20, suspected()
+            time.sleep(0.1)
+        took = time.monotonic() - mended
+        print(f"all hear each other {took:.1f} s after the line was mended")
+        assert took < 5
+        end(cluster, writers, [n.name for n in cluster.nodes])
+        cluster.stop()
+
+
 def test_administrators_on_two_sides_of_a_split_end_with_one_ring(make_cluster, make_network):  # noqa: F811
     """F-40, O-15: each side joins a node and one lets a node leave; then the sides meet under load."""
     network = make_network(7)

@@ -64,6 +64,7 @@ const Number numbers[] = {
     {"limits", "key_wait_ms", 1, 3'600'000},
     {"limits", "max_request_bytes", 1024, 64ll << 30},
     {"limits", "shed_after_ms", 1, 3'600'000},
+    {"limits", "peer_gone_after_ms", 1000, 3'600'000},
     {"limits", "max_connections", 1, 1'000'000},
     {"limits", "max_frame_bytes", 1024, 1 << 30},
     {"limits", "max_queued_bytes", 1024, 4ll << 30},

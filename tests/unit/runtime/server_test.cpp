@@ -2,11 +2,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
+#include <random>
 #include <thread>
 
 #include "unit/runtime/cluster.hpp"
@@ -33,7 +36,23 @@ class Raw {
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
   }
-  ~Raw() { ::close(fd_); }
+  ~Raw() { leave(Leaving::close); }
+  enum class Leaving { close, reset, vanish };
+  // How it ends: with FIN, with RST, or with nothing at all, as a machine does that loses its power. The
+  // last takes CAP_NET_ADMIN; false: this process has it not.
+  bool leave(Leaving how) {
+    if (fd_ < 0) return true;
+    bool can = true;
+    if (how == Leaving::reset) {
+      linger at_once{1, 0};
+      ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    } else if (how == Leaving::vanish) {
+      int on = 1;
+      can = ::setsockopt(fd_, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0;
+    }
+    ::close(std::exchange(fd_, -1));
+    return can;
+  }
   bool send(BytesView bytes) {
     while (!bytes.empty()) {
       auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -98,6 +117,22 @@ bool log_says(Cluster& cluster, const std::string& text) {
   }
   UNSCOPED_INFO(cluster.log.text());
   return false;
+}
+
+// So many connections are open, within a while.
+bool connections_become(Cluster& cluster, std::size_t wanted) {
+  std::string text = "\"connections\":" + std::to_string(wanted) + ",";
+  for (int i = 0; i < 500; ++i) {
+    if (cluster.servers[0]->status_json().find(text) != std::string::npos) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  UNSCOPED_INFO(cluster.servers[0]->status_json());
+  return false;
+}
+
+std::size_t open_descriptors() {
+  std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
 TEST_CASE("1,000 frames in one write are 1,000 answers") {
@@ -336,6 +371,51 @@ TEST_CASE("one connection too many is told so") {
   Raw second(cluster.servers[0]->address());
   CHECK(second.dropped());
   CHECK(log_says(cluster, "wanted at most 1 connections"));
+}
+
+TEST_CASE("F-23 connections that come, break off anywhere and go leave nothing behind") {
+  Cluster cluster(1, 2);
+  auto client = cluster.client();
+  REQUIRE(client->put({"", "k"}, "v").reply.status.is_ok());
+  REQUIRE(client->get({"", "k"}).reply.status.is_ok());
+  REQUIRE(
+      connections_become(cluster, 2));  // to the seed, and to the member that it turned out to be
+  const std::size_t descriptors = open_descriptors();
+  std::minstd_rand random(23);
+  for (int i = 0; i < 2000; ++i) {
+    Raw raw(cluster.servers[0]->address());
+    if (random() % 4 != 0) {
+      raw.shake_hands();
+      Bytes bytes = message(1, ClientGet{{"", "k"}, {}}) + message(2, Ping{});
+      raw.send(bytes.substr(0, random() % (bytes.size() + 1)));
+    }
+    REQUIRE(raw.leave(random() % 2 == 0 ? Raw::Leaving::reset : Raw::Leaving::close));
+    if (i % 100 == 0) REQUIRE(client->get({"", "k"}).reply.status.is_ok());
+  }
+  CHECK(connections_become(cluster, 2));
+  for (int i = 0; i < 300 && open_descriptors() != descriptors; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(open_descriptors() == descriptors);
+  CHECK(client->get({"", "k"}).reply.object.versions.size() == 1);
+}
+
+TEST_CASE("F-23 a connection whose other end is gone without a word is closed") {
+  ServerLimits limits;
+  limits.peer_gone_after = Duration::seconds(1);
+  Cluster cluster(1, 1, limits);
+  Raw idle(cluster.servers[0]->address()), gone(cluster.servers[0]->address());
+  idle.shake_hands();
+  gone.shake_hands();
+  REQUIRE(connections_become(cluster, 2));
+  if (!gone.leave(Raw::Leaving::vanish)) {
+    WARN("skipped: to vanish takes CAP_NET_ADMIN, which this process has not");
+    return;
+  }
+  CHECK(connections_become(cluster, 1));
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // one that is there and says nothing stays
+  REQUIRE(idle.send(message(7, Ping{})));
+  CHECK(idle.frames(1).size() == 1);
 }
 
 TEST_CASE("stop drains, closes and is repeatable; the port is free again") {
