@@ -489,9 +489,29 @@ struct ClientCore::Impl {
         std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
         ": wanted an answer by its deadline, got none in " + std::to_string(call.attempts) +
         (call.attempts == 1 ? " attempt" : " attempts");
-    if (call.asked) message += " (" + name_of_node(call.asked) + " silent)";
+    if (call.message != 0) message += " (" + name_of_node(call.asked) + " silent)";
+    message += unreached(call);
     if (!call.last.is_ok()) message += "; before that: " + call.last.message();
     finish(number, failure(Status(Code::timeout, std::move(message), call.sent)));
+  }
+
+  // "; believed gone: n1, n2 of 3": of those who might have served it.
+  std::string unreached(const Call& call) const {
+    std::vector<NodeId> might;
+    if (ring) might = ring->preference_list(token_of(call.request.key));
+    for (const auto& [id, address] : seeds) {
+      if (!ring) might.push_back(id);
+    }
+    constexpr std::size_t most_named = 5;
+    std::string names;
+    std::size_t gone = 0;
+    for (NodeId node : might) {
+      if (!health.is_down(node) || ++gone > most_named) continue;
+      names += (names.empty() ? "" : ", ") + name_of_node(node);
+    }
+    if (gone == 0) return {};
+    if (gone > most_named) names += " and " + std::to_string(gone - most_named) + " more";
+    return "; believed gone: " + names + " of " + std::to_string(might.size());
   }
 
   // ---- facts ----

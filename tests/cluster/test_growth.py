@@ -3,6 +3,9 @@
 import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -87,3 +90,86 @@ def test_one_node_grows_to_five_and_shrinks_to_three_under_load(make_cluster):
     for node in (n1, n2):
         node.terminate()  # they have left: nothing may depend on them
     workloads.judge(cluster, histories, ["n3", "n4", "n5"])
+
+
+SLEEPER = """
+import sys
+import ringlet
+
+with ringlet.connect(sys.argv[1], cluster=sys.argv[2], timeout=5.0) as client:
+    bucket = client.bucket("plain", codec=ringlet.Text)
+    print(bucket.get("k").value, flush=True)
+    for line in sys.stdin:
+        try:
+            bucket.put(line.strip(), "v")
+            print(bucket.get("k").value, flush=True)
+        except ringlet.RingletError as error:
+            print(type(error).__name__, error, flush=True)
+"""
+
+
+class Sleeper:
+    """A client that is stopped between two calls."""
+
+    def __init__(self, cluster, nodes):
+        seeds = ",".join(node.address for node in nodes)
+        self.process = subprocess.Popen([sys.executable, "-c", SLEEPER, seeds, cluster.name], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.said() == "before"
+        self.process.send_signal(signal.SIGSTOP)
+
+    def said(self):
+        return self.process.stdout.readline().strip()
+
+    def wake(self, key):
+        """What a put and a get come to, and how long they took in seconds."""
+        self.process.send_signal(signal.SIGCONT)
+        began = time.monotonic()
+        self.process.stdin.write(key + "\n")
+        return self.said(), time.monotonic() - began
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_a_cluster_is_replaced_as_a_whole_while_a_client_sleeps(make_cluster):
+    """F-85: a client finds it by a seed, or says so; and once a seed's address is a member's again, it goes on."""
+    cluster = make_cluster(nodes=3, strangers=3, cluster="partitions = 32\n").start()
+    old, new = cluster.founders, cluster.nodes[3:]
+    bucket = ("--bucket", "plain")
+    assert cluster.cli(*bucket, "put", "k", "before").returncode == 0
+    finds, lost = Sleeper(cluster, [*old, new[0]]), Sleeper(cluster, old)
+    try:
+        for node in new:
+            cluster.tell("join", node.name, node.address)
+        cluster.tell("commit")
+        cluster.wait_members([n.name for n in cluster.nodes], 60)
+        for node in old:
+            cluster.tell("leave", node.name, node="n4")
+        cluster.tell("commit", node="n4")
+        cluster.wait_members([n.name for n in new], 60)
+        for node in old:
+            node.kill()
+
+        said, took = finds.wake("while-awake")
+        assert said == "before", said
+        print(f"found by a seed in {took:.2f} s")
+        said, took = lost.wake("into-the-void")
+        assert said.startswith("Timeout") or said.startswith("Unavailable"), said
+        assert "believed gone" in said and all(node.name in said for node in old), said
+        assert took < 12, took  # each of the two has its five seconds
+        print(said)
+
+        again = cluster.add("n7", old[1].address)
+        again.start()
+        cluster.tell("join", "n7", again.address, node="n4")
+        cluster.tell("commit", node="n4")
+        cluster.wait_members([*(n.name for n in new), "n7"], 60)
+        said, took = lost.wake("after-all")
+        assert said == "before", said
+        assert cluster.cli(*bucket, "get", "after-all").stdout == "v\n"
+        assert cluster.cli(*bucket, "get", "while-awake").stdout == "v\n"
+    finally:
+        finds.end()
+        lost.end()
