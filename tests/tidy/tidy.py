@@ -1,4 +1,5 @@
-"""Checks what a compiler does not: the arrows between folders, and the calls each must not make.
+"""Checks what a compiler does not: the arrows between folders, the calls each must not make, and that the
+table of failures in tests/README.md names tests that exist.
 
 usage: tidy.py [ROOT]      prints one sentence per finding; exit status 1 when there is one
 
@@ -228,6 +229,7 @@ class Tidy:
                 self.unordered(files)
         self.bindings()
         self.public_header()
+        self.catalogue()
         return self.findings
 
     def found(self, path: Path, line: int, sentence: str) -> None:
@@ -372,6 +374,21 @@ class Tidy:
                     line_of(text, match.start(2)),
                     f"the C header must include standard C headers alone, got {match.group(2)}",
                 )
+
+    def catalogue(self) -> None:
+        """The table of failures names tests that are there, and each failure has one."""
+        path = self.root / "tests" / "README.md"
+        if not path.is_file():
+            return
+        text = path.read_text()
+        for row in re.finditer(r"^\| (F-\d+) \| (.*) \|$", text, re.MULTILINE):
+            line = line_of(text, row.start())
+            named = re.findall(r"\b[\w-]+(?:/[\w-]+)+\.(?:cpp|py|sh|java)\b", row.group(2))
+            if not named and not re.search(r"\b(?:faults?|fuzz target) `", row.group(2)):
+                self.found(path, line, f"{row.group(1)} names neither a test nor a fault of the simulator")
+            for name in named:
+                if not (self.root / "tests" / name).is_file() and not (self.root / name).is_file():
+                    self.found(path, line, f"{row.group(1)} is said to be tested in {name}, which is not there")
 
 
 def main(arguments: list[str]) -> int:

@@ -28,6 +28,8 @@ CLEAN = {
     "bindings/python/own.hpp": "#pragma once\n",
     "bindings/python/CMakeLists.txt": "target_link_libraries(x PRIVATE ringlet_capi_static)",
     "capi/include/ringlet/ringlet.h": "#include <stdint.h>\n",
+    "tests/unit/ring/ring_test.cpp": "",
+    "tests/README.md": "| F-01 | a ring (unit/ring/ring_test.cpp) |\n| F-02 | fault `split` |\n",
 }
 
 
@@ -157,6 +159,10 @@ class TidyTest(unittest.TestCase):
 
     def test_the_c_header_needs_standard_c_alone(self) -> None:
         self.assert_finds("capi/include/ringlet/ringlet.h", "#include <vector>\n", "standard C headers alone")
+
+    def test_the_table_of_failures_names_tests_that_are_there(self) -> None:
+        self.assert_finds("tests/README.md", "| F-03 | all (unit/ring/gone_test.cpp) |\n", "F-03", "gone_test.cpp, which is not")
+        self.assert_finds("tests/README.md", "| F-04 | none yet |\n", "README.md:1:", "F-04 names neither")
 
     def test_the_program_says_what_is_wrong_with_its_argument(self) -> None:
         with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stderr(io.StringIO()) as said:
