@@ -129,7 +129,7 @@ class UsageError(RingletError):
 
 
 class InvalidContext(UsageError):
-    """A context that was cut, altered, or belongs to another key; nothing was written."""
+    """A context that was cut, altered, or belongs to another key or cluster; nothing was written."""
 
     default_status = Status.INVALID_CONTEXT
 

@@ -96,7 +96,7 @@ enum {
   RINGLET_OK = 0,
   /* 1xx the caller's mistake, nothing sent */
   RINGLET_INVALID_ARGUMENT = 101,
-  RINGLET_INVALID_CONTEXT = 102, /* cut, altered, or of another key; nothing was written */
+  RINGLET_INVALID_CONTEXT = 102, /* cut, altered, of another key or cluster; nothing was written */
   RINGLET_TOO_LARGE = 103,
   RINGLET_UNKNOWN_OPTION = 104,
   RINGLET_BUSY = 105,

@@ -242,7 +242,7 @@ public final class Bucket<T> {
    * @param value not null
    * @param context of the read that this write follows, or {@link Context#NONE}
    * @return the versions there are now: this one, and those written meanwhile
-   * @throws InvalidContextException the context is damaged or of another key; nothing was written
+   * @throws InvalidContextException the context is damaged, or of another key or cluster; nothing was written
    */
   public Versioned<T> put(Key key, T value, Context context) {
     byte[] bytes = checkPut(key, value, context);
@@ -268,7 +268,7 @@ public final class Bucket<T> {
    * @param key which
    * @param context of the read that this delete follows
    * @return the versions there are now
-   * @throws InvalidContextException the context is damaged or of another key; nothing was deleted
+   * @throws InvalidContextException the context is damaged, or of another key or cluster; nothing was deleted
    */
   public Versioned<T> delete(Key key, Context context) {
     Objects.requireNonNull(key, "key");

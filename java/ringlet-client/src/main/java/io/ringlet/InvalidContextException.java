@@ -1,7 +1,7 @@
 package io.ringlet;
 
 /**
- * A context that was cut, altered, or belongs to another key (paper, section 4.4); nothing was
+ * A context that was cut, altered, or belongs to another key or cluster (paper, section 4.4); nothing was
  * written.
  */
 public final class InvalidContextException extends UsageException {

@@ -7,7 +7,7 @@ package io.ringlet;
 public final class Status {
   /** A wrong argument. */
   public static final int INVALID_ARGUMENT = 101;
-  /** A context that was cut, altered, or is of another key. */
+  /** A context that was cut, altered, or is of another key or cluster. */
   public static final int INVALID_CONTEXT = 102;
   /** An argument above its limit. */
   public static final int TOO_LARGE = 103;
