@@ -119,9 +119,12 @@ struct Coordinator::Impl {
   }
 
   // Strictly rising, or two writes of one millisecond would be ordered by chance and the later one
-  // of one client lost.
+  // of one client lost. A clock that was far ahead and is set right starts anew: replicas would refuse
+  // its stamps for as long as they are ahead of theirs.
   std::int64_t stamp(Now now) {
-    last_stamp_us = std::max(last_stamp_us + 1, now.wall_ms * 1000);
+    const std::int64_t clock_us = now.wall_ms * 1000;
+    if (last_stamp_us - clock_us > options.max_stamp_ahead.us) last_stamp_us = clock_us - 1;
+    last_stamp_us = std::max(last_stamp_us + 1, clock_us);
     return last_stamp_us;
   }
 

@@ -27,6 +27,9 @@ struct CoordinationOptions {
   Duration max_timeout = Duration::seconds(3600);
   Duration linger = Duration::millis(1000);  // after the answer, for late replies (R5-e)
   WriteDurability durability = WriteDurability::log;
+  // Last-write-wins stamps never fall behind the ones given before, but for a clock that was set back by
+  // more than this: half of what replicas take by default (O-19).
+  Duration max_stamp_ahead = Duration::seconds(30);
 };
 
 class Coordinator {

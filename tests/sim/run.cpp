@@ -233,6 +233,12 @@ class Run {
     // A stamp of a clock that ran ahead is refused until the others have caught up (O-19).
     bool clocks = plan_.has(FaultKind::skew) || plan_.has(FaultKind::clock_jump);
     if (clocks && plan_.reconcile == Reconcile::lww) bound = bound + Duration::seconds(800);
+    if (plan_.slow_moves) {  // five slices a second, a hint takes two
+      std::size_t most = 0;
+      for (HostId node = 0; node < world_.nodes(); ++node)
+        most = std::max(most, world_.hints_at(node));
+      bound = bound + Duration::millis(400) * static_cast<std::int64_t>(most);
+    }
     auto left = [&]() -> std::string {
       for (HostId node = 0; node < world_.nodes(); ++node) {
         const Rows& hints = world_.disk(node).rows(Table::hints);

@@ -341,6 +341,27 @@ TEST_CASE("O-19 last-write-wins: of two puts in one millisecond the later one st
   }
 }
 
+// Found by seed 5493 of the swarm: every write was refused for as long as the stamps were ahead.
+TEST_CASE("O-19 a clock that was far ahead and set right again stamps no more from the future") {
+  CoordinationOptions options;
+  options.reconcile = Reconcile::lww;
+  World world(3, 3, options, "n1");
+  const std::int64_t right_ms = world.now.wall_ms;
+  std::uint64_t writes = 0;
+  auto ahead_of_clock_ms = [&](std::int64_t clock_ms) {
+    world.now.wall_ms = clock_ms;
+    const Key fresh{"b", std::to_string(++writes)};
+    world.coordinator.put(fresh, {}, a_write(writes), {}, {}, world.now, world.remember());
+    world.run();
+    return world.replies.back().object.versions.at(0).written_us / 1000 - clock_ms;
+  };
+  CHECK(ahead_of_clock_ms(right_ms + 100'000) == 0);
+  CHECK(ahead_of_clock_ms(right_ms) == 0);
+  // By a little, the later of two writes stays the later one.
+  CHECK(ahead_of_clock_ms(right_ms + 20'000) == 0);
+  CHECK(ahead_of_clock_ms(right_ms) == 20'000);
+}
+
 TEST_CASE("R5-e one stale replica, one get, and it is current") {
   World world(3, 3);
   const auto members = world.members_for(key);
