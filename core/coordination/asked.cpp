@@ -80,9 +80,13 @@ std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participan
   return held_slots(possible, n);
 }
 
-// A member that left says when to ask it again, not when others may do what was asked.
-std::uint32_t rest_after(const Refused& refused) {
-  return refused.status.code() == Code::overloaded ? refused.retry_after_ms : 0;
+void Refusals::hear(NodeId node, const Refused& refused) {
+  // A member that left says when to ask it again, not when others may do what was asked.
+  if (refused.status.code() == Code::overloaded)
+    retry_after_ms = std::max(retry_after_ms, refused.retry_after_ms);
+  if (first) return;
+  first = node;
+  words = printable(BytesView(refused.status.message()), 200);
 }
 
 Duration next_patience(Duration patience, int times_asked) {
@@ -90,8 +94,8 @@ Duration next_patience(Duration patience, int times_asked) {
 }
 
 std::string sentence(const char* verb, const Key& key, const Participants& participants,
-                     const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
-                     bool strict) {
+                     const std::vector<Asked>& asked, const Refusals& refusals, const Tally& tally,
+                     Duration timeout, bool strict) {
   std::string text = verb;
   text += ' ' + printable(key) + ": wanted " + std::to_string(tally.wanted);
   if (strict)
@@ -112,6 +116,8 @@ std::string sentence(const char* verb, const Key& key, const Participants& parti
     if (a.reply == Reply::refused) reasons += std::string(" refused: ") + name_of(a.why);
   }
   if (!reasons.empty()) text += " (" + reasons + ")";
+  if (!refusals.words.empty())
+    text += "; " + participants.name(refusals.first) + ": " + refusals.words;
   return text;
 }
 

@@ -51,15 +51,21 @@ std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participant
 std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participants& participants,
                                bool strict);
 
-// How long the request should wait before it is made again; 0: as its caller likes.
-std::uint32_t rest_after(const Refused& refused);
+// What the refusals of one request come to.
+struct Refusals {
+  void hear(NodeId node, const Refused& refused);
+  std::uint32_t retry_after_ms = 0;  // before the request is made again; 0: as its caller likes
+  NodeId first;                      // who refused first, and in which words
+  std::string words;
+};
+
 // How long to wait for the answer to the next question to this node.
 Duration next_patience(Duration patience, int times_asked);
 
 // "put carts/alice: wanted 2 replicas within 300 ms, got 1 of 3 (n5 silent, n7 refused: …)"
 std::string sentence(const char* verb, const Key& key, const Participants& participants,
-                     const std::vector<Asked>& asked, const Tally& tally, Duration timeout,
-                     bool strict);
+                     const std::vector<Asked>& asked, const Refusals& refusals, const Tally& tally,
+                     Duration timeout, bool strict);
 // unavailable: nobody could be asked; quorum_not_met: enough said no; timeout: at the deadline
 // somebody might still have answered.
 Code failure_code(const std::vector<Asked>& asked, bool lost);

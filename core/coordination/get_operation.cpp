@@ -35,7 +35,7 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
-    retry_after_ms_ = std::max(retry_after_ms_, rest_after(*refused));
+    refusals_.hear(from, *refused);
     return give_up_on(*asked, Reply::refused, now, out);
   }
   auto* found = std::get_if<ReplicaObject>(&message);
@@ -141,8 +141,8 @@ void GetOperation::fail(Now now, Effects& out) {
   tally.got = static_cast<std::uint32_t>(quorum_.count());
   count_missing(asked_, false, tally);
   bool lost = quorum_.verdict() == Verdict::lost;
-  std::string text =
-      sentence("get", plan_.key, plan_.participants, asked_, tally, plan_.timeout, plan_.strict);
+  std::string text = sentence("get", plan_.key, plan_.participants, asked_, refusals_, tally,
+                              plan_.timeout, plan_.strict);
   answer(Status(failure_code(asked_, lost), std::move(text)), now, out);
 }
 
@@ -155,7 +155,7 @@ void GetOperation::answer(Status status, Now now, Effects& out) {
   if (status.is_ok()) {
     reply.object = merged_;
   } else {
-    reply.retry_after_ms = retry_after_ms_;
+    reply.retry_after_ms = refusals_.retry_after_ms;
   }
   reply.status = std::move(status);
   auto first = std::find_if(heard_.begin(), heard_.end(), [&](auto& h) { return counts(h.from); });

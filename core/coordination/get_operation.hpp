@@ -77,7 +77,7 @@ class GetOperation {
   std::vector<Heard> heard_;
   Object merged_;
   Tally tally_;
-  std::uint32_t retry_after_ms_ = 0;
+  Refusals refusals_;
   bool answered_ = false, done_ = false;
 };
 

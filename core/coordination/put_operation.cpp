@@ -31,7 +31,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
-    retry_after_ms_ = std::max(retry_after_ms_, rest_after(*refused));
+    refusals_.hear(from, *refused);
     if (ends_the_request(asked->why)) {
       asked->reply = Reply::refused;
       Status status = refused->status;
@@ -310,8 +310,8 @@ void PutOperation::fail(Now now, Effects& out) {
   count_missing(asked_, false, tally);
   const char* verb = plan_.write.tombstone ? "delete" : "put";
   bool lost = vote().verdict() == Verdict::lost;
-  std::string text =
-      sentence(verb, plan_.key, plan_.participants, asked_, tally, plan_.timeout, plan_.strict);
+  std::string text = sentence(verb, plan_.key, plan_.participants, asked_, refusals_, tally,
+                              plan_.timeout, plan_.strict);
   Status status(failure_code(asked_, lost), std::move(text));
   status.set_maybe_applied(may_be_applied());
   answer(std::move(status), now, out);
@@ -322,7 +322,7 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
   answered_ = true;
   linger_until_ = now.instant + plan_.linger;
   ClientReply reply;
-  if (!status.is_ok()) reply.retry_after_ms = retry_after_ms_;
+  if (!status.is_ok()) reply.retry_after_ms = refusals_.retry_after_ms;
   reply.status = std::move(status);
   if (object_) reply.object = *object_;
   reply.dot = dot_;

@@ -122,7 +122,7 @@ class PutOperation {
   std::optional<Object> object_;  // what to replicate; nothing: still minting
   Dot dot_;
   std::vector<NodeId> stored_by_;  // in the order heard
-  std::uint32_t retry_after_ms_ = 0;
+  Refusals refusals_;
   bool answered_ = false, done_ = false;
 };
 

@@ -148,7 +148,8 @@ TEST_CASE("a verdict counts places, and names a node by what became of its last 
     const ClientReply& reply = put.world.replies[0];
     CHECK(reply.status.code() == Code::quorum_not_met);
     CHECK(reply.status.message() == start + put.name(put.c) + " refused: overloaded, " +
-                                        put.name(put.d) + " refused: overloaded)");
+                                        put.name(put.d) + " refused: overloaded); " +
+                                        put.name(put.c) + ": busy");
     CHECK(reply.tally.got == 2);
     CHECK(reply.tally.asked == 4);
     CHECK(put.names(reply.tally.answered) == "adb");
