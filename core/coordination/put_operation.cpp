@@ -44,7 +44,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
   if (asked->open()) count_stored(*asked);
   if (auto* minted = std::get_if<Minted>(&message)) {
     asked->may_mint = false;
-    on_minted(*asked, *minted, now, out);
+    on_minted(*minted, now, out);
   }
   settle(now, out);
 }
@@ -129,17 +129,17 @@ std::size_t PutOperation::slot_to_mint_for(NodeId minter) const {
   return 0;
 }
 
-void PutOperation::on_minted(Asked& asked, const Minted& minted, Now now, Effects& out) {
+void PutOperation::on_minted(const Minted& minted, Now now, Effects& out) {
   if (!object_) {
     object_ = minted.object;
     dot_ = minted.dot;
     return start_replicating(now, out);
   }
   // A minter that had been given up answers after all. Its version has a dot of its own: whoever
-  // knows only the other one must learn it, or it would outlive the next write on this node alone.
+  // knows only one of the two must learn the other, or it would outlive the next write there alone.
   if (!sync(*object_, minted.object)) return;
   for (const Asked& other : asked_) {
-    if (&other == &asked || other.what == Asked::For::keep) continue;
+    if (other.what == Asked::For::keep) continue;
     bool was_sent_the_first = other.open() && other.what == Asked::For::vote;
     if (other.reply == Reply::yes || was_sent_the_first) send_copy(other, out);
   }
