@@ -54,10 +54,11 @@ struct ClientCore::Impl {
     Instant doubt_at = Instant::never();  // no answer until then: is it there at all?
     Instant ask_again;                    // silent until then: the next node
     std::vector<NodeId> tried;
-    std::map<NodeId, Instant> rests;     // who was overloaded, and until when it is left alone
-    bool sent = false;                   // a write left: it may exist
-    bool unsure = false;                 // and not all that were asked have refused it
-    Status last;                         // why the latest attempt failed
+    std::map<NodeId, Instant> rests;  // who was overloaded, and until when it is left alone
+    bool sent = false;                // a write left: it may exist
+    bool unsure = false;              // and not all that were asked have refused it
+    bool refused = false;             // the latest attempt that ended was refused, and not silent
+    Status last;                      // why the latest attempt failed
     Instant clocked = Instant::never();  // its entry in Impl::clock
   };
 
@@ -76,7 +77,9 @@ struct ClientCore::Impl {
   std::uint64_t next_call = 1, next_message = 1;
   Instant next_refresh = Instant::never();
   Instant refresh_not_before{};
-  NodeId knows_more;   // one that refused us something: who left knows that it did
+  NodeId knows_more;              // one that refused us something: who left knows that it did
+  std::set<NodeId> know_no_more;  // had the very table that we have: others come first
+  Instant refused_pull_not_before{};
   NodeId table_asked;  // a pull under way
   std::uint64_t table_message = 0;
   Instant table_doubt_at = Instant::never(), table_until = Instant::never();
@@ -186,7 +189,8 @@ struct ClientCore::Impl {
 
   NodeId whom_for_the_table() {
     NodeId first = std::exchange(knows_more, NodeId{});
-    if (first && !health.is_down(first) && !address_of(first).empty()) return first;
+    bool useful = first && !know_no_more.contains(first) && !health.is_down(first);
+    if (useful && !address_of(first).empty()) return first;
     std::vector<NodeId> from;
     if (ring) {
       for (const auto& member : ring->members()) from.push_back(member.id);
@@ -195,6 +199,8 @@ struct ClientCore::Impl {
       for (const auto& [id, address] : seeds) from.push_back(id);
     }
     random.shuffle(from);
+    std::stable_partition(from.begin(), from.end(),
+                          [&](NodeId node) { return !know_no_more.contains(node); });
     likeliest_first(from);
     return from.empty() ? NodeId{} : from.front();
   }
@@ -210,7 +216,7 @@ struct ClientCore::Impl {
     next_refresh = now.instant + Duration::millis(ring ? 500 : 50);
   }
 
-  void on_table(const Message& message, Now now) {
+  void on_table(NodeId from, const Message& message, Now now) {
     table_message = 0;
     table_doubt_at = table_until = Instant::never();
     std::int64_t period = options.refresh.us;
@@ -220,7 +226,10 @@ struct ClientCore::Impl {
     coordination.r = table->r;
     coordination.w = table->w;
     coordination.reconcile = table->reconcile;
-    if (table->unchanged) return;
+    if (table->unchanged) {
+      know_no_more.insert(from);
+      return;
+    }
     if (table->options.cluster != options.cluster) {
       log(LogLevel::error, "a node of cluster \"" + printable(table->options.cluster) +
                                "\" answered, wanted \"" + options.cluster + "\"");
@@ -234,6 +243,7 @@ struct ClientCore::Impl {
     // Two nodes may answer out of order: never go back.
     if (ring && (*built)->epoch() < ring->epoch()) return;
     ring = *built;
+    know_no_more.clear();
     coordinator.set_options(coordination);
     coordinator.set_ring(ring);
     for (std::uint64_t number : std::exchange(waiting_for_ring, {})) {
@@ -410,16 +420,22 @@ struct ClientCore::Impl {
     Call& call = calls.at(number);
     if (call.message != 0) by_message.erase(call.message);
     call.message = 0;
-    if (ring && reply.ring_epoch > ring->epoch()) pull_table(now, true);
+    const auto& refused = reply.tally.refused;
+    if (!refused.empty()) knows_more = refused[random.below(refused.size())];
+    bool newer = ring && reply.ring_epoch > ring->epoch();
+    // Went well with the help of others: what was refused may be the fault of an old table all the same.
+    bool doubtful = options.coordination == Coordination::client && !refused.empty() &&
+                    refused_pull_not_before <= now.instant;
+    if (doubtful) refused_pull_not_before = now.instant + Duration::seconds(1);
+    if (newer || doubtful) pull_table(now, true);
     if (reply.status || !reply.status.retryable()) return finish(number, std::move(reply));
     // One more try elsewhere while there is time; the write id makes it the same write.
     call.last = reply.status;
+    call.refused = true;
     if (reply.status.code() == Code::overloaded && call.asked) {
       return on_overloaded(number, std::move(reply), now);
     }
     if (call.sent) call.unsure = true;
-    const auto& refused = reply.tally.refused;
-    if (!refused.empty()) knows_more = refused[random.below(refused.size())];
     pull_table(now, true);
     Duration pause =
         Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));
@@ -478,9 +494,9 @@ struct ClientCore::Impl {
 
   void time_out(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
-    // Refused, and asked once more a moment ago: the refusal is the reason, not this silence.
-    if (!call.last.is_ok() && call.message != 0 &&
-        now.instant - call.asked_at < health.patience(call.asked)) {
+    // Refused, and waiting to ask once more or asked a moment ago: that is the reason, not this silence.
+    bool too_soon = call.message == 0 || now.instant - call.asked_at < health.patience(call.asked);
+    if (call.refused && too_soon) {
       Status why = call.last;
       why.set_maybe_applied(call.sent);
       return finish(number, failure(std::move(why)));
@@ -525,7 +541,7 @@ struct ClientCore::Impl {
       case Numbered::ping:
         break;
       case Numbered::table:
-        if (number == table_message) on_table(message, now);
+        if (number == table_message) on_table(from, message, now);
         break;
       case Numbered::call: {
         auto it = by_message.find(number);
@@ -586,6 +602,7 @@ struct ClientCore::Impl {
     Call& call = calls.at(number);
     if (call.message != 0) call.earlier.push_back(call.message);
     if (call.message != 0 && call.sent) call.unsure = true;  // asked, and not heard
+    if (call.message != 0) call.refused = false;
     call.message = 0;
     attempt(number, now);
   }
