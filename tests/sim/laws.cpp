@@ -394,7 +394,10 @@ class Availability final : public Law {
         "c" + std::to_string(call.client) + " was told \"" + status.to_string() + "\"";
     // A last attempt may begin a moment before the deadline: whoever it asked was not heard yet.
     bool cut_short = status.message().find("not heard yet") != std::string::npos;
-    if (status.code() == Code::timeout && all_speak && !cut_short)
+    // One attempt that took all the time there was: nobody refuses so slowly.
+    bool stood = status.code() == Code::timeout ||
+                 (outcome.attempts == 1 && scene_.world.now() - call.began >= scene_.plan.timeout);
+    if (stood && all_speak && !cut_short)
       fail(told + " while every node answered: a refusal was taken for silence");
     if (good >= wanted)
       fail(told + " while " + std::to_string(good) + " nodes could serve it, " +
