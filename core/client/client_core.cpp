@@ -78,7 +78,7 @@ struct ClientCore::Impl {
   Instant next_refresh = Instant::never();
   Instant refresh_not_before{};
   NodeId knows_more;              // one that refused us something: who left knows that it did
-  std::set<NodeId> know_no_more;  // had the very table that we have: others come first
+  std::set<NodeId> know_no_more;  // asked, and had none newer than ours: others come first
   Instant refused_pull_not_before{};
   NodeId table_asked;  // a pull under way
   std::uint64_t table_message = 0;
@@ -221,15 +221,13 @@ struct ClientCore::Impl {
     table_doubt_at = table_until = Instant::never();
     std::int64_t period = options.refresh.us;
     next_refresh = now.instant + Duration::micros(period * 3 / 4 + random.between(0, period / 2));
+    know_no_more.insert(from);  // unless it brings a newer one, below
     auto* table = std::get_if<RingTable>(&message);
     if (table == nullptr) return table_failed(now);
     coordination.r = table->r;
     coordination.w = table->w;
     coordination.reconcile = table->reconcile;
-    if (table->unchanged) {
-      know_no_more.insert(from);
-      return;
-    }
+    if (table->unchanged) return;
     if (table->options.cluster != options.cluster) {
       log(LogLevel::error, "a node of cluster \"" + printable(table->options.cluster) +
                                "\" answered, wanted \"" + options.cluster + "\"");
