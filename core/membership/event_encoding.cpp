@@ -19,7 +19,8 @@ enum : unsigned {
   address = 7,
   zone = 8,
   weight = 9,
-  replaces = 10
+  replaces = 10,
+  advertise = 11  // absent where there is none, so that views of older releases keep their bytes
 };
 }
 
@@ -70,6 +71,9 @@ void write_event(protozero::pbf_writer& parent, unsigned field, const MemberEven
   if (!event.member.zone.empty()) out.add_string(event_field::zone, event.member.zone);
   out.add_uint32(event_field::weight, event.member.weight);
   if (!event.replaces.empty()) out.add_string(event_field::replaces, event.replaces);
+  if (!event.member.advertise.empty()) {
+    out.add_string(event_field::advertise, event.member.advertise);
+  }
 }
 
 MemberEvent read_event(protozero::pbf_reader in) {
@@ -106,6 +110,9 @@ MemberEvent read_event(protozero::pbf_reader in) {
         break;
       case bytes(event_field::replaces):
         event.replaces = in.get_string();
+        break;
+      case bytes(event_field::advertise):
+        event.member.advertise = in.get_string();
         break;
       default:
         in.skip();

@@ -22,7 +22,7 @@ const char* name_of(MemberEvent::Kind kind) {
 bool before(const MemberEvent& a, const MemberEvent& b) {
   auto all = [](const MemberEvent& e) {
     return std::tie(e.lamport, e.issuer, e.seq, e.wall_ms, e.kind, e.member.name, e.member.address,
-                    e.member.zone, e.member.weight, e.replaces);
+                    e.member.zone, e.member.weight, e.replaces, e.member.advertise);
   };
   return all(a) < all(b);
 }

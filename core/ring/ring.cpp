@@ -85,6 +85,10 @@ Status check_member(const Member& member) {
     return wrong(who + " needs an address \"host:port\" with a port up to 65535, got " +
                  quoted(member.address));
   }
+  if (!member.advertise.empty() && !is_address(member.advertise)) {
+    return wrong(who + " advertises " + quoted(member.advertise) +
+                 " to clients, wanted \"host:port\" with a port up to 65535");
+  }
   if (!member.zone.empty() && !is_name(member.zone)) {
     return wrong(who + " has zone " + quoted(member.zone) +
                  ", wanted none or 1 to 64 of A-Z a-z 0-9 . _ -");
@@ -309,6 +313,8 @@ std::uint64_t digest_of(const Ring::Options& options, const std::vector<NodeId>&
     string(member.address);
     string(member.zone);
     number(member.weight);
+    // Only where it is said: rings of members that do not know of it keep their digest.
+    if (!member.advertise.empty()) string(member.advertise);
   }
   for (NodeId owner : owners) number(owner.value);
   for (NodeId node : next) number(node.value);

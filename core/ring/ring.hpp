@@ -21,10 +21,16 @@ struct Member {
   std::string address;       // "host:port"
   std::string zone;          // "" = no zone
   std::uint32_t weight = 1;  // share of the partitions, 1 to 1000
+  // "host:port" where clients reach it, behind a port map or NAT; empty: at `address`, as members do.
+  std::string advertise{};
   friend bool operator==(const Member&, const Member&) = default;
 };
 
-// What is wrong with its name, id, address, zone or weight, in a sentence.
+inline const std::string& address_for_clients(const Member& member) {
+  return member.advertise.empty() ? member.address : member.advertise;
+}
+
+// What is wrong with its name, id, addresses, zone or weight, in a sentence.
 Status check_member(const Member& member);
 Status check_cluster(const std::string& cluster, std::uint32_t partitions, std::uint32_t replicas);
 

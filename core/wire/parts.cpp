@@ -273,6 +273,7 @@ void write_member(pbf_writer& out, std::uint32_t tag, const Member& member) {
   write_text(message, 3, member.address);
   write_text(message, 4, member.zone);
   write_number(message, 5, member.weight);
+  write_text(message, 6, member.advertise);
 }
 
 Member read_member(BytesView bytes) {
@@ -295,6 +296,9 @@ Member read_member(BytesView bytes) {
         break;
       case 5:
         member.weight = read_u32(fields, "weight");
+        break;
+      case 6:
+        member.advertise = fields.text("advertise", max_name_bytes);
         break;
       default:
         fields.skip();

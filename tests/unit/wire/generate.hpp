@@ -147,7 +147,7 @@ inline Message any_message(std::size_t index) {
       int members = any_in(0, 4);
       for (int i = 0; i < members; ++i) {
         table.options.members.push_back(
-            {any_node(), any_name(), any_name(), any_name(), any_u32()});
+            {any_node(), any_name(), any_name(), any_name(), any_u32(), any_name()});
       }
       table.owners = any_nodes();
       table.next = any_nodes();
