@@ -191,7 +191,11 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.millis("limits", "shed_after_ms", &config.server.limits.shed_after, 1, hour_ms,
                "a client's request that waited longer is overloaded, when that lasts");
   table.number("limits", "max_connections", &config.server.limits.max_connections, 1, 1'000'000,
-               "at once");
+               "at once; fewer where the process may not have as many open files (RLIMIT_NOFILE)");
+  table.number("limits", "member_connections", &config.server.limits.member_connections, 0, 100'000,
+               "of them, which clients cannot take; a quarter of all at most");
+  table.millis("limits", "client_idle_ms", &config.server.limits.client_idle, 0, 24 * hour_ms,
+               "a client that asks nothing for so long is disconnected; 0: never");
   table.millis("limits", "peer_gone_after_ms", &config.server.limits.peer_gone_after, 1000, hour_ms,
                "nothing acknowledged by the other machine for so long: its connection is closed");
   table.number("limits", "max_frame_bytes", &config.server.limits.max_frame_bytes, 1024, gib,
@@ -245,7 +249,7 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
 
   table.text("log", "level", &config.log_level, "trace, debug, info, warn or error",
              {"trace", "debug", "info", "warn", "error"});
-  table.text("log", "file", &config.log_file, "empty: stderr");
+  table.text("log", "file", &config.log_file, "empty: stderr; SIGHUP and SIGUSR1 open it again");
   return table;
 }
 
@@ -404,6 +408,7 @@ Result<Config> parse_config(const std::string& text, const std::string& file) {
   }
   Config config;
   config.server.listen.clear();
+  config.server.own_process = true;
   Reader reader(file, config);
   Status read = reader.read(parsed.table());
   if (!read) return read;

@@ -5,19 +5,24 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/details/file_helper.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 
 #include "daemon/config_file.hpp"
+#include "runtime/io_thread.hpp"
+#include "runtime/log_filter.hpp"
 #include "runtime/timed_engine.hpp"
 #include "storage/memory_engine.hpp"
 #ifdef RINGLET_HAVE_WIREDTIGER
@@ -34,32 +39,91 @@ int complain(int code, const std::string& text) {
   return code;
 }
 
-Result<std::shared_ptr<spdlog::logger>> make_logger(const Config& config) {
-  std::shared_ptr<spdlog::logger> logger;
-  try {
-    spdlog::sink_ptr sink;
-    if (config.log_file.empty()) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    } else {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(config.log_file);
-    }
-    logger = std::make_shared<spdlog::logger>(config.node.name, std::move(sink));
-  } catch (const spdlog::spdlog_ex& error) {
-    return Status(Code::io, "log.file: " + std::string(error.what()));
+// A log file that can be opened again under its name, for whoever renamed the old one (logrotate).
+class LogFile final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit LogFile(std::string path) : path_(std::move(path)) { open(); }
+  // Throws spdlog_ex when the path cannot be opened; then the file that was open stays in use.
+  void reopen() {
+    std::lock_guard lock(mutex_);
+    open();
   }
-  logger->set_level(spdlog::level::from_str(config.log_level));
-  logger->flush_on(spdlog::level::info);
-  return logger;
-}
 
-LogSink sink_of(std::shared_ptr<spdlog::logger> logger) {
-  return [logger](LogLevel level, std::string_view part, const std::string& text) {
+ private:
+  void open() {
+    auto file = std::make_unique<spdlog::details::file_helper>();
+    file->open(path_);
+    file_ = std::move(file);
+  }
+  void sink_it_(const spdlog::details::log_msg& record) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(record, line);
+    file_->write(line);
+  }
+  void flush_() override { file_->flush(); }
+
+  const std::string path_;
+  std::unique_ptr<spdlog::details::file_helper> file_;
+};
+
+// The log of this process: to a file or to stderr, escaped, each condition that repeats said twice.
+class Log {
+ public:
+  static Result<std::shared_ptr<Log>> open(const Config& config) {
+    auto log = std::make_shared<Log>();
+    try {
+      spdlog::sink_ptr sink;
+      if (config.log_file.empty()) {
+        sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+      } else {
+        sink = log->file_ = std::make_shared<LogFile>(config.log_file);
+      }
+      log->logger_ = std::make_shared<spdlog::logger>(config.node.name, std::move(sink));
+    } catch (const spdlog::spdlog_ex& error) {
+      return Status(Code::io, "log.file: " + std::string(error.what()));
+    }
+    log->logger_->set_level(spdlog::level::from_str(config.log_level));
+    log->logger_->flush_on(spdlog::level::info);
+    return log;
+  }
+  ~Log() { filter_.look(Instant::never()); }
+  static LogSink sink(std::shared_ptr<Log> log) {
+    return [log = std::move(log)](LogLevel level, std::string_view part, const std::string& text) {
+      log->filter_.write(level, part, text, read_clocks().instant);
+    };
+  }
+  void look() { filter_.look(read_clocks().instant); }
+
+  // What SIGHUP and SIGUSR1 ask for.
+  void reopen(const char* signal) {
+    if (file_ == nullptr) {
+      return write(LogLevel::info, "ringletd",
+                   std::string(signal) +
+                       ": the log goes to stderr (log.file is empty), there is no file to reopen");
+    }
+    try {
+      file_->reopen();
+      write(LogLevel::info, "ringletd", std::string(signal) + ": reopened the log file");
+    } catch (const spdlog::spdlog_ex& error) {
+      write(LogLevel::error, "ringletd",
+            std::string(signal) + ": the log goes on into the old file: " + error.what());
+    }
+  }
+
+ private:
+  void write(LogLevel level, std::string_view part, const std::string& text) {
     static constexpr spdlog::level::level_enum levels[] = {
         spdlog::level::trace, spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
         spdlog::level::err};
-    logger->log(levels[static_cast<int>(level)], "{}: {}", part, text);
-  };
-}
+    logger_->log(levels[static_cast<int>(level)], "{}: {}", part, text);
+  }
+
+  std::shared_ptr<spdlog::logger> logger_;
+  std::shared_ptr<LogFile> file_;  // null: stderr
+  LogFilter filter_{[this](LogLevel level, std::string_view part, const std::string& text) {
+    write(level, part, text);
+  }};
+};
 
 // Written beside and renamed, so that whoever sees the file sees all of it.
 class PublishedFile {
@@ -109,31 +173,65 @@ void keep_memory_small() {
   ::mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
 }
 
-// The signal that came; -1 when the store failed for good. Whoever supervises this process starts it
-// again, and the store is opened anew: that mends what can be mended.
-int wait_for_stop(const sigset_t& signals, const StorageEngine& engine) {
+// systemd gives a process 1024 descriptors and lets it have more (the soft and the hard limit): as many
+// as it can have are this node's. What it has then bounds max_connections (Server::start).
+void raise_descriptor_limit(const LogSink& log) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log(LogLevel::warn, "ringletd",
+        "open files: the limit of " + std::to_string(before) +
+            " cannot be raised to the hard one of " + std::to_string(limit.rlim_max) + ": " +
+            std::strerror(errno));
+  }
+}
+
+const std::pair<int, const char*> signals_heard[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"},
+                                                     {SIGHUP, "SIGHUP"},   {SIGUSR1, "SIGUSR1"},
+                                                     {SIGUSR2, "SIGUSR2"}, {SIGQUIT, "SIGQUIT"}};
+
+const char* name_of_signal(int number) {
+  for (const auto& [signal, name] : signals_heard) {
+    if (signal == number) return name;
+  }
+  return "a signal";
+}
+
+// The signal that asks this process to stop; -1 when the store failed for good. Whoever supervises this
+// process starts it again, and the store is opened anew: that mends what can be mended.
+int wait_for_stop(const sigset_t& signals, const StorageEngine& engine, Log& log,
+                  const LogSink& say) {
   const timespec second{1, 0};
   for (;;) {
     int caught = ::sigtimedwait(&signals, nullptr, &second);
-    if (caught > 0) return caught;
+    if (caught == SIGTERM || caught == SIGINT) return caught;
+    if (caught == SIGHUP || caught == SIGUSR1) {
+      log.reopen(name_of_signal(caught));
+    } else if (caught > 0) {
+      say(LogLevel::info, "ringletd",
+          std::string(name_of_signal(caught)) +
+              " is ignored: SIGTERM stops this node, SIGHUP reopens its log file");
+    }
+    log.look();
     if (!engine.health()) return -1;
   }
 }
 
 int run(Config config) {
   if (config.memory_mb != 0) keep_memory_small();
-  // Before any thread starts, so that every thread inherits the mask and sigwait below gets them.
-  sigset_t stop_signals;
-  sigemptyset(&stop_signals);
-  sigaddset(&stop_signals, SIGTERM);
-  sigaddset(&stop_signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
+  // Before any thread starts, so that every thread inherits the mask and only the wait below gets them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const auto& [number, name] : signals_heard) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGHUP, SIG_IGN);  // a closed terminal is no reason to die; there is nothing to reload
 
-  auto logger = make_logger(config);
-  if (!logger) return complain(exit_usage, logger.status().message());
-  LogSink log = sink_of(*logger);
+  auto opened = Log::open(config);
+  if (!opened) return complain(exit_usage, opened.status().message());
+  std::shared_ptr<Log> log_of_process = *opened;
+  LogSink log = Log::sink(log_of_process);
+  raise_descriptor_limit(log);
   config.node.log = config.server.log = log;
 
   auto listener = Listener::open(config.server.listen);
@@ -173,7 +271,7 @@ int run(Config config) {
           (*engine)->name());
   sd_notify(0, "READY=1");
 
-  int caught = wait_for_stop(stop_signals, **engine);
+  int caught = wait_for_stop(signals, **engine, *log_of_process, log);
   sd_notify(0, "STOPPING=1");
   if (caught < 0) {
     log(LogLevel::error, "ringletd", "stopping: " + (*engine)->health().message());
@@ -181,7 +279,7 @@ int run(Config config) {
     (void)(*engine)->close();
     return complain(exit_broken, (*engine)->health().message() + ": start this node again");
   }
-  log(LogLevel::info, "ringletd", std::string("stopping: ") + strsignal(caught));
+  log(LogLevel::info, "ringletd", std::string("stopping: ") + name_of_signal(caught));
   Status stopped = (*server)->stop(Duration::seconds(5));
   if (!stopped) log(LogLevel::warn, "ringletd", "stopping: " + stopped.message());
   Status closed = (*engine)->close();

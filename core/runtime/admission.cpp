@@ -295,6 +295,11 @@ void Admission::close_all(Instant now) {
   asked_.clear();
 }
 
+bool Admission::has_work(std::uint64_t link) const {
+  auto works = links_.find(link);
+  return works != links_.end() && !works->second.empty();
+}
+
 std::uint32_t Admission::retry_after_ms(Instant now) const {
   std::int64_t waited = asked_.empty() ? 0 : (now - asked_.front().arrived).millis();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(2 * waited, 50, 1000));

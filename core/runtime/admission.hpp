@@ -77,6 +77,7 @@ class Admission {
   void closed(std::uint64_t link, Instant now);
   void close_all(Instant now);
 
+  bool has_work(std::uint64_t link) const;          // of it, under way
   std::uint32_t retry_after_ms(Instant now) const;  // twice as long as the oldest has waited
   std::size_t waiting() const { return admitted_.size() + asked_.size() + turns_.waiting(); }
   std::size_t waiting_for_turns() const { return turns_.waiting(); }

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -164,6 +165,13 @@ void Connection::on_readable(ErrorCode error) {
   thread_.want_turn();
   if (!status) return close(status);
   read();
+}
+
+bool Connection::has_unread() const {
+  if (closed_) return false;
+  int unread = 0;
+  int socket = const_cast<tcp::socket&>(socket_).native_handle();  // Asio has no const one
+  return ::ioctl(socket, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 Status Connection::take_frames() {

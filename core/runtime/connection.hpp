@@ -61,6 +61,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::uint64_t link() const { return link_; }
   const std::string& remote() const { return remote_; }  // "127.0.0.1:5312"
+  bool has_unread() const;  // bytes that came and were not looked at yet
+  bool mid_frame() const { return reader_.mid_frame(); }
   bool flushed() const { return queued_.empty() && !writing_now_; }
   std::size_t waiting_bytes() const { return queued_.size() + written_.size() - taken_; }
 

@@ -34,7 +34,10 @@ Peer::~Peer() {
 }
 
 void Peer::send(std::uint64_t number, Message message) {
-  if (state_ == State::ready) return connection_->send(number, message);
+  if (state_ == State::ready) {
+    ++unanswered_;
+    return connection_->send(number, message);
+  }
   waiting_.push_back({number, std::move(message)});
   if (state_ == State::idle) connect();
 }
@@ -135,6 +138,11 @@ Status Peer::on_frame(Connection& connection, const wire::Frame& frame) {
     state_ = State::ready;
     pause_ = options_.first_pause;
     timer_.cancel();
+    if (int failures = std::exchange(failures_, 0); failures > 1) {
+      thread_.log(LogLevel::info, "connection to " + address_ + " is made, after " +
+                                      std::to_string(failures) + " times in vain");
+    }
+    unanswered_ = waiting_.size();
     for (const Waiting& waiting : std::exchange(waiting_, {})) {
       connection.send(waiting.number, waiting.message);
     }
@@ -151,12 +159,25 @@ Status Peer::on_frame(Connection& connection, const wire::Frame& frame) {
     return Status(Code::corrupt,
                   std::string("wanted a reply, got the request ") + name_of(*message));
   }
+  if (unanswered_ > 0) --unanswered_;
   events_.on_reply(to_, frame.number, std::move(*message));
   return Status::ok();
 }
 
 void Peer::on_closed(Connection& connection, const Status& why) {
-  if (connection_.get() == &connection) fail(why);
+  if (connection_.get() != &connection) return;
+  // A node says Code::timeout to a connection that it ends for being idle.
+  if (state_ == State::ready && unanswered_ == 0 && why.code() == Code::timeout) {
+    return end_quietly();
+  }
+  fail(why);
+}
+
+void Peer::end_quietly() {
+  ++attempt_;
+  connection_->forget();
+  connection_.reset();
+  state_ = State::idle;
 }
 
 void Peer::fail(const Status& why) {
@@ -169,7 +190,13 @@ void Peer::fail(const Status& why) {
     connection_.reset();
   }
   waiting_.clear();
-  thread_.log(LogLevel::info, "connection to " + address_ + " lost: " + why.to_string());
+  // The first failure may be the node's restart. That it cannot be reached again is the operator's to
+  // know; a client's owner hears of it by the calls that fail.
+  ++failures_;
+  bool member = options_.hello.role == wire::Role::member;
+  thread_.log(member && failures_ > 1 ? LogLevel::warn : LogLevel::info,
+              "connection to " + address_ + (failures_ > 1 ? " cannot be made: " : " lost: ") +
+                  why.to_string());
   rest();
   events_.on_unreachable(to_, why);
   thread_.want_turn();

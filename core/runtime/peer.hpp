@@ -7,7 +7,8 @@
 //   resting     after a failure, for a pause that doubles; messages wait for the next try
 //
 // A refused or broken connection is told at once through on_unreachable: nothing sent or waiting
-// will be answered.
+// will be answered. One that the node ends because it is idle says nothing about the node: the peer
+// is idle again, and the next message connects.
 #pragma once
 
 #include <memory>
@@ -57,6 +58,7 @@ class Peer final : public Connection::Events {
   void connect_to(const tcp::endpoint& endpoint);
   void on_connected(ErrorCode error);
   void fail(const Status& why);
+  void end_quietly();
   void rest();
 
   IoThread& thread_;
@@ -68,6 +70,8 @@ class Peer final : public Connection::Events {
   std::uint64_t attempt_ = 0;  // of connecting; what an older one brings is ignored
   Duration pause_;
   std::vector<Waiting> waiting_;
+  std::size_t unanswered_ = 0;  // sent on this connection
+  int failures_ = 0;            // in a row, since a connection was last ready
   std::shared_ptr<Connection> connection_;
   std::unique_ptr<tcp::socket> socket_;  // while it connects
   tcp::resolver resolver_;

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <deque>
 #include <future>
+#include <list>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -25,9 +26,12 @@
 #include "runtime/admission.hpp"
 #include "runtime/asio.hpp"
 #include "runtime/connection.hpp"
+#include "runtime/descriptors.hpp"
 #include "runtime/fork_guard.hpp"
 #include "runtime/io_thread.hpp"
+#include "runtime/log_filter.hpp"
 #include "runtime/peer.hpp"
+#include "runtime/places.hpp"
 #include "wire/handshake.hpp"
 
 namespace ringlet {
@@ -99,7 +103,8 @@ struct Server::Impl {
   std::string address;
   const std::uint32_t generation = fork_generation();
   std::vector<std::unique_ptr<Lane>> lanes;
-  std::atomic<std::size_t> connections{0};
+  std::shared_ptr<LogFilter> log_filter;
+  std::optional<Places> places;
   std::optional<Admission::Shared> admission;
   std::atomic<std::uint64_t> next_link{1};
   std::atomic<bool> draining{false};
@@ -122,7 +127,32 @@ struct Server::Impl {
   }
   Duration sweep_every() const {
     Duration shortest = std::min(options.limits.handshake_within, options.limits.frame_within) / 4;
+    if (options.limits.client_idle > Duration{}) {
+      shortest = std::min(shortest, options.limits.client_idle / 4);
+    }
     return std::clamp(shortest, Duration::millis(10), Duration::seconds(1));
+  }
+  // How many connections there may be, of those whom the descriptors allow.
+  Status find_places() {
+    const ServerLimits& limits = options.limits;
+    Descriptors descriptors = descriptors_of_this_process();
+    auto ring = state->ring();
+    auto all = places_for_connections(limits.max_connections, descriptors,
+                                      static_cast<std::size_t>(options.threads),
+                                      ring ? ring->members().size() : 0, options.own_process);
+    if (!all) return all.status();
+    if (*all < limits.max_connections) {
+      log(options.own_process ? LogLevel::warn : LogLevel::info,
+          "at most " + std::to_string(*all) + " connections, not " +
+              std::to_string(limits.max_connections) +
+              " (limits.max_connections): this process may have " +
+              std::to_string(descriptors.limit) + " open files (RLIMIT_NOFILE)");
+    }
+    places.emplace(
+        Places::Limits{*all, std::min(limits.member_connections, *all / 4),
+                       std::max<std::size_t>(*all / 4, std::min<std::size_t>(*all, 16))});
+    state->gauges().max_connections = *all;
+    return Status::ok();
   }
   // By lane 0, often.
   void measure_memory(Now now) {
@@ -134,7 +164,9 @@ struct Server::Impl {
                               std::to_string(memory.limits().resident_bytes >> 20) + " MiB");
     }
     NodeGauges& gauges = state->gauges();
-    gauges.connections = connections.load();
+    gauges.connections = places->taken();
+    gauges.client_connections = places->taken(Places::Kind::client);
+    gauges.member_connections = places->taken(Places::Kind::member);
     gauges.requests = admission->requests.load();
     gauges.request_bytes = memory.requests.load();
     gauges.answer_bytes = memory.answers.load();
@@ -209,8 +241,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       for (auto& [id, link] : std::exchange(links_, {})) {
         link.connection->forget();
         link.connection->close(Status(Code::unavailable, "the node stops"));
-        --server_.connections;
+        server_.places->left(link.kind);
       }
+      if (waiting_fd_ >= 0) ::close(std::exchange(waiting_fd_, -1));
       admission_.close_all(read_clocks().instant);
       peers_.clear();
       closed->set_value();
@@ -234,6 +267,18 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
  private:
+  static constexpr int accepted_in_a_round = 64;
+  static constexpr Duration idle_enough_to_cut = Duration::seconds(1);
+
+  // An accepted connection.
+  struct Link {
+    std::shared_ptr<Connection> connection;
+    NodeId member;  // at the other end; none: a client
+    Places::Kind kind = Places::Kind::unknown;
+    Instant used;                              // a frame came
+    std::list<std::uint64_t>::iterator order;  // in unknown_ or clients_; members are in neither
+  };
+
   // ---- IoThread::Work ----
   Instant next_wake() const override { return node_.next_wake(); }
   void on_wake(Now now) override { node_.on_wake(now); }
@@ -279,50 +324,90 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   void sweep(Now now) override {
-    if (measures_) server_.measure_memory(now);
+    if (measures_) {
+      server_.measure_memory(now);
+      server_.log_filter->look(now.instant);
+    }
     for (auto& [id, link] : links_) link.connection->check(now.instant);
+    cut_idle(now.instant);
     for (auto& [id, peer] : peers_) peer->check(now.instant);
   }
 
   // ---- links ----
   void accept() {
     acceptor_.async_wait(tcp::acceptor::wait_read, [this](ErrorCode error) {
-      if (error || !acceptor_.is_open()) return;
-      for (;;) {
-        int fd =
-            ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-          deal_out(fd);
-          continue;
-        }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-        if (errno == EINTR || errno == ECONNABORTED) continue;
-        // Out of descriptors or memory: the backlog waits, we do not spin.
-        server_.log(LogLevel::error, std::string("accept: ") + std::strerror(errno));
-        accept_pause_.expires_after(std::chrono::milliseconds(100));
-        accept_pause_.async_wait([this](ErrorCode cancelled) {
-          if (!cancelled && acceptor_.is_open()) accept();
-        });
-        return;
-      }
-      accept();
+      if (!error && acceptor_.is_open()) take_waiting();
     });
   }
 
-  void deal_out(int fd) {
-    if (++server_.connections > server_.options.limits.max_connections) {
-      --server_.connections;
-      Status full(Code::overloaded, "wanted at most " +
-                                        std::to_string(server_.options.limits.max_connections) +
-                                        " connections, this is one more");
-      Bytes frame;
-      wire::encode_frame(wire::Goodbye{full}, frame);
-      [[maybe_unused]] auto sent =
-          ::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      ::close(fd);
-      server_.log(LogLevel::warn, "connection refused: " + full.message());
+  // A round of those who wait to be accepted; then the loop looks at the other sockets.
+  void take_waiting() {
+    for (int i = 0; i < accepted_in_a_round; ++i) {
+      int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (fd >= 0) {
+        waiting_fd_ = fd;
+        if (!find_place(0)) return;  // another lane is asked; it goes on from there
+        continue;
+      }
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      // Out of descriptors or memory: those who connect wait in the backlog, and this loop pauses.
+      server_.log(LogLevel::error,
+                  std::string("accepting connections pauses for 100 ms: ") + std::strerror(errno));
+      accept_pause_.expires_after(std::chrono::milliseconds(100));
+      accept_pause_.async_wait([this](ErrorCode cancelled) {
+        if (!cancelled && acceptor_.is_open()) accept();
+      });
       return;
     }
+    accept();
+  }
+
+  // For the connection just accepted. Places are made by cutting others, in the lane that has them.
+  // False: lane `asked` of the others was asked to cut one, and find_place() is called again.
+  bool find_place(std::size_t asked) {
+    Places::Room room = server_.places->room();
+    auto kind = room == Places::Room::cut_unknown ? Places::Kind::unknown : Places::Kind::client;
+    if (room == Places::Room::free || (room != Places::Room::none && asked == 0 && cut_one(kind))) {
+      deal_out(std::exchange(waiting_fd_, -1));
+      return true;
+    }
+    if (room == Places::Room::none || asked + 1 >= server_.lanes.size()) {
+      // Too many unknown ones, all of whom have said something that was not read yet: they are unknown
+      // for a moment only.
+      int fd = std::exchange(waiting_fd_, -1);
+      room == Places::Room::cut_unknown && !server_.places->full() ? deal_out(fd) : turn_away(fd);
+      return true;
+    }
+    Lane& other = *server_.lanes[asked + 1];
+    other.thread_.post([this, &other, kind, asked] {
+      bool cut = other.cut_one(kind);
+      thread_.post([this, cut, asked] {
+        if (waiting_fd_ < 0 || !acceptor_.is_open()) return;
+        if (cut) {
+          deal_out(std::exchange(waiting_fd_, -1));
+          accept();
+        } else if (find_place(asked + 1)) {
+          accept();
+        }
+      });
+    });
+    return false;
+  }
+
+  void turn_away(int fd) {
+    Status full(Code::overloaded, "wanted at most " + std::to_string(server_.places->limits().all) +
+                                      " connections, this is one more");
+    Bytes frame;
+    wire::encode_frame(wire::Goodbye{full}, frame);
+    [[maybe_unused]] auto sent =
+        ::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::close(fd);
+    server_.log(LogLevel::warn, "connection refused: " + full.message());
+  }
+
+  void deal_out(int fd) {
+    server_.places->accepted();
     Lane& lane = *server_.lanes[next_lane_++ % server_.lanes.size()];
     if (&lane == this) return open_link(fd);
     lane.adopt(fd);
@@ -337,7 +422,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     socket.assign(name.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), fd, error);
     if (error) {
       ::close(fd);
-      --server_.connections;
+      server_.places->left(Places::Kind::unknown);
       return server_.log(LogLevel::error, "accept: " + error.message());
     }
     std::uint64_t link = server_.next_link++;
@@ -345,8 +430,71 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     limits.waiting = &server_.admission->memory.answers;
     auto connection = std::make_shared<Connection>(thread_, std::move(socket), link, limits,
                                                    static_cast<Connection::Events&>(*this));
-    links_[link].connection = connection;
+    Link& opened = links_[link];
+    opened.connection = connection;
+    opened.order = unknown_.insert(unknown_.end(), link);
     connection->start();
+  }
+
+  // Gives the place of an unknown connection, or of an idle client, to another connection.
+  bool cut_one(Places::Kind kind) {
+    Instant now = read_clocks().instant;
+    std::list<std::uint64_t>& longest_first = kind == Places::Kind::unknown ? unknown_ : clients_;
+    int looked_at = 0;
+    for (std::uint64_t id : longest_first) {
+      if (++looked_at > 64) return false;
+      Link& link = links_.at(id);
+      bool waits = kind == Places::Kind::unknown ? !link.connection->has_unread()
+                                                 : is_idle(id, link, now, idle_enough_to_cut);
+      if (!waits) continue;
+      cut(id, link,
+          kind == Places::Kind::unknown
+              ? Status(Code::overloaded, "its place is needed, and it has not said hello yet")
+              : Status(Code::timeout, "its place is needed, and it is the client idle longest"));
+      return true;
+    }
+    return false;
+  }
+
+  bool is_idle(std::uint64_t id, const Link& link, Instant now, Duration since) const {
+    return now - link.used >= since && !admission_.has_work(id) && link.connection->flushed() &&
+           !link.connection->mid_frame() && !link.connection->has_unread();
+  }
+
+  void cut_idle(Instant now) {
+    Duration limit = server_.options.limits.client_idle;
+    if (limit == Duration{}) return;
+    while (!clients_.empty()) {
+      std::uint64_t id = clients_.front();
+      Link& link = links_.at(id);
+      if (now - link.used < limit) return;
+      if (is_idle(id, link, now, limit)) {
+        cut(id, link, Status(Code::timeout, "idle for " + std::to_string(limit.millis()) + " ms"));
+      } else {
+        used(link, now);  // what it asked is under way all this time
+      }
+    }
+  }
+
+  // The place is free at once; on_closed comes later and does the rest.
+  void cut(std::uint64_t id, Link& link, const Status& why) {
+    auto connection = link.connection;
+    forget(links_.find(id));
+    connection->close(why);
+  }
+
+  void used(Link& link, Instant now) {
+    link.used = now;
+    if (link.kind == Places::Kind::client) clients_.splice(clients_.end(), clients_, link.order);
+  }
+
+  void forget(std::map<std::uint64_t, Link>::iterator found) {
+    Link& link = found->second;
+    if (link.kind == Places::Kind::unknown) unknown_.erase(link.order);
+    if (link.kind == Places::Kind::client) clients_.erase(link.order);
+    server_.places->left(link.kind);
+    admission_.closed(found->first, read_clocks().instant);
+    links_.erase(found);
   }
 
   Status on_frame(Connection& connection, const wire::Frame& frame) override {
@@ -359,6 +507,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     RINGLET_ASSERT(found != links_.end());
     Link& link = found->second;
     Now now = read_clocks();
+    used(link, now.instant);
     std::uint64_t id = connection.link();
     auto full = admission_.arrived(id, bool(link.member), frame, now.instant);
     if (!full) return full.status();
@@ -383,12 +532,6 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     return Status::ok();
   }
-
-  // An accepted connection.
-  struct Link {
-    std::shared_ptr<Connection> connection;
-    NodeId member;  // at the other end; nobody: a client
-  };
 
   void serve(Link& link, Admission::Request request, Now now) {
     node_.on_request(request.link, request.number, std::move(request.message), now, link.member);
@@ -434,23 +577,38 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (!hello) return hello.status();
     auto welcome = wire::answer_hello(*hello, {hello_.cluster, hello_.name, hello_.node});
     if (!welcome) return welcome.status();
+    Link& link = links_.at(connection.link());
+    bool member = hello->role == wire::Role::member;
+    Places::Kind kind = member ? Places::Kind::member : Places::Kind::client;
+    if (!server_.places->named(kind) && !(cut_one(kind) && server_.places->named(kind))) {
+      const Places::Limits& limits = server_.places->limits();
+      return {Code::overloaded, "wanted at most " +
+                                    std::to_string(limits.all - limits.for_members) +
+                                    " connections of clients, this is one more"};
+    }
+    unknown_.erase(link.order);
+    link.kind = kind;
+    link.used = read_clocks().instant;
+    if (member) {
+      link.member = hello->node;
+    } else {
+      link.order = clients_.insert(clients_.end(), connection.link());
+    }
     wire::encode_frame(*welcome, connection.raw());
-    if (hello->role == wire::Role::member) links_[connection.link()].member = hello->node;
     connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
     connection.flush();
     return Status::ok();
   }
 
   void on_closed(Connection& connection, const Status& why) override {
-    bool ordinary = why.code() == Code::unavailable || why.code() == Code::io;
+    auto found = links_.find(connection.link());
+    // What was cut for its place, or for being idle, is no fault of anybody's.
+    bool ordinary =
+        why.code() == Code::unavailable || why.code() == Code::io || found == links_.end();
     server_.log(ordinary ? LogLevel::debug : LogLevel::warn,
                 "connection from " + connection.remote() + " dropped: " + why.to_string());
     node_.on_link_closed(connection.link());
-    auto found = links_.find(connection.link());
-    if (found == links_.end()) return;
-    admission_.closed(connection.link(), read_clocks().instant);
-    links_.erase(found);
-    --server_.connections;
+    if (found != links_.end()) forget(found);
   }
 
   // ---- peers ----
@@ -494,7 +652,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   tcp::acceptor acceptor_;  // lane 0
   asio::steady_timer accept_pause_;
   std::size_t next_lane_ = 0;
+  int waiting_fd_ = -1;  // lane 0: accepted, and its place is not found yet
   std::map<std::uint64_t, Link> links_;
+  std::list<std::uint64_t> unknown_, clients_;  // of links_; the longest waiting, or idle, first
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
@@ -523,6 +683,16 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
   impl.options = std::move(options);
   impl.listener = std::move(listener);
   impl.address = impl.listener->address();
+  impl.log_filter = std::make_shared<LogFilter>(impl.options.log ? std::move(impl.options.log)
+                                                                 : [](auto&&...) {});
+  impl.options.log = [filter = impl.log_filter](LogLevel level, std::string_view part,
+                                                const std::string& text) {
+    filter->write(level, part, text, read_clocks().instant);
+  };
+  if (Status placed = impl.find_places(); !placed) {
+    impl.stopped = true;
+    return placed;
+  }
   impl.admission.emplace(impl.options.limits);
   impl.state->gauges().memory_limit = impl.options.limits.max_resident_bytes;
   std::random_device random;
@@ -557,6 +727,10 @@ Server::~Server() {
 
 std::string Server::address() const {
   return impl_->address;
+}
+
+std::size_t Server::max_connections() const {
+  return impl_->places->limits().all;
 }
 
 Status Server::stop(Duration drain) {
@@ -594,7 +768,7 @@ Status Server::Impl::stop(Duration drain) {
 
 std::string Server::status_json() const {
   std::string json = "{\"address\":\"" + impl_->address +
-                     "\",\"connections\":" + std::to_string(impl_->connections.load()) +
+                     "\",\"connections\":" + std::to_string(impl_->places->taken()) +
                      ",\"lanes\":[";
   std::lock_guard guard(impl_->mutex);
   bool first = true;

@@ -16,6 +16,9 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:0";  // port 0: any free one
   int threads = 1;
   ServerLimits limits;
+  // False where the node is a part of somebody else's program: it changes nothing of the process, and
+  // leaves half of the descriptors that are free to the rest of the program.
+  bool own_process = false;
   LogSink log;
 };
 
@@ -36,6 +39,8 @@ class Server {
                                                std::unique_ptr<Listener> listener = nullptr);
   ~Server();  // stop(0)
   std::string address() const;
+  // How many connections it takes: limits.max_connections, or what the descriptors leave.
+  std::size_t max_connections() const;
   // Stops listening, lets requests under way finish for up to `drain`, closes connections, joins.
   Status stop(Duration drain);
   std::string status_json() const;

@@ -9,7 +9,13 @@ namespace ringlet {
 
 struct ServerLimits {
   std::size_t max_frame_bytes = 64 * 1024 * 1024;  // refused before memory is taken
+  // At once. Fewer where the process may not have the descriptors (descriptors.hpp).
   std::size_t max_connections = 10'000;
+  // Of them, places that clients cannot take; a quarter of all at most.
+  std::size_t member_connections = 64;
+  // A client that asked nothing for so long is disconnected. It connects again with its next request.
+  // Zero: never.
+  Duration client_idle = Duration::seconds(600);
   std::size_t max_queued_bytes =
       64 * 1024 * 1024;  // to one slow reader; more: reading from it stops, then it is dropped
   // Of clients, under way: from read to answered.

@@ -90,6 +90,9 @@ class Raw {
   void shake_hands(const std::string& cluster = "ringlet") {
     wire::Hello hello;
     hello.cluster = cluster;
+    shake_hands(hello);
+  }
+  void shake_hands(const wire::Hello& hello) {
     Bytes bytes;
     wire::encode_frame(hello, bytes);
     REQUIRE(send(bytes));
@@ -371,6 +374,93 @@ TEST_CASE("one connection too many is told so") {
   Raw second(cluster.servers[0]->address());
   CHECK(second.dropped());
   CHECK(log_says(cluster, "wanted at most 1 connections"));
+}
+
+wire::Hello member_hello() {
+  wire::Hello hello;
+  hello.cluster = "ringlet";
+  hello.name = "n1";
+  hello.node = node_id_of("n1");
+  hello.role = wire::Role::member;
+  return hello;
+}
+
+TEST_CASE("F-106 silent connections and idle clients make room, members always find a place") {
+  ServerLimits limits;
+  limits.max_connections = 40;
+  limits.member_connections = 4;
+  Cluster cluster(1, GENERATE(1, 3), limits);
+  const std::string address = cluster.servers[0]->address();
+  // Ten times as many as there are places, none of which says hello.
+  std::vector<std::unique_ptr<Raw>> silent, clients, members;
+  for (int i = 0; i < 400; ++i) silent.push_back(std::make_unique<Raw>(address));
+  for (int i = 0; i < 36; ++i) {
+    clients.push_back(std::make_unique<Raw>(address));
+    clients.back()->shake_hands();
+  }
+  CHECK(log_says(cluster, "its place is needed, and it has not said hello yet"));
+  Raw one_more(address);
+  Bytes bytes;
+  wire::encode_frame(wire::Hello{.cluster = "ringlet"}, bytes);
+  REQUIRE(one_more.send(bytes));
+  CHECK(one_more.dropped());
+  CHECK(log_says(cluster, "wanted at most 36 connections of clients"));
+  for (int i = 0; i < 4; ++i) {
+    members.push_back(std::make_unique<Raw>(address));
+    members.back()->shake_hands(member_hello());
+  }
+  // All places are taken. A fifth member has the one of the client that was idle longest, and so has a
+  // client, now that some are idle.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  for (std::size_t i = 1; i < clients.size(); ++i) {
+    REQUIRE(clients[i]->send(message(1, Ping{})));
+    REQUIRE(clients[i]->frames(1).size() == 1);
+  }
+  members.push_back(std::make_unique<Raw>(address));
+  members.back()->shake_hands(member_hello());
+  auto told = clients[0]->frames(1);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].first.version == 0);  // a goodbye
+  CHECK(clients[0]->dropped());
+  for (std::size_t i = 1; i < clients.size(); ++i) {
+    REQUIRE(clients[i]->send(message(2, Ping{})));
+    CHECK(clients[i]->frames(1).size() == 1);
+  }
+  CHECK(connections_become(cluster, 40));
+}
+
+TEST_CASE("F-106 an idle client is disconnected, and its next call connects again") {
+  ServerLimits limits;
+  limits.client_idle = Duration::millis(200);
+  Cluster cluster(1, 1, limits);
+  auto client = cluster.client(GENERATE(Coordination::server, Coordination::client));
+  REQUIRE(client->put({"", "key"}, "value").reply.status.is_ok());
+  Raw member(cluster.servers[0]->address());
+  member.shake_hands(member_hello());
+  for (int i = 0; i < 3; ++i) {
+    CHECK(connections_become(cluster, 1));  // the member's stays
+    CHECK(client->get({"", "key"}).reply.status.is_ok());
+  }
+  REQUIRE(member.send(message(1, Ping{})));
+  CHECK(member.frames(1).size() == 1);
+  CHECK(cluster.log.text().find("connection to") == std::string::npos);  // nothing was lost
+}
+
+TEST_CASE("F-106 a client that waits for its answer is not idle") {
+  ServerLimits limits;
+  limits.client_idle = Duration::millis(50);
+  Cluster cluster(3, 1, limits);
+  cluster.servers[1].reset();
+  cluster.servers[2].reset();
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands();
+  ClientGet strict{{"", "key"}, {}};
+  strict.options.timeout_ms = 600;
+  strict.options.r = 3;
+  REQUIRE(raw.send(message(1, strict)));
+  auto got = raw.frames(1);
+  REQUIRE(got.size() == 1);
+  CHECK(got[0].first.number == 1);
 }
 
 TEST_CASE("F-23 connections that come, break off anywhere and go leave nothing behind") {

@@ -1,0 +1,172 @@
+"""F-106: what a node may run out of, and that it lives on, serves members and says so. F-107: large values.
+
+RINGLET_LONG=1: 5,000 connection attempts to each node instead of 1,200.
+"""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+import ringlet
+
+from conftest import BIN, wait_for
+from test_memory import hello_of, status_of
+
+LONG = bool(os.environ.get("RINGLET_LONG"))
+ATTEMPTS = 5000 if LONG else 1200
+
+
+def raw(node):
+    host, port = node.address.split(":")
+    return socket.create_connection((host, int(port)), 5)
+
+
+@contextlib.contextmanager
+def many_files(wanted):
+    """This process may have so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < wanted:
+        pytest.skip(f"wanted {wanted} open files, this user may have {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("limit, says_hello", [("1024:1024", False), ("1024:1024", True), ("256:256", True)])
+def test_nodes_outlive_more_connections_than_they_may_have_files(make_cluster, limit, says_hello):
+    """Idle ones of strangers, or of clients that said hello; to all three nodes, while a client writes through each."""
+    cluster = make_cluster(nodes=3)
+    for node in cluster.nodes:
+        node.around = ["prlimit", f"--nofile={limit}"]
+    cluster.start()
+    with many_files(3 * ATTEMPTS + 1000), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(ringlet.connect(node.address, cluster=cluster.name, timeout=2.0)) for node in cluster.nodes]
+        for client in clients:
+            client.bucket("x").put("before", b"v")
+        hello = hello_of(cluster.nodes[0], cluster.name) if says_hello else b""
+        refused = 0
+        for node in cluster.nodes:
+            for _ in range(ATTEMPTS):
+                try:
+                    connection = stack.enter_context(raw(node))
+                    connection.sendall(hello)
+                except OSError:
+                    refused += 1
+        end, served, failed = time.monotonic() + (8 if LONG else 3), 0, []
+        while time.monotonic() < end:
+            for client in clients:
+                try:
+                    client.bucket("x").put(f"k{served % 50}", b"v")
+                    served += 1
+                except ringlet.RingletError as error:
+                    failed.append(str(error))
+            time.sleep(0.02)
+        assert all(node.running for node in cluster.nodes), [node.log()[-500:] for node in cluster.nodes]
+        assert served > 0 and not failed, (served, failed[:3])
+        for node in cluster.nodes:
+            status = status_of(cluster, node)
+            # Said in status and, once, in the log.
+            assert status["connections"] <= status["max_connections"] < int(limit.split(":")[1])
+            assert len(re.findall(r"at most \d+ connections, not 10000", node.log())) == 1
+            with open(f"/proc/{node.process.pid}/limits") as limits:
+                files = int(next(line for line in limits if line.startswith("Max open files")).split()[3])
+            assert len(os.listdir(f"/proc/{node.process.pid}/fd")) < files - 16
+            assert node.log().count("\n") < 200, node.log()[-2000:]  # a condition that repeats is two lines
+        print(f"{limit}: {status['max_connections']} places, {status['connections']} taken, {served} puts served, "
+              f"{len(failed)} failed; {refused} of {3 * ATTEMPTS} connections refused at once")
+
+
+def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one(make_cluster):
+    cluster = make_cluster(nodes=1)
+    cluster.nodes[0].around = ["prlimit", "--nofile=200:20000"]
+    cluster.start()
+    assert status_of(cluster, cluster.nodes[0])["max_connections"] == 10_000
+    assert "RLIMIT_NOFILE" not in cluster.nodes[0].log()
+
+
+def test_too_few_open_files_are_refused_in_words(make_cluster):
+    cluster = make_cluster(nodes=1)
+    node = cluster.nodes[0]
+    node.around = ["prlimit", "--nofile=64:64"]
+    node.launch()
+    assert node.process.wait(20) == 3
+    assert re.search(r"open files: wanted a limit \(RLIMIT_NOFILE\) of at least \d+, got 64", node.log())
+
+
+def test_members_find_a_place_though_idle_clients_took_all(make_cluster):
+    cluster = make_cluster(nodes=3, more="")
+    for node in cluster.nodes:
+        node.config.write_text(node.config.read_text() + "[limits]\nmax_connections = 100\nclient_idle_ms = 3000\n")
+    cluster.start()
+    hello = hello_of(cluster.nodes[0], cluster.name)
+    with contextlib.ExitStack() as stack:
+        for node in cluster.nodes:
+            for _ in range(150):
+                stack.enter_context(raw(node)).sendall(hello)
+        # A restarted node makes every member connection anew.
+        cluster.nodes[0].terminate()
+        cluster.nodes[0].start()
+        wait_for("members to see one another", lambda: any(status_of(cluster, n)["down"] for n in cluster.nodes[:1]), 10)
+        # The idle ones leave after their time, and their places are those of others.
+        wait_for("the idle clients to leave", lambda: any(status_of(cluster, n)["connections_of_clients"] > 20 for n in cluster.nodes), 20)
+        with cluster_client(cluster) as client:
+            client.bucket("x").put("k", b"v")
+
+
+def cluster_client(cluster, **options):
+    return ringlet.connect(cluster.seeds, cluster=cluster.name, **{"timeout": 3.0, **options})
+
+
+def test_signals_of_log_rotation_reopen_the_log_and_end_nothing(make_cluster):
+    cluster = make_cluster(nodes=1)
+    node = cluster.nodes[0]
+    log = node.directory / "node.log"
+    node.config.write_text(node.config.read_text() + f'[log]\nfile = "{log}"\n')
+    cluster.start()
+    for number, name in [(signal.SIGHUP, "SIGHUP"), (signal.SIGUSR1, "SIGUSR1")]:
+        moved = node.directory / f"node.log.{name}"
+        log.rename(moved)
+        node.signal(number)
+        wait_for("the new log", lambda name=name: not (log.exists() and f"{name}: reopened" in log.read_text()), 10)
+        before = moved.read_text()
+    for number in (signal.SIGUSR2, signal.SIGQUIT):
+        node.signal(number)
+        name = signal.Signals(number).name
+        wait_for("a word", lambda name=name: f"{name} is ignored: SIGTERM stops this node" not in log.read_text(), 10)
+    # A directory that is gone: the log goes on into the old file.
+    node.directory.joinpath("elsewhere").mkdir()
+    log.rename(node.directory / "elsewhere" / "node.log")
+    log.mkdir()
+    node.signal(signal.SIGUSR1)
+    wait_for("the complaint", lambda: "the log goes on into the old file" not in (node.directory / "elsewhere" / "node.log").read_text(), 10)
+    with cluster_client(cluster, r=1, w=1) as client:
+        client.bucket("x").put("k", b"v")
+    assert moved.read_text() == before
+    assert node.terminate() == 0
+
+
+def test_signals_without_a_log_file_end_nothing(make_cluster):
+    cluster = make_cluster(nodes=1).start()
+    node = cluster.nodes[0]
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT):
+        node.signal(number)
+    wait_for("a word", lambda: "there is no file to reopen" not in node.log() or "SIGQUIT is ignored" not in node.log(), 10)
+    assert node.terminate() == 0
+
+
+def test_what_a_stranger_sent_is_escaped_in_the_log(make_cluster):
+    cluster = make_cluster(nodes=1).start()
+    node = cluster.nodes[0]
+    evil = "x\n[2026-01-01] [n1] [error] ringletd: all is lost\x1b[2J"
+    said = subprocess.run([str(BIN / "ringlet"), "--seeds", node.address, "--cluster", evil, "get", "k"],
+                          capture_output=True, timeout=30)
+    assert said.returncode != 0
+    wait_for("the refusal", lambda: "all is lost" not in node.log(), 10)
+    assert not any(line.startswith("[2026-01-01]") for line in node.log().splitlines())
+    assert "\x1b" not in node.log() and "\\x0a[2026-01-01]" in node.log()
