@@ -1,5 +1,8 @@
-// ringlet: the command line client.
+// ringlet: the command line client. What it prints, its exit codes and its errors as JSON are an interface
+// for scripts: docs/operations.md describes them.
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -11,6 +14,7 @@
 #include <boost/json.hpp>
 
 #include "base/token.hpp"
+#include "daemon/answers.hpp"
 #include "runtime/client.hpp"
 
 namespace ringlet {
@@ -22,14 +26,21 @@ enum Exit { done = 0, not_found = 1, usage = 2, conflict = 3, cluster_could_not 
 constexpr const char* exit_codes =
     "Exit codes:\n"
     "  0  done\n"
-    "  1  get: there is no such key\n"
-    "  2  wrong flags, key, value, context, or an order that the node refused: nothing was "
-    "changed\n"
+    "  1  get, delete: there is no such key; nothing was written\n"
+    "  2  wrong verb, flags, key, value or context, or an order that the node refused: nothing "
+    "was\n"
+    "     changed\n"
     "  3  get: several versions, all printed: read, merge, put with the context\n"
-    "  4  the cluster could not now: silent, too few replicas, overloaded; the node that was told "
-    "is\n"
-    "     no member\n"
-    "  5  anything else\n";
+    "  4  the cluster could not now: silent, too few replicas, overloaded; or a node that was "
+    "asked\n"
+    "     serves nobody (it waits to be joined, has left, was replaced or turned away)\n"
+    "  5  anything else: a file that cannot be written, an answer that cannot be read\n"
+    "\n"
+    "With --output json every error is one JSON object on standard error, a line of its own:\n"
+    "  {\"code\":\"timeout\",\"message\":\"...\",\"exit\":4,\"maybe_applied\":false}\n"
+    "code: the status's name (timeout, quorum_not_met, ...) or usage; maybe_applied: the write "
+    "that\n"
+    "failed may exist all the same. Standard output has answers only.\n";
 
 int exit_for(const Status& status) {
   switch (static_cast<int>(status.code()) / 100) {
@@ -42,16 +53,6 @@ int exit_for(const Status& status) {
     default:
       return other;
   }
-}
-
-int complain(int code, const std::string& text) {
-  std::fprintf(stderr, "ringlet: %s\n", text.c_str());
-  return code;
-}
-int complain(const Status& status) {
-  return complain(
-      exit_for(status),
-      status.message() + (status.maybe_applied() ? " (the write may have been applied)" : ""));
 }
 
 std::string to_base64(BytesView bytes) {
@@ -85,77 +86,108 @@ Result<Bytes> read_file(const std::string& path) {
 class Program {
  public:
   int run(int argc, char** argv) {
-    CLI::App app{"Talks to a Ringlet cluster."};
+    CLI::App app{"Talks to a Ringlet cluster.", "ringlet"};
     app.footer(exit_codes);
+    app.set_version_flag("--version", "ringlet " RINGLET_VERSION_TEXT, "print the version and end");
     app.require_subcommand(1);
     app.fallthrough();
-    app.add_option("--seeds", seeds_, "host:port of nodes, by commas")->capture_default_str();
+    app.add_option("--seeds", seeds_, "HOST:PORT of nodes, separated by commas")
+        ->capture_default_str();
     app.add_option("--cluster", options_.cluster, "the cluster's name")->capture_default_str();
-    app.add_option("--bucket", bucket_, "the bucket of KEY");
+    app.add_option("--bucket", bucket_, "the bucket of KEY; default: the empty one");
     app.add_option("--output", output_, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    app.add_option("--timeout", timeout_ms_, "milliseconds for the whole call")
+    app.add_option("--timeout", timeout_ms_, "milliseconds for the whole verb, 1 to 3600000")
         ->check(CLI::Range(1, 3'600'000))
         ->capture_default_str();
-    app.add_option("--coordination", coordination_, "server or client")
+    app.add_option("--coordination", coordination_,
+                   "who runs the quorum: server (a node) or client (this process)")
         ->check(CLI::IsMember({"server", "client"}))
         ->capture_default_str();
-    app.add_option("--r", request_.r, "answers a get waits for; 0: the cluster's")
+    app.add_option("--r", request_.r, "answers a read waits for, 1 to 16; 0: the cluster's")
         ->check(CLI::Range(0, 16));
-    app.add_option("--w", request_.w, "copies a write waits for; 0: the cluster's")
+    app.add_option("--w", request_.w, "copies a write waits for, 1 to 16; 0: the cluster's")
         ->check(CLI::Range(0, 16));
-    app.add_flag("--strict", request_.strict, "count only the key's owners");
+    app.add_flag("--strict", request_.strict, "count only the key's owners, no substitutes");
     auto* get = app.add_subcommand("get", "print the versions of KEY");
-    auto* put = app.add_subcommand("put", "write VALUE to KEY");
-    auto* erase =
-        app.add_subcommand("delete", "delete the versions of KEY that the context has seen");
-    auto* status = app.add_subcommand("status", "what each node says of itself");
-    auto* ring = app.add_subcommand("ring", "members and their shares");
-    auto* locate = app.add_subcommand("locate", "where KEY lives");
+    auto* put = app.add_subcommand(
+        "put", "write VALUE to KEY; without a context beside the versions that are there");
+    auto* erase = app.add_subcommand(
+        "delete", "read KEY and delete the versions read; with a context those that it has seen");
+    auto* status = app.add_subcommand("status", "what each node says of itself, a line a node");
+    auto* ring = app.add_subcommand("ring", "members and their shares of the partitions");
+    auto* locate = app.add_subcommand("locate", "where KEY lives: owners, then fallbacks");
     auto* cluster = app.add_subcommand("cluster", "change who the members are, in steps");
     cluster->require_subcommand(1);
     auto* join =
         cluster->add_subcommand("join", "stage: a running node that waits becomes a member");
     auto* leave = cluster->add_subcommand("leave", "stage: a member gives its partitions away");
     auto* replace =
-        cluster->add_subcommand("replace", "stage: a new node takes the place of a dead member");
+        cluster->add_subcommand("replace",
+                                "stage: a new node takes the place of a dead member, with "
+                                "its zone and weight");
+    auto* weight = cluster->add_subcommand("weight", "stage: another share for a member");
     cluster->add_subcommand("rebalance", "stage: even out who owns how much, nobody comes or goes");
     cluster->add_subcommand("plan", "what commit would move, and how even it would be");
     cluster->add_subcommand("commit", "do what is staged");
     cluster->add_subcommand("clear", "forget what is staged");
     cluster->add_subcommand("status", "members, their states, what is still moving");
     auto* repair = app.add_subcommand("repair", "compare replicas now and mend what differs");
-    for (auto* verb : {join, leave, replace}) {
+    auto* reap = app.add_subcommand(
+        "reap", "look now for tombstones that may go, instead of every upkeep.tombstone_ms");
+    for (auto* verb : {join, leave, replace, weight}) {
       verb->add_option("NAME", member_, "the member's name")->required();
     }
     replace->add_option("NEW", new_member_, "the new node's name")->required();
-    for (auto* verb : {join, replace}) {
-      verb->add_option("ADDRESS", address_, "host:port of the new node")->required();
-      verb->add_option("--zone", zone_, "its zone");
-      verb->add_option("--weight", weight_, "its share, 1 to 1000")->check(CLI::Range(1, 1000));
-    }
-    for (auto* verb : {cluster, repair}) {
+    for (auto* verb : {join, replace})
+      verb->add_option("ADDRESS", address_, "HOST:PORT of the new node")->required();
+    join->add_option("--zone", zone_, "its zone, e.g. a rack; default: none");
+    const char* share = "its share in relation to the other members' (1), 1 to 1000";
+    join->add_option("--weight", weight_, share)->check(CLI::Range(1, 1000));
+    weight->add_option("WEIGHT", weight_, share)->required()->check(CLI::Range(1, 1000));
+    for (auto* verb : {cluster, repair, reap}) {
       verb->add_option("--node", node_,
                        "the node to tell, by name, or by address when it is no member; empty: any. "
                        "What is staged at a node is planned and committed there");
     }
-    repair->add_option("--partition", partition_, "only this one")->check(CLI::Range(0, 65535));
+    repair->add_option("--partition", partition_, "only this one, 0 to the ring's partitions - 1")
+        ->check(CLI::Range(0, 65535));
     for (auto* verb : {get, put, erase, locate})
-      verb->add_option("KEY", key_, "the key")->required();
-    put->add_option("VALUE", value_, "the value; - reads it from standard input");
-    put->add_option("--file", value_file_, "read the value from a file");
-    put->add_option("--content-type", content_type_, "kept beside the value");
+      verb->add_option("KEY", key_, "the key, at least one byte")->required();
+    auto* value = put->add_option("VALUE", value_, "the value; - reads it from standard input");
+    put->add_option("--file", value_file_, "read the value from a file")->excludes(value);
+    put->add_option("--content-type", content_type_, "kept beside the value, e.g. text/plain");
     for (auto* verb : {put, erase}) {
-      verb->add_option("--context", context_file_, "file with the context of an earlier get");
-      verb->add_option("--context-text", context_text_, "the same as base64 text");
+      auto* file = verb->add_option("--context", context_file_,
+                                    "file with the context of an earlier get; - reads it from "
+                                    "standard input");
+      auto* text = verb->add_option("--context-text", context_text_, "the same as base64 text");
+      text->excludes(file);
+      if (verb == erase) {
+        erase
+            ->add_flag("--blind", blind_,
+                       "delete nothing that is there: write a delete beside it, as put without a "
+                       "context does")
+            ->excludes(file)
+            ->excludes(text);
+      }
     }
     for (auto* verb : {get, put})
       verb->add_option("--context-out", context_out_, "write the context to this file");
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-      return app.exit(error) == 0 ? done : usage;
+      return wrong_usage(app, error, argc, argv);
+    }
+    for (auto* verb : {get, put, erase, locate}) {
+      if (*verb && key_.empty()) return complain(usage, "KEY: wanted at least one byte, got none");
+    }
+    for (const auto* verb : {put, erase}) {
+      for (const char* option : {"--context", "--context-text"}) {
+        if (verb->count(option) != 0 && verb->get_option(option)->as<std::string>().empty())
+          return complain(usage, std::string(option) + ": wanted a context, got none");
+      }
     }
     std::istringstream list(seeds_);
     for (std::string seed; std::getline(list, seed, ',');) {
@@ -167,22 +199,84 @@ class Program {
     if (!client) return complain(client.status());
     client_ = std::move(*client);
     if (*get) return do_get();
-    if (*put) return do_write(false);
-    if (*erase) return do_write(true);
+    if (*put) return do_put();
+    if (*erase) return do_delete();
     if (*status) return do_status();
     if (*ring) return do_ring();
-    if (*repair) return do_repair();
+    if (*repair) return do_order("repair");
+    if (*reap) return do_order("reap");
     if (*cluster) return do_cluster(cluster->get_subcommands().front()->get_name());
     return do_locate();
   }
 
  private:
+  // Errors are text, or with --output json one object; see exit_codes.
+  int complain(int exit, const std::string& text, const char* code = "usage",
+               bool maybe_applied = false) const {
+    if (output_ == "json") {
+      json::object error{{"code", code},
+                         {"message", printable(text, 4096)},
+                         {"exit", exit},
+                         {"maybe_applied", maybe_applied}};
+      std::fprintf(stderr, "%s\n", json::serialize(error).c_str());
+    } else {
+      std::fprintf(stderr, "ringlet: %s%s\n", text.c_str(),
+                   maybe_applied ? " (the write may have been applied)" : "");
+    }
+    return exit;
+  }
+  int complain(const Status& status) const {
+    return complain(exit_for(status), status.message(), name_of(status.code()),
+                    status.maybe_applied());
+  }
+
+  // --help and --version are "errors" of the parser as well.
+  int wrong_usage(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+    if (error.get_exit_code() == 0) return app.exit(error) == 0 ? done : usage;
+    // The parser may have stopped before it came to --output.
+    for (int i = 1; i < argc; ++i) {
+      std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
+      if (word == "--output=json" || (word == "--output" && next == "json")) output_ = "json";
+    }
+    std::string text = error.what();
+    const CLI::App* at = &app;
+    while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+    auto left = app.remaining(true);
+    auto verbs = at->get_subcommands([](const CLI::App*) { return true; });
+    bool unknown = std::any_of(left.begin(), left.end(),
+                               [](const std::string& word) { return !word.starts_with("-"); });
+    if (!verbs.empty()) {  // a verb was wanted here
+      std::string names;
+      for (const CLI::App* verb : verbs) names += (names.empty() ? "" : ", ") + verb->get_name();
+      std::string what = at == &app ? "verb" : at->get_name() + " verb";
+      auto word = std::find_if(left.begin(), left.end(),
+                               [](const std::string& each) { return !each.starts_with("-"); });
+      text = unknown ? "there is no " + what + " \"" + printable(*word) + "\"; there are " + names
+                     : "wanted a " + what + ": " + names + "; got none";
+    }
+    complain(usage, text);
+    if (output_ == "text") std::fprintf(stderr, "ringlet --help says what there is.\n");
+    return usage;
+  }
+
+  // What is left of --timeout; at least a millisecond, so that the call says itself that it is over.
+  Duration left() const {
+    auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - began_);
+    return Duration::millis(std::max<std::int64_t>(1, timeout_ms_ - spent.count()));
+  }
+  RequestOptions options_within() const {
+    RequestOptions options = request_;
+    options.timeout_ms = static_cast<std::uint32_t>(left().millis());
+    return options;
+  }
+
   int keep_context(const Outcome& outcome) {
     if (context_out_.empty()) return done;
     std::ofstream out(context_out_, std::ios::binary);
     out << outcome.context;
     out.close();
-    return out ? done : complain(other, context_out_ + ": cannot be written");
+    return out ? done : complain(other, context_out_ + ": cannot be written", "io");
   }
 
   static json::array shown(const std::vector<const Version*>& versions) {
@@ -198,7 +292,7 @@ class Program {
   }
 
   int do_get() {
-    Outcome outcome = client_->get({bucket_, key_}, request_);
+    Outcome outcome = client_->get({bucket_, key_}, options_within());
     if (!outcome.reply.status) return complain(outcome.reply.status);
     auto versions = siblings(outcome.reply.object);
     if (output_ == "json") {
@@ -218,62 +312,109 @@ class Program {
     }
     if (int failed = keep_context(outcome)) return failed;
     if (versions.empty()) {
-      if (output_ == "text")
-        std::fprintf(stderr, "ringlet: %s: no such key\n", printable(Key{bucket_, key_}).c_str());
+      // As JSON the answer is the empty list of siblings: a missing key is no error of the cluster's.
+      if (output_ == "text") complain(not_found, printable(Key{bucket_, key_}) + ": no such key");
       return not_found;
     }
     return versions.size() > 1 ? conflict : done;
   }
 
-  int do_write(bool erase) {
-    ClientCore::Request request;
-    request.kind = erase ? ClientCore::Kind::erase : ClientCore::Kind::put;
-    request.key = {bucket_, key_};
-    request.options = request_;
-    request.content_type = content_type_;
-    if (!context_file_.empty() && !context_text_.empty())
-      return complain(usage, "--context and --context-text: wanted one of them");
+  // The context of --context or --context-text; empty when neither is given.
+  Result<Bytes> given_context() const {
     if (!context_file_.empty()) {
       auto context = read_file(context_file_);
-      if (!context) return complain(context.status());
-      request.context = std::move(*context);
-    } else if (!context_text_.empty()) {
-      auto context = from_base64(context_text_);
-      if (!context)
-        return complain(usage,
-                        "--context-text: wanted base64, got \"" + printable(context_text_) + "\"");
-      request.context = std::move(*context);
+      if (context && context->empty())
+        return Status(Code::invalid_context, context_file_ + ": wanted a context, got no bytes");
+      return context;
     }
-    if (!erase) {
-      if (value_.has_value() == !value_file_.empty())
-        return complain(usage, "put: wanted either VALUE or --file");
-      if (value_ && *value_ != "-") {
-        request.value = *value_;
-      } else {
-        auto value = read_file(value_ ? "-" : value_file_);
-        if (!value) return complain(value.status());
-        request.value = std::move(*value);
-      }
+    if (context_text_.empty()) return Bytes();
+    auto context = from_base64(context_text_);
+    if (context) return std::move(*context);
+    return Status(Code::invalid_context,
+                  "--context-text: wanted base64, got \"" + printable(context_text_) + "\"");
+  }
+
+  json::object written(const Outcome& outcome) const {
+    return {{"key", printable(key_)},
+            {"dot", to_string(outcome.reply.dot)},
+            {"copies", outcome.reply.tally.got},
+            {"siblings", siblings(outcome.reply.object).size()},
+            {"context_base64", to_base64(outcome.context)}};
+  }
+
+  int do_put() {
+    ClientCore::Request request;
+    request.kind = ClientCore::Kind::put;
+    request.key = {bucket_, key_};
+    request.content_type = content_type_;
+    auto context = given_context();
+    if (!context) return complain(context.status());
+    request.context = std::move(*context);
+    if (value_.has_value() == !value_file_.empty())
+      return complain(usage, "put: wanted either VALUE or --file");
+    if (value_ && *value_ != "-") {
+      request.value = *value_;
+    } else if (value_ && context_file_ == "-") {
+      return complain(usage, "put: the value and the context cannot both be standard input");
+    } else {
+      auto value = read_file(value_ ? "-" : value_file_);
+      if (!value) return complain(value.status());
+      request.value = std::move(*value);
     }
+    request.options = options_within();
     Outcome outcome = client_->call(std::move(request));
     if (!outcome.reply.status) return complain(outcome.reply.status);
-    if (output_ == "json") {
-      std::cout << json::serialize(json::object{{"key", printable(key_)},
-                                                {"dot", to_string(outcome.reply.dot)},
-                                                {"copies", outcome.reply.tally.got},
-                                                {"siblings", siblings(outcome.reply.object).size()},
-                                                {"context_base64", to_base64(outcome.context)}})
-                << "\n";
-    }
+    if (output_ == "json") std::cout << json::serialize(written(outcome)) << "\n";
     return keep_context(outcome);
   }
 
-  std::shared_ptr<const Ring> wait_for_ring() {
-    return client_->ring(Duration::millis(timeout_ms_));
+  static std::string versions(std::size_t count) {
+    return std::to_string(count) + (count == 1 ? " version" : " versions");
   }
+
+  static std::size_t living(const Object& object) {
+    auto shown = siblings(object);
+    return static_cast<std::size_t>(std::count_if(
+        shown.begin(), shown.end(), [](const Version* version) { return !version->tombstone; }));
+  }
+
+  // Without a context it deletes what it reads: a delete that has seen nothing would replace nothing.
+  int do_delete() {
+    auto context = given_context();
+    if (!context) return complain(context.status());
+    std::optional<std::size_t> replaced;  // not known of a context that was given
+    if (blind_) replaced = 0;
+    if (context->empty() && !blind_) {
+      Outcome read = client_->get({bucket_, key_}, options_within());
+      if (!read.reply.status) return complain(read.reply.status);
+      replaced = living(read.reply.object);
+      if (*replaced == 0)
+        return complain(not_found, printable(Key{bucket_, key_}) + ": no such key", "not_found");
+      context = std::move(read.context);
+    }
+    Outcome outcome = client_->erase({bucket_, key_}, std::move(*context), options_within());
+    if (!outcome.reply.status) return complain(outcome.reply.status);
+    std::size_t remain = living(outcome.reply.object);
+    if (output_ == "json") {
+      json::object out = written(outcome);
+      out["replaced"] = replaced ? json::value(*replaced) : json::value();
+      out["remain"] = remain;
+      std::cout << json::serialize(out) << "\n";
+    } else {
+      std::cout << (replaced ? "deleted " + versions(*replaced)
+                             : std::string("deleted what the context has seen"))
+                << (remain == 0 ? "" : "; " + versions(remain) + " that it has not seen remain")
+                << "\n";
+    }
+    return done;
+  }
+
+  std::shared_ptr<const Ring> wait_for_ring() { return client_->ring(left()); }
   int no_ring() {
-    return complain(cluster_could_not, "wanted the routing table from " + seeds_ + " within " +
-                                           std::to_string(timeout_ms_) + " ms, got none");
+    return complain(cluster_could_not,
+                    "wanted the routing table from " + seeds_ + " within " +
+                        std::to_string(timeout_ms_) + " ms, got none",
+                    name_of(Code::unavailable));
   }
 
   static std::vector<Member> by_name(std::vector<Member> members) {
@@ -282,37 +423,43 @@ class Program {
     return members;
   }
 
-  // "  memory 71 of 192 MiB"; nothing from a node that does not say.
-  static std::string memory_of(const json::value& said) {
-    const json::value* memory = said.as_object().if_contains("memory");
-    if (memory == nullptr) return "";
-    auto mib = [&](const char* what) { return memory->at(what).to_number<std::uint64_t>() >> 20; };
-    std::string limit = mib("limit") == 0 ? "" : " of " + std::to_string(mib("limit"));
-    return "  memory " + std::to_string(mib("resident")) + limit + " MiB";
-  }
-
   int do_status() {
     auto ring = wait_for_ring();
     if (!ring) return no_ring();
     json::array nodes;
     int exit = done;
-    for (const auto& member : by_name(ring->members())) {
+    auto failed = [&](const std::string& name, const std::string& address, const Status& why) {
+      exit = std::max(exit, exit_for(why));
+      nodes.push_back(
+          json::object{{"node", name}, {"error", why.message()}, {"code", name_of(why.code())}});
+      if (output_ == "text") std::cout << name << "  " << address << "  " << why.message() << "\n";
+    };
+    auto show = [&](const std::string& name, const std::string& address, json::value said) {
+      if (!why_it_serves_nobody(NodeAnswer(said)).empty())
+        exit = std::max<int>(exit, cluster_could_not);
+      if (output_ == "text") std::cout << status_line(name, address, NodeAnswer(said)) << "\n";
+      nodes.push_back(std::move(said));
+    };
+    auto members = by_name(ring->members());
+    for (const auto& member : members) {
       StatusText text = client_->query(member.name, "status", {}, Duration::millis(timeout_ms_));
       if (!text.status) {
-        exit = cluster_could_not;
-        nodes.push_back(json::object{{"node", member.name}, {"error", text.status.message()}});
-        if (output_ == "text")
-          std::cout << member.name << "  " << member.address << "  " << text.status.message()
-                    << "\n";
+        failed(member.name, member.address, text.status);
+      } else if (auto said = parse_answer(member.name, text.json); !said) {
+        failed(member.name, member.address, said.status());
+      } else {
+        show(member.name, member.address, std::move(*said));
+      }
+    }
+    // A seed that is no member any more answers with the table of the others.
+    for (const auto& seed : options_.seeds) {
+      if (std::any_of(members.begin(), members.end(),
+                      [&](const Member& member) { return member.address == seed; }))
         continue;
-      }
-      json::value said = json::parse(text.json);
-      if (output_ == "text") {
-        std::cout << member.name << "  " << member.address << "  hints " << said.at("hints")
-                  << "  gets " << said.at("gets") << "  puts " << said.at("puts") << "  failed "
-                  << said.at("failed") << "  down " << said.at("down") << memory_of(said) << "\n";
-      }
-      nodes.push_back(std::move(said));
+      StatusText text = client_->query(seed, "status", {}, left());
+      auto said = text.status ? parse_answer(seed, text.json) : Result<json::value>(text.status);
+      if (!said || why_it_serves_nobody(NodeAnswer(*said)).empty()) continue;
+      show(NodeAnswer(*said)["node"].text(), seed, std::move(*said));
     }
     if (output_ == "json") std::cout << json::serialize(nodes) << "\n";
     return exit;
@@ -348,94 +495,43 @@ class Program {
 
   // What a node answered to a command; nothing when it refused, which has been said then.
   std::optional<json::value> command(ClusterCommand command, int& exit) {
-    StatusText text = client_->command(node_, std::move(command), Duration::millis(timeout_ms_));
+    StatusText text = client_->command(node_, std::move(command), left());
     if (!text.status) {
       exit = complain(text.status);
       return std::nullopt;
     }
-    json::error_code error;
-    json::value said = json::parse(text.json, error);
-    if (error) {
-      exit = complain(other, "the node's answer is no JSON: " + printable(text.json));
+    auto said = parse_answer(node_, text.json);
+    if (!said) {
+      exit = complain(said.status());
       return std::nullopt;
     }
     if (output_ == "json") std::cout << text.json << "\n";
     exit = done;
-    return said;
+    return std::move(*said);
   }
 
   int do_cluster(const std::string& verb) {
     ClusterCommand asked{verb, {}};
     if (verb == "join") asked.arguments = {member_, address_, zone_, std::to_string(weight_)};
     if (verb == "leave") asked.arguments = {member_};
-    if (verb == "replace")
-      asked.arguments = {member_, new_member_, address_, zone_, std::to_string(weight_)};
+    if (verb == "replace") asked.arguments = {member_, new_member_, address_};
+    if (verb == "weight") asked.arguments = {member_, std::to_string(weight_)};
     int exit = done;
     auto said = command(std::move(asked), exit);
-    if (!said || output_ == "json") return exit;
-    const json::object& answer = said->as_object();
-    if (const auto* message = answer.if_contains("message"))
-      std::cout << message->as_string().c_str() << "\n";
-    if (const auto* staged = answer.if_contains("staged");
-        staged && (verb == "plan" || verb == "status")) {
-      for (const auto& each : staged->as_array()) {
-        std::cout << "staged: " << each.as_string().c_str() << "\n";
-      }
-    }
-    if (const auto* members = answer.if_contains("members")) {
-      auto sorted = members->as_array();
-      std::sort(sorted.begin(), sorted.end(), [](const json::value& a, const json::value& b) {
-        return a.at("name").as_string() < b.at("name").as_string();
-      });
-      for (const auto& each : sorted) {
-        std::string zone = each.at("zone").as_string().c_str();
-        std::cout << each.at("name").as_string().c_str() << "  "
-                  << each.at("address").as_string().c_str() << "  "
-                  << each.at("state").as_string().c_str() << "  " << each.at("owns")
-                  << " partitions" << coming(each.at("coming").to_number<std::int64_t>())
-                  << (zone.empty() ? "" : "  zone " + zone) << "\n";
-      }
-    }
-    if (const auto* upkeep = answer.if_contains("upkeep")) print_upkeep(upkeep->as_object());
-    if (const auto* moves = answer.if_contains("moves")) {
-      for (const auto& move : moves->as_array()) {
-        std::cout << "partition " << move.at("partition") << "  "
-                  << move.at("from").as_string().c_str() << " -> "
-                  << move.at("to").as_string().c_str() << "\n";
-      }
-    }
-    return done;
+    if (!said) return exit;
+    if (output_ == "text") std::cout << cluster_text(verb, NodeAnswer(*said));
+    if (verb == "status" && !why_it_serves_nobody(NodeAnswer(*said)).empty())
+      return cluster_could_not;
+    return exit;
   }
 
-  static std::string coming(std::int64_t count) {
-    return count == 0 ? "" : ", " + std::to_string(count) + " coming";
-  }
-
-  // What the node that was asked is at.
-  static void print_upkeep(const json::object& upkeep) {
-    if (const auto* moved = upkeep.if_contains("transfer")) {
-      std::cout << "copies to this node: " << moved->at("left") << " partitions left, "
-                << moved->at("objects") << " objects and " << moved->at("bytes") << " bytes came\n";
-    }
-    if (const auto* pushed = upkeep.if_contains("surplus")) {
-      std::cout << "copies it need not keep: " << pushed->at("checked") << " checked, "
-                << pushed->at("pushed") << " handed over, " << pushed->at("erased") << " erased\n";
-    }
-    if (const auto* trees = upkeep.if_contains("anti_entropy")) {
-      std::cout << "repair: " << (trees->at("idle").as_bool() ? "idle" : "running") << ", "
-                << trees->at("exchanges") << " exchanges, " << trees->at("keys_received")
-                << " keys received, " << trees->at("keys_sent") << " sent, "
-                << trees->at("bytes_received") << " bytes in, " << trees->at("bytes_sent")
-                << " bytes out\n";
-    }
-  }
-
-  int do_repair() {
-    ClusterCommand asked{"repair", {}};
+  // A verb whose whole answer is a sentence.
+  int do_order(const std::string& verb) {
+    ClusterCommand asked{verb, {}};
     if (partition_ >= 0) asked.arguments = {std::to_string(partition_)};
     int exit = done;
     auto said = command(std::move(asked), exit);
-    if (said && output_ == "text") std::cout << said->at("message").as_string().c_str() << "\n";
+    if (said && output_ == "text") std::cout << NodeAnswer(*said)["message"].text() << "\n";
     return exit;
   }
 
@@ -471,8 +567,10 @@ class Program {
   std::string seeds_ = "127.0.0.1:7400", bucket_, key_, output_ = "text", coordination_ = "server";
   std::string value_file_, content_type_, context_file_, context_text_, context_out_;
   std::optional<std::string> value_;
+  bool blind_ = false;
   std::string node_, member_, new_member_, address_, zone_;
   int timeout_ms_ = 2000, weight_ = 1, partition_ = -1;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::unique_ptr<Client> client_;
 };
 
@@ -480,5 +578,14 @@ class Program {
 }  // namespace ringlet
 
 int main(int argc, char** argv) {
-  return ringlet::Program().run(argc, argv);
+  int exit = 5;
+  try {
+    exit = ringlet::Program().run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "ringlet: an error of the program: %s\n", error.what());
+  }
+  std::cout.flush();
+  if (std::cout || exit != 0) return exit;
+  std::fprintf(stderr, "ringlet: standard output cannot be written\n");
+  return 5;
 }

@@ -563,6 +563,7 @@ struct Node::Impl {
       if (const Member* member = ring->find(node)) report.down.push_back(member->name);
     }
     report.draining = draining;
+    report.out = upkeep().why_out().message();
     return status_text(*state, *ring, report);
   }
 };

@@ -23,6 +23,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"ring_epoch", ring.epoch()},
       {"degraded", ring.effective_replicas() < ring.replicas()},
       {"draining", report.draining},
+      {"out", report.out},
       {"hints", report.hints},
       {"hints_delivered", report.hints_delivered},
       {"in_flight", report.in_flight},

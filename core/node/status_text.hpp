@@ -14,6 +14,7 @@ struct NodeReport {
   std::uint64_t in_flight = 0;
   std::vector<std::string> down;
   bool draining = false;
+  std::string out;  // why this node serves no client; empty: it serves
 };
 std::string status_text(NodeState& state, const Ring& ring, const NodeReport& report);
 

@@ -1,4 +1,30 @@
-"""What the command line client makes of conflicts, contexts and numbers."""
+"""What the command line client makes of conflicts, contexts and numbers, of wrong words, and of nodes that answer
+nonsense. Its exit codes and its errors as JSON are an interface for scripts (docs/operations.md).
+"""
+
+import base64
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+
+import pytest
+from conftest import BIN, ROOT, free_ports, wait_for
+
+
+def ringlet(*arguments, text=None):
+    """Without a cluster: nothing may be sent."""
+    return subprocess.run([str(BIN / "ringlet"), "--seeds", "127.0.0.1:9", "--timeout", "300", *arguments],
+                          capture_output=True, text=True, timeout=30, input=text)
+
+
+def error_of(said):
+    """The one JSON object on standard error; nothing on standard output."""
+    assert said.stdout == "" and said.stderr.count("\n") == 1, said
+    error = json.loads(said.stderr)
+    assert set(error) == {"code", "message", "exit", "maybe_applied"} and error["exit"] == said.returncode, error
+    return error
 
 
 def test_blind_puts_conflict_and_all_are_printed(cluster):
@@ -20,3 +46,305 @@ def test_kill_one_node_and_go_on(cluster):
         put = cluster.cli("put", f"k{i}", "v")
         assert put.returncode == 0, put.stderr
         assert cluster.cli("get", f"k{i}").stdout == "v\n"
+
+
+# ---- delete ----
+
+
+def test_delete_deletes_what_it_reads(cluster):
+    """Without a context it once deleted nothing, left a delete beside the value, and said nothing."""
+    assert cluster.cli("put", "k", "v").returncode == 0
+    said = cluster.cli("delete", "k")
+    assert (said.returncode, said.stdout, said.stderr) == (0, "deleted 1 version\n", "")
+    assert cluster.cli("get", "k").returncode == 1
+    for value in ("a", "b", "c"):
+        assert cluster.cli("put", "k", value).returncode == 0
+    answer = cluster.json("delete", "k")
+    assert (answer["replaced"], answer["remain"]) == (3, 0)
+    assert cluster.cli("get", "k").returncode == 1
+
+
+def test_delete_of_a_missing_key_writes_nothing(cluster):
+    said = cluster.cli("delete", "k")
+    assert said.returncode == 1 and "no such key" in said.stderr
+    error = error_of(cluster.cli("--output", "json", "delete", "k"))
+    assert (error["code"], error["exit"], error["maybe_applied"]) == ("not_found", 1, False)
+    assert cluster.json("put", "k", "v")["siblings"] == 1, "no delete stands beside it"
+
+
+def test_delete_with_a_context_leaves_what_it_has_not_seen(cluster, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert cluster.cli("put", "k", "a", "--context-out", str(old)).returncode == 0
+    assert cluster.cli("put", "k", "b").returncode == 0
+    said = cluster.cli("delete", "k", "--context", str(old))
+    assert said.returncode == 0
+    assert said.stdout == "deleted what the context has seen; 1 version that it has not seen remain\n"
+    assert "b" in cluster.cli("get", "k", "--context-out", str(new)).stdout
+    text = base64.b64encode(new.read_bytes()).decode()
+    answer = cluster.json("delete", "k", "--context-text", text)
+    assert answer["replaced"] is None and answer["remain"] == 0
+    assert cluster.cli("get", "k").returncode == 1
+
+
+def test_a_blind_delete_is_asked_for_by_name(cluster):
+    assert cluster.cli("put", "k", "v").returncode == 0
+    answer = cluster.json("delete", "k", "--blind")
+    assert (answer["replaced"], answer["remain"]) == (0, 1)
+    assert "v" in cluster.cli("get", "k").stdout
+
+
+# ---- wrong words ----
+
+
+@pytest.mark.parametrize(("words", "arguments"), [
+    ("there is no verb \"frobnicate\"; there are get, put, delete", ["frobnicate"]),
+    ("there is no verb \"frobnicate\"", ["frobnicate", "k", "--nonsense"]),
+    ("there is no cluster verb \"frobnicate\"; there are join, leave", ["cluster", "frobnicate"]),
+    ("wanted a verb: get", []),
+    ("wanted a cluster verb: join", ["cluster"]),
+    ("KEY", ["get"]),
+    ("KEY: wanted at least one byte", ["get", ""]),
+    ("KEY: wanted at least one byte", ["put", "", "v"]),
+    ("KEY: wanted at least one byte", ["delete", ""]),
+    ("KEY: wanted at least one byte", ["locate", ""]),
+    ("not expected: b", ["get", "a", "b"]),
+    ("--nonsense", ["--nonsense", "get", "k"]),
+    ("--w", ["--w", "17", "put", "k", "v"]),
+    ("--r", ["--r", "many", "get", "k"]),
+    ("--r", ["--r", "1", "--r", "2", "get", "k"]),
+    ("--timeout", ["--timeout", "0", "get", "k"]),
+    ("--output", ["--output", "xml", "get", "k"]),
+    ("--coordination", ["--coordination", "both", "get", "k"]),
+    ("either VALUE or --file", ["put", "k"]),
+    ("--file", ["put", "k", "v", "--file", "f"]),
+    ("--context", ["put", "k", "v", "--context", "f", "--context-text", "AAAA"]),
+    ("--blind", ["delete", "k", "--context", "f", "--blind"]),
+    ("--blind", ["delete", "k", "--context-text", "AAAA", "--blind"]),
+    ("--context-text: wanted a context, got none", ["delete", "k", "--context-text", ""]),
+    ("--context: wanted a context, got none", ["put", "k", "v", "--context", ""]),
+    ("--context-text: wanted base64", ["put", "k", "v", "--context-text", "%%"]),
+    ("nowhere: cannot be read", ["put", "k", "--file", "nowhere"]),
+    ("nowhere: cannot be read", ["delete", "k", "--context", "nowhere"]),
+    ("standard input", ["put", "k", "-", "--context", "-"]),
+    ("WEIGHT", ["cluster", "weight", "n1"]),
+    ("WEIGHT", ["cluster", "weight", "n1", "0"]),
+    ("WEIGHT", ["cluster", "weight", "n1", "1001"]),
+    ("--weight", ["cluster", "replace", "n1", "n2", "h:1", "--weight", "2"]),
+    ("not expected: n1", ["reap", "n1"]),
+])
+def test_wrong_arguments_are_named_and_nothing_is_sent(words, arguments):
+    said = ringlet(*arguments, text="x" if "-" in arguments else None)
+    assert said.returncode == 2 and words in said.stderr and said.stdout == "", said
+    if arguments[:1] != ["--output"]:
+        error = error_of(ringlet("--output", "json", *arguments, text="x" if "-" in arguments else None))
+        assert error["exit"] == 2 and words in error["message"] and not error["maybe_applied"]
+
+
+def test_an_empty_context_file_is_no_context(tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    error = error_of(ringlet("--output", "json", "delete", "k", "--context", str(tmp_path / "empty")))
+    assert (error["code"], error["exit"]) == ("invalid_context", 2)
+
+
+def test_version_and_help():
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    said = ringlet("--version")
+    assert said.returncode == 0 and said.stdout.startswith("ringlet ") and said.stdout.split()[1] in cmake
+    for arguments in ([], ["get"], ["cluster"], ["cluster", "join"]):
+        said = ringlet(*arguments, "--help")
+        assert said.returncode == 0 and said.stdout and said.stderr == ""
+    assert "Exit codes:" in ringlet("--help").stdout
+
+
+# ---- errors as JSON ----
+
+
+def test_errors_are_json_when_answers_are(cluster):
+    error = error_of(ringlet("--output", "json", "get", "k"))
+    assert error["exit"] == 4 and error["code"] in ("timeout", "unavailable")
+    error = error_of(ringlet("--output", "json", "status"))
+    assert error["exit"] == 4
+    error = error_of(cluster.cli("--output", "json", "delete", "k", "--context-text", "AAAA"))
+    assert (error["code"], error["exit"]) == ("invalid_context", 2)
+    error = error_of(cluster.cli("--output", "json", "cluster", "leave", "n9"))
+    assert (error["code"], error["exit"]) == ("invalid_argument", 2) and "is not a member" in error["message"]
+    missing = cluster.cli("--output", "json", "get", "k")
+    assert missing.returncode == 1 and json.loads(missing.stdout)["siblings"] == [] and missing.stderr == ""
+
+
+def test_output_that_cannot_be_written_is_no_success(cluster):
+    assert cluster.cli("put", "k", "v").returncode == 0
+    with open("/dev/full", "w") as full:
+        said = subprocess.run([str(BIN / "ringlet"), "--seeds", cluster.seeds, "--cluster", "test", "get", "k"],
+                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert said.returncode == 5 and "cannot be written" in said.stderr
+
+
+# ---- weight and reap ----
+
+
+def test_a_weight_is_staged_planned_and_committed(make_cluster):
+    # One copy of each key: three members that hold three copies each have everything, whatever they weigh.
+    cluster = make_cluster(nodes=3, cluster="partitions = 32\nn = 1\nr = 1\nw = 1\n").start()
+    assert "weight" in cluster.tell("weight", "n1", "3")
+    assert cluster.json("cluster", "plan", "--node", "n1")["moves"]
+    cluster.tell("commit")
+    cluster.wait_members(["n1", "n2", "n3"])
+    ring = {m["name"]: m for m in cluster.json("ring")["members"]}
+    assert ring["n1"]["weight"] == 3 and ring["n1"]["partitions"] > ring["n2"]["partitions"]
+    assert "is not a member" in cluster.tell("weight", "n9", "2", fails=2)
+
+
+def test_reap_looks_for_tombstones_now(make_cluster):
+    cluster = make_cluster(nodes=3, cluster="partitions = 8\n",
+                           more="[upkeep]\ntombstone_grace_ms = 1\ntombstone_ms = 86400000\n").start()
+    assert cluster.cli("put", "k", "v", "--w", "3").returncode == 0
+    assert cluster.cli("delete", "k", "--w", "3").returncode == 0
+    for node in ("n1", "n2", "n3"):
+        said = cluster.cli("reap", "--node", node)
+        assert said.returncode == 0 and "tombstones" in said.stdout, said
+    assert cluster.cli("reap", "--node", "n9").returncode == 2
+
+
+# ---- nodes that answer nonsense, and nodes that serve nobody ----
+
+
+class Liar(threading.Thread):
+    """Between everybody and one node: it replaces bytes of what the node says by as many others."""
+
+    def __init__(self, listen, node):
+        super().__init__(daemon=True)
+        self.node, self.lies, self.lines, self.pumps = node, {}, [], []
+        self.listener = socket.create_server(("127.0.0.1", int(listen.rsplit(":", 1)[1])))
+
+    def run(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", int(self.node.rsplit(":", 1)[1])))
+            except OSError:
+                near.close()
+                continue
+            self.lines += [near, far]
+            for source, sink, lie in ((near, far, False), (far, near, True)):
+                self.pumps.append(threading.Thread(target=self.pump, args=(source, sink, lie), daemon=True))
+                self.pumps[-1].start()
+
+    def end(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.join()
+        for line in self.lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        for pump in self.pumps:
+            pump.join()
+        for line in [*self.lines, self.listener]:
+            line.close()
+
+    def pump(self, source, sink, lie):
+        try:
+            while data := source.recv(1 << 20):
+                for what, other in self.lies.items() if lie else ():
+                    assert len(what) == len(other), (what, other)
+                    data = data.replace(what, other)
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def liar(make_cluster):
+    """A cluster whose n2 is heard through a Liar."""
+    cluster = make_cluster(nodes=3)
+    n2, real = cluster.node("n2"), f"127.0.0.1:{free_ports(1)[0]}"
+    n2.config.write_text(n2.config.read_text().replace(f'listen = "{n2.address}"', f'listen = "{real}"'))
+    liar = Liar(n2.address, real)
+    liar.start()
+    cluster.start()
+    yield cluster, liar.lies
+    liar.end()
+
+
+def test_status_survives_an_answer_that_lacks_a_field(liar):
+    cluster, lies = liar
+    for what, other in ((b'"hints":', b'"hintz":'), (b'"memory":{', b'"memory":['), (b'"down":[]', b'"down":{}'),
+                        (b'"resident":', b'"resodent":'), (b'"gets":', b'"gets" ')):
+        lies.clear()
+        lies[what] = other
+        said = cluster.cli("status")
+        assert said.returncode in (0, 5), said
+        assert [line.split()[0] for line in said.stdout.splitlines()] == ["n1", "n2", "n3"], said
+        as_json = cluster.cli("--output", "json", "status")
+        assert as_json.returncode == said.returncode and len(json.loads(as_json.stdout)) == 3
+
+
+def test_an_answer_that_is_no_json_is_a_sentence(liar):
+    cluster, lies = liar
+    for other in (b'[[[[[[[[[', b'"node":{{', b'\x00\xff\x1b[31m\n{}', b'{}{}{}{}{'):
+        lies.clear()
+        lies[b'{"node":"'] = other[:9].ljust(9, b" ")
+        said = cluster.cli("status")
+        assert said.returncode == 5, said
+        line = next(line for line in said.stdout.splitlines() if line.startswith("n2"))
+        assert "wanted a JSON object" in line and "\x1b" not in line
+        entry = json.loads(cluster.cli("--output", "json", "status").stdout)[1]
+        assert entry["node"] == "n2" and entry["code"] == "internal"
+
+
+def test_cluster_verbs_survive_nonsense(liar):
+    cluster, lies = liar
+    for what, other in ((b'"members":[{', b'"members":[7'), (b'"name":"n1"', b'"name":1111'), (b'"idle":true', b'"idle":null'),
+                        (b'"owns":', b'"owms":'), (b'{"message":', b'["message":'), (b'{"message":', b'{"massage":')):
+        lies.clear()
+        lies[what] = other
+        for arguments in (["cluster", "status"], ["repair"], ["cluster", "clear"]):
+            said = cluster.cli(*arguments, "--node", "n2")
+            assert said.returncode in (0, 5), (what, arguments, said)
+            assert "error of the program" not in said.stderr
+            if said.returncode == 5:
+                assert "wanted a JSON object" in said.stderr
+
+
+def test_a_node_that_serves_nobody_is_not_a_success(make_cluster):
+    cluster = make_cluster(nodes=3, strangers=1).start()
+
+    def at(node, *arguments):
+        return subprocess.run([str(BIN / "ringlet"), "--seeds", node.address, "--cluster", "test", "--timeout", "3000",
+                               *arguments], capture_output=True, text=True, timeout=30)
+
+    n3, n4 = cluster.node("n3"), cluster.node("n4")
+    for verb in (["status"], ["cluster", "status"], ["cluster", "status", "--node", n4.address]):
+        assert at(n4, *verb).returncode == 4, "a stranger"
+    assert at(n3, "status").returncode == 0 and at(n3, "cluster", "status").returncode == 0
+    n3.kill()
+    cluster.tell("replace", "n3", "n4", n4.address)
+    cluster.tell("commit")
+    cluster.wait_members(["n1", "n2", "n4"])
+    n3.start()
+
+    def silent_about_it():
+        said = at(n3, "cluster", "status", "--node", n3.address)
+        return "" if said.returncode == 4 and "was replaced" in said.stdout else said
+
+    wait_for("n3 knows that it was replaced", silent_about_it, 20)
+    said = at(n3, "status")
+    assert said.returncode == 4 and "serves nobody" in said.stdout, said
+    assert cluster.cli("cluster", "status", "--node", "n1").returncode == 0
+    answer = json.loads(at(n3, "--output", "json", "cluster", "status", "--node", n3.address).stdout)
+    assert answer["out"]
+    # And one that left.
+    n2 = cluster.node("n2")
+    cluster.tell("leave", "n2")
+    cluster.tell("commit")
+
+    def still_serves():
+        said = at(n2, "cluster", "status", "--node", n2.address)
+        return "" if said.returncode == 4 and "has left" in said.stdout else said
+
+    wait_for("n2 has left", still_serves, 60)

@@ -170,7 +170,7 @@ def test_an_old_directory_that_comes_back_after_its_node_was_replaced_serves_nob
     wait_for("it serves nobody", lambda: "serves nobody" not in at(
         n2, "cluster", "status", "--node", n2.address).stdout, 20)
     status = at(n2, "cluster", "status", "--node", n2.address)
-    assert status.returncode == 0 and "was replaced by \"n4\"" in status.stdout
+    assert status.returncode == 4 and "was replaced by \"n4\"" in status.stdout
     order = at(n2, "cluster", "leave", "n1", "--node", n2.address)
     assert order.returncode == 4 and "was replaced" in order.stderr
     assert "was replaced" in n2.log()
