@@ -121,10 +121,10 @@ Result<CallOptions> read_call(const ringlet_call* call) {
 }
 
 Result<Key> read_key(ringlet_key key) {
-  if (Status s = check_bytes("key.bucket", key.bucket, max_key_bytes); !s) return s;
-  if (Status s = check_bytes("key.key", key.key, max_key_bytes - key.bucket.size); !s) return s;
+  if (Status s = check_bytes("bucket", key.bucket, max_key_bytes); !s) return s;
+  if (Status s = check_bytes("key", key.key, max_key_bytes - key.bucket.size); !s) return s;
   if (key.key.size == 0)
-    return Status(Code::invalid_argument, "key.key: wanted at least 1 byte, got none");
+    return Status(Code::invalid_argument, "key: wanted at least 1 byte, got none");
   return Key{Bytes(view(key.bucket)), Bytes(view(key.key))};
 }
 
@@ -341,6 +341,8 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
     for (size_t i = 0; i < count; ++i) {
       const char* at = reinterpret_cast<const char*>(ops) + i * op_size;
       auto in_op = [&](const Status& s) {
+        // One alone needs no number: its caller may not even know that there is an array.
+        if (count == 1) return s;
         return Status(s.code(), "ops[" + std::to_string(i) + "]: " + s.message());
       };
       if (Status s = check_struct("op_size", at, op_size, sizeof(ringlet_op)); !s) return in_op(s);

@@ -62,13 +62,21 @@ void Request::read() {
   launch(Step::reading, std::move(read), &Request::on_read);
 }
 
+namespace {
+
+const char* what_is_left(bool reading) {
+  return reading ? "it was read" : "it was written";
+}
+
+}  // namespace
+
 void Request::launch(Step step, Client::Request wanted, Next next) {
   wanted.options.timeout_ms = remaining_ms();
   if (wanted.options.timeout_ms == 0) {
-    finish(Failure{Status(
-               Code::timeout,
-               std::string(operation()) + " " + printable(wanted_.key) + ": its deadline has come",
-               written_)},
+    finish(Failure{Status(Code::timeout,
+                          std::string(operation()) + " " + printable(wanted_.key) +
+                              ": its deadline came before " + what_is_left(step == Step::reading),
+                          written_)},
            nullptr);
     return;
   }
@@ -278,7 +286,8 @@ void Request::cancel() {
 void Request::expire() {
   finish(Failure{Status(
              Code::timeout,
-             "update " + printable(wanted_.key) + ": its merge was not answered by the deadline",
+             "update " + printable(wanted_.key) +
+                 ": wanted a merged value by the deadline, its merge function has given none",
              written_)},
          nullptr, Step::asked);
 }

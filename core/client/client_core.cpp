@@ -6,7 +6,9 @@
 #include <set>
 #include <utility>
 
+#include "client/answer_times.hpp"
 #include "coordination/coordinator_choice.hpp"
+#include "versioning/object.hpp"
 
 namespace ringlet {
 namespace {
@@ -24,6 +26,31 @@ NodeId seed_id(const std::string& address) {
 // Asking again after an overload: what is left of the ration, in tenths; each call adds one.
 constexpr int ration_of_a_retry = 10;
 constexpr int most_ration = 100 * ration_of_a_retry;
+
+// A second node is asked early when the first is late by its own measure: by a multiple of what its answers
+// usually take, at least `earliest`, and for one of which little is known after `for_a_stranger`; each later
+// node of a call after twice the time. It is free when the node was not heard at all since it was asked, for
+// then it may be gone; where nodes answer others and are only slow, a tenth of the calls may be asked twice
+// and a few, so that an overloaded cluster is not given twice the load.
+constexpr std::int64_t usual_times = 3;
+constexpr Duration earliest = Duration::millis(8);
+constexpr Duration for_a_stranger = Duration::millis(25);
+constexpr std::int64_t value_bytes_per_us = 10;  // a large value takes its time
+constexpr int price_of_asking_early = 10;
+constexpr int most_early = 20 * price_of_asking_early;
+// A table is asked of another node after this, while the first may still give it.
+constexpr Duration table_early = Duration::millis(40);
+// Who was heard within this time is asked before those of whom nothing is known, once a node was silent.
+constexpr Duration lately = Duration::seconds(10);
+// How many coordinators may say that a quorum can't be met before that is the answer.
+constexpr std::size_t most_without_quorum = 8;
+constexpr std::size_t most_named = 5;
+
+// It will be the same when it is tried again: no such name, no Ringlet node, another cluster or version.
+bool is_final(const Status& why) {
+  return why.code() == Code::invalid_argument || why.code() == Code::unsupported ||
+         why.code() == Code::corrupt;
+}
 
 const char* verb_of(ClientCore::Kind kind) {
   switch (kind) {
@@ -47,22 +74,39 @@ struct ClientCore::Impl {
     OnDone on_done;
     Instant deadline;
     std::uint32_t attempts = 0;
-    std::uint64_t message = 0;            // under way: its number; 0 none
-    std::vector<std::uint64_t> earlier;   // given up for the next node; still welcome
-    NodeId asked;                         // whom
-    Instant asked_at;                     // when
-    Instant doubt_at = Instant::never();  // no answer until then: is it there at all?
-    Instant ask_again;                    // silent until then: the next node
+    std::uint64_t message = 0;        // of the node asked last, while it is waited for; 0 none
+    std::vector<std::uint64_t> open;  // all without an answer; those given up are still welcome
+    NodeId asked;                     // whom
+    Instant asked_at;                 // when
+    Instant ask_again;                // silent until then: the next node
+    std::uint32_t told_ms = 0;        // the time that the latest coordinator was given
+    Instant give_up_at;               // at the latest; before it, asking again is asking early
     std::vector<NodeId> tried;
     std::map<NodeId, Instant> rests;  // who was overloaded, and until when it is left alone
-    bool sent = false;                // a write left: it may exist
-    bool unsure = false;              // and not all that were asked have refused it
-    bool refused = false;             // the latest attempt that ended was refused, and not silent
-    Status last;                      // why the latest attempt failed
+    std::size_t without_quorum = 0;   // how many coordinators said so
+    bool by_a_node = false;  // client coordination: too few members are reachable from here
+    bool unsure = false;     // a write that a node was given, and may have executed
+    bool refused = false;    // the latest attempt that ended was refused, and not silent
+    Status last;             // why the latest attempt failed
     Instant clocked = Instant::never();  // its entry in Impl::clock
   };
 
+  // One message of a call. It outlives the call until its node answers or is in doubt: a node that no call
+  // waits for, because another was asked early, must still be noticed.
+  struct Question {
+    std::uint64_t call = 0;
+    NodeId node;
+    Instant asked_at;
+    bool get = false;
+    bool held = false;     // nothing of it has left: its connection is not there yet
+    bool doubted = false;  // its patience is over
+  };
+  struct Times {
+    AnswerTimes gets, puts;
+  };
+
   ClientOptions options;
+  Now current;  // of the event that is being handled
   Random random;
   FaultDetector health;
   NodeId self;
@@ -70,9 +114,16 @@ struct ClientCore::Impl {
   CoordinationOptions coordination;
   std::shared_ptr<const Ring> ring;
   std::map<NodeId, std::string> seeds;
-  std::map<std::uint64_t, Call> calls;                // by call number
-  std::map<std::uint64_t, std::uint64_t> by_message;  // message number -> call number
-  std::vector<std::uint64_t> waiting_for_ring;        // client coordination before the first table
+  std::map<NodeId, NodeId> members_of_seeds;  // those whose address is a seed's
+  std::set<NodeId> unproven;                  // never heard, and late with a first answer
+  std::map<NodeId, Status> why_gone;          // of nodes not heard since
+  std::map<NodeId, Times> times;
+  int early = most_early / 2;  // what is left for asking early, in tenths; each call adds one
+  ClientCounters counters;
+  std::map<std::uint64_t, Call> calls;                 // by call number
+  std::map<std::uint64_t, Question> questions;         // by message number
+  std::set<std::pair<Instant, std::uint64_t>> doubts;  // when to doubt the node of which question
+  std::vector<std::uint64_t> waiting_for_ring;         // client coordination before the first table
   std::vector<Outgoing> outgoing;
   std::uint64_t next_call = 1, next_message = 1;
   Instant next_refresh = Instant::never();
@@ -82,6 +133,8 @@ struct ClientCore::Impl {
   Instant refused_pull_not_before{};
   NodeId table_asked;  // a pull under way
   std::uint64_t table_message = 0;
+  std::set<std::uint64_t> earlier_tables;  // asked of others before, still welcome
+  Instant table_early_at = Instant::never();
   Instant table_doubt_at = Instant::never(), table_until = Instant::never();
   bool closed = false;
   Status closed_why;
@@ -92,7 +145,7 @@ struct ClientCore::Impl {
   int ration = most_ration;              // of retries after an overload
 
   Impl(ClientOptions client_options, std::uint64_t seed)
-      : options(std::move(client_options)),
+      : options(with_rare_probes(std::move(client_options))),
         random(seed),
         health(options.fault_detector, random.next()),
         self{random.next() | 1},
@@ -104,15 +157,25 @@ struct ClientCore::Impl {
     for (const auto& address : options.seeds) seeds.emplace(seed_id(address), address);
   }
 
+  // A member that this client has never reached may be out of its reach for ever, behind a load balancer.
+  static ClientOptions with_rare_probes(ClientOptions wanted) {
+    auto& longest = wanted.fault_detector.longest_retry;
+    longest = std::max(longest, Duration::seconds(10));
+    return wanted;
+  }
+
   void log(LogLevel level, const std::string& text) const {
     if (options.log) options.log(level, "client", text);
   }
 
   // ---- where nodes are ----
 
+  // Where clients reach a member.
+  static const std::string& client_address(const Member& member) { return member.address; }
+
   std::string address_of(NodeId node) const {
     if (ring) {
-      if (const Member* member = ring->find(node)) return member->address;
+      if (const Member* member = ring->find(node)) return client_address(*member);
     }
     auto seed = seeds.find(node);
     return seed == seeds.end() ? std::string() : seed->second;
@@ -132,8 +195,9 @@ struct ClientCore::Impl {
     outgoing.push_back({to, std::move(address), number, std::move(message)});
   }
 
-  // Everybody who may serve, the likeliest first: owners of the key, the other members, then seeds
-  // that the table doesn't know. Those in doubt and those believed gone come last.
+  // Everybody who may serve, the likeliest first: owners of the key, the other members, then the seeds,
+  // but for those that lead to a member which is up. Those in doubt and those believed gone come last, so
+  // that a client which reaches no member, but something in front of them, goes by its seeds.
   std::vector<NodeId> candidates(const Call& call, Now now) {
     std::vector<NodeId> order;
     if (ring) {
@@ -147,10 +211,8 @@ struct ClientCore::Impl {
         auto it = std::find(order.begin(), order.end(), minter);
         if (it != order.end()) std::rotate(order.begin(), it, it + 1);
       }
-    } else {
-      for (const auto& [id, address] : seeds) order.push_back(id);
-      random.shuffle(order);
     }
+    add_seeds(order);
     if (!overloaded.empty()) {
       std::erase_if(overloaded, [&](const auto& rest) { return rest.second <= now.instant; });
       std::stable_partition(order.begin(), order.end(),
@@ -159,11 +221,22 @@ struct ClientCore::Impl {
     likeliest_first(order);
     return order;
   }
+  void add_seeds(std::vector<NodeId>& order) {
+    std::size_t members = order.size();
+    for (const auto& [id, address] : seeds) {
+      auto member = members_of_seeds.find(id);
+      if (member == members_of_seeds.end() || health.is_down(member->second)) order.push_back(id);
+    }
+    for (std::size_t i = order.size(); i > members + 1; --i) {
+      std::swap(order[i - 1], order[members + random.below(i - members)]);
+    }
+  }
   void likeliest_first(std::vector<NodeId>& order) const {
     std::stable_partition(order.begin(), order.end(),
                           [&](NodeId node) { return !health.is_down(node); });
-    std::stable_partition(order.begin(), order.end(),
-                          [&](NodeId node) { return !health.may_be_gone(node); });
+    std::stable_partition(order.begin(), order.end(), [&](NodeId node) {
+      return !health.may_be_gone(node) && !unproven.contains(node);
+    });
   }
 
   // ---- the routing table (R6.4-b) ----
@@ -179,12 +252,32 @@ struct ClientCore::Impl {
     if (!table_asked) return;
     table_message = number_for(Numbered::table, next_message++);
     table_doubt_at = now.instant + health.patience(table_asked);
+    table_early_at = now.instant + table_early;
     table_until = now.instant + Duration::millis(500);
     refresh_not_before = now.instant + Duration::millis(100);
     next_refresh = Instant::never();
     RingPull pull;
     if (ring) pull = {ring->epoch(), ring->digest()};
     send(table_asked, table_message, pull);
+  }
+
+  // Without a table a client's own coordination waits for this: another node is asked, once for each pull.
+  void pull_table_early(Now now) {
+    table_early_at = Instant::never();
+    if (table_message == 0 || ring) return;
+    NodeId first = table_asked;
+    std::vector<NodeId> others;
+    for (const auto& [id, address] : seeds) {
+      if (id != first && !health.may_be_gone(id)) others.push_back(id);
+    }
+    if (others.empty()) return;
+    earlier_tables.insert(table_message);
+    health.check(first, now.instant);
+    table_asked = others[random.below(others.size())];
+    table_message = number_for(Numbered::table, next_message++);
+    table_doubt_at = now.instant + health.patience(table_asked);
+    table_early_at = now.instant + table_early;
+    send(table_asked, table_message, RingPull{});
   }
 
   NodeId whom_for_the_table() {
@@ -212,13 +305,22 @@ struct ClientCore::Impl {
 
   void table_failed(Now now) {
     table_message = 0;
-    table_doubt_at = table_until = Instant::never();
+    table_doubt_at = table_until = table_early_at = Instant::never();
     next_refresh = now.instant + Duration::millis(ring ? 500 : 50);
+    if (ring || seeds.empty()) return;
+    bool for_ever = std::all_of(seeds.begin(), seeds.end(), [&](const auto& seed) {
+      auto why = why_gone.find(seed.first);
+      return why != why_gone.end() && is_final(why->second);
+    });
+    if (!for_ever) return;
+    for (std::uint64_t number : std::exchange(waiting_for_ring, {})) {
+      if (calls.contains(number)) finish_unreached(number);
+    }
   }
 
   void on_table(NodeId from, const Message& message, Now now) {
     table_message = 0;
-    table_doubt_at = table_until = Instant::never();
+    table_doubt_at = table_until = table_early_at = Instant::never();
     std::int64_t period = options.refresh.us;
     next_refresh = now.instant + Duration::micros(period * 3 / 4 + random.between(0, period / 2));
     know_no_more.insert(from);  // unless it brings a newer one, below
@@ -242,6 +344,11 @@ struct ClientCore::Impl {
     if (ring && (*built)->epoch() < ring->epoch()) return;
     ring = *built;
     know_no_more.clear();
+    members_of_seeds.clear();
+    for (const auto& member : ring->members()) {
+      NodeId seed = seed_id(client_address(member));
+      if (seeds.contains(seed)) members_of_seeds.emplace(seed, member.id);
+    }
     coordinator.set_options(coordination);
     coordinator.set_ring(ring);
     for (std::uint64_t number : std::exchange(waiting_for_ring, {})) {
@@ -270,6 +377,7 @@ struct ClientCore::Impl {
     }
     calls.emplace(number, std::move(call));
     ration = std::min(ration + 1, most_ration);
+    early = std::min(early + 1, most_early);
     if (!bad) {
       finish(number, failure(bad));
     } else {
@@ -298,7 +406,7 @@ struct ClientCore::Impl {
   Instant next_of(std::uint64_t number, const Call& call) const {
     Instant deadline =
         coordinated.contains(number) ? call.deadline + Duration::millis(5) : call.deadline;
-    return std::min({deadline, call.ask_again, call.doubt_at});
+    return std::min(deadline, call.ask_again);
   }
   void touch(std::uint64_t number, Call& call) {
     Instant next = next_of(number, call);
@@ -308,17 +416,65 @@ struct ClientCore::Impl {
     call.clocked = next;
   }
 
-  void attempt(std::uint64_t number, Now now) {
+  // Can the client's own coordination reach what this call wants?
+  bool enough_members(const Call& call) const {
+    const auto& list = ring->preference_list(token_of(call.request.key));
+    std::size_t owners = std::min<std::size_t>(ring->effective_replicas(), list.size());
+    std::size_t may = call.request.options.strict ? owners : list.size();
+    bool get = call.request.kind == Kind::get;
+    std::size_t named = get ? call.request.options.r : call.request.options.w;
+    std::size_t wanted = named != 0 ? named : get ? coordination.r : coordination.w;
+    wanted = std::clamp<std::size_t>(wanted, 1, owners);
+    auto end = list.begin() + static_cast<std::ptrdiff_t>(may);
+    auto up = std::count_if(list.begin(), end, [&](NodeId node) { return !health.is_down(node); });
+    return static_cast<std::size_t>(up) >= wanted;
+  }
+  bool coordinates_itself(Call& call, Now now) {
+    if (call.by_a_node) return false;
+    if (enough_members(call)) return true;
+    auto order = candidates(call, now);
+    bool anybody =
+        std::any_of(order.begin(), order.end(), [&](NodeId node) { return !health.is_down(node); });
+    return !anybody;
+  }
+  // Calls of our own coordination that have lost too many members from sight: a node is asked, too.
+  void ask_nodes_instead(Now now) {
+    if (coordinated.empty()) return;
+    std::vector<std::uint64_t> numbers(coordinated.begin(), coordinated.end());
+    for (std::uint64_t number : numbers) {
+      auto call = calls.find(number);
+      if (call == calls.end() || call->second.message != 0 || call->second.by_a_node) continue;
+      if (coordinates_itself(call->second, now)) continue;
+      call->second.by_a_node = true;
+      attempt(number, now);
+    }
+  }
+
+  // `is_early`: the node asked last is waited for still, and asked of another only if one is up.
+  void attempt(std::uint64_t number, Now now, bool is_early = false) {
     Call& call = calls.at(number);
     if (options.coordination == Coordination::client) {
-      if (ring) return coordinate(number, now);
-      call.last = Status(Code::unavailable, "no node has given the routing table yet");
-      call.ask_again = call.deadline;
-      touch(number, call);
-      waiting_for_ring.push_back(number);
-      return pull_table(now, true);
+      if (ring && coordinates_itself(call, now)) return coordinate(number, now);
+      if (!ring) {
+        call.last = Status(Code::unavailable, "no node has given the routing table yet");
+        call.ask_again = call.deadline;
+        touch(number, call);
+        waiting_for_ring.push_back(number);
+        return pull_table(now, true);
+      }
+      if (!std::exchange(call.by_a_node, true)) {
+        counters.asked_a_node.fetch_add(1, std::memory_order_relaxed);
+      }
     }
     auto order = candidates(call, now);
+    if (!call.tried.empty()) {
+      auto up = std::stable_partition(order.begin(), order.end(),
+                                      [&](NodeId node) { return !health.may_be_gone(node); });
+      std::stable_partition(order.begin(), up, [&](NodeId node) {
+        return now.instant - health.last_heard(node) < lately;
+      });
+      if (is_early) order.erase(up, order.end());
+    }
     auto rests_until = [&](NodeId node) {
       auto rest = call.rests.find(node);
       return rest == call.rests.end() ? Instant{INT64_MIN} : rest->second;
@@ -327,7 +483,13 @@ struct ClientCore::Impl {
       return rests_until(node) <= now.instant &&
              std::find(call.tried.begin(), call.tried.end(), node) == call.tried.end();
     });
+    if (fresh == order.end() && is_early) {
+      call.ask_again = call.give_up_at;
+      return touch(number, call);
+    }
+    if (is_early) counters.asked_early.fetch_add(1, std::memory_order_relaxed);
     if (fresh == order.end()) {
+      if (reached_none_for_ever(call, order)) return finish_unreached(number);
       // Everybody was asked once: breathe, pull the table, start over with who rests no more.
       Instant again = Instant::never();
       for (NodeId node : order) again = std::min(again, rests_until(node));
@@ -335,7 +497,6 @@ struct ClientCore::Impl {
       again = std::max(again, now.instant + Duration::millis(20));
       if (again >= call.deadline && call.last.code() == Code::overloaded) {
         ClientReply refusal = failure(call.last);
-        refusal.status.set_maybe_applied(call.unsure);
         auto left = again - now.instant;
         refusal.retry_after_ms = static_cast<std::uint32_t>(left.millis());
         return finish(number, std::move(refusal));
@@ -351,6 +512,19 @@ struct ClientCore::Impl {
     ask(number, *fresh, now);
   }
 
+  Duration early_after(const Call& call, NodeId node) const {
+    auto known = times.find(node);
+    std::optional<Duration> usual;
+    if (known != times.end()) {
+      bool get = call.request.kind == Kind::get;
+      usual = (get ? known->second.gets : known->second.puts).usual();
+    }
+    Duration wait = usual ? std::max(*usual * usual_times, earliest) : for_a_stranger;
+    auto bytes = static_cast<std::int64_t>(call.request.value.size());
+    std::size_t before = std::min<std::size_t>(call.tried.size() - 1, 6);
+    return (wait + Duration::micros(bytes / value_bytes_per_us)) * (std::int64_t{1} << before);
+  }
+
   void ask(std::uint64_t number, NodeId node, Now now) {
     Call& call = calls.at(number);
     ++call.attempts;
@@ -358,27 +532,41 @@ struct ClientCore::Impl {
     call.asked_at = now.instant;
     call.tried.push_back(node);
     call.message = number_for(Numbered::call, next_message++);
-    by_message.emplace(call.message, number);
+    const bool get = call.request.kind == Kind::get;
+    questions.emplace(call.message, Question{number, node, now.instant, get});
+    call.open.push_back(call.message);
+    doubts.insert({now.instant + health.patience(node), call.message});
     Duration left = call.deadline - now.instant;
     // The node has a share of what is left, so that a silent one leaves time for another.
     Duration share = std::max(left / 3, std::min(left, Duration::millis(50)));
-    call.ask_again = now.instant + share;
-    call.doubt_at = now.instant + health.patience(node);
+    call.give_up_at = now.instant + share;
+    call.ask_again = now.instant + std::min(share, early_after(call, node));
     touch(number, call);
     RequestOptions request_options = call.request.options;
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
-    if (call.request.kind == Kind::get) {
+    call.told_ms = request_options.timeout_ms;
+    if (get) {
       send(node, call.message, ClientGet{call.request.key, request_options});
       return;
     }
-    call.sent = true;
     ClientPut put;
     put.key = call.request.key;
     put.context = call.request.context;
+    // A reader that was silent to us is no good minter to recommend.
+    NodeId reader = call.context.fastest_reader;
+    if (reader && (health.may_be_gone(reader) || was_tried_in_vain(call, reader))) {
+      ClientContext without = call.context;
+      without.fastest_reader = NodeId{};
+      put.context = encode_client_context(without, call.request.key);
+    }
     put.write = write_of(call.request);
     put.options = request_options;
     send(node, call.message, std::move(put));
+  }
+  static bool was_tried_in_vain(const Call& call, NodeId node) {
+    return node != call.asked &&
+           std::find(call.tried.begin(), call.tried.end(), node) != call.tried.end();
   }
 
   static Write write_of(const Request& request) {
@@ -391,16 +579,23 @@ struct ClientCore::Impl {
     ++call.attempts;
     call.ask_again = Instant::never();
     call.asked = NodeId{};
-    call.sent = call.request.kind != Kind::get;
     coordinated.insert(number);
     touch(number, call);
     RequestOptions request_options = call.request.options;
     Duration left = call.deadline - now.instant;
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
-    auto on_answer = [this, number, now](ClientReply reply) {
+    call.told_ms = request_options.timeout_ms;
+    auto on_answer = [this, number](ClientReply reply) {
       coordinated.erase(number);
-      if (calls.contains(number)) on_answered(number, std::move(reply), now);
+      auto at = calls.find(number);
+      if (at == calls.end()) return;
+      if (!reply.status && at->second.message != 0) {  // a node is asked, too, and may do better
+        at->second.last = reply.status;
+        at->second.unsure |= reply.status.maybe_applied();
+        return;
+      }
+      on_answered(number, std::move(reply), current);
     };
     if (call.request.kind == Kind::get) {
       coordinator.get(call.request.key, request_options, now, std::move(on_answer));
@@ -416,7 +611,6 @@ struct ClientCore::Impl {
   // A node's or our own coordinator's word on the call.
   void on_answered(std::uint64_t number, ClientReply reply, Now now) {
     Call& call = calls.at(number);
-    if (call.message != 0) by_message.erase(call.message);
     call.message = 0;
     const auto& refused = reply.tally.refused;
     if (!refused.empty()) knows_more = refused[random.below(refused.size())];
@@ -430,20 +624,34 @@ struct ClientCore::Impl {
     // One more try elsewhere while there is time; the write id makes it the same write.
     call.last = reply.status;
     call.refused = true;
+    call.unsure |= reply.status.maybe_applied();
     if (reply.status.code() == Code::overloaded && call.asked) {
       return on_overloaded(number, std::move(reply), now);
     }
-    if (call.sent) call.unsure = true;
     pull_table(now, true);
+    // Too few replicas can be had, by a coordinator that heard it of them all: another may reach those that
+    // this one does not, and when none is left to ask, waiting would tell nothing new. A replica that
+    // said when to come back is another matter.
+    if (reply.status.code() == Code::quorum_not_met && reply.retry_after_ms == 0) {
+      if (++call.without_quorum >= 2) call.by_a_node = true;
+      if (!may_do_better(call, now)) return finish(number, std::move(reply));
+    }
     Duration pause =
         Duration::millis(std::max<std::int64_t>(reply.retry_after_ms, 5 * call.attempts));
-    if (now.instant + pause >= call.deadline) {
-      if (call.sent && call.attempts > 1) reply.status.set_maybe_applied(true);
-      return finish(number, std::move(reply));
-    }
+    if (now.instant + pause >= call.deadline) return finish(number, std::move(reply));
     call.asked = NodeId{};
     call.ask_again = now.instant + pause;
     touch(number, call);
+  }
+
+  bool may_do_better(const Call& call, Now now) {
+    if (call.without_quorum >= most_without_quorum) return false;
+    if (options.coordination == Coordination::client && call.without_quorum < 2) return true;
+    auto order = candidates(call, now);
+    return std::any_of(order.begin(), order.end(), [&](NodeId node) {
+      return !health.is_down(node) &&
+             std::find(call.tried.begin(), call.tried.end(), node) == call.tried.end();
+    });
   }
 
   // The node is left alone for what it said and up to half of it more, so that those who were
@@ -455,10 +663,7 @@ struct ClientCore::Impl {
                     Duration::micros(random.between(0, rest_ms * 500));
     call.rests[call.asked] = until;
     overloaded[call.asked] = until;
-    if (ration < ration_of_a_retry) {
-      reply.status.set_maybe_applied(call.unsure);
-      return finish(number, std::move(reply));
-    }
+    if (ration < ration_of_a_retry) return finish(number, std::move(reply));
     ration -= ration_of_a_retry;
     attempt(number, now);
   }
@@ -469,18 +674,47 @@ struct ClientCore::Impl {
     return reply;
   }
 
+  // A write that a node was given and has not refused may exist.
+  bool maybe_applied(std::uint64_t number, const Call& call) const {
+    if (call.request.kind == Kind::get) return false;
+    if (call.unsure || coordinated.contains(number)) return true;
+    return std::any_of(call.open.begin(), call.open.end(), [&](std::uint64_t message) {
+      auto question = questions.find(message);
+      return question != questions.end() && !question->second.held;
+    });
+  }
+
+  void count(const Call& call, const ClientReply& reply) {
+    auto add = [](auto& counter) { counter.fetch_add(1, std::memory_order_relaxed); };
+    bool get = call.request.kind == Kind::get;
+    add(get ? counters.gets : counters.puts);
+    if (!reply.status) return add(counters.failed);
+    if (get)
+      add(counters.versions_per_get[std::min<std::size_t>(siblings(reply.object).size(), 4)]);
+  }
+
   void finish(std::uint64_t number, ClientReply reply) {
+    if (!reply.status && maybe_applied(number, calls.at(number))) {
+      reply.status.set_maybe_applied(true);
+    }
     auto node = calls.extract(number);
     Call& call = node.mapped();
+    count(call, reply);
     if (call.clocked != Instant::never()) clock.erase({call.clocked, number});
-    if (call.message != 0) by_message.erase(call.message);
-    for (std::uint64_t earlier : call.earlier) by_message.erase(earlier);
+    for (std::uint64_t message : call.open) {
+      auto question = questions.find(message);
+      if (question == questions.end() || !question->second.doubted) continue;
+      note_time(question->second);  // it took at least so long
+      questions.erase(question);
+    }
     std::erase(waiting_for_ring, number);
     Outcome outcome;
     outcome.write_id = call.request.write_id;
     outcome.attempts = call.attempts;
     outcome.coordinator = call.asked;
     outcome.node = name_of_node(call.asked);
+    outcome.instead_of_client = call.by_a_node && call.asked;
+    if (!reply.status) say_the_whole_time(call, reply.status);
     if (reply.status) {
       outcome.context = encode_client_context(
           {reply.object.context, reply.fastest_reader, cluster_hash(options.cluster)},
@@ -490,37 +724,104 @@ struct ClientCore::Impl {
     if (call.on_done) call.on_done(std::move(outcome));
   }
 
+  void note_time(const Question& question) {
+    if (question.held) return;
+    Times& of_node = times[question.node];
+    (question.get ? of_node.gets : of_node.puts).add(current.instant - question.asked_at);
+  }
+
+  // A coordinator knows the time that it was given, which is what was left of the call's.
+  void say_the_whole_time(const Call& call, Status& status) const {
+    std::uint32_t whole = call.request.options.timeout_ms;
+    if (whole == 0) whole = static_cast<std::uint32_t>(options.timeout.millis());
+    std::string told = " within " + std::to_string(call.told_ms) + " ms";
+    std::size_t at = status.message().find(told);
+    if (call.told_ms == 0 || call.told_ms == whole || at == std::string::npos) return;
+    std::string text = status.message();
+    text.replace(at, told.size(), " within " + std::to_string(whole) + " ms");
+    if (call.attempts > 1) text += " (" + std::to_string(call.attempts) + " attempts)";
+    status = Status(status.code(), std::move(text), status.maybe_applied());
+  }
+
+  // Whom the call may ask, once, with the seeds at the end.
+  std::vector<NodeId> all_for(const Call& call) const {
+    std::vector<NodeId> all;
+    if (ring) all = ring->preference_list(token_of(call.request.key));
+    for (const auto& [id, address] : seeds) {
+      if (!ring || !members_of_seeds.contains(id)) all.push_back(id);
+    }
+    return all;
+  }
+  bool reached_none_for_ever(const Call& call, const std::vector<NodeId>& order) const {
+    return !order.empty() && call.open.empty() &&
+           std::all_of(order.begin(), order.end(), [&](NodeId node) {
+             auto why = why_gone.find(node);
+             return why != why_gone.end() && is_final(why->second);
+           });
+  }
+  // "; n1: the connection was refused; …": of those that were not reached.
+  std::string reasons(const Call& call) const {
+    std::string text;
+    std::size_t named = 0;
+    for (NodeId node : all_for(call)) {
+      auto why = why_gone.find(node);
+      if (why == why_gone.end()) continue;
+      if (++named > most_named) continue;
+      const std::string& words = why->second.message();
+      text += "; " + name_of_node(node) + (words.starts_with("handshake") ? " refused: " : ": ") +
+              words;
+    }
+    if (named > most_named) text += "; and " + std::to_string(named - most_named) + " more";
+    return text;
+  }
+  void finish_unreached(std::uint64_t number) {
+    const Call& call = calls.at(number);
+    std::string why = reasons(call);
+    finish(number, failure(Status(Code::unavailable,
+                                  std::string(verb_of(call.request.kind)) + " " +
+                                      printable(call.request.key) + ": no node can be reached" +
+                                      (why.empty() ? why : ":" + why.substr(1)))));
+  }
+
   void time_out(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
     // Refused, and waiting to ask once more or asked a moment ago: that is the reason, not this silence.
     bool too_soon = call.message == 0 || now.instant - call.asked_at < health.patience(call.asked);
-    if (call.refused && too_soon) {
-      Status why = call.last;
-      why.set_maybe_applied(call.sent);
-      return finish(number, failure(std::move(why)));
-    }
+    if (call.refused && too_soon) return finish(number, failure(call.last));
+    if (heard_of_none(call)) return finish_unreached(number);
     std::string message =
         std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
         ": wanted an answer by its deadline, got none in " + std::to_string(call.attempts) +
         (call.attempts == 1 ? " attempt" : " attempts");
     if (call.message != 0) message += " (" + name_of_node(call.asked) + " silent)";
-    message += unreached(call);
+    message += unreached(call) + reasons(call);
     if (!call.last.is_ok()) message += "; before that: " + call.last.message();
-    finish(number, failure(Status(Code::timeout, std::move(message), call.sent)));
+    finish(number, failure(Status(Code::timeout, std::move(message))));
+  }
+  // Nothing has left, and each node's connection was refused or broke: that is no silence.
+  bool heard_of_none(const Call& call) const {
+    if (coordinated_by_us(call) || call.refused) return false;
+    for (std::uint64_t message : call.open) {
+      auto question = questions.find(message);
+      if (question != questions.end() && !question->second.held) return false;
+    }
+    auto all = all_for(call);
+    return !all.empty() && std::all_of(all.begin(), all.end(), [&](NodeId node) {
+      auto why = why_gone.find(node);
+      return why != why_gone.end() && why->second.code() != Code::timeout;
+    });
+  }
+  bool coordinated_by_us(const Call& call) const {
+    return options.coordination == Coordination::client && ring && !call.by_a_node;
   }
 
   // "; believed gone: n1, n2 of 3": of those who might have served it.
   std::string unreached(const Call& call) const {
-    std::vector<NodeId> might;
-    if (ring) might = ring->preference_list(token_of(call.request.key));
-    for (const auto& [id, address] : seeds) {
-      if (!ring) might.push_back(id);
-    }
-    constexpr std::size_t most_named = 5;
+    std::vector<NodeId> might = all_for(call);
     std::string names;
     std::size_t gone = 0;
     for (NodeId node : might) {
-      if (!health.is_down(node) || ++gone > most_named) continue;
+      if (!health.is_down(node) || why_gone.contains(node) || ++gone > most_named) continue;
       names += (names.empty() ? "" : ", ") + name_of_node(node);
     }
     if (gone == 0) return {};
@@ -531,7 +832,10 @@ struct ClientCore::Impl {
   // ---- facts ----
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+    current = now;
     health.heard_from(from, now.instant);
+    why_gone.erase(from);
+    unproven.erase(from);
     switch (static_cast<Numbered>(number & 3)) {
       case Numbered::coordinator:
         coordinator.on_reply(from, number >> 2, std::move(message), now);
@@ -539,73 +843,140 @@ struct ClientCore::Impl {
       case Numbered::ping:
         break;
       case Numbered::table:
-        if (number == table_message) on_table(from, message, now);
+        if (number == table_message || earlier_tables.erase(number) > 0)
+          on_table(from, message, now);
         break;
-      case Numbered::call: {
-        auto it = by_message.find(number);
-        if (it == by_message.end()) break;  // given up: somebody else was asked
-        std::uint64_t call = it->second;
-        if (number != calls.at(call).message) {
-          // Of a node that was only slow. What went well there went well; a refusal says nothing that
-          // the node asked since could not say better.
-          by_message.erase(it);
-          auto* late = std::get_if<ClientReply>(&message);
-          if (late == nullptr || !late->status) break;
-          calls.at(call).asked = from;
-          on_answered(call, std::move(*late), now);
-          break;
-        }
-        if (auto* reply = std::get_if<ClientReply>(&message)) {
-          on_answered(call, std::move(*reply), now);
-        } else if (auto* refused = std::get_if<Refused>(&message)) {
-          ClientReply reply_of_refusal = failure(refused->status);
-          reply_of_refusal.retry_after_ms = refused->retry_after_ms;
-          on_answered(call, std::move(reply_of_refusal), now);
-        }
-      }
+      case Numbered::call:
+        on_call_reply(from, number, std::move(message), now);
     }
     settle(now);
+  }
+
+  void on_call_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+    auto it = questions.find(number);
+    if (it == questions.end()) return;  // twice, or of a call that is long over
+    Question question = it->second;
+    questions.erase(it);
+    question.held = false;
+    note_time(question);
+    auto at = calls.find(question.call);
+    if (at == calls.end()) return;  // somebody else was faster
+    Call& call = at->second;
+    std::erase(call.open, number);
+    ClientReply reply;
+    if (auto* given = std::get_if<ClientReply>(&message)) {
+      reply = std::move(*given);
+    } else if (auto* refused = std::get_if<Refused>(&message)) {
+      reply = failure(refused->status);
+      reply.retry_after_ms = refused->retry_after_ms;
+    } else {
+      return;
+    }
+    if (number != call.message) {
+      // Of a node that was only slow. What went well there went well; a refusal says nothing that the node
+      // asked since could not say better.
+      call.unsure |= reply.status.maybe_applied();
+      if (!reply.status) return;
+      call.asked = from;
+    }
+    on_answered(question.call, std::move(reply), now);
   }
 
   void on_unreachable(NodeId node, Now now, const Status& why) {
-    // A handshake is refused for what we are (another cluster, another version), and will be again.
-    bool refused = why.code() == Code::invalid_argument || why.code() == Code::unsupported;
-    Status last(Code::unavailable, name_of_node(node) + " refused: " + why.message());
-    if (refused && table_message != 0 && table_asked == node) {
-      for (std::uint64_t number : waiting_for_ring) calls.at(number).last = last;
-    }
+    current = now;
+    why_gone[node] = why.is_ok() ? Status(Code::unavailable, "its connection broke") : why;
     const bool news = !health.is_down(node);
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
-    ask_others_than(node, now, refused ? last : Status::ok());
+    if (table_message != 0 && table_asked == node) table_failed(now);
+    lose_questions(node, now);
     if (news) pull_table(now, true);
+    ask_nodes_instead(now);
     settle(now);
   }
 
-  // Nobody waits for one who is gone.
-  void ask_others_than(NodeId node, Now now, const Status& why) {
-    if (table_message != 0 && table_asked == node) table_failed(now);
-    std::vector<std::uint64_t> lost;
-    for (const auto& [number, call] : calls) {
-      if (call.message != 0 && call.asked == node) lost.push_back(number);
+  // Nothing that was asked of the node will be answered.
+  void lose_questions(NodeId node, Now now) {
+    std::vector<std::pair<std::uint64_t, Question>> lost;
+    for (auto it = questions.begin(); it != questions.end();) {
+      if (it->second.node == node) {
+        lost.emplace_back(it->first, it->second);
+        it = questions.erase(it);
+      } else {
+        ++it;
+      }
     }
-    for (std::uint64_t number : lost) {
-      if (!calls.contains(number)) continue;  // ended by what another one's end led to
-      if (!why) calls.at(number).last = why;
-      ask_another(number, now);
+    for (const auto& [message, question] : lost) {
+      auto at = calls.find(question.call);
+      if (at == calls.end()) continue;  // over, or ended by what another one's end led to
+      Call& call = at->second;
+      std::erase(call.open, message);
+      if (!question.get && !question.held) call.unsure = true;
+      if (call.message != message) continue;
+      call.refused = false;
+      call.message = 0;
+      attempt(question.call, now);
+    }
+  }
+
+  // The node answers not even pings: those who wait for it ask others, and hear it still should it speak.
+  void ask_others_than(NodeId node, Now now) {
+    if (table_message != 0 && table_asked == node) table_failed(now);
+    std::vector<std::uint64_t> waiting;
+    for (const auto& [number, call] : calls) {
+      if (call.message != 0 && call.asked == node) waiting.push_back(number);
+    }
+    for (std::uint64_t number : waiting) {
+      if (calls.contains(number)) ask_another(number, now);
     }
   }
 
   void ask_another(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
-    if (call.message != 0) call.earlier.push_back(call.message);
-    if (call.message != 0 && call.sent) call.unsure = true;  // asked, and not heard
     if (call.message != 0) call.refused = false;
     call.message = 0;
     attempt(number, now);
   }
 
+  // The first node is late, and not yet given up.
+  void ask_early(std::uint64_t number, Now now) {
+    Call& call = calls.at(number);
+    const bool mute = health.last_heard(call.asked) < call.asked_at;
+    // Never reached: perhaps none of its kind is within reach, which pings find out beside the calls.
+    if (now.instant - health.last_heard(call.asked) > Duration::seconds(3600)) {
+      unproven.insert(call.asked);
+      check_first(health, candidates(call, now), now.instant);
+    }
+    if (!mute && early < price_of_asking_early) {
+      call.ask_again = call.give_up_at;
+      return touch(number, call);
+    }
+    if (!mute) early -= price_of_asking_early;
+    attempt(number, now, true);
+  }
+
+  void doubt_the_silent(Now now) {
+    while (!doubts.empty() && doubts.begin()->first <= now.instant) {
+      std::uint64_t message = doubts.extract(doubts.begin()).value().second;
+      auto it = questions.find(message);
+      if (it == questions.end()) continue;  // answered
+      NodeId node = it->second.node;
+      auto call = calls.find(it->second.call);
+      if (call == calls.end()) {
+        note_time(it->second);  // it took at least so long
+        questions.erase(it);
+        health.doubt(node, now.instant);
+        continue;
+      }
+      it->second.doubted = true;
+      if (health.doubt(node, now.instant)) {
+        check_first(health, candidates(call->second, now), now.instant);
+      }
+    }
+  }
+
   void on_wake(Now now) {
+    current = now;
     health.notice_silence(now.instant);
     coordinator.on_wake(now);
     if (table_doubt_at <= now.instant) {
@@ -616,7 +987,9 @@ struct ClientCore::Impl {
       health.was_silent(table_asked, now.instant);
       table_failed(now);
     }
+    if (table_early_at <= now.instant) pull_table_early(now);
     if (next_refresh <= now.instant) pull_table(now, false);
+    doubt_the_silent(now);
     std::vector<std::uint64_t> due;
     while (!clock.empty() && clock.begin()->first <= now.instant) {
       std::uint64_t number = clock.begin()->second;
@@ -632,32 +1005,60 @@ struct ClientCore::Impl {
     for (std::uint64_t number : due) {
       auto it = calls.find(number);
       if (it == calls.end()) continue;  // ended by what another one's end led to
-      if (it->second.deadline <= now.instant) {
+      Call& call = it->second;
+      if (next_of(number, call) > now.instant) {
+        touch(number, call);
+      } else if (call.deadline <= now.instant) {
         time_out(number, now);
-        continue;
+      } else if (call.message != 0 && now.instant < call.give_up_at) {
+        ask_early(number, now);
+      } else {
+        if (call.message != 0) health.was_silent(call.asked, now.instant);
+        ask_another(number, now);
       }
-      if (it->second.doubt_at <= now.instant) {
-        it->second.doubt_at = Instant::never();
-        if (it->second.message != 0 && health.doubt(it->second.asked, now.instant)) {
-          check_first(health, candidates(it->second, now), now.instant);
-        }
-      }
-      if (it->second.ask_again > now.instant) {
-        touch(number, it->second);
-        continue;
-      }
-      if (it->second.message != 0) health.was_silent(it->second.asked, now.instant);
-      ask_another(number, now);
     }
+    ask_nodes_instead(now);
     settle(now);
+  }
+
+  // ---- what the connections say of messages that wait for them ----
+
+  void on_held(std::uint64_t number) {
+    switch (static_cast<Numbered>(number & 3)) {
+      case Numbered::call:
+        if (auto it = questions.find(number); it != questions.end()) it->second.held = true;
+        break;
+      case Numbered::coordinator:
+        coordinator.on_held(number >> 2);
+        break;
+      default:
+        break;
+    }
+  }
+  bool still_wanted(std::uint64_t number) {
+    switch (static_cast<Numbered>(number & 3)) {
+      case Numbered::call: {
+        auto it = questions.find(number);
+        if (it == questions.end()) return false;
+        it->second.held = false;
+        if (calls.contains(it->second.call)) return true;
+        questions.erase(it);
+        return false;
+      }
+      case Numbered::coordinator:
+        return coordinator.still_wanted(number >> 2);
+      default:
+        return true;
+    }
   }
 
   void settle(Now now) {
     for (NodeId node : health.due_pings(now.instant))
       send(node, number_for(Numbered::ping, next_message++), Ping{});
     for (NodeId node : health.take_fallen_silent()) {
-      ask_others_than(node, now, Status::ok());
+      ask_others_than(node, now);
       pull_table(now, true);  // it may have left
+      ask_nodes_instead(now);
     }
     health.take_recovered();  // a client keeps no hints
     for (auto outgoing = coordinator.take_outgoing(); !outgoing.empty();
@@ -674,8 +1075,9 @@ struct ClientCore::Impl {
   }
 
   Instant next_wake() const {
-    Instant next = std::min(
-        {coordinator.next_wake(), health.next_wake(), next_refresh, table_doubt_at, table_until});
+    Instant next = std::min({coordinator.next_wake(), health.next_wake(), next_refresh,
+                             table_doubt_at, table_early_at, table_until});
+    if (!doubts.empty()) next = std::min(next, doubts.begin()->first);
     if (!clock.empty()) next = std::min(next, clock.begin()->first);
     return next;
   }
@@ -686,10 +1088,12 @@ ClientCore::ClientCore(ClientOptions options, std::uint64_t seed)
 ClientCore::~ClientCore() = default;
 
 void ClientCore::start(Now now) {
+  impl_->current = now;
   impl_->pull_table(now, false);
 }
 
 std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done) {
+  impl_->current = now;
   std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done));
   impl_->settle(now);
   return number;
@@ -701,7 +1105,7 @@ void ClientCore::cancel(std::uint64_t request, Now) {
   const auto& call = it->second;
   std::string text =
       std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) + ": cancelled";
-  impl_->finish(request, impl_->failure(Status(Code::cancelled, text, call.sent)));
+  impl_->finish(request, impl_->failure(Status(Code::cancelled, text)));
 }
 
 void ClientCore::close(const Status& why, Now) {
@@ -710,9 +1114,7 @@ void ClientCore::close(const Status& why, Now) {
   impl_->closed_why = why;
   while (!impl_->calls.empty()) {
     auto it = impl_->calls.begin();
-    Status status = why;
-    status.set_maybe_applied(it->second.sent);
-    impl_->finish(it->first, impl_->failure(std::move(status)));
+    impl_->finish(it->first, impl_->failure(why));
   }
 }
 
@@ -739,6 +1141,15 @@ std::size_t ClientCore::unanswered() const {
 }
 Reconcile ClientCore::reconcile() const {
   return impl_->coordination.reconcile;
+}
+void ClientCore::on_held(std::uint64_t number) {
+  impl_->on_held(number);
+}
+bool ClientCore::still_wanted(std::uint64_t number) {
+  return impl_->still_wanted(number);
+}
+const ClientCounters& ClientCore::counters() const {
+  return impl_->counters;
 }
 const ClientOptions& ClientCore::options() const {
   return impl_->options;

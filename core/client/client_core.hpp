@@ -6,9 +6,16 @@
 // the refusal is the answer. Asking again after a refusal is rationed, a tenth of the calls and a
 // few, so that an overloaded cluster is not asked many times for each call.
 //
+// A node that is late by its own measure is not waited for: a second one is asked early, with the same write
+// id, the first answer counts and the other is dropped (client_core.cpp says when, and how often).
+//
+// Seeds stay in use: where no member is reachable, but a load balancer or a port map in front of them, calls
+// go through it, also those of client coordination, which a node then coordinates.
+//
 // Single-threaded: every call on the thread that owns it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,7 +38,22 @@ struct ClientOptions {
   Duration refresh = Duration::seconds(10);   // routing table pull, jittered (R6.4-b, O-21)
   std::size_t max_in_flight = 10'000;         // calls at once; more is overloaded
   FaultDetector::Options fault_detector;
+  // "host:port,…", in numbers, whom names are asked of; empty: those of /etc/resolv.conf. Names in
+  // /etc/hosts are not asked of any.
+  std::string name_servers;
   LogSink log;
+};
+
+// What a client's calls came to. Any thread may read it.
+struct ClientCounters {
+  std::atomic<std::uint64_t> gets{0}, puts{0};  // that ended; a delete is a put
+  std::atomic<std::uint64_t> failed{0};         // of them
+  std::atomic<std::uint64_t> versions_per_get[5] =
+      {};  // reads that found 0, 1, 2, 3, 4 and more (R6.3-a)
+  std::atomic<std::uint64_t> asked_early{
+      0};  // messages to a second node while the first was waited for
+  std::atomic<std::uint64_t> asked_a_node{
+      0};  // client coordination, but too few members were in reach
 };
 
 class ClientCore {
@@ -53,6 +75,8 @@ class ClientCore {
     std::uint32_t attempts = 0;
     NodeId coordinator;  // who coordinated; nobody: this client
     std::string node;    // its name or address, for people
+    // Client coordination was wanted, but a node coordinated: too few members were in the client's reach.
+    bool instead_of_client = false;
   };
   using OnDone = std::function<void(Outcome outcome)>;
 
@@ -76,16 +100,22 @@ class ClientCore {
   void close(const Status& why, Now now);  // everything unanswered ends with it
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
-  // `why`, when the node refused us: calls that find nobody else to ask end with its words.
+  // `why` as Peer gives it (runtime/peer.hpp): calls that reach no node end with its words, and at once
+  // when it is final for all of them.
   void on_unreachable(NodeId node, Now now, const Status& why = {});
   void on_wake(Now now);
   std::vector<Outgoing> take_outgoing();
+  // A message that was taken waits for its connection: nothing of it has left. Before it leaves after all,
+  // still_wanted() is asked: no, when its call is over, because that may have been told that nothing was sent.
+  void on_held(std::uint64_t number);
+  bool still_wanted(std::uint64_t number);
   Instant next_wake() const;
 
   std::shared_ptr<const Ring> ring() const;  // nullptr: none pulled yet
   std::size_t unanswered() const;
   Reconcile reconcile() const;
   const ClientOptions& options() const;
+  const ClientCounters& counters() const;
 
  private:
   struct Impl;

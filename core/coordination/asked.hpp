@@ -24,6 +24,7 @@ struct Asked {
   std::size_t slot = 0;                                  // put: the owner it stores for
   enum class For { vote, mint, keep } what = For::vote;  // keep: a last-resort hint, no vote
   bool may_mint = false;  // a MintPut is on its way or was answered by nobody
+  bool held = false;      // nothing of the question has left: its connection is not there yet
   int times = 1;          // asked
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };

@@ -318,6 +318,25 @@ void Coordinator::abandon(const Status& status, Now now) {
   }
 }
 
+void Coordinator::on_held(std::uint64_t number) {
+  auto question = impl_->under_way.find(number);
+  if (question == impl_->under_way.end()) return;
+  auto machine = impl_->machines.find(question->second.machine);
+  if (machine == impl_->machines.end()) return;
+  if (auto* put = std::get_if<PutOperation>(&machine->second->operation)) {
+    put->on_held(question->second.to, question->second.question);
+  }
+}
+
+bool Coordinator::still_wanted(std::uint64_t number) {
+  auto question = impl_->under_way.find(number);
+  if (question == impl_->under_way.end()) return false;
+  auto machine = impl_->machines.find(question->second.machine);
+  if (machine == impl_->machines.end()) return false;
+  auto* put = std::get_if<PutOperation>(&machine->second->operation);
+  return put == nullptr || put->may_leave(question->second.to, question->second.question);
+}
+
 std::vector<Coordinator::Outgoing> Coordinator::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }

@@ -67,6 +67,10 @@ class Coordinator {
 
   // Effects since the last call.
   std::vector<Outgoing> take_outgoing();
+  // As ClientCore's: a message that waits for its connection has not left, and may not once its request
+  // has been answered as one that was not applied.
+  void on_held(std::uint64_t number);
+  bool still_wanted(std::uint64_t number);
   Instant next_wake() const;      // Instant::never() when idle
   std::size_t in_flight() const;  // machines alive, lingering ones included
   std::size_t unanswered() const;

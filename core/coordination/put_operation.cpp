@@ -74,6 +74,18 @@ void PutOperation::on_wake(Now now, Effects& out) {
   if (!done_) settle(now, out);
 }
 
+void PutOperation::on_held(NodeId node, std::uint32_t question) {
+  if (answered_ || question >= asked_.size() || asked_[question].node != node) return;
+  asked_[question].held =
+      asked_[question].times == 1;  // one that was repeated may have left before
+}
+
+bool PutOperation::may_leave(NodeId node, std::uint32_t question) {
+  if (told_not_applied_) return false;
+  if (question < asked_.size() && asked_[question].node == node) asked_[question].held = false;
+  return true;
+}
+
 void PutOperation::abandon(const Status& status, Now now, Effects& out) {
   if (done_) return;
   Status told = status;
@@ -323,6 +335,7 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
   linger_until_ = now.instant + plan_.linger;
   ClientReply reply;
   if (!status.is_ok()) reply.retry_after_ms = refusals_.retry_after_ms;
+  told_not_applied_ = !status.is_ok() && !status.maybe_applied();
   reply.status = std::move(status);
   if (object_) reply.object = *object_;
   reply.dot = dot_;
@@ -452,7 +465,7 @@ bool PutOperation::ends_the_request(Code code) const {
 
 bool PutOperation::may_be_applied() const {
   return std::any_of(asked_.begin(), asked_.end(),
-                     [](const Asked& a) { return a.reply != Reply::refused; });
+                     [](const Asked& a) { return a.reply != Reply::refused && !a.held; });
 }
 
 }  // namespace ringlet

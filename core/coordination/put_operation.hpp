@@ -59,6 +59,9 @@ class PutOperation {
                   Effects& out);
   void on_unreachable(NodeId node, Now now, Effects& out);
   void on_wake(Now now, Effects& out);
+  // A question waits for its connection; may it leave now? Not when its caller was told that nothing had.
+  void on_held(NodeId node, std::uint32_t question);
+  bool may_leave(NodeId node, std::uint32_t question);
   // Nobody waits any more: the answer, if none was given, is `status`; hints are still left behind.
   void abandon(const Status& status, Now now, Effects& out);
 
@@ -124,6 +127,7 @@ class PutOperation {
   std::vector<NodeId> stored_by_;  // in the order heard
   Refusals refusals_;
   bool answered_ = false, done_ = false;
+  bool told_not_applied_ = false;  // the answer was a failure that nothing had left for
 };
 
 }  // namespace ringlet

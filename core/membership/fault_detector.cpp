@@ -26,6 +26,7 @@ void FaultDetector::heard_from(NodeId node, Instant now) {
   state.ping = State::Ping::none;
   state.unanswered = false;
   state.news = std::max(state.news, now);
+  state.heard = std::max(state.heard, now);
   if (!state.down) return;
   state.down = false;
   recovered_.push_back(node);
@@ -56,6 +57,18 @@ bool FaultDetector::doubt(NodeId node, Instant now) {
 void FaultDetector::check(NodeId node, Instant now) {
   State& state = nodes_[node];
   if (says_something_new(state, now) && state.ping == State::Ping::none) ping_now(state, now);
+}
+
+Instant FaultDetector::last_heard(NodeId node) const {
+  auto found = nodes_.find(node);
+  return found == nodes_.end() ? State().heard : found->second.heard;
+}
+
+Duration FaultDetector::retry_of(const State& state) const {
+  if (state.heard != State().heard || options_.longest_retry < options_.retry)
+    return options_.retry;
+  return std::min(options_.retry * (std::int64_t{1} << std::min(state.unheard_pings, 20)),
+                  options_.longest_retry);
 }
 
 bool FaultDetector::is_in_doubt(NodeId node) const {
@@ -132,8 +145,9 @@ std::vector<NodeId> FaultDetector::due_pings(Instant now) {
     due.push_back(node);
     // Between three quarters of the period and the whole of it, so that members that lost a node
     // together do not find it again together.
-    std::int64_t quarter = options_.retry.us / 4;
-    state.next_ping = now + (options_.retry - Duration{random_.between(0, quarter)});
+    Duration retry = retry_of(state);
+    ++state.unheard_pings;
+    state.next_ping = now + (retry - Duration{random_.between(0, retry.us / 4)});
   }
   return due;
 }

@@ -31,6 +31,9 @@ class FaultDetector final : public Health {
         Duration::millis(20);  // adaptive: 4 x the smoothed answer time, clamped
     Duration max_patience = Duration::millis(250);
     Duration first_patience = Duration::millis(100);  // before anything was measured
+    // A node that was never heard and is down is pinged after a pause that doubles up to this; shorter than
+    // `retry`: always after `retry`.
+    Duration longest_retry;
   };
   FaultDetector(Options options, std::uint64_t seed);
 
@@ -45,6 +48,8 @@ class FaultDetector final : public Health {
   // A question of a patience ago may rightly take longer; but is the node there at all? A silence that
   // is never the last one: a ping decides. False: it was heard in the meantime, and is only slow.
   bool doubt(NodeId node, Instant now);
+  // When it was heard last; long ago: never.
+  Instant last_heard(NodeId node) const;
 
   // Before anybody is asked because of the time: pings that ran out of patience are silences.
   void notice_silence(Instant now);
@@ -67,10 +72,13 @@ class FaultDetector final : public Health {
     Instant next_ping;                                      // sent: when that is a silence
     std::int64_t smoothed_us = -1;
     Instant news{INT64_MIN / 2};  // its last answer, or the last silence that counted
+    Instant heard{INT64_MIN / 2};
+    int unheard_pings = 0;  // while it is down and was never heard
   };
   Duration usual_patience(const State& state) const;
   bool says_something_new(const State& state, Instant now) const;
   void count_silence(NodeId node, State& state, Instant now);
+  Duration retry_of(const State& state) const;
   static void ping_now(State& state, Instant now);
   Options options_;
   Random random_;

@@ -86,6 +86,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
         thread("ringlet-client", *this, Duration::millis(50), options.log),
         core(options, seed) {
     hello.cluster = options.cluster;
+    thread.set_name_servers(options.name_servers);
   }
 
   // ---- any thread ----
@@ -263,7 +264,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       peer.set_address(outgoing.address);
       auto ring = core.ring();
       if (ring && ring->find(outgoing.to) != nullptr) peer.set_expected(outgoing.to);
-      peer.send(outgoing.number, std::move(outgoing.message));
+      if (!peer.send(outgoing.number, std::move(outgoing.message))) core.on_held(outgoing.number);
     }
     for (auto& [id, peer] : peers) peer->flush();
     for (auto& [address, peer] : query_peers) peer->flush();
@@ -303,6 +304,10 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       return on_done(failed_text(refused->status));
     on_done(failed_text(
         Status(Code::corrupt, std::string("query: wanted StatusText, got ") + name_of(message))));
+  }
+
+  bool still_wanted(std::uint64_t number) override {
+    return number >> 63 != 0 ? queries.contains(number) : core.still_wanted(number);
   }
 
   void on_unreachable(NodeId node, const Status& why) override {

@@ -16,6 +16,7 @@
 namespace ringlet {
 namespace {
 
+constexpr std::size_t most_first_bytes = 24;
 constexpr std::size_t kept_capacity = 1024 * 1024;  // of a buffer that was larger for a while
 
 // A machine or a line that is gone sends no FIN. Probes of an idle connection find that out, and what was
@@ -65,6 +66,7 @@ void Connection::start() {
 
 void Connection::handshake_done(std::uint8_t version) {
   version_ = version;
+  first_bytes_.clear();
   reader_.set_max_frame_bytes(limits_.max_frame_bytes);
 }
 
@@ -151,15 +153,20 @@ void Connection::read() {
 void Connection::on_readable(ErrorCode error) {
   reading_ = false;
   if (closed_) return;
-  if (error) return close(Status(Code::io, "read: " + error.message()));
+  if (error) return close(why_no_handshake(Status(Code::io, "read: " + error.message())));
   auto space = reader_.prepare();
   ssize_t got = ::recv(socket_.native_handle(), space.data(), space.size(), MSG_DONTWAIT);
-  if (got == 0) return close(Status(Code::unavailable, "the peer closed"));
+  if (got == 0) return close(why_no_handshake(Status(Code::unavailable, "the peer closed")));
   if (got < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return read();
-    return close(Status(Code::io, std::string("read: ") + std::strerror(errno)));
+    return close(why_no_handshake(Status(Code::io, std::string("read: ") + std::strerror(errno))));
   }
   read_since_check_ = true;
+  if (!established() && first_bytes_.size() < most_first_bytes) {
+    first_bytes_.append(space.data(),
+                        std::min<std::size_t>(static_cast<std::size_t>(got),
+                                              most_first_bytes - first_bytes_.size()));
+  }
   reader_.commit(static_cast<std::size_t>(got));
   Status status = take_frames();
   thread_.want_turn();
@@ -178,7 +185,7 @@ Status Connection::take_frames() {
   bool any = false;
   for (;;) {
     auto frame = reader_.next();
-    if (!frame) return frame.status();
+    if (!frame) return established() ? frame.status() : why_no_handshake(frame.status());
     if (!*frame) break;
     any = true;
     if (established() && (*frame)->version != version_ && (*frame)->version != 0) {
@@ -195,6 +202,32 @@ Status Connection::take_frames() {
     frame_since_ = read_clocks().instant;
   }
   return Status::ok();
+}
+
+// Strangers are told apart by what they say first; `why` is how that ended.
+Status Connection::why_no_handshake(const Status& why) const {
+  if (established()) return why;
+  if (first_bytes_.empty()) {
+    if (why.code() == Code::io)
+      return {Code::unavailable, "reset before the handshake: " + why.message()};
+    return {Code::unavailable, "closed before the handshake, without a word"};
+  }
+  auto starts = [&](std::string_view with) { return first_bytes_.starts_with(with); };
+  auto byte = [&](std::size_t i) {
+    return i < first_bytes_.size() ? static_cast<unsigned char>(first_bytes_[i]) : 0;
+  };
+  // An alert or a handshake record of TLS, of whichever version.
+  if ((byte(0) == 0x15 || byte(0) == 0x16) && byte(1) == 0x03 && byte(2) <= 0x04) {
+    return {Code::corrupt, "TLS is spoken there, wanted Ringlet's protocol in plain"};
+  }
+  if (starts("HTTP/") || starts("GET ") || starts("POST ") || starts("HEAD ") || starts("PUT ")) {
+    return {Code::corrupt, "HTTP is spoken there, wanted Ringlet's protocol"};
+  }
+  // A node's Hello, Welcome or Goodbye that ended too early: what comes first is a length, then version 0.
+  bool node = first_bytes_.size() > 5 && byte(2) == 0 && byte(3) == 0 && byte(4) == 0;
+  if (node && why.code() != Code::too_large) return why;
+  return {Code::corrupt, "no Ringlet node: wanted its handshake, got '" +
+                             printable(BytesView(first_bytes_), most_first_bytes) + "'"};
 }
 
 void Connection::check(Instant now) {

@@ -70,6 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   void on_readable(ErrorCode error);
   Status take_frames();
+  Status why_no_handshake(const Status& why) const;
   void write();
   void on_written(ErrorCode error, std::size_t bytes);
   void count_waiting();
@@ -86,6 +87,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t counted_waiting_ = 0;
   bool reading_ = false, writing_now_ = false, closed_ = false;
   std::uint8_t version_ = 0;
+  std::string first_bytes_;  // until the handshake, a few: is this a Ringlet at all?
   Instant opened_;
   Instant frame_since_ = Instant::never();    // an unfinished frame is here since
   Instant stalled_since_ = Instant::never();  // too much waits since

@@ -52,6 +52,11 @@ void IoThread::run() {
   }
 }
 
+Resolver& IoThread::resolver() {
+  if (!resolver_) resolver_ = std::make_unique<Resolver>(context_, name_servers_);
+  return *resolver_;
+}
+
 void IoThread::post(std::function<void()> what) {
   asio::post(context_, [this, what = std::move(what)] {
     want_turn();

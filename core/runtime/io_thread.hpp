@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "base/instant.hpp"
 #include "base/log.hpp"
 #include "runtime/asio.hpp"
+#include "runtime/resolver.hpp"
 
 namespace ringlet {
 
@@ -32,8 +34,11 @@ class IoThread {
   IoThread(std::string name, Work& work, Duration sweep_every, LogSink log);
   ~IoThread();  // stop()
 
+  // Before start(): as Resolver takes them.
+  void set_name_servers(std::string servers) { name_servers_ = std::move(servers); }
   void start();
   asio::io_context& context() { return context_; }
+  Resolver& resolver();  // on the thread; made with the first name, most have none to look up
   // From any thread: runs `what` on the thread, then a turn.
   void post(std::function<void()> what);
   // On the thread: a turn is due after the events that are ready now.
@@ -61,6 +66,8 @@ class IoThread {
   bool turn_wanted_ = false;
   std::optional<Now> due_;  // a wake was due then; on_wake follows
   int looks_ = 0;           // at the sockets, before it does
+  std::string name_servers_;
+  std::unique_ptr<Resolver> resolver_;
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -13,6 +14,29 @@
 
 namespace ringlet {
 
+namespace {
+
+std::string text_of(const tcp::endpoint& endpoint) {
+  std::string host = endpoint.address().to_string();
+  if (endpoint.address().is_v6()) host = "[" + host + "]";
+  return host + ":" + std::to_string(endpoint.port());
+}
+
+Status why_not_connected(const ErrorCode& error) {
+  if (error == asio::error::connection_refused) {
+    return {Code::unavailable, "the connection was refused: no process listens there"};
+  }
+  Code code = error == asio::error::timed_out ? Code::timeout : Code::unavailable;
+  return {code, "connect: " + error.message()};
+}
+
+bool is_final(const Status& why) {
+  return why.code() == Code::invalid_argument || why.code() == Code::unsupported ||
+         why.code() == Code::corrupt;
+}
+
+}  // namespace
+
 Peer::Peer(IoThread& thread, NodeId to, std::string address, Options options, Events& events)
     : thread_(thread),
       to_(to),
@@ -20,26 +44,30 @@ Peer::Peer(IoThread& thread, NodeId to, std::string address, Options options, Ev
       options_(std::move(options)),
       events_(events),
       pause_(options_.first_pause),
-      resolver_(thread.context()),
-      timer_(thread.context()) {
+      timer_(thread.context()),
+      next_(thread.context()) {
   options_.limits.handshake_within = options_.connect_within * 4;  // the timer here is the limit
 }
 
 Peer::~Peer() {
   *alive_ = false;
+  if (look_up_ != 0) thread_.resolver().forget(look_up_);
+  end_tries();
   if (connection_) {
     connection_->forget();
     connection_->close(Status());
   }
 }
 
-void Peer::send(std::uint64_t number, Message message) {
+bool Peer::send(std::uint64_t number, Message message) {
   if (state_ == State::ready) {
     ++unanswered_;
-    return connection_->send(number, message);
+    connection_->send(number, message);
+    return true;
   }
   waiting_.push_back({number, std::move(message)});
   if (state_ == State::idle) connect();
+  return false;
 }
 
 void Peer::flush() {
@@ -53,12 +81,6 @@ void Peer::check(Instant now) {
 void Peer::connect() {
   state_ = State::connecting;
   ++attempt_;
-  timer_.expires_after(std::chrono::microseconds(options_.connect_within.us));
-  timer_.async_wait([this, alive = alive_, attempt = attempt_](ErrorCode error) {
-    if (error || !*alive || attempt != attempt_ || state_ != State::connecting) return;
-    fail(Status(Code::unavailable, "connect: no handshake within " +
-                                       std::to_string(options_.connect_within.millis()) + " ms"));
-  });
   auto address = Address::parse(address_);
   if (!address) {
     // Never from inside send(): its caller is not ready to hear.
@@ -68,87 +90,144 @@ void Peer::connect() {
   }
   ErrorCode error;
   auto ip = asio::ip::make_address(address->host, error);
-  if (!error) return connect_to(tcp::endpoint(ip, address->port));
-  resolve(address->host, address->port);
+  if (!error) return try_all({tcp::endpoint(ip, address->port)});
+  look_up(address->host, address->port);
 }
 
-void Peer::resolve(const std::string& host, std::uint16_t port) {
-  resolver_.async_resolve(host, std::to_string(port),
-                          [this, alive = alive_, attempt = attempt_](
-                              ErrorCode error, const tcp::resolver::results_type& found) {
-                            if (!*alive || attempt != attempt_ || state_ != State::connecting)
-                              return;
-                            if (error || found.empty()) {
-                              return fail(Status(Code::unavailable, "resolve: " + error.message()));
-                            }
-                            // An IPv4 address first: "localhost" is both, and servers listen on 127.0.0.1.
-                            tcp::endpoint endpoint = found.begin()->endpoint();
-                            for (const auto& one : found) {
-                              if (one.endpoint().address().is_v4()) {
-                                endpoint = one.endpoint();
-                                break;
-                              }
-                            }
-                            connect_to(endpoint);
-                          });
+void Peer::fail_when_late(Duration within, Status why) {
+  timer_.expires_after(std::chrono::microseconds(within.us));
+  timer_.async_wait([this, alive = alive_, attempt = attempt_, why](ErrorCode error) {
+    if (error || !*alive || attempt != attempt_ || state_ != State::connecting) return;
+    fail(tries_.empty() ? why : why_none());
+  });
 }
 
-void Peer::connect_to(const tcp::endpoint& endpoint) {
-  socket_ = std::make_unique<tcp::socket>(thread_.context());
+void Peer::look_up(const std::string& host, std::uint16_t port) {
+  fail_when_late(
+      options_.look_up_within,
+      Status(Code::timeout, "no name server answered for the name '" + printable(BytesView(host)) +
+                                "' within " + std::to_string(options_.look_up_within.millis()) +
+                                " ms"));
+  look_up_ = thread_.resolver().resolve(
+      host, [this, port, alive = alive_, attempt = attempt_](Resolver::Addresses found) {
+        if (!*alive || attempt != attempt_ || state_ != State::connecting) return;
+        look_up_ = 0;
+        if (!found) return fail(found.status());
+        std::vector<tcp::endpoint> endpoints;
+        for (const auto& one : *found) endpoints.emplace_back(one, port);
+        try_all(std::move(endpoints));
+        thread_.want_turn();
+      });
+}
+
+void Peer::try_all(std::vector<tcp::endpoint> endpoints) {
+  std::stable_partition(endpoints.begin(), endpoints.end(),
+                        [&](const auto& endpoint) { return endpoint == last_good_; });
+  tries_.clear();
+  tried_ = 0;
+  for (auto& endpoint : endpoints)
+    tries_.push_back({std::move(endpoint), nullptr, nullptr, false, {}});
+  auto others = static_cast<std::int64_t>(tries_.size()) - 1;
+  fail_when_late(options_.connect_within + options_.try_next_after * others, Status());
+  try_next();
+}
+
+void Peer::try_next() {
+  if (tried_ == tries_.size()) return;
+  std::size_t which = tried_++;
+  Try& one = tries_[which];
+  one.socket = std::make_unique<tcp::socket>(thread_.context());
   // Made here and not by Asio, which does not set CLOEXEC.
-  int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int fd =
+      ::socket(one.endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   ErrorCode error;
   if (fd < 0) {
     error = ErrorCode(errno, boost::system::system_category());
   } else {
-    socket_->assign(endpoint.protocol(), fd, error);
+    one.socket->assign(one.endpoint.protocol(), fd, error);
     if (error) ::close(fd);
   }
+  auto on_connect = [this, which, alive = alive_, attempt = attempt_](ErrorCode failed) {
+    if (*alive && attempt == attempt_ && state_ == State::connecting) on_connected(which, failed);
+  };
   if (error) {
-    return asio::post(thread_.context(), [this, alive = alive_, attempt = attempt_, error] {
-      if (*alive && attempt == attempt_) on_connected(error);
-    });
+    asio::post(thread_.context(), [on_connect, error] { on_connect(error); });
+  } else {
+    one.socket->async_connect(one.endpoint, on_connect);
   }
-  socket_->async_connect(endpoint, [this, alive = alive_, attempt = attempt_](ErrorCode failed) {
-    if (*alive && attempt == attempt_) on_connected(failed);
+  if (tried_ == tries_.size()) return;
+  next_.expires_after(std::chrono::microseconds(options_.try_next_after.us));
+  next_.async_wait([this, alive = alive_, attempt = attempt_, tried = tried_](ErrorCode stopped) {
+    if (stopped || !*alive || attempt != attempt_ || state_ != State::connecting) return;
+    if (tried == tried_) try_next();
   });
 }
 
-void Peer::on_connected(ErrorCode error) {
-  if (state_ != State::connecting) return;
-  if (error) return fail(Status(Code::unavailable, "connect: " + error.message()));
-  auto socket = std::move(socket_);
-  connection_ =
+void Peer::on_connected(std::size_t which, ErrorCode error) {
+  if (which >= tries_.size() || tries_[which].over) return;
+  if (error) return end_try(which, why_not_connected(error));
+  Try& one = tries_[which];
+  auto socket = std::move(one.socket);
+  one.connection =
       std::make_shared<Connection>(thread_, std::move(*socket), 0, options_.limits, *this);
-  wire::encode_frame(options_.hello, connection_->raw());
-  connection_->flush();
-  connection_->start();
+  wire::encode_frame(options_.hello, one.connection->raw());
+  one.connection->flush();
+  one.connection->start();
+}
+
+void Peer::end_try(std::size_t which, const Status& why) {
+  Try& one = tries_[which];
+  one.over = true;
+  one.why = why;
+  one.socket.reset();
+  if (one.connection) {
+    one.connection->forget();
+    one.connection->close(Status());
+    one.connection.reset();
+  }
+  if (tried_ < tries_.size()) return try_next();
+  if (std::all_of(tries_.begin(), tries_.end(), [](const Try& t) { return t.over; })) {
+    fail(why_none());
+  }
+}
+
+void Peer::end_tries() {
+  for (Try& one : tries_) {
+    one.socket.reset();
+    if (!one.connection) continue;
+    one.connection->forget();
+    one.connection->close(Status());
+  }
+  tries_.clear();
+  tried_ = 0;
+  next_.cancel();
+}
+
+// Why none of the addresses will do: final if all are, silence if one was silent.
+Status Peer::why_none() const {
+  std::string within = std::to_string(options_.connect_within.millis()) + " ms";
+  std::string text;
+  Code code = Code::unavailable;
+  bool silent = false, final = true;
+  for (const Try& one : tries_) {
+    Status why = one.why;
+    if (!one.over) {
+      why = Status(Code::timeout, one.connection
+                                      ? "it took the connection and said nothing within " + within
+                                      : "it did not take the connection within " + within);
+    }
+    silent = silent || why.code() == Code::timeout;
+    final = final && is_final(why);
+    if (is_final(why)) code = why.code();
+    if (tries_.size() > 1) text += (text.empty() ? "" : "; ") + text_of(one.endpoint) + ": ";
+    text += why.message();
+  }
+  if (!final) code = silent ? Code::timeout : Code::unavailable;
+  return {code, text};
 }
 
 Status Peer::on_frame(Connection& connection, const wire::Frame& frame) {
-  if (state_ == State::connecting) {
-    auto welcome = wire::decode_welcome(frame);
-    if (!welcome) return welcome.status();
-    if (Status status = wire::check_welcome(*welcome, options_.hello); !status) return status;
-    if (expected_ && welcome->node != expected_) {
-      return Status(Code::unavailable, "wanted node " + to_string(expected_) + ", but node '" +
-                                           welcome->name + "' answers there");
-    }
-    connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
-    state_ = State::ready;
-    pause_ = options_.first_pause;
-    timer_.cancel();
-    if (int failures = std::exchange(failures_, 0); failures > 1) {
-      thread_.log(LogLevel::info, "connection to " + address_ + " is made, after " +
-                                      std::to_string(failures) + " times in vain");
-    }
-    unanswered_ = waiting_.size();
-    for (const Waiting& waiting : std::exchange(waiting_, {})) {
-      connection.send(waiting.number, waiting.message);
-    }
-    connection.flush();
-    return Status::ok();
-  }
+  if (state_ == State::connecting) return on_welcome(connection, frame);
   if (frame.version == 0) {
     auto goodbye = wire::decode_goodbye(frame);
     return goodbye ? goodbye->status : goodbye.status();
@@ -164,13 +243,47 @@ Status Peer::on_frame(Connection& connection, const wire::Frame& frame) {
   return Status::ok();
 }
 
-void Peer::on_closed(Connection& connection, const Status& why) {
-  if (connection_.get() != &connection) return;
-  // A node says Code::timeout to a connection that it ends for being idle.
-  if (state_ == State::ready && unanswered_ == 0 && why.code() == Code::timeout) {
-    return end_quietly();
+Status Peer::on_welcome(Connection& connection, const wire::Frame& frame) {
+  auto won = std::find_if(tries_.begin(), tries_.end(),
+                          [&](const Try& t) { return t.connection.get() == &connection; });
+  if (won == tries_.end()) return Status::ok();
+  auto welcome = wire::decode_welcome(frame);
+  if (!welcome) return welcome.status();
+  if (Status status = wire::check_welcome(*welcome, options_.hello); !status) return status;
+  if (expected_ && welcome->node != expected_) {
+    return Status(Code::unavailable, "wanted node " + to_string(expected_) + ", but node '" +
+                                         printable(BytesView(welcome->name)) + "' answers there");
   }
-  fail(why);
+  connection_ = std::move(won->connection);
+  last_good_ = won->endpoint;
+  end_tries();
+  connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
+  state_ = State::ready;
+  pause_ = options_.first_pause;
+  timer_.cancel();
+  if (int failures = std::exchange(failures_, 0); failures > 1) {
+    thread_.log(LogLevel::info, "connection to " + address_ + " is made, after " +
+                                    std::to_string(failures) + " times in vain");
+  }
+  unanswered_ = 0;
+  for (const Waiting& waiting : std::exchange(waiting_, {})) {
+    if (!events_.still_wanted(waiting.number)) continue;
+    ++unanswered_;
+    connection.send(waiting.number, waiting.message);
+  }
+  connection.flush();
+  return Status::ok();
+}
+
+void Peer::on_closed(Connection& connection, const Status& why) {
+  if (connection_.get() == &connection) {
+    // A node says Code::timeout to a connection that it ends for being idle.
+    if (unanswered_ == 0 && why.code() == Code::timeout) return end_quietly();
+    return fail(why);
+  }
+  for (std::size_t i = 0; i < tries_.size(); ++i) {
+    if (tries_[i].connection.get() == &connection) return end_try(i, why);
+  }
 }
 
 void Peer::end_quietly() {
@@ -182,8 +295,8 @@ void Peer::end_quietly() {
 
 void Peer::fail(const Status& why) {
   ++attempt_;
-  resolver_.cancel();
-  socket_.reset();
+  if (look_up_ != 0) thread_.resolver().forget(std::exchange(look_up_, 0));
+  end_tries();
   if (connection_) {
     connection_->forget();
     connection_->close(Status());

@@ -2,13 +2,18 @@
 // the I/O thread that owns it.
 //
 //   idle        send() connects
-//   connecting  messages wait; connect and handshake together have connect_within
+//   connecting  messages wait. A name is looked up, within look_up_within. Then its addresses are tried, the
+//               next one when the one before failed or was mute for try_next_after (RFC 8305); the first
+//               that ends its handshake is taken, so a process that sleeps, or another service, behind one of
+//               the addresses costs no more than that. Connect and handshake have connect_within each
 //   ready       messages go out with the next flush()
 //   resting     after a failure, for a pause that doubles; messages wait for the next try
 //
 // A refused or broken connection is told at once through on_unreachable: nothing sent or waiting
-// will be answered. One that the node ends because it is idle says nothing about the node: the peer
-// is idle again, and the next message connects.
+// will be answered. Its reason's code: timeout, the other side was silent; unavailable, refused or reset;
+// invalid_argument, unsupported or corrupt, and it will be the same again: no such name, another cluster,
+// another version, no Ringlet node at all. A connection that the node ends because it is idle says nothing
+// about the node: the peer is idle again, and the next message connects.
 #pragma once
 
 #include <memory>
@@ -27,11 +32,15 @@ class Peer final : public Connection::Events {
     virtual ~Events() = default;
     virtual void on_reply(NodeId from, std::uint64_t number, Message message) = 0;
     virtual void on_unreachable(NodeId node, const Status& why) = 0;
+    // A message that waited for the connection is about to be written: is it wanted still?
+    virtual bool still_wanted(std::uint64_t) { return true; }
   };
   struct Options {
     wire::Hello hello;
     Connection::Limits limits;
     Duration connect_within = Duration::millis(250);
+    Duration try_next_after = Duration::millis(50);
+    Duration look_up_within = Duration::seconds(5);
     Duration first_pause = Duration::millis(10);
     Duration longest_pause = Duration::millis(250);
   };
@@ -41,7 +50,8 @@ class Peer final : public Connection::Events {
 
   void set_address(const std::string& address) { address_ = address; }  // for the next connection
   void set_expected(NodeId id) { expected_ = id; }  // who must answer there; nobody: anyone
-  void send(std::uint64_t number, Message message);
+  // False: it waits for the connection, and nothing of it has left.
+  bool send(std::uint64_t number, Message message);
   void flush();
   void check(Instant now);
 
@@ -51,12 +61,26 @@ class Peer final : public Connection::Events {
     std::uint64_t number;
     Message message;
   };
+  // One address while it is tried.
+  struct Try {
+    tcp::endpoint endpoint;
+    std::unique_ptr<tcp::socket> socket;  // until it is connected
+    std::shared_ptr<Connection> connection;
+    bool over = false;
+    Status why;  // of its end
+  };
   Status on_frame(Connection& connection, const wire::Frame& frame) override;
+  Status on_welcome(Connection& connection, const wire::Frame& frame);
   void on_closed(Connection& connection, const Status& why) override;
   void connect();
-  void resolve(const std::string& host, std::uint16_t port);
-  void connect_to(const tcp::endpoint& endpoint);
-  void on_connected(ErrorCode error);
+  void look_up(const std::string& host, std::uint16_t port);
+  void try_all(std::vector<tcp::endpoint> endpoints);
+  void try_next();
+  void on_connected(std::size_t which, ErrorCode error);
+  void end_try(std::size_t which, const Status& why);
+  void end_tries();
+  void fail_when_late(Duration within, Status why);
+  Status why_none() const;
   void fail(const Status& why);
   void end_quietly();
   void rest();
@@ -73,9 +97,12 @@ class Peer final : public Connection::Events {
   std::size_t unanswered_ = 0;  // sent on this connection
   int failures_ = 0;            // in a row, since a connection was last ready
   std::shared_ptr<Connection> connection_;
-  std::unique_ptr<tcp::socket> socket_;  // while it connects
-  tcp::resolver resolver_;
-  asio::steady_timer timer_;  // connect_within; the pause
+  std::uint64_t look_up_ = 0;
+  std::vector<Try> tries_;    // while it connects
+  std::size_t tried_ = 0;     // of them
+  tcp::endpoint last_good_;   // tried first the next time, if it is among the addresses then
+  asio::steady_timer timer_;  // look_up_within; connect_within; the pause
+  asio::steady_timer next_;   // try_next_after
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -239,8 +239,7 @@ TEST_CASE("a node believed gone is asked last") {
   }
 }
 
-TEST_CASE(
-    "a node that only answers pings has a share of the time; the next has the same write id") {
+TEST_CASE("a node that only answers pings is followed early by the next, with the same write id") {
   ClientOptions options;
   options.timeout = Duration::millis(900);
   Bench bench(options);
@@ -261,7 +260,8 @@ TEST_CASE(
         CHECK(put.options.timeout_ms <= (deadline - bench.now.instant).millis());
       }
       asked.push_back(call.to);
-      if (asked.size() == 2) CHECK(bench.now.instant - begin == Duration::millis(300));
+      // Nothing is known of its times yet, and it says nothing: the second is asked early.
+      if (asked.size() == 2) CHECK(bench.now.instant - begin == Duration::millis(25));
     }
     bench.answer_pings([](NodeId) { return true; });
   };
@@ -292,16 +292,21 @@ TEST_CASE("L9 who does not answer a ping is not waited for, nor is asked before 
     auto first = bench.take_call();
     // The split has left one of four, the last that would be asked.
     NodeId left = bench.ring->preference_list(token_of(alice))[3];
+    std::set<NodeId> asked{first.to};
     std::vector<ClientCore::Outgoing> calls;
-    while (calls.empty()) {
+    while (!asked.contains(left)) {
       REQUIRE(bench.wake(never_soon));
       calls = bench.take_calls();
+      for (auto& call : calls) CHECK(asked.insert(call.to).second);  // each once
       bench.answer_pings([&](NodeId node) { return node == left; });
     }
-    CHECK(bench.now.instant - begin == patience * 2);
-    CHECK(bench.pinged.size() == 4);
-    CHECK(calls[0].to == left);
-    bench.reply(calls[0]);
+    CHECK(bench.now.instant - begin <= patience * 2);
+    // The silent ones are found out, though no call waits for them any more.
+    bench.reply(calls.back());
+    while (bench.wake(begin + patience * 4)) {
+      bench.take_calls();
+      bench.answer_pings([&](NodeId node) { return node == left; });
+    }
     CHECK(bench.outcome().reply.status.is_ok());
     // The next call begins with who is there.
     bench.submit(kind, alice);
@@ -556,6 +561,8 @@ TEST_CASE("R6.4-b O-21 the table is pulled every 10 s, give or take a quarter") 
 TEST_CASE("R6.4-b a member that stays away is a reason to pull the table once, not at each try") {
   Bench bench;
   const NodeId gone = bench.ring->members()[0].id;
+  const bool was_reached = GENERATE(true, false);
+  if (was_reached) bench.core->on_reply(gone, 3, Pong{}, bench.now);
   bench.core->on_unreachable(gone, bench.now, Status::ok());
   Instant end = bench.now.instant + Duration::seconds(100);
   std::size_t pulls = 0, tries = 0;
@@ -580,7 +587,10 @@ TEST_CASE("R6.4-b a member that stays away is a reason to pull the table once, n
       }
     }
   }
-  CHECK(tries > 100);  // it is still looked for
+  // It is still looked for; one that was never reached may be out of reach for ever, and rarely.
+  if (was_reached) CHECK(tries > 100);
+  if (!was_reached) CHECK(tries >= 8);
+  if (!was_reached) CHECK(tries <= 20);
   CHECK(pulls >= 8);
   CHECK(pulls <= 16);
 }
@@ -867,6 +877,253 @@ TEST_CASE(
     CHECK(bench.core->ring()->epoch() == 2);
     CHECK(asked_in_vain <= 1);
   }
+}
+
+namespace {
+
+// Of a client whose seed is a load balancer: the members' own addresses lead nowhere.
+struct BehindABalancer {
+  explicit BehindABalancer(Coordination coordination) {
+    ClientOptions options;
+    options.coordination = coordination;
+    options.seeds = {"balancer:1"};
+    options.timeout = Duration::millis(2000);
+    core = std::make_unique<ClientCore>(options, 1);
+    core->start(now);
+    deliver();
+    REQUIRE(core->ring() != nullptr);
+  }
+  // Everything for the balancer is answered 1 ms later; what goes elsewhere is swallowed.
+  void deliver() {
+    for (auto& out : core->take_outgoing()) {
+      if (out.address != "balancer:1") {
+        ++elsewhere;
+        continue;
+      }
+      now.instant = now.instant + Duration::millis(1);
+      if (std::holds_alternative<RingPull>(out.message)) {
+        core->on_reply(out.to, out.number, table_of(*ring), now);
+      } else if (std::holds_alternative<Ping>(out.message)) {
+        core->on_reply(out.to, out.number, Pong{}, now);
+      } else {
+        core->on_reply(out.to, out.number, ClientReply{}, now);
+      }
+    }
+  }
+  ClientCore::Outcome call(Kind kind) {
+    std::optional<ClientCore::Outcome> outcome;
+    ClientCore::Request request;
+    request.kind = kind;
+    request.key = alice;
+    Instant begin = now.instant;
+    core->submit(std::move(request), now,
+                 [&](ClientCore::Outcome got) { outcome = std::move(got); });
+    deliver();
+    for (int i = 0; !outcome && i < 10'000; ++i) {
+      now.instant = std::max(now.instant, core->next_wake());
+      core->on_wake(now);
+      deliver();
+    }
+    REQUIRE(outcome);
+    took = now.instant - begin;
+    return std::move(*outcome);
+  }
+  std::shared_ptr<const Ring> ring = ring_of(5);
+  Now now{Instant{1'000'000}, 1'700'000'000'000};
+  std::unique_ptr<ClientCore> core;
+  int elsewhere = 0;
+  Duration took;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "F-103 a client that reaches only a load balancer is served through it, both coordinations") {
+  Coordination coordination = GENERATE(Coordination::server, Coordination::client);
+  BehindABalancer bench(coordination);
+  for (int i = 0; i < 40; ++i) {
+    auto outcome = bench.call(i % 2 ? Kind::get : Kind::put);
+    INFO(i << ": " << outcome.reply.status.to_string() << " after " << bench.took.us << " us");
+    REQUIRE(outcome.reply.status.is_ok());
+    CHECK(outcome.node == "balancer:1");
+    CHECK(outcome.instead_of_client == (coordination == Coordination::client));
+    // The members are found out once, and not waited for by each call.
+    if (i >= 10) CHECK(bench.took <= Duration::millis(2));
+  }
+  // Nor are they asked without end: five members, and each pause twice the one before.
+  bench.elsewhere = 0;
+  Instant end = bench.now.instant + Duration::seconds(60);
+  while (bench.core->next_wake() < end) {
+    bench.now.instant = std::max(bench.now.instant, bench.core->next_wake());
+    bench.core->on_wake(bench.now);
+    bench.deliver();
+  }
+  CHECK(bench.elsewhere >= 5);
+  CHECK(bench.elsewhere <= 80);
+}
+
+TEST_CASE(
+    "a second node is asked early: always for a mute one, for a slow one a tenth of the calls") {
+  bool mute = GENERATE(true, false);
+  Bench bench;
+  auto list = bench.ring->preference_list(token_of(alice));
+  for (int i = 0; i < 200; ++i) {  // 2 ms each
+    bench.submit(Kind::put, alice);
+    auto call = bench.take_call();
+    bench.now.instant = bench.now.instant + Duration::millis(2);
+    bench.reply(call);
+  }
+  int early = 0;
+  std::set<NodeId> second;
+  for (int i = 0; i < 200; ++i) {
+    bench.submit(Kind::put, alice);
+    auto first = bench.take_call();
+    auto id = std::get<ClientPut>(first.message).write.write_id;
+    Instant begin = bench.now.instant;
+    bool done = false;
+    while (!done && bench.core->next_wake() <= begin + Duration::millis(50)) {
+      // A slow node answers others meanwhile.
+      if (!mute) bench.core->on_reply(first.to, 3, Pong{}, bench.now);
+      REQUIRE(bench.wake(never_soon));
+      for (auto& out : bench.take_calls()) {
+        ++early;
+        CHECK(bench.now.instant - begin >= Duration::millis(6));
+        CHECK(bench.now.instant - begin <= Duration::millis(12));
+        CHECK(std::get<ClientPut>(out.message).write.write_id == id);
+        second.insert(out.to);
+        if (mute) bench.reply(out);
+        done = mute;
+      }
+    }
+    if (!mute) {
+      bench.now.instant = std::max(bench.now.instant, begin + Duration::millis(50));
+      bench.reply(first);
+    }
+    REQUIRE(bench.outcomes.back().size() == 1);
+    if (mute) break;  // and from then on it is in doubt
+  }
+  CHECK(bench.core->counters().asked_early == static_cast<std::uint64_t>(early));
+  CHECK(second.size() >= 1);
+  CHECK(!second.contains(list[0]));
+  CHECK(early >= 1);
+  CHECK(early <= 20 + 20);  // what was saved up, and a tenth
+}
+
+TEST_CASE("a silent node is noticed though every call that asked it was answered by another") {
+  Bench bench;
+  NodeId silent = bench.ring->preference_list(token_of(alice))[0];
+  Instant begin = bench.now.instant;
+  int asked = 0;
+  for (int i = 0; i < 100; ++i) {
+    bench.submit(Kind::put, alice);
+    while (!bench.outcomes.back().size()) {
+      for (auto& out : bench.take_calls()) {
+        asked += out.to == silent;
+        if (out.to != silent) bench.reply(out);
+      }
+      bench.answer_pings([&](NodeId node) { return node != silent; });
+      if (bench.outcomes.back().empty()) REQUIRE(bench.wake(never_soon));
+    }
+    bench.run_until(bench.now.instant + Duration::millis(10));
+    bench.take_calls();
+    bench.answer_pings([&](NodeId node) { return node != silent; });
+  }
+  INFO(bench.now.instant.us - begin.us);
+  CHECK(asked >= 1);
+  CHECK(asked <= 10);  // two patiences of 100 ms, a call each 25 to 35 ms
+}
+
+TEST_CASE(
+    "a quorum that can't be met is the answer at once, when each coordinator has said so once") {
+  auto coordination = Coordination::server;
+  ClientOptions options;
+  options.coordination = coordination;
+  options.timeout = Duration::millis(1000);
+  Bench bench(options);
+  Instant begin = bench.now.instant;
+  bench.submit(Kind::put, alice);
+  std::set<NodeId> asked;
+  while (!bench.answered()) {
+    for (auto& out : bench.take_calls()) {
+      CHECK(asked.insert(out.to).second);
+      auto left = std::get<ClientPut>(out.message).options.timeout_ms;
+      bench.reply(out, Status(Code::quorum_not_met, "put carts/alice: wanted 3 owners within " +
+                                                        std::to_string(left) + " ms, got 2 of 3"));
+    }
+    if (!bench.answered()) REQUIRE(bench.wake(never_soon));
+  }
+  CHECK(asked.size() == 4);
+  CHECK(bench.now.instant - begin <= Duration::millis(100));
+  const Status& status = bench.outcome().reply.status;
+  CHECK(status.code() == Code::quorum_not_met);
+  // The last one was given less than the call has.
+  CHECK_THAT(status.message(), Contains("within 1000 ms") && Contains("4 attempts"));
+}
+
+TEST_CASE("F-84 a write that never left is not maybe applied, and does not leave afterwards") {
+  Coordination coordination = GENERATE(Coordination::server, Coordination::client);
+  ClientOptions options;
+  options.coordination = coordination;
+  options.timeout = Duration::millis(300);
+  Bench bench(options);
+  bench.submit(Kind::put, alice);
+  std::vector<std::uint64_t> held, puts;
+  auto hold = [&] {
+    for (auto& out : bench.take()) {
+      bool put = std::holds_alternative<ClientPut>(out.message) ||
+                 std::holds_alternative<MintPut>(out.message);
+      if (put) puts.push_back(out.number);
+      bench.core->on_held(out.number);
+    }
+  };
+  hold();
+  while (!bench.answered()) {
+    REQUIRE(bench.wake(never_soon));
+    hold();
+  }
+  REQUIRE(puts.size() >= 2);
+  CHECK_FALSE(bench.outcome().reply.status.is_ok());
+  CHECK_FALSE(bench.outcome().reply.status.maybe_applied());
+  for (std::uint64_t number : puts) CHECK_FALSE(bench.core->still_wanted(number));
+
+  // One that leaves after all is another matter.
+  bench.submit(Kind::put, alice);
+  puts.clear();
+  hold();
+  while (puts.empty()) {
+    REQUIRE(bench.wake(never_soon));
+    hold();
+  }
+  CHECK(bench.core->still_wanted(puts[0]));
+  while (bench.outcomes[1].empty()) {
+    REQUIRE(bench.wake(never_soon));
+    hold();
+  }
+  CHECK(bench.outcomes[1][0].reply.status.maybe_applied());
+}
+
+TEST_CASE("a client counts its calls") {
+  Bench bench;
+  ClientReply two;
+  for (std::uint64_t i = 1; i <= 2; ++i) {
+    Version version;
+    version.dot = Dot{Actor{bench.ring->members()[0].id, 1}, i};
+    version.write_id = WriteId{i, i};
+    two.object.versions.push_back(version);
+  }
+  bench.submit(Kind::get, alice);
+  auto call = bench.take_call();
+  bench.core->on_reply(call.to, call.number, two, bench.now);
+  bench.submit(Kind::get, alice);
+  bench.reply(bench.take_call());
+  bench.submit(Kind::put, alice);
+  bench.reply(bench.take_call(), Status(Code::too_large, "no"));
+  const ClientCounters& counters = bench.core->counters();
+  CHECK(counters.gets == 2);
+  CHECK(counters.puts == 1);
+  CHECK(counters.failed == 1);
+  CHECK(counters.versions_per_get[0] == 1);
+  CHECK(counters.versions_per_get[2] == 1);
 }
 
 TEST_CASE("client coordination without any table ends in time and says so") {
