@@ -170,12 +170,9 @@ struct ClientCore::Impl {
 
   // ---- where nodes are ----
 
-  // Where clients reach a member.
-  static const std::string& client_address(const Member& member) { return member.address; }
-
   std::string address_of(NodeId node) const {
     if (ring) {
-      if (const Member* member = ring->find(node)) return client_address(*member);
+      if (const Member* member = ring->find(node)) return address_for_clients(*member);
     }
     auto seed = seeds.find(node);
     return seed == seeds.end() ? std::string() : seed->second;
@@ -346,7 +343,7 @@ struct ClientCore::Impl {
     know_no_more.clear();
     members_of_seeds.clear();
     for (const auto& member : ring->members()) {
-      NodeId seed = seed_id(client_address(member));
+      NodeId seed = seed_id(address_for_clients(member));
       if (seeds.contains(seed)) members_of_seeds.emplace(seed, member.id);
     }
     coordinator.set_options(coordination);

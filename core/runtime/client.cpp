@@ -587,7 +587,7 @@ StatusText Client::ask(const std::string& node, Message question, Duration timeo
           Status(Code::invalid_argument, "query: no member is named '" + printable(node) +
                                              "'; a node that is none is reached by its address"));
     }
-    address = member->address;
+    address = address_for_clients(*member);
   }
   auto slot = std::make_shared<Slot<StatusText>>();
   {
