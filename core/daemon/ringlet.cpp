@@ -204,6 +204,7 @@ class Program {
     if (output_ == "json") {
       std::cout << json::serialize(json::object{{"key", printable(key_)},
                                                 {"siblings", shown(versions)},
+                                                {"left_out", outcome.reply.left_out},
                                                 {"context_base64", to_base64(outcome.context)}})
                 << "\n";
     } else {
@@ -216,13 +217,20 @@ class Program {
       }
       if (versions.size() == 1 && !versions[0]->value.ends_with("\n")) std::cout << "\n";
     }
+    if (outcome.reply.left_out > 0) {
+      std::fprintf(
+          stderr,
+          "ringlet: %s: %u more versions are there, too large to be shown with these: write "
+          "with this context, then read again\n",
+          printable(Key{bucket_, key_}).c_str(), outcome.reply.left_out);
+    }
     if (int failed = keep_context(outcome)) return failed;
     if (versions.empty()) {
       if (output_ == "text")
         std::fprintf(stderr, "ringlet: %s: no such key\n", printable(Key{bucket_, key_}).c_str());
       return not_found;
     }
-    return versions.size() > 1 ? conflict : done;
+    return versions.size() > 1 || outcome.reply.left_out > 0 ? conflict : done;
   }
 
   int do_write(bool erase) {
