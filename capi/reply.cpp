@@ -45,6 +45,7 @@ json::object tally_of(const Outcome& outcome) {
   o["refused"] = names(tally.refused);
   o["substitutes"] = names(tally.substitutes);
   o["retry_after_ms"] = outcome.reply.retry_after_ms;
+  o["left_out"] = outcome.reply.left_out;
   return o;
 }
 

@@ -77,6 +77,12 @@ const char* name_of(PlantedBug bug) {
       return "never_done";
     case PlantedBug::pointer_order:
       return "pointer_order";
+    case PlantedBug::tombstone_aged_by_wall_clock:
+      return "tombstone_aged_by_wall_clock";
+    case PlantedBug::hint_released_unconfirmed:
+      return "hint_released_unconfirmed";
+    case PlantedBug::first_epoch_by_clock_alone:
+      return "first_epoch_by_clock_alone";
     case PlantedBug::count:
       break;
   }
@@ -99,6 +105,8 @@ const char* number_of(PlantedBug bug) {
       return "P6";
     case PlantedBug::epoch_reused:
       return "P7";
+    case PlantedBug::first_epoch_by_clock_alone:
+      return "P7";
     case PlantedBug::lease_not_synced:
       return "P8";
     case PlantedBug::stale_read_repair:
@@ -107,6 +115,10 @@ const char* number_of(PlantedBug bug) {
       return "P10";
     case PlantedBug::reap_before_all_owners:
       return "P14";
+    case PlantedBug::tombstone_aged_by_wall_clock:
+      return "P14";
+    case PlantedBug::hint_released_unconfirmed:
+      return "P16";
     case PlantedBug::doomstone:
       return "P15";
     case PlantedBug::table_tie_by_arrival:

@@ -35,6 +35,9 @@ enum class PlantedBug {
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
+  tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says
+  hint_released_unconfirmed,     // repair: a hint beyond the bound goes before any owner has it
+  first_epoch_by_clock_alone,    // node: two stores that start in one second count alike
   count,
 };
 

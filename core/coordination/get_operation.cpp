@@ -49,6 +49,7 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
     if (found->object.missing()) ++tally_.not_found;
   }
   sync(merged_, found->object);
+  left_out_ = std::max(left_out_, found->left_out);
   heard_.push_back({from, found->object});
   settle(now, out);
 }
@@ -153,7 +154,13 @@ void GetOperation::answer(Status status, Now now, Effects& out) {
   linger_until_ = status.is_ok() ? now.instant + plan_.linger : now.instant;
   ClientReply reply;
   if (status.is_ok()) {
-    reply.object = merged_;
+    reply.object = what_fits();
+    reply.left_out = left_out_;
+    if (reply.object.versions.size() < merged_.versions.size()) {
+      reply.left_out = std::max<std::uint32_t>(
+          left_out_,
+          static_cast<std::uint32_t>(merged_.versions.size() - reply.object.versions.size()));
+    }
   } else {
     reply.retry_after_ms = refusals_.retry_after_ms;
   }
@@ -169,7 +176,21 @@ void GetOperation::answer(Status status, Now now, Effects& out) {
   out.push_back(WakeAt{linger_until_});
 }
 
+// Each replica's object can be sent; all together may be more than a frame holds. What is shown then is what
+// some replicas have, joined, so that the context covers nothing that is not shown.
+Object GetOperation::what_fits() const {
+  if (value_bytes(merged_) <= max_object_bytes) return merged_;
+  Object shown;
+  for (const Heard& heard : heard_) {
+    Object more = shown;
+    sync(more, heard.object);
+    if (shown.missing() || value_bytes(more) <= max_object_bytes) shown = std::move(more);
+  }
+  return shown;
+}
+
 void GetOperation::repair(Effects& out) {
+  if (value_bytes(merged_) > max_object_bytes) return;  // no owner could store it
   for (Heard& heard : heard_) {
     if (!plan_.participants.is_owner(heard.from)) continue;
     if (planted(PlantedBug::tie_never_repaired) &&

@@ -63,6 +63,7 @@ class GetOperation {
   void settle(Now now, Effects& out);
   void answer(Status status, Now now, Effects& out);
   void fail(Now now, Effects& out);
+  Object what_fits() const;
   void repair(Effects& out);
   void finish(Effects& out);
   Asked* open_question(NodeId node);
@@ -76,6 +77,7 @@ class GetOperation {
   std::vector<Asked> asked_;
   std::vector<Heard> heard_;
   Object merged_;
+  std::uint32_t left_out_ = 0;  // by a replica, of what it knows
   Tally tally_;
   Refusals refusals_;
   bool answered_ = false, done_ = false;

@@ -216,6 +216,12 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.number("hints", "window", &hints.window, 1, 10'000, "under way to one owner");
   table.millis("hints", "scan_ms", &hints.scan, 10, hour_ms,
                "between two looks at the waiting hints");
+  table.number(
+      "hints", "max_mb", static_cast<std::int64_t>(hints.max_bytes >> 20), 1, 1'048'576,
+      "of hints for one owner that is down; beyond it those go that all other owners have",
+      [&hints](std::int64_t mb) { hints.max_bytes = static_cast<std::uint64_t>(mb) << 20; });
+  table.millis("hints", "max_age_ms", &hints.max_age, 1000, 366LL * 24 * hour_ms,
+               "likewise when they are older");
 
   auto& pace = config.node.pace;
   table.millis("upkeep", "threshold_ms", &pace.storage_threshold, 1, hour_ms,
@@ -245,7 +251,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.millis("upkeep", "tombstone_ms", &config.node.tombstones.period, 10, 24 * hour_ms,
                "between two walks in search of tombstones");
   table.millis("upkeep", "tombstone_grace_ms", &config.node.tombstones.grace, 0,
-               10LL * 366 * 24 * hour_ms, "a tombstone younger than this is kept");
+               10LL * 366 * 24 * hour_ms,
+               "a tombstone is kept so long, by each owner's own running time");
 
   table.text("log", "level", &config.log_level, "trace, debug, info, warn or error",
              {"trace", "debug", "info", "warn", "error"});

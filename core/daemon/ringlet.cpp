@@ -298,6 +298,7 @@ class Program {
     if (output_ == "json") {
       std::cout << json::serialize(json::object{{"key", printable(key_)},
                                                 {"siblings", shown(versions)},
+                                                {"left_out", outcome.reply.left_out},
                                                 {"context_base64", to_base64(outcome.context)}})
                 << "\n";
     } else {
@@ -310,13 +311,20 @@ class Program {
       }
       if (versions.size() == 1 && !versions[0]->value.ends_with("\n")) std::cout << "\n";
     }
+    if (outcome.reply.left_out > 0) {
+      std::fprintf(
+          stderr,
+          "ringlet: %s: %u more versions are there, too large to be shown with these: write "
+          "with this context, then read again\n",
+          printable(Key{bucket_, key_}).c_str(), outcome.reply.left_out);
+    }
     if (int failed = keep_context(outcome)) return failed;
     if (versions.empty()) {
       // As JSON the answer is the empty list of siblings: a missing key is no error of the cluster's.
       if (output_ == "text") complain(not_found, printable(Key{bucket_, key_}) + ": no such key");
       return not_found;
     }
-    return versions.size() > 1 ? conflict : done;
+    return versions.size() > 1 || outcome.reply.left_out > 0 ? conflict : done;
   }
 
   // The context of --context or --context-text; empty when neither is given.

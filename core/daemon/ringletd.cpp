@@ -9,7 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -136,7 +136,12 @@ class PublishedFile {
     bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
     if (file != nullptr && std::fclose(file) != 0) written = false;
     if (!written || std::rename(beside.c_str(), path.c_str()) != 0) {
-      return Status(Code::io, path + ": cannot be written");
+      const int error = errno;
+      ::unlink(beside.c_str());
+      if (error == ENOSPC || error == EDQUOT) {
+        return Status(Code::unavailable, path + ": cannot be written, the disk is full");
+      }
+      return Status(Code::io, path + ": cannot be written: " + std::strerror(error));
     }
     return std::unique_ptr<PublishedFile>(new PublishedFile(path));
   }
@@ -252,18 +257,22 @@ int run(Config config) {
   auto engine = open_engine(config, log);
   if (!engine) return complain(exit_taken, engine.status().message());
 
-  config.node.first_epoch =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                     std::chrono::system_clock::now().time_since_epoch())
-                                     .count());
   auto state = open_timed_node(config.node, *engine, founding);
   if (!state) return complain(exit_taken, state.status().message());
   auto server = Server::start(*state, config.server, std::move(*listener));
   if (!server) return complain(exit_taken, server.status().message());
 
-  auto pid_file = PublishedFile::write(config.pid_file, std::to_string(::getpid()) + "\n");
+  // On a full disk the node serves what it has; without these files somebody has to look for it.
+  auto publish = [&](const char* key, const std::string& path,
+                     const std::string& text) -> Result<std::unique_ptr<PublishedFile>> {
+    auto file = PublishedFile::write(path, text);
+    if (file || file.status().code() != Code::unavailable) return file;
+    log(LogLevel::warn, "ringletd", std::string(key) + ": " + file.status().message());
+    return std::unique_ptr<PublishedFile>();
+  };
+  auto pid_file = publish("node.pid_file", config.pid_file, std::to_string(::getpid()) + "\n");
   if (!pid_file) return complain(1, "node.pid_file: " + pid_file.status().message());
-  auto port_file = PublishedFile::write(config.port_file, port + "\n");
+  auto port_file = publish("node.port_file", config.port_file, port + "\n");
   if (!port_file) return complain(1, "node.port_file: " + port_file.status().message());
   log(LogLevel::info, "ringletd",
       "node " + config.node.name + " of cluster " + config.ring.cluster +

@@ -302,7 +302,8 @@ json::object Upkeep::Impl::upkeep_json() const {
   out["tombstones"] = json::object{{"asked", reaped.asked},
                                    {"reaped", reaped.reaped},
                                    {"postponed", reaped.postponed},
-                                   {"waiting", reaped.waiting}};
+                                   {"waiting", reaped.waiting},
+                                   {"young", reaped.young}};
   return out;
 }
 

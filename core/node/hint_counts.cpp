@@ -6,10 +6,14 @@
 namespace ringlet {
 
 Status HintCounts::read(StorageEngine& engine) {
-  std::map<NodeId, std::int64_t> counts;
+  std::map<NodeId, Waiting> counts;
   std::int64_t total = 0;
-  Status scanned = engine.scan(Table::hints, {}, {}, [&](BytesView row, BytesView) {
-    if (auto target = parse_hint_target(row)) ++counts[*target], ++total;
+  Status scanned = engine.scan(Table::hints, {}, {}, [&](BytesView row, BytesView record) {
+    if (auto target = parse_hint_target(row)) {
+      Waiting& waiting = counts[*target];
+      ++waiting.rows, ++total;
+      waiting.bytes += static_cast<std::int64_t>(row.size() + record.size());
+    }
     return true;
   });
   if (!scanned) return scanned;
@@ -36,28 +40,47 @@ std::uint64_t HintCounts::total() const {
   return static_cast<std::uint64_t>(total_.load(std::memory_order_acquire));
 }
 
-void HintCounts::add(NodeId target, std::int64_t by) {
+std::uint64_t HintCounts::bytes_for(NodeId target) const {
   std::lock_guard lock(mutex_);
-  auto at = counts_.try_emplace(target, 0).first;
-  at->second += by;
-  RINGLET_ASSERT(at->second >= 0);
-  if (at->second == 0) counts_.erase(at);
-  total_.fetch_add(by, std::memory_order_acq_rel);
+  auto at = counts_.find(target);
+  return at == counts_.end() ? 0 : static_cast<std::uint64_t>(at->second.bytes);
+}
+
+std::uint64_t HintCounts::total_bytes() const {
+  std::lock_guard lock(mutex_);
+  std::int64_t bytes = 0;
+  for (const auto& [target, waiting] : counts_) bytes += waiting.bytes;
+  return static_cast<std::uint64_t>(bytes);
+}
+
+void HintCounts::add(NodeId target, std::int64_t rows, std::int64_t bytes) {
+  std::lock_guard lock(mutex_);
+  Waiting& waiting = counts_[target];
+  waiting.rows += rows;
+  waiting.bytes += bytes;
+  RINGLET_ASSERT(waiting.rows >= 0 && waiting.bytes >= 0);
+  if (waiting.rows == 0) counts_.erase(target);
+  total_.fetch_add(rows, std::memory_order_acq_rel);
 }
 
 void HintCounts::Change::begin() {
-  for (NodeId target : added_) counts_.add(target, -1);
+  for (const Delta& added : added_) counts_.add(added.target, -added.rows, -added.bytes);
   added_.clear();
   dropped_.clear();
 }
 
-void HintCounts::Change::adds(NodeId target) {
-  counts_.add(target, 1);
-  added_.push_back(target);
+void HintCounts::Change::grows(NodeId target, std::int64_t rows, std::size_t bytes) {
+  counts_.add(target, rows, static_cast<std::int64_t>(bytes));
+  added_.push_back({target, rows, static_cast<std::int64_t>(bytes)});
+}
+
+void HintCounts::Change::resizes(NodeId target, std::size_t from, std::size_t to) {
+  if (to > from) grows(target, 0, to - from);
+  if (to < from) shrinks(target, 0, from - to);
 }
 
 void HintCounts::Change::committed() {
-  for (NodeId target : dropped_) counts_.add(target, -1);
+  for (const Delta& dropped : dropped_) counts_.add(dropped.target, -dropped.rows, -dropped.bytes);
   added_.clear();
   dropped_.clear();
 }

@@ -1,4 +1,4 @@
-// How many hints wait for each owner. To know it from the table would mean to read the table, and that on
+// How many hints wait for each owner, and how many bytes of rows they are. To know it from the table would mean to read the table, and that on
 // a lane that serves requests: once for every status, a little for every read of a key (O-6: reads search
 // the hint store), and the rows of delivered hints make it no shorter for a while.
 //
@@ -26,6 +26,8 @@ class HintCounts {
   bool any_for(NodeId target) const;
   std::vector<NodeId> targets() const;  // in order of their ids
   std::uint64_t total() const;
+  std::uint64_t bytes_for(NodeId target) const;  // of rows and records; never too low, as the count
+  std::uint64_t total_bytes() const;
   // False once a transaction ended in doubt: total() may be too high until the next start.
   bool exact() const { return exact_.load(std::memory_order_relaxed); }
 
@@ -38,20 +40,34 @@ class HintCounts {
     ~Change() { begin(); }
     // First in the transaction's body, which may run more than once.
     void begin();
-    void adds(NodeId target);
-    void drops(NodeId target) { dropped_.push_back(target); }
+    // A row of so many bytes that was not there.
+    void adds(NodeId target, std::size_t bytes) { grows(target, 1, bytes); }
+    // A row that was there has so many bytes more, or fewer.
+    void resizes(NodeId target, std::size_t from, std::size_t to);
+    void drops(NodeId target, std::size_t bytes) { shrinks(target, 1, bytes); }
     void committed();
     void perhaps_committed();  // nobody knows (F-72): what it dropped goes on to count
 
    private:
+    struct Delta {
+      NodeId target;
+      std::int64_t rows, bytes;
+    };
+    void grows(NodeId target, std::int64_t rows, std::size_t bytes);
+    void shrinks(NodeId target, std::int64_t rows, std::size_t bytes) {
+      dropped_.push_back({target, rows, static_cast<std::int64_t>(bytes)});
+    }
     HintCounts& counts_;
-    std::vector<NodeId> added_, dropped_;
+    std::vector<Delta> added_, dropped_;
   };
 
  private:
-  void add(NodeId target, std::int64_t by);
+  struct Waiting {
+    std::int64_t rows = 0, bytes = 0;
+  };
+  void add(NodeId target, std::int64_t rows, std::int64_t bytes);
   mutable std::mutex mutex_;  // guards counts_
-  std::map<NodeId, std::int64_t> counts_;
+  std::map<NodeId, Waiting> counts_;
   std::atomic<std::int64_t> total_{0};
   std::atomic<bool> exact_{true};
 };

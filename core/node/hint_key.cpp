@@ -65,6 +65,10 @@ Bytes hint_actor_row(NodeId target, const Key& key) {
   return "hint.actor." + hint_row(target, key);
 }
 
+Bytes damaged_hint_row(BytesView hint_row) {
+  return Bytes(damaged_hint_prefix).append(hint_row);
+}
+
 Bytes after_prefix(Bytes prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
   if (!prefix.empty())

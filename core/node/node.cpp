@@ -86,6 +86,11 @@ struct Node::Impl {
     hints.set_targets_for([this](const Hint& hint) { return upkeep().targets_for(hint); });
     hints.set_is_member([this](NodeId node) { return ring && ring->find(node) != nullptr; });
     hints.set_pace(&upkeep().pace());
+    hints.set_other_owners([this](const Hint& hint) { return upkeep().other_owners(hint); });
+    hints.set_said([this](LogLevel level, NodeId target, const std::string& text) {
+      const Member* member = ring ? ring->find(target) : nullptr;
+      log(level, "hints for " + (member ? member->name : to_string(target)) + ": " + text);
+    });
   }
   ~Impl() {
     if (lane == 0) upkeep().stop();
@@ -378,6 +383,8 @@ struct Node::Impl {
         break;
       case Numbered::hints:
         hints.on_reply(from, own, message, now);
+        state->counters().hints_released.store(hints.released(), std::memory_order_relaxed);
+        state->counters().hints_refused.store(hints.refused(), std::memory_order_relaxed);
         break;
       case Numbered::upkeep:
         upkeep().on_reply(own, from, message, now);

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/planted.hpp"
+#include "node/hint_key.hpp"
 #include "node/upkeep.hpp"
 
 namespace ringlet {
@@ -25,10 +26,20 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_epochs(BytesView te
 
 }  // namespace
 
+FirstEpoch::FirstEpoch(std::int64_t wall_ms, std::uint64_t random) {
+  constexpr int random_bits = 31;
+  // An epoch has 63 bits: the lowest of the 64 tells hints from own copies. Until 2106.
+  constexpr std::int64_t last_second = (std::int64_t{1} << 32) - 2;
+  auto second =
+      static_cast<std::uint64_t>(std::clamp<std::int64_t>(wall_ms / 1000, 1, last_second));
+  if (planted(PlantedBug::first_epoch_by_clock_alone)) random = 0;
+  value_ = second << random_bits | (random & ((std::uint64_t{1} << random_bits) - 1));
+}
+
 NodeState::NodeState() = default;
 NodeState::~NodeState() = default;
 
-Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
+Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options, FirstEpoch first,
                                                    std::shared_ptr<StorageEngine> engine,
                                                    std::shared_ptr<const Ring> founding) {
   RINGLET_ASSERT(engine != nullptr);
@@ -69,12 +80,24 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options,
     if (!*epochs) state->next_epoch_ = 1;
   }
   if (!remembers) {
-    state->next_epoch_ = std::max(state->next_epoch_, state->options_.first_epoch);
+    state->next_epoch_ = std::max(state->next_epoch_, first.value());
     incarnation = state->next_epoch_;
   }
   state->incarnation_.store(incarnation);
   if (Status counted = state->hint_counts_.read(*state->engine_); !counted) return counted;
+  if (Status counted = state->count_damaged_hints(); !counted) return counted;
   Status leased = state->lease();
+  // A disk that is full takes no lease, and no write that wants an epoch either; what is there can be
+  // read (F-112). Each write asks for the lease again.
+  bool known_store = epochs->has_value() && !state->first_view_.empty();
+  if (leased.code() == Code::unavailable && known_store) {
+    state->leased_to_ = state->next_epoch_;
+    if (state->options_.log) {
+      state->options_.log(LogLevel::warn, "storage",
+                          "this node serves reads and refuses writes: " + leased.message());
+    }
+    leased = Status::ok();
+  }
   if (!leased) return leased;
   std::shared_ptr<NodeState> not_owning(std::shared_ptr<NodeState>(), state.get());
   state->upkeep_ = std::make_unique<Upkeep>(
@@ -222,6 +245,66 @@ bool NodeState::note_corrupt(BytesView row, const Key& key, const Status& why) {
                      "): it counts as absent until another owner's copy mends it");
   }
   return true;
+}
+
+void NodeState::note_left_out(const Key& key, const Object& given) {
+  constexpr std::size_t most_keys = 10'000, most_versions = 1000;
+  std::lock_guard lock(left_out_mutex_);
+  if (left_out_.size() >= most_keys && !left_out_.contains(key)) return;
+  auto [at, first] = left_out_.try_emplace(key);
+  for (const Version& version : given.versions) {
+    bool known = std::find(at->second.begin(), at->second.end(), version.dot) != at->second.end();
+    if (!known && at->second.size() < most_versions) at->second.push_back(version.dot);
+  }
+  any_left_out_.store(true, std::memory_order_release);
+  if (!first || !options_.log) return;
+  options_.log(LogLevel::warn, "node",
+               printable(key) + " has siblings of more than " + std::to_string(max_object_bytes) +
+                   " bytes: some stay with those who gave them, and reads say that they are left "
+                   "out, until somebody reads the key and writes with the context read");
+}
+
+std::size_t NodeState::left_out(const Key& key, const Object& shown) {
+  if (!any_left_out_.load(std::memory_order_acquire)) return 0;
+  std::lock_guard lock(left_out_mutex_);
+  auto at = left_out_.find(key);
+  if (at == left_out_.end()) return 0;
+  std::erase_if(at->second, [&](const Dot& dot) { return shown.context.contains(dot); });
+  std::size_t left = at->second.size();
+  if (left > 0) return left;
+  left_out_.erase(at);
+  any_left_out_.store(!left_out_.empty(), std::memory_order_release);
+  return 0;
+}
+
+void NodeState::note_damaged_hint(BytesView row, NodeId target, const Status& why) {
+  {
+    std::lock_guard lock(corrupt_mutex_);
+    if (damaged_hints_.size() >= 10'000 || !damaged_hints_.emplace(row).second) return;
+  }
+  counters_.hints_damaged.fetch_add(1, std::memory_order_relaxed);
+  if (!options_.log) return;
+  auto parsed = parse_hint_row(row);
+  auto to = ring();
+  const Member* member = to ? to->find(target) : nullptr;
+  options_.log(LogLevel::error, "storage",
+               "a hint for " + (member ? member->name : to_string(target)) + " of " +
+                   (parsed ? printable(parsed->key) : std::string("an unreadable key")) +
+                   " is damaged (" + why.message() +
+                   "): it is set aside in the store, and the other owners' copies mend its owner");
+}
+
+Status NodeState::count_damaged_hints() {
+  std::uint64_t count = 0;
+  Status scanned =
+      engine_->scan(Table::state, damaged_hint_prefix, after_prefix(Bytes(damaged_hint_prefix)),
+                    [&](BytesView row, BytesView) {
+                      ++count;
+                      damaged_hints_.emplace(row.substr(damaged_hint_prefix.size()));
+                      return true;
+                    });
+  counters_.hints_damaged.store(count, std::memory_order_relaxed);
+  return scanned;
 }
 
 void NodeState::note_mended(BytesView row) {

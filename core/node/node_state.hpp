@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,6 +32,29 @@
 
 namespace ringlet {
 
+// Where the epochs begin of a store that remembers none: a new or lost directory, the memory engine.
+// An earlier store of the same name may have minted dots that other members still hold, and the same
+// dot must never name a second write (L6). So there is no default: whoever opens a node must say when it
+// starts and bring fresh random bits.
+//
+// The value is the second of the start times 2^31, plus 31 random bits. Epochs are counted up from
+// there, one for each key that is first minted into, so that a store never reaches the second after its
+// own. A later start therefore begins above all that was used. The random bits keep two stores apart
+// where the clock does not: after it was put back, with a clock that stands still until the network has
+// told the time, with two starts in one second. Two stores of a thousand keys that begin in the same second
+// then share an epoch with a chance of one in a million, and lose something only when they share it
+// for the same key. A store that finds a higher epoch of its own name at a peer is none the worse: it
+// takes a new incarnation (F-15) and counts on, in its own range.
+class FirstEpoch {
+ public:
+  // `random`: 64 bits that no other start has had.
+  FirstEpoch(std::int64_t wall_ms, std::uint64_t random);
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_;
+};
+
 struct NodeOptions {
   std::string name;                 // a member of the ring, or one to be
   std::string address;              // "host:port" where others reach it
@@ -57,9 +81,6 @@ struct NodeOptions {
   std::size_t max_siblings_bytes = 16 * 1024 * 1024;
   std::size_t max_requests = 10'000;   // at once on a lane; more is overloaded
   std::uint64_t epoch_lease = 10'000;  // epochs reserved on the disk at a time (O-4)
-  // Where the epochs of a store without memory begin: above any that an earlier store of this node's
-  // name may have used. Whoever opens a node gives the wall clock in microseconds.
-  std::uint64_t first_epoch = 1;
   std::int64_t max_stamp_ahead_ms =
       60'000;  // last-write-wins stamps further ahead are refused (O-19)
   LogSink log;
@@ -80,7 +101,11 @@ struct NodeCounters {
       hints_stored{0}, fresh_epochs{0}, forwarded{0}, dual_writes{0},  // sent to a newcomer at once
       dual_writes_hinted{0},  // of those it did not confirm: a hint goes to it instead
       dual_writes_failed{0},  // not even that, the disk failed: anti-entropy brings it
-      corrupt_records{0};     // own copies that could not be decoded, each counted when found
+      corrupt_records{0},     // own copies that could not be decoded, each counted when found
+      hints_refused{0},       // by their own owner, for what they are: tried again now and then
+      hints_released{
+          0};  // beyond their bound, and left to anti-entropy: all other owners have them
+  std::atomic<std::uint64_t> hints_damaged{0};          // set aside, of earlier starts included
   std::atomic<std::uint64_t> versions_per_get[5] = {};  // 0, 1, 2, 3, 4 and more (R6.3-a)
 };
 
@@ -89,11 +114,13 @@ class Upkeep;
 class NodeState {
  public:
   ~NodeState();
+  // The one way to open a node, for every host: ringletd, the C ABI, the simulator.
   // Reads or creates the node's epoch records; refuses an engine that belongs to another node name.
+  // `first`: where epochs begin if the store remembers none, or may have forgotten some.
   // `founding`: the ring of the members that found the cluster, of which this node is one; nullptr:
   // the node waits until it is joined. Both count for an empty store only: a store that has a
   // membership view goes on with that.
-  static Result<std::shared_ptr<NodeState>> open(NodeOptions options,
+  static Result<std::shared_ptr<NodeState>> open(NodeOptions options, FirstEpoch first,
                                                  std::shared_ptr<StorageEngine> engine,
                                                  std::shared_ptr<const Ring> founding);
   const NodeOptions& options() const { return options_; }
@@ -130,6 +157,12 @@ class NodeState {
   // True: it is news. Then its partition's tree should be rebuilt, by a caller who holds none of it.
   bool note_corrupt(BytesView row, const Key& key, const Status& why);
   void note_mended(BytesView row);
+  // An own copy had no room for what was given; said once a key. How many versions that were given and
+  // refused `shown`, what is here, has not seen.
+  void note_left_out(const Key& key, const Object& given);
+  std::size_t left_out(const Key& key, const Object& shown);
+  // A hint that cannot be read was met, and will be set aside: counted and logged once.
+  void note_damaged_hint(BytesView row, NodeId target, const Status& why);
 
  private:
   NodeState();
@@ -139,6 +172,7 @@ class NodeState {
   Status flush_lease();  // the one that is written
   void adopt_lease();
   Status read_view(const Ring* founding);
+  Status count_damaged_hints();
   NodeOptions options_;
   NodeId self_;
   std::shared_ptr<StorageEngine> engine_;
@@ -153,6 +187,10 @@ class NodeState {
   std::uint64_t next_epoch_ = 1, leased_to_ = 1;
   std::mutex corrupt_mutex_;
   std::set<Bytes, std::less<>> corrupt_rows_;  // known, the first ten thousand
+  std::mutex left_out_mutex_;
+  std::map<Key, std::vector<Dot>> left_out_;  // the first ten thousand keys
+  std::atomic<bool> any_left_out_{false};
+  std::set<Bytes, std::less<>> damaged_hints_;  // likewise
   std::atomic<std::uint64_t> incarnation_{1};
   HintCounts hint_counts_;
   NodeCounters counters_;

@@ -1,15 +1,49 @@
 #include "node/own_store.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <set>
 
+#include "base/assert.hpp"
 #include "base/planted.hpp"
 #include "node/hint_key.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
 namespace {
+
+// Of the state table: how long this node has run, in microseconds; and, for each tombstone,
+// "clock-hash age", both decimal.
+constexpr BytesView age_row = "node.age";
+constexpr std::size_t most_forgotten = 4096;  // in one transaction; the next walk finds the rest
+
+Bytes note_prefix(std::uint32_t partition) {
+  return "tombstone." + object_prefix(partition);
+}
+Bytes note_row(std::uint32_t partition, const Key& key) {
+  return "tombstone." + object_row(partition, key);
+}
+
+std::optional<std::int64_t> parse_number(BytesView text) {
+  std::int64_t number = 0;
+  auto end = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (end.ec != std::errc{} || end.ptr != text.data() + text.size() || number < 0) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+// Nothing: the record is damaged, and the tombstone counts from now on.
+std::optional<std::pair<std::uint64_t, Duration>> parse_note(BytesView text) {
+  std::uint64_t clock = 0;
+  const char* end = text.data() + text.size();
+  auto first = std::from_chars(text.data(), end, clock);
+  if (first.ec != std::errc{} || first.ptr == end || *first.ptr != ' ') return std::nullopt;
+  auto since = parse_number({first.ptr + 1, static_cast<std::size_t>(end - first.ptr - 1)});
+  if (!since) return std::nullopt;
+  return std::pair{clock, Duration::micros(*since)};
+}
 
 bool owns(const Ring& ring, NodeId node, std::uint32_t partition) {
   const auto& list = ring.preference_list(partition);
@@ -76,7 +110,6 @@ Result<bool> OwnStore::page(std::uint32_t partition, BytesView after, std::size_
 Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, const Key* after,
                                                      std::size_t objects, std::size_t bytes) {
   std::vector<KeyedObject> copies;
-  Status damaged;
   bool news = false;  // damage nobody knew of
   std::size_t size = 0;
   Bytes prefix = object_prefix(partition);
@@ -88,18 +121,15 @@ Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, co
         }
         auto key = parse_object_row(row);
         auto object = decode_record(record);
-        if (!key || !object) {
-          if (key) news = state_->note_corrupt(row, *key, object.status());
-          damaged = key ? object.status() : Status(Code::corrupt, "an object's row is malformed");
-          return false;
-        }
+        // One that cannot be read counts as absent and stays: it stops nobody who reads on (F-13, F-108).
+        if (key && !object) news |= state_->note_corrupt(row, *key, object.status());
+        if (!key || !object) return true;
         size += record.size();
         copies.push_back({std::move(*key), std::move(*object)});
         return true;
       });
   if (news) trees().rebuild(partition);
   if (!scanned) return scanned;
-  if (!damaged && copies.empty()) return damaged;  // none before it: say so
   return copies;
 }
 
@@ -141,7 +171,8 @@ Result<bool> OwnStore::erase_if_same(const Key& key, const Object& object) {
     if (!present) return present.status();
     if (!(*present == object)) return Status::ok();
     erased = true;
-    return transaction.erase(Table::objects, row);
+    Status forgotten = transaction.erase(Table::state, note_row(partition, key));
+    return forgotten ? transaction.erase(Table::objects, row) : forgotten;
   });
   if (!done) {
     writing.reset();
@@ -223,6 +254,73 @@ Status OwnStore::store_page(std::uint32_t partition, const std::vector<KeyedObje
 Status OwnStore::forget_cursor(std::uint32_t partition) {
   auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
     return transaction.erase(Table::state, cursor_row(partition));
+  });
+  return done ? Status::ok() : done.status();
+}
+
+// ---- TombstoneNotes ----
+
+Result<Duration> OwnStore::age() {
+  auto record = state_->engine().get(Table::state, age_row);
+  if (!record) return record.status();
+  if (!*record) return Duration{};
+  auto us = parse_number(**record);
+  // A record that says nothing counts as none: then everything is younger than it is.
+  return Duration::micros(us.value_or(0));
+}
+
+Status OwnStore::keep_age(Duration age) {
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    return transaction.put(Table::state, age_row, std::to_string(age.us));
+  });
+  return done ? Status::ok() : done.status();
+}
+
+Result<std::vector<Duration>> OwnStore::known_since(const std::vector<Key>& keys,
+                                                    const std::vector<std::uint64_t>& clocks,
+                                                    Duration now) {
+  RINGLET_ASSERT(keys.size() == clocks.size());
+  std::vector<Duration> since;
+  std::vector<std::size_t> unknown;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    auto record = state_->engine().get(Table::state, note_row(partition_of(keys[i]), keys[i]));
+    if (!record) return record.status();
+    auto note = *record ? parse_note(**record) : std::nullopt;
+    bool known = note && note->first == clocks[i];
+    since.push_back(known ? note->second : now);
+    if (!known) unknown.push_back(i);
+  }
+  if (unknown.empty()) return since;
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    for (std::size_t i : unknown) {
+      Status kept = transaction.put(Table::state, note_row(partition_of(keys[i]), keys[i]),
+                                    std::to_string(clocks[i]) + " " + std::to_string(now.us));
+      if (!kept) return kept;
+    }
+    return Status::ok();
+  });
+  if (!done) return done.status();
+  return since;
+}
+
+Status OwnStore::forget_others(std::uint32_t partition, const Key* after, const Key* upto,
+                               const std::vector<Key>& keys) {
+  Bytes first = note_prefix(partition);
+  Bytes from = after != nullptr ? note_row(partition, *after) + '\0' : first;
+  Bytes to = upto != nullptr ? note_row(partition, *upto) + '\0' : after_prefix(first);
+  std::set<Bytes, std::less<>> keep;
+  for (const Key& key : keys) keep.insert(note_row(partition, key));
+  std::vector<Bytes> others;
+  Status scanned = state_->engine().scan(Table::state, from, to, [&](BytesView row, BytesView) {
+    if (!keep.contains(row)) others.emplace_back(row);
+    return others.size() < most_forgotten;
+  });
+  if (!scanned || others.empty()) return scanned;
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    for (const Bytes& row : others) {
+      if (Status erased = transaction.erase(Table::state, row); !erased) return erased;
+    }
+    return Status::ok();
   });
   return done ? Status::ok() : done.status();
 }

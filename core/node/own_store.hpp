@@ -9,6 +9,7 @@
 #include "node/replica.hpp"
 #include "repair/own_copies.hpp"
 #include "repair/partition_transfer.hpp"
+#include "repair/tombstone_collection.hpp"
 #include "repair/tree_exchange.hpp"
 
 namespace ringlet {
@@ -16,7 +17,8 @@ namespace ringlet {
 class OwnStore final : public RepairStore,
                        public OwnCopies,
                        public Whereabouts,
-                       public TransferStore {
+                       public TransferStore,
+                       public TombstoneNotes {
  public:
   explicit OwnStore(std::shared_ptr<NodeState> state) : state_(state), replica_(std::move(state)) {}
 
@@ -59,6 +61,15 @@ class OwnStore final : public RepairStore,
   Status store_page(std::uint32_t partition, const std::vector<KeyedObject>& objects,
                     const TransferCursor& cursor) override;
   Status forget_cursor(std::uint32_t partition) override;
+
+  // ---- TombstoneNotes ----
+  Result<Duration> age() override;
+  Status keep_age(Duration age) override;
+  Result<std::vector<Duration>> known_since(const std::vector<Key>& keys,
+                                            const std::vector<std::uint64_t>& clocks,
+                                            Duration now) override;
+  Status forget_others(std::uint32_t partition, const Key* after, const Key* upto,
+                       const std::vector<Key>& keys) override;
 
   // Bytes of the own copies in a partition. `rows` is how many may be looked at, and is lowered by those
   // that were; of what lies beyond, the tree knows how many keys. Nothing: it is not known.

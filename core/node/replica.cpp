@@ -70,7 +70,8 @@ struct Replica::Place {
   std::uint32_t partition;
   HintCounts::Change* hint_changes;
   Bytes row;
-  bool there = false;  // as last read
+  bool there = false;           // as last read
+  std::size_t bytes_there = 0;  // of that record
 };
 
 // Keeps a partition's tree in step with one change of an own copy (paper 4.7). Lives around the
@@ -133,13 +134,45 @@ Result<Record> Replica::read(Transaction& transaction, Place& place) {
   auto record = transaction.get(place.table(), place.row);
   if (!record) return record.status();
   place.there = record->has_value();
+  place.bytes_there = place.there ? (*record)->size() : 0;
   if (!place.there) return Record{};
-  return decode_row(**record);
+  auto row = decode_row(**record);
+  if (row || !place.hint_for || row.status().code() != Code::corrupt) return row;
+  // A damaged hint is set aside and a new one begins: with an actor of its own, for the old one's count
+  // may be what is damaged.
+  Status aside = set_aside(transaction, place.row, **record);
+  if (!aside) return aside;
+  state_->note_damaged_hint(place.row, place.hint_for, row.status());
+  return Record{};
+}
+
+// Kept where nothing looks for it but a person: perhaps it can be read after all, by another program.
+Status Replica::set_aside(Transaction& transaction, BytesView hint_row, BytesView record) {
+  Status kept = transaction.put(Table::state, damaged_hint_row(hint_row), record);
+  if (!kept) return kept;
+  return transaction.erase(Table::state, "hint.actor." + Bytes(hint_row));
+}
+
+// Hints found damaged by a scan leave the table, so that no scan meets them again (F-108).
+Status Replica::set_aside(NodeId target, const std::vector<Bytes>& rows) {
+  HintCounts::Change hints(state_->hint_counts());
+  auto done = state_->engine().transact(Durability::log, [&](Transaction& transaction) {
+    hints.begin();
+    for (const Bytes& row : rows) {
+      auto present = transaction.get(Table::hints, row);
+      if (!present) return present.status();
+      if (!*present || (parse_hint_row(row) && decode_record(**present))) continue;
+      if (Status aside = set_aside(transaction, row, **present); !aside) return aside;
+      if (Status gone = transaction.erase(Table::hints, row); !gone) return gone;
+      hints.drops(target, row.size() + (*present)->size());
+    }
+    return Status::ok();
+  });
+  return over(done, hints);
 }
 
 // A damaged own copy counts as absent, so that a peer's mends it (F-13). Its minter is unknown, so
-// the next to mint into the row takes a fresh epoch. A damaged hint stays an error: its actor lies in
-// another row and would begin to count anew.
+// the next to mint into the row takes a fresh epoch. A damaged hint is set aside by read().
 Result<Record> Replica::read_for_change(Transaction& transaction, Place& place, bool& corrupt) {
   corrupt = false;
   auto record = read(transaction, place);
@@ -156,9 +189,13 @@ Status Replica::write(Transaction& transaction, const Place& place, const Object
                   [](const Version& v) { return v.tombstone; })) {
     return transaction.erase(Table::objects, place.row);
   }
-  if (place.hint_for && !place.there) place.hint_changes->adds(place.hint_for);
-  return transaction.put(place.table(), place.row,
-                         encode_record(object, place.hint_for ? 0 : minter));
+  Bytes record = encode_record(object, place.hint_for ? 0 : minter);
+  if (place.hint_for && !place.there) {
+    place.hint_changes->adds(place.hint_for, place.row.size() + record.size());
+  } else if (place.hint_for) {
+    place.hint_changes->resizes(place.hint_for, place.bytes_there, record.size());
+  }
+  return transaction.put(place.table(), place.row, record);
 }
 
 // While a partition moves, its new owner pulls it page by page; a write to a page it has already
@@ -272,18 +309,29 @@ Message Replica::get(const ReplicaGet& request) {
   auto object = stored(key);
   if (!object) return refused(object.status());
   ReplicaObject reply{std::move(*object)};
+  std::size_t left_out = 0;
   // A fallback's copies are in the hint table, one for each owner it stands in for.
   const HintCounts& counts = state_->hint_counts();
-  if (!counts.any()) return reply;
+  bool any = counts.any();
   for (const auto& member : ring->members()) {
-    if (member.id == state_->self() || !counts.any_for(member.id)) continue;
+    if (!any || member.id == state_->self() || !counts.any_for(member.id)) continue;
     auto hinted = state_->engine().get(Table::hints, hint_row(member.id, request.key));
     if (!hinted) return refused(hinted.status());
     if (!*hinted) continue;
     auto object = decode_record(**hinted);
-    if (!object) return refused(object.status());
-    sync(reply.object, *object);
+    // It counts as absent, like a damaged copy; the next delivery sets it aside.
+    if (!object) continue;
+    Object joined = reply.object;
+    sync(joined, *object);
+    if (joined.versions.size() > 1 && value_bytes(joined) > max_object_bytes) {
+      left_out +=
+          joined.versions.size() - std::min(joined.versions.size(), reply.object.versions.size());
+    } else {
+      reply.object = std::move(joined);
+    }
   }
+  left_out += state_->left_out(request.key, reply.object);
+  reply.left_out = static_cast<std::uint32_t>(left_out);
   return reply;
 }
 
@@ -305,6 +353,19 @@ Status Replica::few_enough(const Key& key, const Object& object) const {
   return Status(Code::too_many_siblings, "put " + printable(key) + ": wanted at most " + wanted +
                                              ", this write would make " + made +
                                              ": read the key and write with the context read");
+}
+
+// Siblings that were each taken in elsewhere may be too many together for a row and for a frame. The
+// giver keeps its copy and tries again; a read here says that there are more (F-107).
+Status Replica::small_enough(const Place& place, const Object& joined, const Object& given) const {
+  std::size_t bytes = joined.versions.size() > 1 ? value_bytes(joined) : 0;
+  if (bytes <= max_object_bytes) return Status::ok();
+  if (!place.hint_for) state_->note_left_out(place.key, given);
+  return Status(
+      Code::too_many_siblings,
+      "merge " + printable(place.key) + ": wanted at most " + std::to_string(max_object_bytes) +
+          " bytes of siblings, together they would be " + std::to_string(joined.versions.size()) +
+          " of " + std::to_string(bytes) + " bytes: read the key and write with the context read");
 }
 
 Replica::Outcome Replica::mint(const MintPut& request, Now now) {
@@ -390,6 +451,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
             durability_of(request.durability) != Durability::disk) {
           return Status::ok();
         }
+        if (Status small = small_enough(place, object, request.object); !small) return small;
         Status written = write(transaction, place, object, local->minter);
         if (written) written = pass_on(transaction, place, object, &told);
         tree.after(object);
@@ -462,6 +524,7 @@ Status Replica::join(Page page) {
     went_back |= !change.corrupt && knows_more_of_us(each.object.context, object.context,
                                                      state_->self(), state_->incarnation());
     if (sync(object, each.object)) {
+      if (Status small = small_enough(place, object, each.object); !small) return small;
       change.after = clock_hash(object);
       Status written = write(transaction, place, object, local->minter);
       if (written) written = pass_on(transaction, place, object, nullptr);
@@ -478,7 +541,9 @@ Status Replica::join(Page page) {
     for (const KeyedObject& each : page.objects) {
       outcomes.push_back(one(transaction, each));
       const Status& status = outcomes.back().status();
-      bool alone = page.held != nullptr && status.code() == Code::invalid_argument;
+      // A page that moves in goes on without what there is no room for: who gives it keeps it.
+      bool alone = status.code() == Code::too_many_siblings ||
+                   (page.held != nullptr && status.code() == Code::invalid_argument);
       if (!status && !alone) return status;
     }
     return page.also != nullptr ? (*page.also)(transaction) : Status::ok();
@@ -508,21 +573,32 @@ Status Replica::join(Page page) {
 
 Result<std::vector<Hint>> Replica::hints_for(NodeId target, const Key* after, std::size_t limit) {
   std::vector<Hint> hints;
-  Status damaged;
+  std::vector<Bytes> damaged;
   Bytes from = after ? hint_row(target, *after) + '\0' : hint_prefix(target);
   Status scanned = state_->engine().scan(
       Table::hints, from, after_prefix(hint_prefix(target)), [&](BytesView row, BytesView record) {
         auto parsed = parse_hint_row(row);
         auto object = decode_record(record);
-        if (!parsed || !object) {
-          damaged = parsed ? object.status() : Status(Code::corrupt, "a hint's row is malformed");
-          return false;
+        if (parsed && object) {
+          hints.push_back({target, std::move(parsed->key), std::move(*object)});
+        } else {
+          damaged.emplace_back(row);
+          state_->note_damaged_hint(
+              row, target,
+              parsed ? object.status() : Status(Code::corrupt, "a hint's row is malformed"));
         }
-        hints.push_back({target, std::move(parsed->key), std::move(*object)});
-        return hints.size() < limit;
+        return hints.size() < limit && damaged.size() < limit;
       });
   if (!scanned) return scanned;
-  if (!damaged) return damaged;
+  if (damaged.empty()) return hints;
+  // Should the disk refuse, the next scan meets them again, and goes past them again.
+  bool more = damaged.size() == limit && hints.size() < limit;
+  if (Status aside = set_aside(target, damaged); !aside)
+    return more ? Result<std::vector<Hint>>(aside) : hints;
+  if (!more) return hints;
+  auto rest = hints_for(target, hints.empty() ? after : &hints.back().key, limit - hints.size());
+  if (!rest) return rest;
+  for (Hint& hint : *rest) hints.push_back(std::move(hint));
   return hints;
 }
 
@@ -541,7 +617,7 @@ Status Replica::drop_if_same(const Hint& hint) {
     if (!*present || **present != record) return Status::ok();
     Status forgotten = transaction.erase(Table::state, hint_actor_row(hint.target, hint.key));
     if (!forgotten) return forgotten;
-    hints.drops(hint.target);
+    hints.drops(hint.target, row.size() + record.size());
     return transaction.erase(Table::hints, row);
   });
   return over(done, hints);

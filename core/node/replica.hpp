@@ -47,6 +47,9 @@ class Replica final : public HintStore, public LateHints {
 
   Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override;
   Result<std::vector<NodeId>> targets() override;
+  std::uint64_t bytes_for(NodeId target) override {
+    return state_->hint_counts().bytes_for(target);
+  }
   Status drop_if_same(const Hint& hint) override;
   Status keep_hint_of(const Key& key, NodeId target) override;  // for dual writes only: counted so
   Result<std::uint64_t> count_hints();  // from memory, unless a transaction ended in doubt
@@ -56,6 +59,8 @@ class Replica final : public HintStore, public LateHints {
   class TreeUpdate;
   Result<Record> read(Transaction& transaction, Place& place);
   Result<Record> read_for_change(Transaction& transaction, Place& place, bool& corrupt);
+  static Status set_aside(Transaction& transaction, BytesView hint_row, BytesView record);
+  Status set_aside(NodeId target, const std::vector<Bytes>& rows);
   Status write(Transaction& transaction, const Place& place, const Object& object,
                std::uint64_t minter);
   using Told = std::vector<NodeId>;
@@ -68,6 +73,7 @@ class Replica final : public HintStore, public LateHints {
   struct Page;
   Status join(Page page);
   Status few_enough(const Key& key, const Object& object) const;
+  Status small_enough(const Place& place, const Object& joined, const Object& given) const;
   Status stamps_in_time(const Key& key, const Object& object, Now now) const;
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;

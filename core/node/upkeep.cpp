@@ -78,8 +78,8 @@ void Upkeep::Impl::make_machines(Now now) {
         return pace.take(Pace::Kind::tree, cost, at) ? at.instant : pace.next(Pace::Kind::tree, at);
       },
       [this](Now at) { return pace.step(at); });
-  tombstones =
-      std::make_unique<TombstoneCollection>(self, options.tombstones, store, store, *health, &pace);
+  tombstones = std::make_unique<TombstoneCollection>(self, options.tombstones, store, store, store,
+                                                     *health, &pace);
   surplus->start(now);
   tree->start(now);
   tombstones->start(now);
@@ -194,7 +194,7 @@ Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now n
     return {ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store,
                             &pace, now)};
   }
-  if (auto* ask = std::get_if<ReapAsk>(&message)) return {ringlet::answer(*ask, store, store)};
+  if (auto* ask = std::get_if<ReapAsk>(&message)) return {tombstones->answer(*ask, now)};
   if (auto* reap = std::get_if<Reap>(&message)) return {ringlet::answer(*reap, store)};
   return {tree->on_request(from, message, now)};
 }
@@ -404,6 +404,12 @@ std::vector<NodeId> Upkeep::targets_for(const Hint& hint) const {
   std::uint32_t partition = ring->partition_of(token_of(hint.key));
   if (impl_->store.keeps(hint.target, partition)) return {hint.target};
   return impl_->store.owners(partition);
+}
+
+std::vector<NodeId> Upkeep::other_owners(const Hint& hint) const {
+  auto owners = impl_->store.owners(impl_->state->ring()->partition_of(token_of(hint.key)));
+  std::erase(owners, hint.target);
+  return owners;
 }
 
 Pace& Upkeep::pace() {

@@ -64,6 +64,8 @@ class Upkeep {
 
   // Where a hint goes: its target, or all who own the key when that does not any more (F-45).
   std::vector<NodeId> targets_for(const Hint& hint) const;
+  std::vector<NodeId> other_owners(
+      const Hint& hint) const;  // of the key; without the hint's target
   Pace& pace();
   std::string status_json(Now now) const;
 

@@ -1,6 +1,12 @@
 #include "protocol/messages.hpp"
 
 namespace ringlet {
+
+std::size_t value_bytes(const Object& object) {
+  std::size_t bytes = 0;
+  for (const Version& version : object.versions) bytes += version.value.size();
+  return bytes;
+}
 namespace {
 
 // In the order of the variant's alternatives.

@@ -32,11 +32,19 @@ enum class WriteDurability : std::uint8_t { unset = 0, buffer = 1, log = 2, disk
 
 // ---- to one replica ----
 
+// Bytes of values in one object: whatever is stored can be sent in a frame (64 MiB), whole and with what
+// goes with it. A merge that would make more of several siblings is refused by whoever would store it: the
+// giver keeps its copy (F-107).
+inline constexpr std::size_t max_object_bytes = 48 << 20;
+std::size_t value_bytes(const Object& object);
+
 struct ReplicaGet {
   Key key;
 };
 struct ReplicaObject {
   Object object;  // missing(): the replica has nothing
+  // Versions that the replica knows of and could not take in, because its object would be too large.
+  std::uint32_t left_out = 0;
 };
 
 // The first replica of a put gives the write its dot and stores it.
@@ -113,6 +121,9 @@ struct ClientReply {
   Tally tally;
   std::uint64_t ring_epoch = 0;  // the coordinator's; higher than mine: pull the table (R6.4-b)
   std::uint32_t retry_after_ms = 0;
+  // get: versions that are there and not shown, because all together are more than a message holds. The
+  // context covers what is shown: to write with it makes room for the rest.
+  std::uint32_t left_out = 0;
 };
 
 // ---- the routing table ----

@@ -16,15 +16,22 @@ struct Parcel {
   Hint hint;
   std::vector<NodeId> to;
   std::size_t unconfirmed = 0;
+  bool released = false;  // its target is not among them, though it owns the key
 };
 
 // One walk over the hints of one owner.
 struct Pass {
   bool walking = false;  // more to read or to send; otherwise only confirmations are waited for
   bool read_all = false;
+  bool from_behind = false;  // it began in the middle, and goes on at the start
   std::optional<Key> after;  // the last key read
   std::deque<Parcel> page;   // read, not sent
   std::size_t under_way = 0;
+  std::uint64_t bytes_released = 0;  // read, and still in the table
+};
+
+struct Release {
+  std::uint64_t hints = 0, at_last_look = 0;
 };
 
 struct Sent {
@@ -33,7 +40,30 @@ struct Sent {
   Instant until;
 };
 
-constexpr int most_reads = 16;  // pages without a hint to send, in one go
+constexpr int most_reads = 16;                // pages without a hint to send, in one go
+constexpr std::size_t most_refused = 10'000;  // remembered
+
+// The owner may take everything else: it is this hint that it does not want.
+bool is_about_the_hint(const Message& message) {
+  const auto* refused = std::get_if<Refused>(&message);
+  if (refused == nullptr) return false;
+  switch (refused->status.code()) {
+    case Code::invalid_argument:
+    case Code::too_large:
+    case Code::too_many_siblings:
+    case Code::corrupt:
+    case Code::unsupported:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::size_t bytes_of(const Hint& hint) {
+  std::size_t bytes = hint.key.bucket.size() + hint.key.key.size();
+  for (const Version& version : hint.object.versions) bytes += version.value.size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -46,13 +76,18 @@ struct HintDelivery::Impl {
   std::map<std::uint64_t, Sent> sent;         // numbers rise, so the oldest is first
   std::map<std::uint64_t, Parcel> under_way;  // by the number of their first message
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0, delivered = 0;
+  std::uint64_t last_number = 0, delivered = 0, released = 0, refused = 0;
+  std::map<std::pair<NodeId, Key>, Instant> refused_until;
+  std::map<NodeId, Key> behind;  // where the next pass begins: the one before met silence there
+  std::map<NodeId, Release> releasing;  // whose hints are being released
   Instant scan_at = Instant::never();
   Instant pace_at{INT64_MIN / 2};  // the next copy may leave then
   bool held_back = false;          // something waits for pace_at
   NodeId last_served;
   std::function<std::vector<NodeId>(const Hint&)> targets_for;
   std::function<bool(NodeId)> is_member;
+  std::function<std::vector<NodeId>(const Hint&)> other_owners;
+  Said said;
   Pace* pace = nullptr;
   Instant redirect_at{INT64_MIN / 2};     // then hints of targets that are down are looked at
   Instant read_again = Instant::never();  // a pass had nothing to send for many pages
@@ -71,7 +106,49 @@ struct HintDelivery::Impl {
     bool redirect = targets_for && redirect_at <= now.instant;
     if (redirect) redirect_at = now.instant + options.redirect_scan;
     // One who left is asked for nothing, so nobody would notice that it is up.
-    for (NodeId target : *targets) begin(target, redirect || (is_member && !is_member(target)));
+    for (NodeId target : *targets) {
+      bool full = other_owners && is_full(target);
+      begin(target, redirect || full || (is_member && !is_member(target)));
+    }
+    // Nothing went since the last look but one through all: it is over.
+    if (redirect) end_releases();
+    std::erase_if(refused_until, [&](const auto& entry) {
+      return entry.second + options.redirect_scan < now.instant;
+    });
+  }
+
+  bool is_full(NodeId target) { return store.bytes_for(target) > options.max_bytes; }
+
+  void end_releases() {
+    for (auto it = releasing.begin(); it != releasing.end();) {
+      auto& [target, release] = *it;
+      if (release.hints != release.at_last_look || is_full(target)) {
+        release.at_last_look = release.hints;
+        ++it;
+        continue;
+      }
+      say(LogLevel::info, target,
+          "they are within their bound again, " + std::to_string(release.hints) + " were released");
+      it = releasing.erase(it);
+    }
+  }
+
+  void note_release(NodeId target) {
+    ++released;
+    auto [it, first] = releasing.try_emplace(target);
+    ++it->second.hints;
+    if (!first) return;
+    say(LogLevel::warn, target,
+        "more than " + std::to_string(options.max_bytes) +
+            " bytes of them wait, or some for longer than " +
+            std::to_string(options.max_age.millis() / 1000) +
+            " s: those that all other owners have are released, and the exchange of trees mends "
+            "the "
+            "node when it is back");
+  }
+
+  void say(LogLevel level, NodeId target, const std::string& text) const {
+    if (said) said(level, target, text);
   }
 
   void begin(NodeId target, bool also_down = false) {
@@ -82,6 +159,13 @@ struct HintDelivery::Impl {
     pass.read_all = false;
     pass.after.reset();
     pass.page.clear();
+    pass.bytes_released = 0;
+    pass.from_behind = false;
+    auto from = behind.find(target);
+    if (from == behind.end()) return;
+    pass.after = std::move(from->second);
+    pass.from_behind = true;
+    behind.erase(from);
   }
 
   // It refused, is silent or gone: what is left waits for the next scan.
@@ -117,7 +201,7 @@ struct HintDelivery::Impl {
       for (NodeId target : turn) {
         Pass& pass = passes.at(target);
         if (pass.under_way >= options.window) continue;
-        if (pass.page.empty() && !read_page(target, pass)) {
+        if (pass.page.empty() && !read_page(target, pass, now)) {
           if (!pass.read_all) read_again = now.instant + Duration::millis(1);
           forget_if_over(target);
           continue;
@@ -129,26 +213,51 @@ struct HintDelivery::Impl {
     }
   }
 
-  bool read_page(NodeId target, Pass& pass) {
+  bool read_page(NodeId target, Pass& pass, Now now) {
     for (int reads = 0; pass.page.empty() && !pass.read_all && reads < most_reads; ++reads) {
       auto hints = store.hints_for(target, pass.after ? &*pass.after : nullptr, options.page);
-      if (!hints || hints->size() < options.page) pass.read_all = true;
-      if (!hints || hints->empty()) return false;
-      pass.after = hints->back().key;
-      for (Hint& hint : *hints) address(std::move(hint), pass);
+      if (!hints) {
+        pass.read_all = true;
+        return false;
+      }
+      bool end = hints->size() < options.page;
+      if (!hints->empty()) pass.after = hints->back().key;
+      for (Hint& hint : *hints) address(std::move(hint), pass, now);
+      if (!end) continue;
+      pass.read_all = !pass.from_behind;
+      if (pass.from_behind) pass.after.reset();
+      pass.from_behind = false;
     }
     return !pass.page.empty();
   }
 
   // Not again while it is under way: a pass may begin while the last copies of the one before are
   // unconfirmed. Not now if somebody who must confirm is down.
-  void address(Hint hint, Pass& pass) {
+  void address(Hint hint, Pass& pass, Now now) {
     if (is_under_way(hint)) return;
+    auto refused_at = refused_until.find({hint.target, hint.key});
+    if (refused_at != refused_until.end() && refused_at->second > now.instant) return;
     std::vector<NodeId> to = targets_for ? targets_for(hint) : std::vector<NodeId>{hint.target};
+    bool release = to == std::vector<NodeId>{hint.target} && health.is_down(hint.target) &&
+                   is_to_be_released(hint, pass, now);
+    if (release) to = other_owners(hint);
     bool reachable = std::none_of(
         to.begin(), to.end(), [&](NodeId node) { return node != self && health.is_down(node); });
     if (to.empty() || !reachable) return;
-    pass.page.push_back({std::move(hint), std::move(to)});
+    if (release) pass.bytes_released += bytes_of(hint);
+    pass.page.push_back({std::move(hint), std::move(to), 0, release});
+  }
+
+  bool is_to_be_released(const Hint& hint, const Pass& pass, Now now) {
+    if (!other_owners) return false;
+    std::uint64_t bytes = store.bytes_for(hint.target);
+    if (bytes > options.max_bytes + pass.bytes_released) return true;
+    std::int64_t newest_us = INT64_MIN;
+    for (const Version& version : hint.object.versions) {
+      newest_us = std::max(newest_us, version.written_us);
+    }
+    // By a clock that may be wrong: too early is as safe as late.
+    return newest_us / 1000 < now.wall_ms - options.max_age.millis();
   }
 
   bool is_under_way(const Hint& hint) const {
@@ -159,9 +268,7 @@ struct HintDelivery::Impl {
 
   bool may_send(const Parcel& parcel, Now now) {
     if (pace == nullptr) return true;
-    std::uint64_t bytes = parcel.hint.key.bucket.size() + parcel.hint.key.key.size();
-    for (const Version& version : parcel.hint.object.versions) bytes += version.value.size();
-    if (pace->take(Pace::Kind::hints, bytes, now)) return true;
+    if (pace->take(Pace::Kind::hints, bytes_of(parcel.hint), now)) return true;
     pace_at = pace->next(Pace::Kind::hints, now);
     held_back = true;
     return false;
@@ -179,36 +286,77 @@ struct HintDelivery::Impl {
       outgoing.push_back({to, number, ReplicaPut{parcel.hint.key, parcel.hint.object, NodeId{}}});
       sent.emplace(number, Sent{name, to, now.instant + options.patience});
     }
-    if (planted(PlantedBug::hint_dropped_on_send)) (void)store.drop_if_same(parcel.hint);
+    if (planted(PlantedBug::hint_dropped_on_send) ||
+        (parcel.released && planted(PlantedBug::hint_released_unconfirmed))) {
+      (void)store.drop_if_same(parcel.hint);
+    }
     under_way.emplace(name, std::move(parcel));
     forget_if_over(target);
   }
 
-  Hint end_parcel(std::uint64_t name) {
+  Parcel end_parcel(std::uint64_t name) {
     auto found = under_way.find(name);
-    Hint hint = std::move(found->second.hint);
-    --passes.at(hint.target).under_way;
+    Parcel parcel = std::move(found->second);
+    --passes.at(parcel.hint.target).under_way;
     under_way.erase(found);
     std::erase_if(sent, [&](const auto& entry) { return entry.second.parcel == name; });
-    return hint;
+    return parcel;
   }
 
   void confirmed(std::uint64_t name) {
     if (--under_way.at(name).unconfirmed > 0) return;
-    Hint hint = end_parcel(name);
+    Parcel parcel = end_parcel(name);
+    NodeId target = parcel.hint.target;
+    refused_until.erase({target, parcel.hint.key});
     // A hint that grew meanwhile stays, and the next scan finds it.
-    if (store.drop_if_same(hint)) ++delivered;
-    forget_if_over(hint.target);
+    if (store.drop_if_same(parcel.hint)) {
+      if (!parcel.released) ++delivered;
+      if (parcel.released) note_release(target);
+    }
+    if (parcel.released) {
+      Pass& pass = passes.at(target);
+      pass.bytes_released -= std::min<std::uint64_t>(pass.bytes_released, bytes_of(parcel.hint));
+    }
+    forget_if_over(target);
   }
 
   // It stays; if its own target failed, so would the next ones.
   void failed(std::uint64_t name, NodeId node) {
-    NodeId target = end_parcel(name).target;
+    Parcel parcel = end_parcel(name);
+    NodeId target = parcel.hint.target;
+    if (parcel.released) {
+      Pass& pass = passes.at(target);
+      pass.bytes_released -= std::min<std::uint64_t>(pass.bytes_released, bytes_of(parcel.hint));
+    }
     if (target == node) {
+      behind.try_emplace(target,
+                         std::move(parcel.hint.key));  // the first of those that failed together
       leave(target);
     } else {
       forget_if_over(target);
     }
+  }
+
+  // Its owner takes others, and will not take this one for a while.
+  void put_off(std::uint64_t name, NodeId by, const Status& why, Now now) {
+    Parcel parcel = end_parcel(name);
+    const Hint& hint = parcel.hint;
+    bool news = !refused_until.contains({hint.target, hint.key});
+    if (news && refused_until.size() < most_refused) {
+      ++refused;
+      say(LogLevel::warn, hint.target,
+          "the one of " + printable(hint.key) + " was refused" +
+              (by == hint.target ? "" : " by " + to_string(by)) +
+              ", is kept and will be tried again: " + why.message());
+    }
+    if (!news || refused_until.size() < most_refused) {
+      refused_until[{hint.target, hint.key}] = now.instant + options.redirect_scan;
+    }
+    if (parcel.released) {
+      Pass& pass = passes.at(hint.target);
+      pass.bytes_released -= std::min<std::uint64_t>(pass.bytes_released, bytes_of(hint));
+    }
+    forget_if_over(hint.target);
   }
 };
 
@@ -224,6 +372,13 @@ void HintDelivery::set_is_member(std::function<bool(NodeId)> is_member) {
 }
 void HintDelivery::set_pace(Pace* pace) {
   impl_->pace = pace;
+}
+
+void HintDelivery::set_other_owners(std::function<std::vector<NodeId>(const Hint&)> other_owners) {
+  impl_->other_owners = std::move(other_owners);
+}
+void HintDelivery::set_said(Said said) {
+  impl_->said = std::move(said);
 }
 
 void HintDelivery::on_ring_changed(Now now) {
@@ -247,6 +402,8 @@ void HintDelivery::on_reply(NodeId from, std::uint64_t number, const Message& me
   impl_->sent.erase(found);
   if (std::holds_alternative<Stored>(message)) {
     impl_->confirmed(parcel);
+  } else if (is_about_the_hint(message)) {
+    impl_->put_off(parcel, from, std::get<Refused>(message).status, now);
   } else {
     impl_->failed(parcel, from);
   }
@@ -286,6 +443,12 @@ Instant HintDelivery::next_wake() const {
 
 std::uint64_t HintDelivery::delivered() const {
   return impl_->delivered;
+}
+std::uint64_t HintDelivery::released() const {
+  return impl_->released;
+}
+std::uint64_t HintDelivery::refused() const {
+  return impl_->refused;
 }
 std::size_t HintDelivery::under_way() const {
   return impl_->under_way.size();

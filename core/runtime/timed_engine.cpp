@@ -1,6 +1,7 @@
 #include "runtime/timed_engine.hpp"
 
 #include <atomic>
+#include <random>
 
 #include "node/upkeep.hpp"
 #include "runtime/io_thread.hpp"
@@ -60,6 +61,16 @@ class TimedEngine final : public StorageEngine {
 
 }  // namespace
 
+namespace {
+
+// From the operating system, which knows what two starts in the same moment must not share.
+std::uint64_t random_bits() {
+  std::random_device source;
+  return std::uint64_t{source()} << 32 | source();
+}
+
+}  // namespace
+
 bool is_storage_failure(const Status& status) {
   switch (status.code()) {
     case Code::unavailable:  // the disk is full
@@ -77,7 +88,9 @@ Result<std::shared_ptr<NodeState>> open_timed_node(NodeOptions options,
                                                    std::shared_ptr<const Ring> founding) {
   RINGLET_ASSERT(engine != nullptr);
   auto timed = std::make_shared<TimedEngine>(std::move(engine));
-  auto opened = NodeState::open(std::move(options), timed, std::move(founding));
+  auto opened =
+      NodeState::open(std::move(options), FirstEpoch(read_clocks().wall_ms, random_bits()), timed,
+                      std::move(founding));
   if (!opened) return opened.status();
   timed->report_to(&(*opened)->upkeep().pace());
   // Whoever lets go of the state last ends the reports with it.

@@ -11,8 +11,8 @@
 
 namespace ringlet {
 
-// NodeState::open, with `engine` timed for as long as the state lives. What its own opening took is
-// not counted.
+// Opens a node of this process: NodeState::open with the clock and the random bits of the system, and with
+// `engine` timed for as long as the state lives. What its own opening took is not counted.
 Result<std::shared_ptr<NodeState>> open_timed_node(NodeOptions options,
                                                    std::shared_ptr<StorageEngine> engine,
                                                    std::shared_ptr<const Ring> founding);

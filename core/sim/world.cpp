@@ -19,7 +19,8 @@ struct World::Host {
   std::unique_ptr<ClientCore> client;
   std::uint64_t generation = 1;  // of the process
   bool up = true, paused = false, sync_scheduled = false;
-  std::int64_t skew_ms = 0;
+  std::int64_t skew_ms = 0, started_ms = 0;  // the wall clock's, when the process started
+  bool forgot_time = false;
   std::vector<std::function<void()>> held;  // while paused
   Instant wake = Instant::never();
 };
@@ -192,15 +193,19 @@ void World::restart(HostId node) {
   if (host.up) return;
   NodeOptions options = node_options_;
   options.name = host.name;
-  options.first_epoch = static_cast<std::uint64_t>(clock(host).wall_ms) * 1000;
   options.cluster = ring_->cluster();
   options.address = host.address;
   options.seeds = {hosts_[0]->address};
   if (founders_ > 1) options.seeds.push_back(hosts_[1]->address);
-  auto state =
-      NodeState::open(std::move(options), host.disk->open(), node < founders_ ? ring_ : nullptr);
+  // Of a stream of their own: these bits are drawn at every start, whether the store needs them or not.
+  if (std::exchange(host.forgot_time, false)) host.skew_ms += host.started_ms - clock(host).wall_ms;
+  FirstEpoch first(clock(host).wall_ms,
+                   Random(now_.us * 64 + static_cast<std::int64_t>(node)).next());
+  auto state = NodeState::open(std::move(options), first, host.disk->open(),
+                               node < founders_ ? ring_ : nullptr);
   if (!state) return trace(host.name + " does not start: " + state.status().message());
   host.state = *state;
+  host.started_ms = clock(host).wall_ms;
   host.node = std::make_unique<Node>(host.state, 0, random_.next());
   host.up = true;
   host.sync_scheduled = false;  // one that the opening asked for was of the old process
@@ -249,6 +254,10 @@ void World::wipe(HostId node) {
   RINGLET_ASSERT(!hosts_.at(node)->up);
   trace(hosts_[node]->name + " gets an empty disk");
   hosts_[node]->disk->wipe();
+}
+
+void World::forget_time(HostId node) {
+  hosts_.at(node)->forgot_time = true;
 }
 
 void World::restore(HostId node, Rooms backup) {

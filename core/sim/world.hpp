@@ -71,6 +71,9 @@ class World {
   // ---- faults ----
   void crash(HostId node, bool machine);
   void wipe(HostId node);  // the disk of a crashed node is replaced by an empty one
+  // At its next start the node's clock says what it said at the last one: a machine whose clock stands
+  // still while it is off, and that has not heard the time yet.
+  void forget_time(HostId node);
   void restore(HostId node, Rooms backup);  // the disk of a crashed node, by an old one of its own
   void restart(HostId node);
   void pause(HostId node);

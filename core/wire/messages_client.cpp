@@ -67,6 +67,7 @@ void write(const ClientReply& m, pbf_writer& out, Bytes& bytes) {
   write_tally(out, 5, m.tally);
   write_number(out, 6, m.ring_epoch);
   write_number(out, 7, m.retry_after_ms);
+  write_number(out, 8, m.left_out);
 }
 void read(BytesView bytes, ClientReply& m) {
   FieldReader fields("ClientReply", bytes);
@@ -92,6 +93,9 @@ void read(BytesView bytes, ClientReply& m) {
         break;
       case 7:
         m.retry_after_ms = read_u32(fields, "retry_after_ms");
+        break;
+      case 8:
+        m.left_out = static_cast<std::uint32_t>(fields.number("left_out", UINT32_MAX));
         break;
       default:
         fields.skip();

@@ -32,6 +32,7 @@ void read(BytesView bytes, ReplicaGet& m) {
 
 void write(const ReplicaObject& m, pbf_writer& out, Bytes& bytes) {
   write_object(out, bytes, 1, m.object);
+  write_number(out, 2, m.left_out);
 }
 void read(BytesView bytes, ReplicaObject& m) {
   FieldReader fields("ReplicaObject", bytes);
@@ -39,6 +40,9 @@ void read(BytesView bytes, ReplicaObject& m) {
     switch (fields.tag()) {
       case 1:
         m.object = read_object(fields.bytes("object"));
+        break;
+      case 2:
+        m.left_out = static_cast<std::uint32_t>(fields.number("left_out", UINT32_MAX));
         break;
       default:
         fields.skip();

@@ -205,6 +205,13 @@ class Versioned(Generic[T]):
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
         return resolve(living, resolver, self._conflict)
 
+    @property
+    def left_out(self) -> int:
+        """How many more versions there are, too large to be sent together with these; nearly always 0.
+        This context covers what is shown only: write with it, then read again.
+        """
+        return int(json.loads(self._explain()).get("left_out", 0))
+
     def explain(self) -> Explanation:
         """Who answered, dots, numbers."""
         return Explanation(json.loads(self._explain()))

@@ -8,6 +8,8 @@
 
 using namespace capi_test;
 
+using NodeHandle = Owned<ringlet_node, ringlet_node_release>;
+
 TEST_CASE("a cluster takes writes while one node is dead, and the node catches up") {
   Fixture f;
   CHECK(ringlet_cluster_size(f.cluster.get()) == 3);
@@ -105,6 +107,60 @@ TEST_CASE("a node of its own serves a client, and stops") {
   ringlet_text_release(ringlet_node_log_next(node));
   ringlet_node_release(node);
   ringlet_client_release(client);
+}
+
+// The memory of the node is gone with it, and its first count may not name what others hold of it.
+TEST_CASE("F-110 L6 what a node acknowledged outlives the restart of another node of the program") {
+  auto start = [](const char* name, const std::string& members) {
+    Options o = options({{"node.name", name},
+                         {"node.members", members},
+                         {"cluster.n", "2"},
+                         {"cluster.r", "2"},
+                         {"cluster.w", "2"}});
+    ringlet_node* node = nullptr;
+    ringlet_error* error = nullptr;
+    ringlet_status status = ringlet_node_start(o.get(), RINGLET_ABI, &node, &error);
+    Error owned(error);
+    INFO(message(owned));
+    REQUIRE(status == RINGLET_OK);
+    return NodeHandle(node);
+  };
+  const std::string members = "n1=127.0.0.1:27521,n2=127.0.0.1:27522";
+  NodeHandle one = start("n1", members), two = start("n2", members);
+  auto open = [] {
+    Options o = options({{"client.seeds", "127.0.0.1:27521,127.0.0.1:27522"}});
+    ringlet_client* client = nullptr;
+    REQUIRE(ringlet_client_open(o.get(), RINGLET_ABI, &client, nullptr) == RINGLET_OK);
+    return ClientHandle(client);
+  };
+  constexpr int keys = 20;
+  auto put_all = [](ringlet_client* client, const std::string& value) {
+    for (int i = 0; i < keys; ++i) {
+      ringlet_error* error = nullptr;
+      const std::string key = "k" + std::to_string(i);
+      ringlet_status status =
+          ringlet_put(client, key_of("b", key.c_str()), {}, bytes(value), nullptr, nullptr, &error);
+      Error owned(error);
+      INFO(message(owned));
+      REQUIRE(status == RINGLET_OK);
+    }
+  };
+  const std::string first = "first", second = "second";
+  put_all(open().get(), first);
+  one.reset();
+  one = start("n1", members);
+  ClientHandle client = open();
+  put_all(client.get(), second);
+  int lost = 0;
+  for (int i = 0; i < keys; ++i) {
+    ringlet_reply* reply = nullptr;
+    const std::string key = "k" + std::to_string(i);
+    REQUIRE(ringlet_get(client.get(), key_of("b", key.c_str()), nullptr, &reply, nullptr) ==
+            RINGLET_OK);
+    Reply read(reply);
+    if (ringlet_reply_count(read.get()) != 2) ++lost;
+  }
+  CHECK(lost == 0);
 }
 
 TEST_CASE("node functions with arguments that make no sense") {

@@ -63,6 +63,10 @@ void Faults::begin(const FaultSpec& fault) {
       return split_in_part(random, time);
     case FaultKind::hint_holder:
       return kill_hint_holder(time);
+    case FaultKind::far_clock:
+      scene_.saw(Seen::clock_far_off);
+      // Days; back only half as often as ahead.
+      return scene_.world.skew(node, random.between(-10, 20) * 86'400'000);
     case FaultKind::ring_join:
       if (auto via = member(random)) join(*via);
       return;
@@ -167,6 +171,10 @@ void Faults::lose_disk(HostId node, Duration time) {
   scene_.saw(Seen::disk_lost);
   crash(node, true, time);
   scene_.world.wipe(node);
+  // Half of the machines have no clock of their own: the new store begins when the lost one did.
+  if (time.us % 2 == 0) return;
+  scene_.world.forget_time(node);
+  scene_.saw(Seen::clock_stood_still);
 }
 
 // The backup of now returns after `time`, and the node with it a little later.

@@ -475,6 +475,9 @@ class HintsLeaveLast final : public Law {
     if (scene_.lost_disks.contains(owner)) return;  // it held it once
     Object held = scene_.world.stored(owner, key);
     if (holds_all(held, hint)) return;
+    if (scene_.plan.hint_bytes > 0 && all_others_hold(owner, key, hint)) {
+      return scene_.saw(Seen::hint_released);
+    }
     if (scene_.plan.strangers > 0) {
       // Its owner may not be one any more; then the others have it (F-45), or its holder as an owner.
       Object others = scene_.world.stored(node, key);
@@ -495,6 +498,15 @@ class HintsLeaveLast final : public Law {
     }
   }
   void at_the_end() override { on_tick(); }
+  // Beyond the bound a hint goes when every other owner has it: each of them could mend its own.
+  bool all_others_hold(HostId owner, const Key& key, const Object& hint) const {
+    for (std::size_t i = 0; i < scene_.owners(); ++i) {
+      HostId other = scene_.owner(key, i);
+      if (other == owner || scene_.lost_disks.contains(other)) continue;
+      if (!holds_all(scene_.world.stored(other, key), hint)) return false;
+    }
+    return scene_.owners() > 1;
+  }
   static bool holds_all(Object held, const Object& hint) {
     return hint.mode == Reconcile::lww ? !sync(held, hint) : held.context.covers(hint.context);
   }
@@ -630,6 +642,8 @@ class LastCopyStays final : public Law {
       if (!write.acknowledged || forgotten.contains(id)) continue;
       std::size_t lost = scene_.lost_disks.size();
       std::size_t promised = std::min(write.copies, scene_.owners());
+      // A hint that was released leaves the copies of the other owners.
+      if (scene_.plan.hint_bytes > 0) promised = std::min(promised, scene_.owners() - 1);
       std::size_t least = promised > lost ? promised - lost : 1;
       if (held[id] >= least) continue;
       fail(where_from(key, write) + " was acknowledged, " + std::to_string(least) +

@@ -75,6 +75,8 @@ const char* name_of(FaultKind kind) {
       return "part_split";
     case FaultKind::hint_holder:
       return "hint_holder";
+    case FaultKind::far_clock:
+      return "far_clock";
     case FaultKind::ring_join:
       return "ring_join";
     case FaultKind::ring_leave:
@@ -127,7 +129,8 @@ std::string Plan::text() const {
   if (anti_entropy) out += " anti-entropy";
   if (strangers > 0) out += " strangers=" + std::to_string(strangers);
   if (slow_moves) out += " slow-moves";
-  if (reaping) out += " reaping";
+  if (reaping) out += " reaping grace=" + std::to_string(grace.millis()) + "ms";
+  if (hint_bytes > 0) out += " hint-bytes=" + std::to_string(hint_bytes);
   if (zones > 1) out += " zones=" + std::to_string(zones);
   if (!weights.empty()) {
     out += " weights=";
@@ -186,8 +189,6 @@ void draw_quorum(Random& random, Plan& plan) {
 void drop_unfair(Plan& plan) {
   bool buffered = plan.durability == WriteDurability::buffer;
   bool lone_copies = std::min<std::size_t>({plan.w, plan.n, plan.nodes}) < 2;
-  bool loses_disks = plan.has(FaultKind::lost_disk) || plan.has(FaultKind::old_disk) ||
-                     plan.has(FaultKind::ring_replace) || plan.has(FaultKind::join_lost_disk);
   std::erase_if(plan.faults, [&](const FaultSpec& fault) {
     switch (fault.kind) {
       case FaultKind::process_crash:
@@ -203,11 +204,9 @@ void drop_unfair(Plan& plan) {
       case FaultKind::join_lost_disk:
         return buffered || lone_copies;
       case FaultKind::old_disk:
-        return buffered || lone_copies || plan.reaping;  // older than the grace of deletes
-      case FaultKind::skew:
-        return plan.reaping;
-      case FaultKind::clock_jump:
-        return loses_disks || plan.reaping;  // the epochs of a new disk start at the clock
+        // Older than the grace of deletes; a second for the way the copy goes.
+        return buffered || lone_copies ||
+               (plan.reaping && fault.length + Duration::seconds(1) > plan.grace);
       case FaultKind::zone_split:
         return plan.zones < 2;
       default:
@@ -253,6 +252,23 @@ void draw_reaping(Random& random, Plan& plan) {
     if (fault.kind == FaultKind::process_crash || fault.kind == FaultKind::pause)
       fault.length = fault.length * random.between(1, 4);
   }
+  drop_unfair(plan);
+}
+
+// A clock that is days off while deletes wait for their grace, and often a directory comes back that is
+// younger than the grace and older than some delete (F-109).
+void draw_far_clock(Random& random, Plan& plan) {
+  plan.grace = Duration::millis(random.between(8'000, 10'000));
+  plan.length = Duration::seconds(random.between(20, 24));
+  if (random.chance(0.7)) plan.faults.clear();
+  plan.faults.push_back({FaultKind::far_clock, Duration::millis(random.between(200, 3000)),
+                         plan.length, random.next()});
+  if (random.chance(0.7)) {
+    plan.faults.push_back({FaultKind::old_disk, Duration::millis(random.between(1000, 10'000)),
+                           Duration::millis(random.between(6'000, 8'500)), random.next()});
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](auto& a, auto& b) { return a.at < b.at; });
   drop_unfair(plan);
 }
 
@@ -389,6 +405,15 @@ Plan draw_swarm(std::uint64_t seed) {
   }
   Random splits(seed * 0x9E3779B97F4A7C15ULL + 13);
   draw_long_splits(splits, plan);
+  Random bounds(seed * 0x9E3779B97F4A7C15ULL + 21);
+  if (plan.strangers == 0 && bounds.chance(0.15)) {
+    plan.hint_bytes = static_cast<std::uint64_t>(bounds.between(100, 2000));
+    plan.anti_entropy = true;  // what brings the rest
+    draw_faults(bounds, plan, {FaultKind::process_crash, FaultKind::part_split}, 2);
+    drop_unfair(plan);
+  }
+  Random far(seed * 0x9E3779B97F4A7C15ULL + 17);
+  if (plan.reaping && far.chance(0.5)) draw_far_clock(far, plan);
   return plan;
 }
 

@@ -38,6 +38,7 @@ enum class FaultKind {
   // Added with a stream of their own, so that it changes no other seed.
   part_split,   // two groups do not hear each other; the rest, and every client, hears both
   hint_holder,  // F-05: whoever has the most hints is killed
+  far_clock,    // F-109: a node's clock is days ahead, or behind, from then on
   // The ring changes; only plans with strangers have these.
   ring_join,         // a stranger is joined
   ring_leave,        // a member leaves
@@ -70,10 +71,12 @@ struct Plan {
   Duration length = Duration::seconds(8);
   std::size_t max_siblings = 1000;
   std::size_t zones = 1;
-  std::size_t strangers = 0;           // nodes that wait to be joined; 0: the ring never changes
-  bool slow_moves = false;             // transfers take seconds
-  bool reaping = false;                // tombstones are forgotten within seconds
+  std::size_t strangers = 0;  // nodes that wait to be joined; 0: the ring never changes
+  bool slow_moves = false;    // transfers take seconds
+  bool reaping = false;       // tombstones are forgotten within seconds
+  Duration grace = Duration::millis(1500);  // of deletes, where they are forgotten
   bool anti_entropy = false;           // trees are compared every second, not every half minute
+  std::uint64_t hint_bytes = 0;        // kept for one owner that is down; 0: as many as there are
   std::vector<std::uint32_t> weights;  // one a node; empty: equal
   std::size_t operations = SIZE_MAX;   // no more begin
   std::vector<WorkloadKind> workloads;

@@ -84,6 +84,7 @@ class Run {
     options.fault_detector.retry = plan_.retry;
     options.hints.scan = plan_.scan;
     options.max_siblings = plan_.max_siblings;
+    if (plan_.hint_bytes > 0) options.hints.max_bytes = plan_.hint_bytes;
     options.epoch_lease = 8;  // small, so that leases are renewed in a run
     if (plan_.anti_entropy) {
       options.tree_exchange.period = Duration::seconds(1);
@@ -104,7 +105,7 @@ class Run {
       }
     }
     if (plan_.reaping) {
-      options.tombstones.grace = Duration::millis(1500);
+      options.tombstones.grace = plan_.grace;
       options.tombstones.settle = Duration::seconds(4);
       options.tombstones.period = Duration::seconds(1);
       options.tombstones.patience = Duration::seconds(1);
@@ -299,7 +300,7 @@ class Run {
   // Healed, every delete that nothing later covers goes within a few walks; what is created again
   // after that stays (L10).
   void deletes_are_forgotten() {
-    Instant bound = world_.now() + Duration::seconds(60);
+    Instant bound = world_.now() + Duration::seconds(60) + plan_.grace * 2;
     auto left = [&] {
       std::size_t count = 0;
       for (HostId node = 0; node < world_.nodes(); ++node) {

@@ -35,6 +35,12 @@ const char* name_of(Seen seen) {
       return "a machine cut off";
     case Seen::crash_with_requests:
       return "a crash with requests under way";
+    case Seen::clock_far_off:
+      return "a clock was days off while deletes waited to be forgotten";
+    case Seen::hint_released:
+      return "a hint beyond its bound went when all other owners had it";
+    case Seen::clock_stood_still:
+      return "a node with a new disk began at the very time at which the lost one had begun";
     case Seen::disk_lost:
       return "a disk lost";
     case Seen::disk_restored:

@@ -225,7 +225,9 @@ RINGLET_API int ringlet_reply_is_tombstone(const ringlet_reply *, size_t);
 /* Opaque, at most 4 KiB, checksummed, of this key only. May be stored and used later, anywhere. */
 RINGLET_API ringlet_bytes ringlet_reply_context(const ringlet_reply *);
 /* JSON: operation, node, attempts, write_id, wanted, got, asked, not_found, answered, silent, refused,
-   substitutes, and for each version dot, written_us, tombstone, bytes. Of a write, got may be less than
+   substitutes, left_out, and for each version dot, written_us, tombstone, bytes. left_out: versions that are
+   there and too large to be sent with those shown, 0 nearly always; write with this reply's context, which
+   covers only what is shown, and read again. Of a write, got may be less than
    there are in answered: an owner and its substitute are one copy. Yours to release. */
 RINGLET_API ringlet_text *ringlet_reply_explain(const ringlet_reply *);
 RINGLET_API void ringlet_reply_retain(ringlet_reply *);

@@ -1,7 +1,5 @@
 #include "storage/wiredtiger/connection.hpp"
 
-#include <sys/statvfs.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -9,6 +7,7 @@
 #include <thread>
 
 #include "base/this_thread.hpp"
+#include "storage/wiredtiger/directory.hpp"
 
 namespace ringlet {
 namespace {
@@ -42,8 +41,9 @@ void WtConnection::say(LogLevel level, const std::string& text) const {
   if (log_) log_(level, "storage", text);
 }
 
-int WtConnection::on_error(WT_EVENT_HANDLER* handler, WT_SESSION*, int, const char* message) {
+int WtConnection::on_error(WT_EVENT_HANDLER* handler, WT_SESSION*, int error, const char* message) {
   auto* owner = static_cast<Handler*>(handler)->owner;
+  if (error == ENOSPC || error == EDQUOT) owner->no_room_seen_ = true;
   if (std::strstr(message, "checksum") != nullptr || std::strstr(message, "corrupt") != nullptr) {
     owner->damage_seen_ = true;
   }
@@ -93,12 +93,7 @@ Status WtConnection::open(const std::string& tables_path) {
   }).join();
   if (int code = opened) {
     connection_ = nullptr;
-    if (code == ENOSPC || code == EDQUOT || code == EACCES || code == EPERM || code == EMFILE) {
-      return status_of(code, "open the tables");
-    }
-    return {Code::corrupt, "WiredTiger cannot open " + tables_path + ": " +
-                               wiredtiger_strerror(code) + ": restore the directory or start " +
-                               "with an empty one and let the other replicas fill it"};
+    return failed_open(code, tables_path);
   }
   // A leaf is split by whoever writes to it when it has grown to memory_page_max. At the default of 5 MB
   // that takes the request 8 to 15 ms; at a fifth of it, a fifth, more often. Read when a table is made.
@@ -123,6 +118,24 @@ Status WtConnection::open(const std::string& tables_path) {
                                      first.status().message());
   }
   return Status::ok();
+}
+
+// Only what is damaged may be replaced, and even that is better kept: advice is followed.
+Status WtConnection::failed_open(int code, const std::string& tables_path) {
+  if (no_room_seen_ && code != ENOSPC && code != EDQUOT) code = ENOSPC;  // panics for want of room
+  if (code == ENOSPC || code == EDQUOT) {
+    return {Code::unavailable,
+            "disk full: no room to open the tables in " + options_.directory + ": free " +
+                std::to_string(2 * options_.checkpoint_bytes >> 20) +
+                " MiB on its file system and start again; nothing in it is lost"};
+  }
+  if (code > 0 && code != EINVAL && code != ENOENT && code != EEXIST && !damage_seen_) {
+    return status_of(code, "open the tables");  // the machine's fault, not that of what is there
+  }
+  return {Code::corrupt, "WiredTiger cannot open " + tables_path + ": " +
+                             wiredtiger_strerror(code) +
+                             ": restore the directory, or move it aside " +
+                             "and start with an empty one that the other replicas fill"};
 }
 
 Status WtConnection::close() {
@@ -201,10 +214,8 @@ Status WtConnection::room() {
   const bool soon = unseen_bytes_.load(std::memory_order_relaxed) > options_.min_free_bytes / 16;
   if ((now >= next || soon) && next_look_.compare_exchange_strong(next, now + 100'000)) {
     unseen_bytes_.store(0, std::memory_order_relaxed);
-    struct statvfs info{};
-    if (::statvfs(options_.directory.c_str(), &info) == 0) {
-      const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
-      const bool full = free < options_.min_free_bytes;
+    if (const auto free = free_bytes(options_.directory)) {
+      const bool full = *free < options_.min_free_bytes;
       if (full_.exchange(full) != full) {
         say(full ? LogLevel::error : LogLevel::info,
             full ? "disk full: writes stop" : "disk has room again: writes go on");

@@ -78,6 +78,7 @@ class WtConnection {
   static int on_error(WT_EVENT_HANDLER*, WT_SESSION*, int error, const char* message);
   static int on_message(WT_EVENT_HANDLER*, WT_SESSION*, const char* message);
   static int on_progress(WT_EVENT_HANDLER*, WT_SESSION*, const char*, std::uint64_t);
+  Status failed_open(int code, const std::string& tables_path);
   void say(LogLevel level, const std::string& text) const;
   void give_back(std::unique_ptr<WtSession> session);
 
@@ -87,7 +88,7 @@ class WtConnection {
   WT_CONNECTION* connection_ = nullptr;
   std::mutex pool_mutex_;
   std::vector<std::unique_ptr<WtSession>> pool_;
-  std::atomic<bool> broken_{false}, damage_seen_{false};
+  std::atomic<bool> broken_{false}, damage_seen_{false}, no_room_seen_{false};
   std::atomic<bool> full_{false};
   std::atomic<std::int64_t> next_look_{0};      // steady microseconds
   std::atomic<std::uint64_t> unseen_bytes_{0};  // written since the last look

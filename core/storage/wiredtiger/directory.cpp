@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -119,9 +121,16 @@ Status check(const std::string& path, const std::string& cluster, const std::str
 
 }  // namespace
 
+std::optional<std::uint64_t> free_bytes(const std::string& path) {
+  struct statvfs info{};
+  if (::statvfs(path.c_str(), &info) != 0) return std::nullopt;
+  return std::uint64_t{info.f_bavail} * info.f_frsize;
+}
+
 Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
                                                    const std::string& cluster,
-                                                   const std::string& node) {
+                                                   const std::string& node,
+                                                   std::uint64_t ballast_bytes) {
   if (path.empty()) return Status(Code::invalid_argument, "the storage directory has no name");
   if (!fits_a_line(cluster) || !fits_a_line(node)) {
     return Status(Code::invalid_argument,
@@ -150,8 +159,12 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   if (!fresh && std::filesystem::exists(path + "/ringlet.state") &&
       !std::filesystem::exists(directory->tables_path() + "/WiredTiger")) {
     return Status(Code::corrupt, path + " has lost its tables: wanted " + directory->tables_path() +
-                                     "/WiredTiger: restore the " +
-                                     "directory or start with an empty one");
+                                     "/WiredTiger: keep what is there, restore the " +
+                                     "directory or start with an empty one elsewhere");
+  }
+  const std::string ballast = path + "/ringlet.ballast";
+  if (!fresh && free_bytes(path).value_or(UINT64_MAX) < ballast_bytes) {
+    directory->gave_up_ballast_ = ::truncate(ballast.c_str(), 0) == 0;
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(lock, 0) != 0 ||
@@ -175,6 +188,27 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   directory->intact_ = same_place && !unsure &&
                        (how == "clean" || (how == "running" && !now.empty() && boot == now));
   return directory;
+}
+
+void Directory::keep_ballast(std::uint64_t bytes, std::uint64_t spare) {
+  const std::string path = path_ + "/ringlet.ballast";
+  struct stat info{};
+  const std::uint64_t has =
+      ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+  const std::uint64_t free = free_bytes(path_).value_or(0);
+  std::uint64_t wanted = 0;
+  if (free >= 2 * (spare + bytes)) {
+    wanted = bytes;
+  } else if (gave_up_ballast_ && free > bytes / 4) {
+    wanted = std::min(bytes, has + free - bytes / 4);
+  }
+  if (wanted <= has) return;
+  int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0) return;
+  const bool taken = ::posix_fallocate(file, 0, static_cast<off_t>(wanted)) == 0;
+  if (!taken && ::ftruncate(file, static_cast<off_t>(has)) != 0) ::unlink(path.c_str());
+  ::close(file);
+  gave_up_ballast_ = gave_up_ballast_ && !(taken && wanted == bytes);
 }
 
 Directory::~Directory() {

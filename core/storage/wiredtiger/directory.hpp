@@ -5,10 +5,15 @@
 //   open() checks first and writes last: a refused directory is as it was.
 //   Files: ringlet.lock (flock'ed, the owner's pid), RINGLET (format, cluster, node), ringlet.state
 //   (boot id, device and inode of RINGLET, running or clean), ringlet.unsure (what a crash would
-//   lose is not known), wiredtiger/ (the tables).
+//   lose is not known), ringlet.ballast (see below), wiredtiger/ (the tables).
+//   Ballast  opening writes: a few lines here, and what WiredTiger's recovery makes of its log. On a disk
+//   that others have filled there is no room for it, and what is there could not even be read. So a file
+//   of a fixed size is kept while there is plenty of room, and given up when a start finds none (F-112).
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.hpp"
@@ -17,9 +22,11 @@ namespace ringlet {
 
 class Directory {
  public:
+  // `ballast_bytes`: given up when fewer bytes than that are free.
   static Result<std::unique_ptr<Directory>> open(const std::string& path,
                                                  const std::string& cluster,
-                                                 const std::string& node);
+                                                 const std::string& node,
+                                                 std::uint64_t ballast_bytes);
   ~Directory();  // releases the lock, writes nothing
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
@@ -30,7 +37,10 @@ class Directory {
   Status remember_running();  // from here a crash of the process alone loses nothing
   Status mark_unsure();       // until the next clean close, a crash loses what was acknowledged
   Status remember_clean();    // all is on the disk
-  void release();             // the lock; the destructor's part, earlier
+  // Takes the ballast, or as much of what was given up as leaves a quarter of it free; `spare`: bytes that
+  // are free beside it at least, twice, before a new one is made. Does nothing when there is no room.
+  void keep_ballast(std::uint64_t bytes, std::uint64_t spare);
+  void release();  // the lock; the destructor's part, earlier
 
  private:
   Directory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
@@ -40,6 +50,10 @@ class Directory {
   std::string path_;
   int lock_ = -1;
   bool intact_ = false;
+  bool gave_up_ballast_ = false;
 };
+
+// Bytes that this process may still write on the file system of `path`; nothing: it does not say.
+std::optional<std::uint64_t> free_bytes(const std::string& path);
 
 }  // namespace ringlet

@@ -138,6 +138,7 @@ class WiredTigerEngine final : public StorageEngine {
       if (Status written = directory_->remember_running(); !written) return written;
       remembered_ = true;
     }
+    directory_->keep_ballast(options_.ballast_bytes, options_.min_free_bytes);
     flusher_ = std::thread([this] { run_flusher(); });
     writer_ = std::thread([this] { run_writer(); });
     checkpointer_ = std::thread([this] { run_checkpointer(); });
@@ -491,10 +492,13 @@ class WiredTigerEngine final : public StorageEngine {
     name_this_thread("wt-checkpoint");
     let_others_go_first();
     std::unique_lock lock(wake_mutex_);
-    while (!stop_) {
+    for (int turn = 1; !stop_; ++turn) {
       checkpointer_wake_.wait_for(lock, std::chrono::milliseconds(250));
       if (stop_) return;
       lock.unlock();
+      if (turn % 40 == 0) {
+        directory_->keep_ballast(options_.ballast_bytes, options_.min_free_bytes);
+      }
       if (connection_.checkpoint_due()) {
         Status done = connection_.checkpoint();
         if (!done && options_.log) {
@@ -536,7 +540,8 @@ class WiredTigerEngine final : public StorageEngine {
 }  // namespace
 
 Result<std::unique_ptr<StorageEngine>> open_wiredtiger_engine(WiredTigerOptions options) {
-  auto directory = Directory::open(options.directory, options.cluster, options.node);
+  auto directory =
+      Directory::open(options.directory, options.cluster, options.node, options.ballast_bytes);
   if (!directory) return directory.status();
   auto engine = std::make_unique<WiredTigerEngine>(std::move(options), std::move(*directory));
   if (Status opened = engine->open(); !opened) return opened;

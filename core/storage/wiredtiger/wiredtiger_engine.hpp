@@ -9,6 +9,9 @@
 //               unavailable too, and WiredTiger gives up should somebody else take the last byte while
 //               it writes a checkpoint: then the engine is broken, and its directory whole; it is opened
 //               again once there is room. Everything acknowledged with `log` is in it (F-10).
+//   Start       on a full disk works too: it uses a ballast file that was kept for this, serves reads and
+//               refuses writes until there is room. Where there is no ballast (never room for one, or used up
+//               by an earlier start) and not a byte, opening is Code::unavailable and says how much is wanted.
 //   Broken      after WiredTiger has given up, every call is Code::io until the directory is opened
 //               again; the read that met a damaged page is Code::corrupt.
 //   Output      what WiredTiger says goes to `log`; nothing to stderr.
@@ -32,6 +35,9 @@ struct WiredTigerOptions {
   Duration buffer_flush_interval = Duration::millis(100);  // between two buffer writes
   std::size_t buffer_objects = 1000;                       // or when it holds as many
   std::uint64_t min_free_bytes = 64ull << 20;
+  // Kept in a file while twice as much and twice min_free_bytes are free. What was written since the last
+  // checkpoint must fit, for recovery writes it once more.
+  std::uint64_t ballast_bytes = 96ull << 20;
   // From one checkpoint to the next, a fifth more or less; sooner when so much was written.
   Duration checkpoint_interval = Duration::seconds(30);
   std::uint64_t checkpoint_bytes = 64ull << 20;

@@ -219,6 +219,47 @@ TEST_CASE("a reply that is doubled, misnumbered or too late changes nothing but 
   CHECK(world.heard[sent[0].to] == 3);
 }
 
+TEST_CASE(
+    "F-107 a read of more than a message holds shows what fits, and says how much it left out") {
+  World world(3, 3);
+  RequestOptions all;
+  all.r = 3;
+  world.coordinator.get(key, all, world.now, world.remember());
+  auto sent = world.coordinator.take_outgoing();
+  REQUIRE(sent.size() == 3);
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    ReplicaObject found;
+    Dot dot{Actor{sent[i].to, 2}, 1};
+    found.object.context.add(dot, 0);
+    found.object.versions.push_back({dot, WriteId{1, i + 1}, 0, false, Bytes(20 << 20, 'x'), ""});
+    world.coordinator.on_reply(sent[i].to, sent[i].number, found, world.now);
+  }
+  REQUIRE(world.replies.size() == 1);
+  const ClientReply& reply = world.replies[0];
+  CHECK(reply.status.is_ok());
+  CHECK(reply.object.versions.size() == 2);
+  CHECK(reply.left_out == 1);
+  // The context covers what is shown and nothing else, or the next write would lose the rest.
+  CHECK(reply.object.context.size() == 2);
+  for (const Version& version : reply.object.versions) {
+    CHECK(reply.object.context.contains(version.dot));
+  }
+  CHECK(world.coordinator.take_outgoing().empty());  // no owner could store it: nothing is repaired
+}
+
+TEST_CASE("F-107 what a replica left out is said by the read") {
+  World world(3, 3);
+  world.coordinator.get(key, {}, world.now, world.remember());
+  auto sent = world.coordinator.take_outgoing();
+  for (std::size_t i = 0; i < 2; ++i) {
+    ReplicaObject found;
+    found.left_out = i == 0 ? 2 : 0;
+    world.coordinator.on_reply(sent[i].to, sent[i].number, found, world.now);
+  }
+  REQUIRE(world.replies.size() == 1);
+  CHECK(world.replies[0].left_out == 2);
+}
+
 TEST_CASE("an answer of the wrong kind is no answer") {
   World world(3, 3);
   world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());

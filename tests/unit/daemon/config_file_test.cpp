@@ -76,6 +76,8 @@ const Number numbers[] = {
     {"failure", "max_patience_ms", 1, 3'600'000},
     {"hints", "window", 1, 10'000},
     {"hints", "scan_ms", 10, 3'600'000},
+    {"hints", "max_mb", 1, 1'048'576},
+    {"hints", "max_age_ms", 1000, 366LL * 24 * 3'600'000},
     {"upkeep", "threshold_ms", 1, 3'600'000},
     {"upkeep", "window_ms", 1000, 3'600'000},
     {"upkeep", "queue_threshold_ms", 1, 3'600'000},

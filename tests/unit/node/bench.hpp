@@ -68,6 +68,12 @@ inline Object object_of(NodeId minter, std::uint64_t write, std::uint64_t counte
   return object;
 }
 
+// What a node that starts with this clock begins with.
+inline FirstEpoch started_at(std::int64_t wall_ms) {
+  static Random bits(1);
+  return FirstEpoch(wall_ms, bits.next());
+}
+
 struct Bench {
   explicit Bench(std::size_t members = 4, NodeOptions wanted = {}, std::uint32_t replicas = 3)
       : options(std::move(wanted)), ring(ring_of(members, replicas)) {
@@ -76,7 +82,7 @@ struct Bench {
   }
 
   void open() {
-    auto opened = NodeState::open(options, disk.open(), ring);
+    auto opened = NodeState::open(options, first_epoch, disk.open(), ring);
     INFO(opened.status().to_string());
     REQUIRE(opened.is_ok());
     state = *opened;
@@ -169,6 +175,7 @@ struct Bench {
   std::shared_ptr<const Ring> ring;
   sim::SimDisk disk;
   Now now{Instant{1'000'000}, 1'700'000'000'000};
+  FirstEpoch first_epoch = started_at(now.wall_ms);
   std::shared_ptr<NodeState> state;
   std::unique_ptr<Replica> replica;
   std::unique_ptr<Node> node;

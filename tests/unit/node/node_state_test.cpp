@@ -1,5 +1,6 @@
 #include "node/node_state.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <set>
@@ -12,6 +13,8 @@
 
 namespace ringlet::test {
 namespace {
+
+const FirstEpoch first = started_at(1'700'000'000'000);
 
 std::uint64_t taken(NodeState& state) {
   REQUIRE(state.prepare_epochs());
@@ -29,7 +32,7 @@ std::uint64_t leased_to(const sim::SimDisk& disk) {
 
 Status refused(const NodeOptions& options, std::shared_ptr<StorageEngine> engine,
                std::size_t members = 3) {
-  auto state = NodeState::open(options, std::move(engine), ring_of(members));
+  auto state = NodeState::open(options, first, std::move(engine), ring_of(members));
   REQUIRE(!state.is_ok());
   return state.status();
 }
@@ -84,25 +87,50 @@ TEST_CASE(
   CHECK(bench.state->incarnation() > last);
 }
 
-TEST_CASE("F-14 a wiped disk begins above whatever an earlier store of the name has used") {
-  NodeOptions options;
-  options.first_epoch = 1000;
-  Bench bench(4, options);
-  CHECK(bench.state->incarnation() == 1000);
+TEST_CASE("F-14 F-110 a wiped disk begins above whatever an earlier store of the name has used") {
+  Bench bench;
+  std::uint64_t begin = bench.first_epoch.value();
+  CHECK(bench.state->incarnation() == begin);
   std::uint64_t last = 0;
   for (int i = 0; i < 20; ++i) last = taken(*bench.state);
   bench.close();
   bench.disk.wipe();
-  bench.options.first_epoch = 5000;  // the clock went on
+  bench.first_epoch = started_at(bench.now.wall_ms + 1000);
+  CHECK(bench.first_epoch.value() > last);
   bench.open();
-  CHECK(bench.state->incarnation() == 5000);
-  CHECK(taken(*bench.state) >= 5000);
-  CHECK(last < 5000);
+  CHECK(bench.state->incarnation() == bench.first_epoch.value());
+  CHECK(taken(*bench.state) > last);
   // A store that remembers is not moved by the clock.
-  bench.options.first_epoch = 9'000'000;
+  std::uint64_t incarnation = bench.state->incarnation();
+  bench.first_epoch = started_at(bench.now.wall_ms + 3'600'000);
   bench.restart_after_kill();
-  CHECK(bench.state->incarnation() == 5000);
-  CHECK(taken(*bench.state) < 9'000'000);
+  CHECK(bench.state->incarnation() == incarnation);
+  CHECK(taken(*bench.state) < bench.first_epoch.value());
+}
+
+TEST_CASE("F-110 L6 stores that begin at the same moment, or at an earlier one, share no epoch") {
+  constexpr std::int64_t second = 1'700'000'000;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> used;
+  for (int start = 0; start < 200; ++start) {
+    // The clock stands still, goes on, and was put back by an hour.
+    std::int64_t wall_ms = second * 1000 + (start % 3 == 1   ? start
+                                            : start % 3 == 2 ? -3'600'000
+                                                             : 0);
+    std::uint64_t begin = started_at(wall_ms).value();
+    used.emplace_back(begin, begin + 100);
+  }
+  std::sort(used.begin(), used.end());
+  for (std::size_t i = 1; i < used.size(); ++i) REQUIRE(used[i - 1].second <= used[i].first);
+  // Whatever an older release counted from its clock in microseconds lies below.
+  CHECK(used.front().first > std::uint64_t{second} * 1'000'000);
+}
+
+TEST_CASE("F-110 a clock that nobody has set leaves room for epochs") {
+  for (std::int64_t wall_ms : {INT64_MIN, std::int64_t{-1}, std::int64_t{0}, INT64_MAX}) {
+    std::uint64_t begin = FirstEpoch(wall_ms, UINT64_MAX).value();
+    CHECK(begin > 0);
+    CHECK(begin < (std::uint64_t{1} << 63) - (std::uint64_t{1} << 31));  // an actor doubles it
+  }
 }
 
 TEST_CASE("F-15 a forgotten incarnation stays forgotten over restarts") {
@@ -132,6 +160,37 @@ TEST_CASE("F-11 a lease that cannot be written hands out nothing; with room it g
   std::uint64_t next = taken(*bench.state);
   CHECK(next > last);
   CHECK(leased_to(bench.disk) > next);
+}
+
+TEST_CASE("F-112 a node starts on a full disk, reads, and takes writes once there is room") {
+  for (bool power_loss : {false, true}) {
+    Bench bench;
+    Key key{"carts", "alice"};
+    std::uint64_t last = bench.minted(mint_put(key, 1)).dot.actor.epoch;
+    Object stored = bench.got(key);
+    REQUIRE(bench.state->engine().flush());
+    bench.close();
+    if (power_loss) {
+      bench.disk.crash_machine();
+    } else {
+      bench.disk.crash_process();
+    }
+    bench.disk.set_full(true);
+    bench.open();
+    CHECK(bench.got(key) == stored);
+    CHECK(bench.refusal(bench.replica->mint(mint_put(key, 2), bench.now)).code() ==
+          Code::unavailable);
+    CHECK(bench.got(key) == stored);
+    bench.disk.set_full(false);
+    Minted next = bench.minted(mint_put({"carts", "bob"}, 3));
+    CHECK(next.dot.actor.epoch > last);
+    bench.restart_after_kill();
+    CHECK(bench.got(key) == stored);
+  }
+  // There is nothing to serve yet, and nowhere to note who this is.
+  sim::SimDisk disk;
+  disk.set_full(true);
+  CHECK(refused(named("n1"), disk.open()).code() == Code::unavailable);
 }
 
 // An fsync takes tens of milliseconds on many a disk, and the lane that renews serves requests.
@@ -196,7 +255,7 @@ TEST_CASE(
 TEST_CASE("F-16 a store of another node, an unknown name and a damaged record are refused") {
   using Catch::Contains;
   sim::SimDisk disk;
-  REQUIRE(NodeState::open(named("n1"), disk.open(), ring_of(3)).is_ok());
+  REQUIRE(NodeState::open(named("n1"), first, disk.open(), ring_of(3)).is_ok());
   Status other = refused(named("n2"), disk.open());
   CHECK(other.code() == Code::invalid_argument);
   CHECK_THAT(other.message(), Contains("\"n1\"") && Contains("\"n2\""));
@@ -227,7 +286,7 @@ TEST_CASE("F-11 a node does not start on a disk that fails") {
     Status status = refused(named("n1"), engine);
     CHECK(status.code() == Code::io);
     engine->heal();
-    CHECK(NodeState::open(named("n1"), engine, ring_of(3)).is_ok());
+    CHECK(NodeState::open(named("n1"), first, engine, ring_of(3)).is_ok());
   }
 }
 
@@ -325,7 +384,7 @@ TEST_CASE("O-4 lanes that take epochs in transactions do not wait for one that r
   auto work = std::make_shared<Work>();  // a thread that is stuck keeps it
   NodeOptions options = named("n1");
   options.epoch_lease = 8;
-  auto opened = NodeState::open(options, work->engine, ring_of(3));
+  auto opened = NodeState::open(options, first, work->engine, ring_of(3));
   REQUIRE(opened.is_ok());
   work->state = *opened;
   constexpr int lanes = 4, epochs = 2000;

@@ -11,6 +11,7 @@
 #include "repair/hint_delivery.hpp"
 #include "repair/own_copies.hpp"
 #include "repair/partition_transfer.hpp"
+#include "repair/tombstone_collection.hpp"
 
 namespace ringlet {
 
@@ -83,7 +84,10 @@ struct RowOrder {
 };
 
 // What is on one node's disk.
-class FakeStore final : public OwnCopies, public TransferStore, public HintStore {
+class FakeStore final : public OwnCopies,
+                        public TransferStore,
+                        public HintStore,
+                        public TombstoneNotes {
  public:
   FakeStore(NodeId self, const FakeRing& ring) : placement(self, ring) {}
 
@@ -125,6 +129,7 @@ class FakeStore final : public OwnCopies, public TransferStore, public HintStore
     auto found = copies.find(key);
     if (found == copies.end() || !(found->second == object)) return false;
     copies.erase(found);
+    notes.erase(key);
     return true;
   }
   Result<std::uint64_t> make_durable() override {
@@ -153,6 +158,39 @@ class FakeStore final : public OwnCopies, public TransferStore, public HintStore
     return Status::ok();
   }
 
+  Result<Duration> age() override {
+    if (fails()) return Status(Code::io, "the disk is ill");
+    return kept_age;
+  }
+  Status keep_age(Duration age) override {
+    if (fails()) return Status(Code::io, "the disk is ill");
+    kept_age = age;
+    return Status::ok();
+  }
+  Result<std::vector<Duration>> known_since(const std::vector<Key>& keys,
+                                            const std::vector<std::uint64_t>& clocks,
+                                            Duration now) override {
+    if (fails()) return Status(Code::io, "the disk is ill");
+    std::vector<Duration> since;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      auto& note = notes.try_emplace(keys[i], clocks[i], now).first->second;
+      if (note.first != clocks[i]) note = {clocks[i], now};
+      since.push_back(note.second);
+    }
+    return since;
+  }
+  Status forget_others(std::uint32_t partition, const Key* after, const Key* upto,
+                       const std::vector<Key>& keys) override {
+    if (fails()) return Status(Code::io, "the disk is ill");
+    std::erase_if(notes, [&](const auto& note) {
+      return placement.partition_of(note.first) == partition &&
+             (after == nullptr || row_before(*after, note.first)) &&
+             (upto == nullptr || !row_before(*upto, note.first)) &&
+             std::find(keys.begin(), keys.end(), note.first) == keys.end();
+    });
+    return Status::ok();
+  }
+
   Result<std::vector<Hint>> hints_for(NodeId target, const Key* after, std::size_t limit) override {
     std::vector<Hint> page;
     for (const auto& [row, object] : hints) {
@@ -167,6 +205,14 @@ class FakeStore final : public OwnCopies, public TransferStore, public HintStore
     for (const auto& [row, object] : hints) all.insert(row.first);
     return std::vector<NodeId>(all.begin(), all.end());
   }
+  std::uint64_t bytes_for(NodeId target) override {
+    std::uint64_t bytes = 0;
+    for (const auto& [row, object] : hints) {
+      if (row.first != target) continue;
+      for (const Version& v : object.versions) bytes += v.value.size();
+    }
+    return bytes;
+  }
   Status drop_if_same(const Hint& hint) override {
     auto found = hints.find({hint.target, hint.key});
     if (found != hints.end() && found->second == hint.object) hints.erase(found);
@@ -179,6 +225,8 @@ class FakeStore final : public OwnCopies, public TransferStore, public HintStore
   std::map<Key, Object, RowOrder> copies;
   std::map<std::pair<NodeId, Key>, Object> hints;
   std::map<std::uint32_t, Bytes> cursor_rows;
+  std::map<Key, std::pair<std::uint64_t, Duration>, RowOrder> notes;
+  Duration kept_age{};
   int calls = 0, fail_at = -1;  // that call fails
   std::uint64_t flushes = 0;
 };

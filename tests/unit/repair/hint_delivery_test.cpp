@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
+#include <optional>
 #include <set>
 
 #include "base/planted.hpp"
@@ -30,6 +32,15 @@ class Shelf final : public HintStore {
     std::set<NodeId> all;
     for (auto& [row, object] : rows) all.insert(row.first);
     return std::vector<NodeId>(all.begin(), all.end());
+  }
+  std::uint64_t bytes_for(NodeId target) override {
+    std::uint64_t bytes = 0;
+    for (auto& [row, object] : rows) {
+      if (row.first != target) continue;
+      bytes += row.second.bucket.size() + row.second.key.size();
+      for (const Version& version : object.versions) bytes += version.value.size();
+    }
+    return bytes;
   }
   Status drop_if_same(const Hint& hint) override {
     auto found = rows.find({hint.target, hint.key});
@@ -83,6 +94,8 @@ struct Scene {
     sync(owners[out.to][put.key], put.object);
   }
   void confirm(const HintDelivery::Outgoing& out) {
+    auto no = refuse ? refuse(std::get<ReplicaPut>(out.message)) : std::nullopt;
+    if (no) return delivery->on_reply(out.to, out.number, *no, now);
     store(out);
     delivery->on_reply(out.to, out.number, Stored{}, now);
   }
@@ -99,6 +112,7 @@ struct Scene {
   }
 
   HintDelivery::Options options;
+  std::function<std::optional<Message>(const ReplicaPut&)> refuse;
   Shelf shelf;
   Opinion health;
   std::unique_ptr<HintDelivery> delivery;
@@ -255,6 +269,147 @@ TEST_CASE("an owner that refuses, breaks off or is silent is left until the next
     scene.run_until(scan + Duration::seconds(1));
     CHECK(scene.owners[A].size() == 20);
     CHECK(scene.shelf.rows.empty());
+  }
+}
+
+TEST_CASE(
+    "F-108 a hint that its owner refuses for what it is holds up no other, and is said once") {
+  for (Code code : {Code::invalid_argument, Code::too_large, Code::too_many_siblings}) {
+    Scene scene;
+    scene.fill(50);
+    std::vector<std::string> said;
+    scene.restart();
+    scene.delivery->set_said([&](LogLevel, NodeId target, const std::string& text) {
+      CHECK(target == A);
+      said.push_back(text);
+    });
+    scene.refuse = [&](const ReplicaPut& put) -> std::optional<Message> {
+      if (put.key == key(7)) return Refused{Status(code, "no room for it"), 0};
+      return std::nullopt;
+    };
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + Duration::seconds(5));
+    CHECK(scene.owners[A].size() == 49);
+    CHECK(scene.shelf.rows.size() == 1);
+    CHECK(scene.sent[A] == 50);  // not with each scan
+    CHECK(scene.delivery->refused() == 1);
+    REQUIRE(said.size() == 1);
+    CHECK(said[0].find("no room for it") != std::string::npos);
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 3);
+    CHECK(scene.sent[A] >= 52);
+    CHECK(said.size() == 1);
+    scene.refuse = nullptr;  // there is room, or the clocks have caught up
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 2);
+    CHECK(scene.shelf.rows.empty());
+  }
+}
+
+TEST_CASE("F-108 a hint that breaks the connection whenever it is sent holds up no other") {
+  for (int poison : {0, 3, 20, 49}) {
+    INFO("hint " << poison);
+    HintDelivery::Options options;
+    options.window = 4;
+    Scene scene(options);
+    scene.fill(50);
+    scene.delivery->start(scene.now);
+    for (int scan = 0; scan < 60 && scene.shelf.rows.size() > 1; ++scan) {
+      while (true) {
+        auto out = scene.take();
+        bool breaks = std::any_of(out.begin(), out.end(), [&](auto& o) {
+          return std::get<ReplicaPut>(o.message).key == key(poison);
+        });
+        if (breaks) scene.delivery->on_unreachable(A, scene.now);
+        if (!breaks) {
+          for (auto& o : out) scene.confirm(o);
+        }
+        if (breaks || out.empty()) break;
+      }
+      scene.now.instant = scene.delivery->next_wake();
+      scene.delivery->on_wake(scene.now);
+    }
+    CHECK(scene.shelf.rows.size() == 1);
+    CHECK(scene.owners[A].size() == 49);
+  }
+}
+
+TEST_CASE("F-108 hints beyond their bound go when all other owners have them, and only then") {
+  const NodeId C{3};
+  HintDelivery::Options options;
+  options.max_bytes = 10 * 7;  // a key and a value are seven bytes
+  Scene scene(options);
+  scene.fill(50);
+  scene.health.down = {A};
+  std::vector<std::string> said;
+  auto host = [&] {
+    scene.restart();
+    scene.delivery->set_targets_for([](const Hint& hint) { return std::vector{hint.target}; });
+    scene.delivery->set_other_owners([&](const Hint&) { return std::vector{B, C}; });
+    scene.delivery->set_said(
+        [&](LogLevel, NodeId, const std::string& text) { said.push_back(text); });
+  };
+  host();
+  scene.now.wall_ms = 1000;
+  SECTION("both confirm") {
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + Duration::seconds(5));
+    CHECK(scene.shelf.rows.size() == 10);
+    CHECK(scene.owners[B].size() == 40);
+    CHECK(scene.owners[C].size() == 40);
+    CHECK(scene.sent[A] == 0);
+    CHECK(scene.delivery->released() == 40);
+    CHECK(scene.delivery->delivered() == 0);
+    REQUIRE(said.size() == 1);
+    CHECK(said[0].find("70 bytes") != std::string::npos);
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 3);
+    REQUIRE(said.size() == 2);
+    CHECK(said[1].find("40 were released") != std::string::npos);
+    // What is left goes to its owner.
+    scene.health.down.clear();
+    scene.run_until(scene.now.instant + Duration::seconds(5));
+    CHECK(scene.owners[A].size() == 10);
+    CHECK(scene.shelf.rows.empty());
+  }
+  SECTION("one is down as well: all stays, and more is taken") {
+    scene.health.down = {A, C};
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 3);
+    CHECK(scene.shelf.rows.size() == 50);
+    CHECK(scene.sent[B] == 0);
+  }
+  SECTION("one refuses: all stays") {
+    scene.refuse = [&](const ReplicaPut&) -> std::optional<Message> {
+      return Refused{Status(Code::unavailable, "disk full"), 0};
+    };
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 3);
+    CHECK(scene.shelf.rows.size() == 50);
+  }
+  SECTION("there is no other owner: all stays") {
+    scene.delivery->set_other_owners([&](const Hint&) { return std::vector<NodeId>{}; });
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 3);
+    CHECK(scene.shelf.rows.size() == 50);
+  }
+  SECTION("old ones go, however few they are") {
+    scene.options.max_bytes = 1 << 20;
+    host();
+    for (int i = 0; i < 50; ++i) {
+      scene.shelf.rows[{A, key(i)}].versions[0].written_us = i < 20 ? 0 : 3'600'000'000LL;
+    }
+    scene.now.wall_ms = scene.options.max_age.millis() + 1000;
+    scene.delivery->start(scene.now);
+    scene.run_until(scene.now.instant + scene.options.redirect_scan * 2);
+    CHECK(scene.shelf.rows.size() == 30);
+    CHECK(scene.owners[B].size() == 20);
+    CHECK(scene.owners[C].size() == 20);
+  }
+  SECTION("the check finds those that go before anybody has them") {
+    plant(PlantedBug::hint_released_unconfirmed);
+    scene.delivery->start(scene.now);
+    (void)scene.take();
+    plant(PlantedBug::none);
+    CHECK(scene.shelf.rows.size() < 50);
+    CHECK(scene.owners[B].empty());
   }
 }
 

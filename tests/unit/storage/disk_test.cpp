@@ -1,8 +1,10 @@
 // A disk that is really full, and one whose fsync fails.
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -142,6 +144,99 @@ TEST_CASE("F-10 a file system without a free byte: writes are refused, reads go 
   REQUIRE(again);
   CHECK(row(**again, "0") == "new");
   CHECK((row(**again, "1") == Bytes(64 << 10, 'v')));
+}
+
+TEST_CASE(
+    "F-112 a node starts on a disk without a free byte: it reads, and writes once there is room",
+    "[full]") {
+  SmallDisk disk("size=128m");
+  if (!disk.mounted) {
+    WARN("skipped, it needs a file system of its own: cannot mount tmpfs: " << disk.why);
+    return;
+  }
+  auto options = options_for(disk.folder.path + "/data");
+  options.min_free_bytes = 4 << 20;
+  options.ballast_bytes = 24 << 20;
+  options.checkpoint_bytes = 8 << 20;
+  constexpr int rows = 100;
+  const bool killed = GENERATE(false, true);
+  CAPTURE(killed);
+  // Another process, so that nothing of it is left here when it is killed.
+  pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    auto opened = open_wiredtiger_engine(options);
+    bool good = opened.is_ok();
+    for (int n = 0; n < rows && good; ++n) {
+      good = put(**opened, Durability::log, std::to_string(n), Bytes(64 << 10, 'v')).is_ok();
+    }
+    if (good && !killed) good = (*opened)->close().is_ok();
+    ::_exit(good ? 0 : 1);
+  }
+  int how = 0;
+  REQUIRE(::waitpid(child, &how, 0) == child);
+  REQUIRE(how == 0);
+  const std::string kept = options.directory + "/ringlet.ballast";
+  struct stat info{};
+  REQUIRE(::stat(kept.c_str(), &info) == 0);
+  CHECK(static_cast<std::uint64_t>(info.st_size) == options.ballast_bytes);
+  auto has_all = [](StorageEngine& engine) {
+    for (int n = 0; n < rows; ++n) {
+      auto got = engine.get(Table::objects, std::to_string(n));
+      if (!got || !*got || **got != Bytes(64 << 10, 'v')) return false;
+    }
+    return true;
+  };
+  auto refused = [](StorageEngine& engine) {
+    auto done = put(engine, Durability::log, "more", "v");
+    return !done && done.status().code() == Code::unavailable;
+  };
+  disk.fill();
+  SECTION("with the ballast it starts, again and again") {
+    for (int start = 0; start < 3; ++start) {
+      CAPTURE(start);
+      auto opened = open_wiredtiger_engine(options);
+      INFO((opened ? "" : opened.status().to_string()));
+      REQUIRE(opened);
+      CHECK((*opened)->history_intact());
+      CHECK(has_all(**opened));
+      CHECK(refused(**opened));
+      if (start < 2) {
+        (void)(*opened)->close();  // as well as it can
+        continue;
+      }
+      disk.make_room();
+      for (int n = 0; n < 100 && refused(**opened); ++n) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      }
+      CHECK(put(**opened, Durability::log, "more", "v"));
+      CHECK((*opened)->close());
+    }
+    auto again = open_wiredtiger_engine(options);
+    REQUIRE(again);
+    CHECK(has_all(**again));
+    CHECK(::stat(kept.c_str(), &info) == 0);
+    CHECK(static_cast<std::uint64_t>(info.st_size) == options.ballast_bytes);
+  }
+  SECTION("without it the advice is to make room, and following it loses nothing") {
+    REQUIRE(::truncate(kept.c_str(), 0) == 0);
+    disk.fill();
+    auto opened = open_wiredtiger_engine(options);
+    if (!opened) {
+      CHECK(opened.status().code() == Code::unavailable);
+      CHECK_THAT(opened.status().message(),
+                 Catch::StartsWith("disk full") && !Catch::Contains("empty"));
+    } else {
+      CHECK(has_all(**opened));
+      CHECK(refused(**opened));
+      (void)(*opened)->close();
+    }
+    disk.make_room();
+    auto again = open_wiredtiger_engine(options);
+    INFO((again ? "" : again.status().to_string()));
+    REQUIRE(again);
+    CHECK(has_all(**again));
+  }
 }
 
 TEST_CASE("F-10 a checkpoint waits for room, or the engine would give up", "[full]") {

@@ -104,7 +104,7 @@ inline Message any_message(std::size_t index) {
     case 0:
       return ReplicaGet{any_key()};
     case 1:
-      return ReplicaObject{any_object()};
+      return ReplicaObject{any_object(), any_u32()};
     case 2:
       return MintPut{any_key(), any_object().context, any_write(), any_node(), any_durability()};
     case 3:
@@ -133,6 +133,7 @@ inline Message any_message(std::size_t index) {
                      any_nodes(), any_nodes(), any_nodes(), any_nodes()};
       reply.ring_epoch = any_u64();
       reply.retry_after_ms = any_u32();
+      reply.left_out = any_u32();
       return reply;
     }
     case 12:

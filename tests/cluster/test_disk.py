@@ -1,0 +1,90 @@
+"""Nodes that start while their disk is full (F-112), and hints that cannot be read or are too many (F-108)."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import wait_for
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 MiB: enough for a ballast, little enough to be filled."""
+    path = tmp_path / "small"
+    path.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("a small file system takes root")
+    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", str(path)], capture_output=True, text=True)
+    if said.returncode != 0:
+        pytest.skip(f"no small file system here: {said.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as out:
+        try:
+            while out.write(b"x" * 4096):
+                pass
+        except OSError as full:
+            assert full.errno == 28
+
+
+@pytest.mark.parametrize("how", ["terminated", "killed"])
+def test_a_node_starts_while_its_disk_has_no_byte_free(make_cluster, small_disk, how):
+    cluster = make_cluster(nodes=1, cluster="n = 1\nr = 1\nw = 1\npartitions = 16\n")
+    node = cluster.nodes[0]
+    node.config.write_text(node.config.read_text().replace(str(node.data), str(small_disk / "data")))
+    cluster.start()
+    for i in range(20):
+        assert cluster.cli("--bucket", "b", "put", f"k{i}", f"v{i}").returncode == 0
+    node.terminate() if how == "terminated" else node.kill()
+    filler = small_disk / "filler"
+    fill(filler)
+    for _ in range(2):  # a start that finds no room leaves some for the next
+        node.start()
+        for i in range(20):
+            assert cluster.cli("--bucket", "b", "get", f"k{i}").stdout == f"v{i}\n"
+        refused = cluster.cli("--bucket", "b", "put", "k0", "more")
+        assert refused.returncode != 0 and "disk full" in refused.stderr, refused
+        node.kill()
+    assert "empty one" not in node.log(), "advice that throws data away for want of room"
+    node.start()
+    filler.unlink()
+    wait_for("writes go on", lambda: cluster.cli("--bucket", "b", "put", "new", "v").returncode != 0)
+    assert cluster.cli("--bucket", "b", "get", "k7").stdout == "v7\n"
+
+
+def test_hints_beyond_their_bound_go_to_the_other_owners(make_cluster):
+    """The bound is a MiB; what was written while n3 was away reaches it by the exchange of trees."""
+    ringlet = pytest.importorskip("ringlet")
+    cluster = make_cluster(nodes=4, cluster="partitions = 16\n",
+                           more="[hints]\nmax_mb = 1\nscan_ms = 200\n[upkeep]\nrepair_ms = 1000\n")
+    cluster.start()
+    client = ringlet.connect(cluster.seeds, cluster=cluster.name)
+    away = cluster.node("n3")
+    away.kill()
+    value = "x" * 100_000
+    for i in range(60):
+        assert cluster.cli("--bucket", "b", "put", f"k{i}", "-", text=value).returncode == 0
+
+    def status():
+        return [s for s in cluster.json("status") if "hints" in s]
+
+    def too_many():
+        said = status()
+        return max(s["hint_bytes"] for s in said) > 1_300_000 or not any(s["hints_released"] for s in said)
+
+    wait_for("hints are released", too_many, 60)
+    assert any("are released" in n.log() for n in cluster.nodes if n is not away)
+    away.start()
+
+    def incomplete():
+        for i in range(60):
+            replicas = client.admin("key.inspect", bucket="b", key=f"k{i}", timeout=5.0)["replicas"]
+            if len({r.get("holds", {}).get("bytes") for r in replicas}) != 1:
+                return f"k{i}: {[(r['node'], r.get('holds', {}).get('bytes')) for r in replicas]}"
+        return [s["hints"] for s in status() if s["hints"]]
+
+    wait_for("the owner that was away has everything", incomplete, 60)
+    client.close()
