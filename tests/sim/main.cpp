@@ -231,7 +231,9 @@ int planted_bugs(Flags flags) {
     std::uint64_t first = 0, found = 0, ran = 0;
     auto run = [&](std::uint64_t seed) {
       plant(bug);
-      return run_checked(draw(flags, seed), bug == PlantedBug::pointer_order);
+      Flags its = flags;
+      its.strict = bug == PlantedBug::flip_counted_before_data;  // where rings change and little mends
+      return run_checked(draw(its, seed), bug == PlantedBug::pointer_order);
     };
     std::uint64_t chunk = std::min(flags.seeds, flags.sample);
     std::uint64_t begin = flags.near ? known_seed(bug) : flags.from;
