@@ -83,6 +83,8 @@ const char* name_of(PlantedBug bug) {
       return "hint_released_unconfirmed";
     case PlantedBug::first_epoch_by_clock_alone:
       return "first_epoch_by_clock_alone";
+    case PlantedBug::flip_counted_before_data:
+      return "flip_counted_before_data";
     case PlantedBug::count:
       break;
   }

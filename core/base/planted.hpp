@@ -38,6 +38,8 @@ enum class PlantedBug {
   tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says
   hint_released_unconfirmed,     // repair: a hint beyond the bound goes before any owner has it
   first_epoch_by_clock_alone,    // node: two stores that start in one second count alike
+  flip_counted_before_data,  // coordination, node: strict requests count the owners of now, whoever else
+                             // knows of others
   count,
 };
 

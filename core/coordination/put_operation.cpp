@@ -384,13 +384,13 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
 
 void PutOperation::send_mint(const Asked& asked, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
-  MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability};
+  MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability, counted_by(owner)};
   out.push_back(Send{asked.node, std::move(mint), number_of(asked)});
 }
 
 void PutOperation::send_copy(const Asked& asked, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
-  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability};
+  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability, counted_by(owner)};
   out.push_back(Send{asked.node, std::move(copy), number_of(asked)});
 }
 

@@ -112,6 +112,8 @@ class PutOperation {
   NodeId hint_for(NodeId node, std::size_t slot) const {
     return is_owner_of(node, slot) ? NodeId{} : members()[slot];
   }
+  // What a hint counts for is nobody's vote in a strict request, so it is never refused.
+  Counted counted_by(NodeId hint) const { return hint ? Counted{} : plan_.participants.counted; }
   std::uint32_t number_of(const Asked& asked) const {
     return static_cast<std::uint32_t>(&asked - asked_.data());
   }

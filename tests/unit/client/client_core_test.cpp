@@ -752,6 +752,30 @@ TEST_CASE("F-66 a context says which cluster it is of, and another cluster's is 
   CHECK(bench.take_calls().size() == 2);
 }
 
+TEST_CASE("O-19 client coordination stamps its writes where the table says last-write-wins") {
+  ClientOptions options;
+  options.coordination = Coordination::client;
+  for (Reconcile reconcile : {Reconcile::siblings, Reconcile::lww}) {
+    Bench bench(options, 4, false);
+    auto first = bench.take();
+    REQUIRE(first.size() == 1);
+    RingTable table = table_of(*bench.ring);
+    table.reconcile = reconcile;
+    bench.core->on_reply(first[0].to, first[0].number, table, bench.now);
+    bench.submit(Kind::put, alice);
+    std::size_t mints = 0, copies = 0;
+    for (auto& out : bench.take()) {
+      mints += std::holds_alternative<MintPut>(out.message) ? 1 : 0;
+      const auto* put = std::get_if<ReplicaPut>(&out.message);
+      if (put == nullptr) continue;
+      ++copies;
+      CHECK(put->object.mode == Reconcile::lww);
+    }
+    CHECK(mints == (reconcile == Reconcile::lww ? 0 : 1));
+    CHECK(copies == (reconcile == Reconcile::lww ? 3 : 0));
+  }
+}
+
 TEST_CASE("client coordination waits for the table, then asks the replicas itself") {
   ClientOptions options;
   options.coordination = Coordination::client;

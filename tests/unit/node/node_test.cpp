@@ -1,5 +1,9 @@
 #include "node/node.hpp"
 
+#include <set>
+
+#include <algorithm>
+
 #include <thread>
 
 #include "bench.hpp"
@@ -637,6 +641,131 @@ TEST_CASE("an operator's questions have answers in JSON, others a sentence") {
   Status wrong = bench.ask_for<StatusText>(query("weather")).status;
   CHECK(wrong.code() == Code::invalid_argument);
   CHECK_THAT(wrong.message(), Contains("\"weather\""));
+}
+
+TEST_CASE("R6.3-a what reads showed is counted by siblings, not by stored versions") {
+  Bench bench(1, alone());
+  Key key{"carts", "alice"};
+  auto& counts = bench.state->counters().versions_per_get;
+  bench.ask_for<ClientReply>(client_get(key));
+  CHECK(counts[0] == 1);
+  // One write that two replicas minted: two versions are stored, one is shown.
+  bench.ask_for<Stored>(replica_put(key, object_of(Bench::id("n2"), 5)));
+  bench.ask_for<Stored>(replica_put(key, object_of(Bench::id("n3"), 5)));
+  CHECK(bench.ask_for<ClientReply>(client_get(key)).object.versions.size() == 2);
+  CHECK(counts[1] == 1);
+  CHECK(counts[2] == 0);
+  for (std::uint64_t write = 6; write < 12; ++write)
+    bench.ask_for<Stored>(replica_put(key, object_of(Bench::id("n2"), write, write)));
+  bench.ask_for<ClientReply>(client_get(key));
+  CHECK(counts[4] == 1);  // four and more
+}
+
+TEST_CASE(
+    "F-45 a hint goes to its target, or to all owners when the target owns the key no longer") {
+  Bench bench(6);
+  Key key = bench.key_of(true);
+  const auto& list = bench.ring->preference_list(token_of(key));
+  std::vector<NodeId> owners(list.begin(), list.begin() + 3);
+  CHECK(bench.state->upkeep().targets_for({list[1], key, {}}) == std::vector<NodeId>{list[1]});
+  CHECK(bench.state->upkeep().targets_for({list[3], key, {}}) == owners);
+  CHECK(bench.state->upkeep().targets_for({NodeId{77}, key, {}}) == owners);
+}
+
+namespace {
+
+// Whom the node counts in a strict request for the key, as another coordinator would.
+Counted counted_by(const Ring& ring, const Key& key) {
+  return {ring.owners_and_incoming(ring.partition_of(token_of(key))), ring.epoch()};
+}
+
+// A key of which `node` will be an owner when what moves has arrived.
+Key key_that_moves_to(const Ring& ring, NodeId node) {
+  for (int i = 0;; ++i) {
+    Key key{"carts", "k" + std::to_string(i)};
+    const auto& incoming = ring.incoming(ring.partition_of(token_of(key)));
+    if (std::count(incoming.begin(), incoming.end(), node) > 0) return key;
+  }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "L21 O-15 a replica does not vote for a strict request that counts fewer owners than it knows "
+    "of") {
+  Bench bench(4);
+  auto before = bench.ring;
+  bench.let_join("n5");
+  Key key = key_that_moves_to(*bench.ring, Bench::id("n5"));
+  ReplicaGet get = replica_get(key);
+  bench.ask_for<ReplicaObject>(get);  // not strict: as ever
+  get.counted = counted_by(*bench.ring, key);
+  CHECK(get.counted.nodes.size() == 4);
+  bench.ask_for<ReplicaObject>(get);
+
+  MintPut mint = mint_put(key, 1);
+  ReplicaPut put = replica_put(key, object_of(Bench::id("n2"), 2));
+  get.counted = mint.counted = put.counted = counted_by(*before, key);
+  for (Message message : {Message(get), Message(mint), Message(put)}) {
+    Status refused = bench.ask_for<Refused>(message).status;
+    CHECK(refused.code() == Code::unavailable);
+    CHECK(refused.retryable());
+    CHECK_FALSE(refused.maybe_applied());
+    CHECK_THAT(refused.message(), Contains("partitions are moving, ask again"));
+  }
+  CHECK(bench.got(key).missing());
+  // A hint is nobody's vote.
+  mint.hint_for = Bench::id("n3");
+  mint.counted = {};
+  bench.ask_for<Minted>(mint);
+}
+
+TEST_CASE("L21 a coordinator that has heard of a flip before the replica has its vote") {
+  Bench bench(4);
+  bench.let_join("n5");
+  Key key = key_that_moves_to(*bench.ring, Bench::id("n5"));
+  std::uint32_t partition = bench.ring->partition_of(token_of(key));
+  ReplicaGet get = replica_get(key);
+  get.counted = {bench.ring->owners_in_the_end(partition), bench.ring->epoch() + 1};
+  bench.ask_for<ReplicaObject>(get);
+  // The same owners as somebody sees them who has heard less: the one that goes still counts.
+  get.counted.ring_epoch = bench.ring->epoch() - 1;
+  bool stays = bench.ring->outgoing(partition).empty();
+  CHECK(std::holds_alternative<Refused>(bench.ask(get)) != stays);
+}
+
+TEST_CASE("L21 a strict request counts who will own the key, and may miss no more of them") {
+  NodeOptions options;
+  Bench bench(4, options);
+  bench.let_join("n5");
+  Key key = key_that_moves_to(*bench.ring, Bench::id("n5"));
+  ClientGet get = client_get(key);
+  get.options.strict = true;
+  bench.node->on_request(7, 1, get, bench.now);
+  auto asked = bench.node->take_requests();
+  std::set<NodeId> whom;
+  for (const auto& out : asked) {
+    if (const auto* question = std::get_if<ReplicaGet>(&out.message)) {
+      whom.insert(out.to);
+      CHECK(question->counted == counted_by(*bench.ring, key));
+    }
+  }
+  whom.insert(bench.self());
+  const auto owners = counted_by(*bench.ring, key).nodes;
+  if (std::count(owners.begin(), owners.end(), bench.self()) == 0) whom.erase(bench.self());
+  CHECK(whom == std::set<NodeId>(owners.begin(), owners.end()));
+  std::size_t answers = whom.contains(bench.self()) ? 1 : 0;
+  for (const auto& out : asked) {
+    if (!std::holds_alternative<ReplicaGet>(out.message)) continue;
+    CHECK(bench.node->take_replies().empty());
+    bench.node->on_reply(out.to, out.number, ReplicaObject{}, bench.now);
+    if (++answers == 3) break;  // R + 1 of N + 1
+  }
+  auto replies = bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  const auto& reply = std::get<ClientReply>(replies[0].message);
+  CHECK(reply.status.is_ok());
+  CHECK(reply.tally.wanted == 3);
 }
 
 }  // namespace ringlet::test

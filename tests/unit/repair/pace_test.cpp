@@ -141,6 +141,25 @@ TEST_CASE("O-20 no kind starves another, in plenty and at the floor") {
   }
 }
 
+TEST_CASE("O-20 while requests are served each kind has its floor, though all together have less") {
+  Scene scene;
+  REQUIRE(scene.options.busy < scene.options.floor * Pace::kinds);
+  std::vector<Kind> all{Kind::hints, Kind::transfer, Kind::tree, Kind::reaping};
+  auto busy_second = [&] {
+    for (int i = 0; i < 100; ++i) {
+      scene.pace.served(scene.now);
+      scene.work(all, Duration::millis(10));
+    }
+  };
+  for (int i = 0; i < 3; ++i) busy_second();
+  auto before = scene.pace.report(scene.now);
+  for (int i = 0; i < 10; ++i) busy_second();
+  auto after = scene.pace.report(scene.now);
+  for (int i = 0; i < Pace::kinds; ++i) {
+    CHECK(after.taken[i] - before.taken[i] >= 10 * scene.options.floor - 2);
+  }
+}
+
 TEST_CASE("R6.5-a failed storage calls and long queue waits take slices away") {
   Scene scene;
   scene.work({Kind::tree}, Duration::seconds(2));

@@ -245,6 +245,8 @@ TEST_CASE("F-50 a read is charged for what objects had lately; the first of them
   lane.answer(1, 100, 1);
   lane.answer(1, 101, 1);
   CHECK(lane.ask(1, 102, 1, "c") == "now");
+  lane.answer(1, 102, 2);
+  CHECK(lane.nothing_is_owed());
 }
 
 TEST_CASE("F-50 in tight memory clients are refused, at the limit members too") {

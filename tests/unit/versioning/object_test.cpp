@@ -41,6 +41,15 @@ Object joined(Object a, const Object& b) {
 
 using Values = std::vector<Bytes>;
 
+TEST_CASE("L3 a repetition whose context has seen its own version is that version") {
+  Object x;
+  Write write = value("milk");
+  Dot first = update(x, {}, sx, write, second);
+  CHECK(update(x, x.context, sx, write, 2 * second) == first);
+  CHECK(x.versions.size() == 1);
+  CHECK(x.context == context({{sx, 1}}));
+}
+
 TEST_CASE("R4.4-f golden example D1..D5 with its exact contexts") {
   Object x, y, z;  // the copies of Sx, Sy, Sz
   Dot d1 = update(x, {}, sx, value("D1"), second);
