@@ -75,6 +75,7 @@ struct ClientCore::Impl {
   std::vector<std::uint64_t> waiting_for_ring;        // client coordination before the first table
   std::vector<Outgoing> outgoing;
   std::uint64_t next_call = 1, next_message = 1;
+  Now latest;  // of the event that is being told
   Instant next_refresh = Instant::never();
   Instant refresh_not_before{};
   NodeId knows_more;              // one that refused us something: who left knows that it did
@@ -126,10 +127,10 @@ struct ClientCore::Impl {
     return address.empty() ? to_string(node) : address;
   }
 
-  void send(NodeId to, std::uint64_t number, Message message) {
+  void send(NodeId to, std::uint64_t number, Message message, const Asking& asking = {}) {
     std::string address = address_of(to);
     if (address.empty()) return;  // left the ring meanwhile: nobody to send it to
-    outgoing.push_back({to, std::move(address), number, std::move(message)});
+    outgoing.push_back({to, std::move(address), number, std::move(message), asking});
   }
 
   // Everybody who may serve, the likeliest first: owners of the key, the other members, then seeds
@@ -251,12 +252,13 @@ struct ClientCore::Impl {
 
   // ---- one call ----
 
-  std::uint64_t submit(Request request, Now now, OnDone on_done) {
+  std::uint64_t submit(Request request, Now now, OnDone on_done, Instant since) {
+    latest = now;
     std::uint64_t number = next_call++;
     Call call;
     call.request = std::move(request);
     call.on_done = std::move(on_done);
-    call.deadline = now.instant + (call.request.options.timeout_ms
+    call.deadline = std::min(since, now.instant) + (call.request.options.timeout_ms
                                        ? Duration::millis(call.request.options.timeout_ms)
                                        : options.timeout);
     Status bad = refuse(call);
@@ -310,6 +312,8 @@ struct ClientCore::Impl {
 
   void attempt(std::uint64_t number, Now now) {
     Call& call = calls.at(number);
+    // This host may have slept, and what comes first when it wakes is not the deadline.
+    if (call.deadline <= now.instant) return time_out(number, now);
     if (options.coordination == Coordination::client) {
       if (ring) return coordinate(number, now);
       call.last = Status(Code::unavailable, "no node has given the routing table yet");
@@ -369,7 +373,7 @@ struct ClientCore::Impl {
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
     if (call.request.kind == Kind::get) {
-      send(node, call.message, ClientGet{call.request.key, request_options});
+      send(node, call.message, ClientGet{call.request.key, request_options}, {left, {}});
       return;
     }
     call.sent = true;
@@ -378,7 +382,8 @@ struct ClientCore::Impl {
     put.context = call.request.context;
     put.write = write_of(call.request);
     put.options = request_options;
-    send(node, call.message, std::move(put));
+    // Until another node is asked with the same write.
+    send(node, call.message, std::move(put), {share, health.patience(node)});
   }
 
   static Write write_of(const Request& request) {
@@ -398,9 +403,9 @@ struct ClientCore::Impl {
     Duration left = call.deadline - now.instant;
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
-    auto on_answer = [this, number, now](ClientReply reply) {
+    auto on_answer = [this, number](ClientReply reply) {
       coordinated.erase(number);
-      if (calls.contains(number)) on_answered(number, std::move(reply), now);
+      if (calls.contains(number)) on_answered(number, std::move(reply), latest);
     };
     if (call.request.kind == Kind::get) {
       coordinator.get(call.request.key, request_options, now, std::move(on_answer));
@@ -531,6 +536,7 @@ struct ClientCore::Impl {
   // ---- facts ----
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+    latest = now;
     health.heard_from(from, now.instant);
     switch (static_cast<Numbered>(number & 3)) {
       case Numbered::coordinator:
@@ -574,6 +580,7 @@ struct ClientCore::Impl {
     if (refused && table_message != 0 && table_asked == node) {
       for (std::uint64_t number : waiting_for_ring) calls.at(number).last = last;
     }
+    latest = now;
     const bool news = !health.is_down(node);
     health.unreachable(node, now.instant);
     coordinator.on_unreachable(node, now);
@@ -606,6 +613,7 @@ struct ClientCore::Impl {
   }
 
   void on_wake(Now now) {
+    latest = now;
     health.notice_silence(now.instant);
     coordinator.on_wake(now);
     if (table_doubt_at <= now.instant) {
@@ -666,7 +674,7 @@ struct ClientCore::Impl {
       for (auto& message : outgoing) {
         if (address_of(message.to).empty()) left.insert(message.to);
         send(message.to, number_for(Numbered::coordinator, message.number),
-             std::move(message.message));
+             std::move(message.message), message.asking);
       }
       // A request that began with the ring of before; with this one it may still be served.
       for (NodeId node : left) coordinator.on_unreachable(node, now);
@@ -689,8 +697,8 @@ void ClientCore::start(Now now) {
   impl_->pull_table(now, false);
 }
 
-std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done) {
-  std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done));
+std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done, Instant since) {
+  std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done), since);
   impl_->settle(now);
   return number;
 }

@@ -25,6 +25,7 @@ struct Asked {
   enum class For { vote, mint, keep } what = For::vote;  // keep: a last-resort hint, no vote
   bool may_mint = false;  // a MintPut is on its way or was answered by nobody
   int times = 1;          // asked
+  int came_late = 0;      // of those: it said that the question came too late, and did nothing
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 

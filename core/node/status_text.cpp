@@ -41,6 +41,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"puts", counters.puts.load()},
       {"failed", counters.failed.load()},
       {"refused_overload", counters.refused_overload.load()},
+      {"refused_late", counters.refused_late.load()},
       {"minted", counters.minted.load()},
       {"merged", counters.merged.load()},
       {"hints_stored", counters.hints_stored.load()},

@@ -93,6 +93,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     std::uint64_t id;
     Request request;
     OnDone on_done;
+    Instant since;  // its deadline counts from here, however late this thread comes to it
   };
 
   bool is_forked() const { return fork_generation() != generation; }
@@ -114,7 +115,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
         return 0;
       }
       id = ++last_id;
-      submissions.push_back({id, std::move(request), std::move(on_done)});
+      submissions.push_back({id, std::move(request), std::move(on_done), read_instant()});
       if (std::exchange(posted, true)) return id;
     }
     try {
@@ -214,7 +215,8 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
           core.submit(std::move(submission.request), now,
                       [this, id, on_done = std::move(submission.on_done)](Outcome outcome) {
                         finish(id, on_done, std::move(outcome));
-                      });
+                      },
+                      submission.since);
       if (auto found = numbers.find(id); found != numbers.end()) found->second = number;
     }
     for (std::uint64_t id : gone) {
@@ -263,7 +265,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       peer.set_address(outgoing.address);
       auto ring = core.ring();
       if (ring && ring->find(outgoing.to) != nullptr) peer.set_expected(outgoing.to);
-      peer.send(outgoing.number, std::move(outgoing.message));
+      peer.send(outgoing.number, std::move(outgoing.message), outgoing.asking);
     }
     for (auto& [id, peer] : peers) peer->flush();
     for (auto& [address, peer] : query_peers) peer->flush();

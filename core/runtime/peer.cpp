@@ -33,12 +33,13 @@ Peer::~Peer() {
   }
 }
 
-void Peer::send(std::uint64_t number, Message message) {
+void Peer::send(std::uint64_t number, Message message, const Asking& asking) {
+  Instant now = read_instant();
   if (state_ == State::ready) {
     ++unanswered_;
-    return connection_->send(number, message);
+    return connection_->send(number, message, asking, now);
   }
-  waiting_.push_back({number, std::move(message)});
+  waiting_.push_back({number, std::move(message), asking, now});
   if (state_ == State::idle) connect();
 }
 
@@ -120,7 +121,9 @@ void Peer::on_connected(ErrorCode error) {
   auto socket = std::move(socket_);
   connection_ =
       std::make_shared<Connection>(thread_, std::move(*socket), 0, options_.limits, *this);
-  wire::encode_frame(options_.hello, connection_->raw());
+  wire::Hello hello = options_.hello;
+  hello.sent_us = static_cast<std::uint64_t>(read_instant().us);
+  wire::encode_frame(hello, connection_->raw());
   connection_->flush();
   connection_->start();
 }
@@ -142,9 +145,14 @@ Status Peer::on_frame(Connection& connection, const wire::Frame& frame) {
       thread_.log(LogLevel::info, "connection to " + address_ + " is made, after " +
                                       std::to_string(failures) + " times in vain");
     }
-    unanswered_ = waiting_.size();
+    Instant now = read_instant();
+    unanswered_ = 0;
     for (const Waiting& waiting : std::exchange(waiting_, {})) {
-      connection.send(waiting.number, waiting.message);
+      bool too_late = waiting.asking.wanted > Duration{} &&
+                      now - waiting.since > waiting.asking.wanted;
+      if (too_late) continue;  // whoever asked has been told so by its own clock
+      ++unanswered_;
+      connection.send(waiting.number, waiting.message, waiting.asking, waiting.since);
     }
     connection.flush();
     return Status::ok();

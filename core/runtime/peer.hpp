@@ -2,7 +2,8 @@
 // the I/O thread that owns it.
 //
 //   idle        send() connects
-//   connecting  messages wait; connect and handshake together have connect_within
+//   connecting  messages wait; connect and handshake together have connect_within. What is not wanted
+//               any more when the connection is there is not sent
 //   ready       messages go out with the next flush()
 //   resting     after a failure, for a pause that doubles; messages wait for the next try
 //
@@ -41,7 +42,7 @@ class Peer final : public Connection::Events {
 
   void set_address(const std::string& address) { address_ = address; }  // for the next connection
   void set_expected(NodeId id) { expected_ = id; }  // who must answer there; nobody: anyone
-  void send(std::uint64_t number, Message message);
+  void send(std::uint64_t number, Message message, const Asking& asking = {});
   void flush();
   void check(Instant now);
 
@@ -50,6 +51,8 @@ class Peer final : public Connection::Events {
   struct Waiting {
     std::uint64_t number;
     Message message;
+    Asking asking;
+    Instant since;
   };
   Status on_frame(Connection& connection, const wire::Frame& frame) override;
   void on_closed(Connection& connection, const Status& why) override;
