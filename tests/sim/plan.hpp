@@ -12,7 +12,7 @@
 
 namespace ringlet::sim {
 
-enum class WorkloadKind { carts, registers, sets, deletes, sessions, hot_key, stamps, count };
+enum class WorkloadKind { carts, registers, sets, deletes, sessions, hot_key, stamps, careful, count };
 const char* name_of(WorkloadKind kind);
 std::optional<WorkloadKind> workload_named(const std::string& name);
 
@@ -38,6 +38,7 @@ enum class FaultKind {
   // Added with a stream of their own, so that it changes no other seed.
   part_split,   // two groups do not hear each other; the rest, and every client, hears both
   hint_holder,  // F-05: whoever has the most hints is killed
+  client_pause,  // F-100: a client sleeps, with calls under way
   // The ring changes; only plans with strangers have these.
   ring_join,         // a stranger is joined
   ring_leave,        // a member leaves
