@@ -75,6 +75,8 @@ const char* name_of(PlantedBug bug) {
       return "late_replies_kept";
     case PlantedBug::never_done:
       return "never_done";
+    case PlantedBug::executed_after_its_age:
+      return "executed_after_its_age";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

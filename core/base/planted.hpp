@@ -34,6 +34,7 @@ enum class PlantedBug {
   tombstone_reaped_at_once,       // node: gone before anybody else has it
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
+  executed_after_its_age,         // node: a request that nobody waits for any more is executed
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says
   hint_released_unconfirmed,     // repair: a hint beyond the bound goes before any owner has it

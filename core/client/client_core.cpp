@@ -186,10 +186,10 @@ struct ClientCore::Impl {
     return address.empty() ? to_string(node) : address;
   }
 
-  void send(NodeId to, std::uint64_t number, Message message) {
+  void send(NodeId to, std::uint64_t number, Message message, const Asking& asking = {}) {
     std::string address = address_of(to);
     if (address.empty()) return;  // left the ring meanwhile: nobody to send it to
-    outgoing.push_back({to, std::move(address), number, std::move(message)});
+    outgoing.push_back({to, std::move(address), number, std::move(message), asking});
   }
 
   // Everybody who may serve, the likeliest first: owners of the key, the other members, then the seeds,
@@ -355,12 +355,13 @@ struct ClientCore::Impl {
 
   // ---- one call ----
 
-  std::uint64_t submit(Request request, Now now, OnDone on_done) {
+  std::uint64_t submit(Request request, Now now, OnDone on_done, Instant since) {
+    current = now;
     std::uint64_t number = next_call++;
     Call call;
     call.request = std::move(request);
     call.on_done = std::move(on_done);
-    call.deadline = now.instant + (call.request.options.timeout_ms
+    call.deadline = std::min(since, now.instant) + (call.request.options.timeout_ms
                                        ? Duration::millis(call.request.options.timeout_ms)
                                        : options.timeout);
     Status bad = refuse(call);
@@ -450,6 +451,8 @@ struct ClientCore::Impl {
   // `is_early`: the node asked last is waited for still, and asked of another only if one is up.
   void attempt(std::uint64_t number, Now now, bool is_early = false) {
     Call& call = calls.at(number);
+    // This host may have slept, and what comes first when it wakes is not the deadline.
+    if (call.deadline <= now.instant) return time_out(number, now);
     if (options.coordination == Coordination::client) {
       if (ring && coordinates_itself(call, now)) return coordinate(number, now);
       if (!ring) {
@@ -544,7 +547,7 @@ struct ClientCore::Impl {
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
     call.told_ms = request_options.timeout_ms;
     if (get) {
-      send(node, call.message, ClientGet{call.request.key, request_options});
+      send(node, call.message, ClientGet{call.request.key, request_options}, {left, {}});
       return;
     }
     ClientPut put;
@@ -559,7 +562,8 @@ struct ClientCore::Impl {
     }
     put.write = write_of(call.request);
     put.options = request_options;
-    send(node, call.message, std::move(put));
+    // Until another node is asked with the same write.
+    send(node, call.message, std::move(put), {share, health.patience(node)});
   }
   static bool was_tried_in_vain(const Call& call, NodeId node) {
     return node != call.asked &&
@@ -1064,7 +1068,7 @@ struct ClientCore::Impl {
       for (auto& message : outgoing) {
         if (address_of(message.to).empty()) left.insert(message.to);
         send(message.to, number_for(Numbered::coordinator, message.number),
-             std::move(message.message));
+             std::move(message.message), message.asking);
       }
       // A request that began with the ring of before; with this one it may still be served.
       for (NodeId node : left) coordinator.on_unreachable(node, now);
@@ -1089,9 +1093,9 @@ void ClientCore::start(Now now) {
   impl_->pull_table(now, false);
 }
 
-std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done) {
+std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done, Instant since) {
   impl_->current = now;
-  std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done));
+  std::uint64_t number = impl_->submit(std::move(request), now, std::move(on_done), since);
   impl_->settle(now);
   return number;
 }

@@ -87,6 +87,7 @@ class ClientCore {
     std::string address;
     std::uint64_t number;
     Message message;
+    Asking asking;  // how long it is wanted
   };
 
   ClientCore(ClientOptions options, std::uint64_t seed);
@@ -94,7 +95,10 @@ class ClientCore {
 
   void start(Now now);  // pulls the routing table
   // `on_done` is called exactly once, from inside this or a later call. Returns the number for cancel().
-  std::uint64_t submit(Request request, Now now, OnDone on_done);
+  // `since`: when the application asked, if that was earlier than now: its deadline counts from then,
+  // and nothing is sent that is past it.
+  std::uint64_t submit(Request request, Now now, OnDone on_done,
+                       Instant since = Instant::never());
   void cancel(std::uint64_t request,
               Now now);  // CANCELLED, maybe applied once a write left; late: no effect
   void close(const Status& why, Now now);  // everything unanswered ends with it

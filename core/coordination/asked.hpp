@@ -26,6 +26,7 @@ struct Asked {
   bool may_mint = false;  // a MintPut is on its way or was answered by nobody
   bool held = false;      // nothing of the question has left: its connection is not there yet
   int times = 1;          // asked
+  int came_late = 0;      // of those: it said that the question came too late, and did nothing
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 

@@ -67,6 +67,10 @@ ClientReply failed(Code code, std::string message, bool maybe_applied = false) {
   return reply;
 }
 
+std::string too_late(const char* verb, const Key& key) {
+  return verb + printable(key) + ": the request came after its deadline";
+}
+
 // What r or w means here: 0 is the cluster's default, which shrinks with a cluster that is smaller
 // than N (R4.3-b); a number the caller named does not.
 Result<std::size_t> wanted(const Key& key, const char* what, std::uint8_t named, std::uint8_t usual,
@@ -165,7 +169,7 @@ struct Coordinator::Impl {
         std::uint64_t number = ++last_number;
         under_way[number] = {id, send->to, now.instant, send->question};
         machine.numbers.push_back(number);
-        outgoing.push_back({send->to, number, std::move(send->message)});
+        outgoing.push_back({send->to, number, std::move(send->message), send->asking});
       } else if (auto* wake = std::get_if<WakeAt>(&effect)) {
         machine.wakes.push_back(wake->at);
       } else if (auto* given = std::get_if<Answer>(&effect)) {
@@ -235,7 +239,8 @@ void Coordinator::set_options(CoordinationOptions options) {
   impl_->options = options;
 }
 
-void Coordinator::get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer) {
+void Coordinator::get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer,
+                      const Arrival& arrival) {
   GetOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
   if (!status) return on_answer(failed(status.code(), "get " + status.message()));
@@ -244,6 +249,8 @@ void Coordinator::get(const Key& key, const RequestOptions& options, Now now, On
              static_cast<std::uint32_t>(plan.participants.owners - plan.participants.newcomers));
   if (!r) return on_answer(failed(r.status().code(), "get " + r.status().message()));
   plan.key = key;
+  plan.timeout = plan.timeout - arrival.on_its_way;
+  if (plan.timeout <= Duration{}) return on_answer(failed(Code::timeout, too_late("get ", key)));
   plan.wanted = *r + plan.participants.newcomers;
   plan.strict = options.strict;
   plan.linger = impl_->options.linger;
@@ -253,7 +260,7 @@ void Coordinator::get(const Key& key, const RequestOptions& options, Now now, On
 
 void Coordinator::put(const Key& key, const ClientContext& context, Write write,
                       const RequestOptions& options, NodeId preferred, Now now,
-                      OnAnswer on_answer) {
+                      OnAnswer on_answer, const Arrival& arrival) {
   const char* verb = write.tombstone ? "delete " : "put ";
   PutOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
@@ -263,6 +270,9 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
              static_cast<std::uint32_t>(plan.participants.owners - plan.participants.newcomers));
   if (!w) return on_answer(failed(w.status().code(), verb + w.status().message()));
   plan.key = key;
+  plan.timeout = plan.timeout - arrival.on_its_way;
+  if (plan.timeout <= Duration{}) return on_answer(failed(Code::timeout, too_late(verb, key)));
+  plan.silence = arrival.silence;
   plan.wanted = *w + plan.participants.newcomers;
   plan.strict = options.strict;
   plan.linger = impl_->options.linger;

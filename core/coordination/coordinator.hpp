@@ -39,6 +39,7 @@ class Coordinator {
     NodeId to;
     std::uint64_t number;
     Message message;
+    Asking asking;  // how long it is wanted
   };
   // The finished request; called exactly once a request, from within a call below.
   using OnAnswer = std::function<void(ClientReply reply)>;
@@ -51,12 +52,16 @@ class Coordinator {
   void set_options(CoordinationOptions options);  // for requests that start later
   const std::shared_ptr<const Ring>& ring() const;
 
-  void get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer);
+  // `arrival`: of the client's request, where another host sent it. The time that it was on its way is
+  // part of its timeout, and a put is not begun again by a coordinator that slept for longer than the
+  // client bears silence.
+  void get(const Key& key, const RequestOptions& options, Now now, OnAnswer on_answer,
+           const Arrival& arrival = {});
   // Put and delete. `context` is decoded; last-write-wins is the coordinator's own option.
   // `preferred`: who mints first if it is an owner and healthy (nobody: self if an owner, else the
   // first healthy owner).
   void put(const Key& key, const ClientContext& context, Write write, const RequestOptions& options,
-           NodeId preferred, Now now, OnAnswer on_answer);
+           NodeId preferred, Now now, OnAnswer on_answer, const Arrival& arrival = {});
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
   void on_unreachable(NodeId node, Now now);  // every message under way to it is refused

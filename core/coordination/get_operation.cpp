@@ -87,7 +87,8 @@ void GetOperation::ask(NodeId node, Now now, Effects& out) {
   Asked& asked = asked_.emplace_back();
   asked.node = node;
   asked.until = now.instant + health_.patience(node);
-  out.push_back(Send{node, ReplicaGet{plan_.key, plan_.participants.counted}});
+  out.push_back(Send{node, ReplicaGet{plan_.key, plan_.participants.counted}, 0,
+                     {deadline_ - now.instant, {}}});
   out.push_back(WakeAt{asked.until});
 }
 
@@ -111,7 +112,8 @@ void GetOperation::ask_whoever_is_left(Now now, Effects& out) {
     if (asked.reply != Reply::silent) continue;
     asked.reply = Reply::waiting;
     asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
-    out.push_back(Send{asked.node, ReplicaGet{plan_.key, plan_.participants.counted}});
+    out.push_back(Send{asked.node, ReplicaGet{plan_.key, plan_.participants.counted}, 0,
+                       {deadline_ - now.instant, {}}});
     out.push_back(WakeAt{asked.until});
   }
 }

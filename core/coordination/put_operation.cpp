@@ -27,9 +27,16 @@ void PutOperation::start(Now now, Effects& out) {
 
 void PutOperation::on_message(NodeId from, std::uint32_t question, const Message& message, Now now,
                               Effects& out) {
+  notice_sleep(now);
   Asked* asked = done_ ? nullptr : answered_by(from, question, message);
   if (asked == nullptr) return;  // twice, unasked, or too late
   if (auto* refused = std::get_if<Refused>(&message)) {
+    if (refused->status.code() == Code::timeout) {
+      // It came too late there and was not executed: this node did not take it, and may be asked again.
+      ++asked->came_late;
+      asked->may_mint = asked->came_late < asked->times;
+      return give_up_on(question, Reply::silent, now, out);
+    }
     asked->why = refused->status.code();
     refusals_.hear(from, *refused);
     if (ends_the_request(asked->why)) {
@@ -50,6 +57,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
 }
 
 void PutOperation::on_unreachable(NodeId node, Now now, Effects& out) {
+  notice_sleep(now);
   // By index: asking a replacement makes the vector grow.
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].node == node && asked_[i].open()) {
@@ -60,6 +68,7 @@ void PutOperation::on_unreachable(NodeId node, Now now, Effects& out) {
 
 void PutOperation::on_wake(Now now, Effects& out) {
   if (done_) return;
+  notice_sleep(now);
   bool too_late = !answered_ && now.instant >= deadline_;  // to ask anybody else
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
@@ -97,12 +106,29 @@ void PutOperation::abandon(const Status& status, Now now, Effects& out) {
 
 // ---- minting ----
 
+// After the deadline the caller has been told, and after a sleep that was longer than its patience it
+// has asked another coordinator: there the write may have been minted, read and replaced by now.
+bool PutOperation::may_begin_again(Instant now) const {
+  return !answered_ && !overslept_ && now < deadline_ && vote().verdict() == Verdict::pending;
+}
+
+// Every question has a wake at the end of its patience. One that is long overdue says that this host
+// slept, or had no time for as long.
+void PutOperation::notice_sleep(Now now) {
+  if (object_ || overslept_ || plan_.silence <= Duration{}) return;
+  Instant due = Instant::never();
+  for (const Asked& asked : asked_) {
+    if (asked.reply == Reply::waiting) due = std::min(due, asked.until);
+  }
+  overslept_ = due != Instant::never() && due + plan_.silence < now.instant;
+}
+
 void PutOperation::ask_next_minter(Now now, Effects& out) {
   if (NodeId minter = next_minter()) {
     std::size_t slot = slot_to_mint_for(minter);
     Asked& asked = remember(minter, slot, Asked::For::mint, now, out);
     asked.may_mint = true;
-    return send_mint(asked, out);
+    return send_mint(asked, now, out);
   }
   if (planted(PlantedBug::no_fallback)) return;
   // Everybody was asked. Of the silent ones, who was asked least; the write id makes it safe.
@@ -259,7 +285,7 @@ void PutOperation::ask_again(Asked& asked, Now now, Effects& out) {
   asked.reply = Reply::waiting;
   asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
   out.push_back(WakeAt{asked.until});
-  if (!object_) return send_mint(asked, out);
+  if (!object_) return send_mint(asked, now, out);
   asked.what = Asked::For::vote;
   send_copy(asked, out);
 }
@@ -281,7 +307,7 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
   if (was_waited_for) {
     if (object_)
       replace_owner(asked.slot, now, out);
-    else if (!answered_ && vote().verdict() == Verdict::pending)
+    else if (may_begin_again(now.instant))
       ask_next_minter(now, out);
   }
   settle(now, out);
@@ -295,6 +321,7 @@ void PutOperation::settle(Now now, Effects& out) {
     if (verdict == Verdict::pending && object_) ask_whoever_is_left(now, out);
     if (verdict == Verdict::reached) answer(Status::ok(), now, out);
     if (verdict == Verdict::lost) fail(now, out);
+    if (verdict == Verdict::pending && overslept_ && !object_) give_up_asleep(now, out);
   }
   if (!answered_ || done_) return;
   if (planted(PlantedBug::no_hint_at_quorum)) return finish(out);
@@ -325,6 +352,19 @@ void PutOperation::fail(Now now, Effects& out) {
   std::string text = sentence(verb, plan_.key, plan_.participants, asked_, refusals_, tally,
                               plan_.timeout, plan_.strict);
   Status status(failure_code(asked_, lost), std::move(text));
+  status.set_maybe_applied(may_be_applied());
+  answer(std::move(status), now, out);
+}
+
+// Nobody may be asked any more: whoever was asked before may answer yet.
+void PutOperation::give_up_asleep(Now now, Effects& out) {
+  bool waits = std::any_of(asked_.begin(), asked_.end(),
+                           [](const Asked& a) { return a.reply == Reply::waiting; });
+  if (waits) return;
+  Status status(Code::unavailable, std::string(plan_.write.tombstone ? "delete " : "put ") +
+                                       printable(plan_.key) +
+                                       ": this coordinator was held up for longer than its caller "
+                                       "waits for it: ask another one");
   status.set_maybe_applied(may_be_applied());
   answer(std::move(status), now, out);
 }
@@ -382,10 +422,13 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
   return asked;
 }
 
-void PutOperation::send_mint(const Asked& asked, Effects& out) {
+// Wanted until somebody else is asked instead. A ReplicaPut says no such thing: it adds no dot, and
+// joining a copy late does what a hint or the trees would do later still.
+void PutOperation::send_mint(const Asked& asked, Now now, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
   MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability, counted_by(owner)};
-  out.push_back(Send{asked.node, std::move(mint), number_of(asked)});
+  Duration wanted = std::min(asked.until, deadline_) - now.instant;
+  out.push_back(Send{asked.node, std::move(mint), number_of(asked), {wanted, {}}});
 }
 
 void PutOperation::send_copy(const Asked& asked, Effects& out) {
@@ -465,7 +508,9 @@ bool PutOperation::ends_the_request(Code code) const {
 
 bool PutOperation::may_be_applied() const {
   return std::any_of(asked_.begin(), asked_.end(),
-                     [](const Asked& a) { return a.reply != Reply::refused && !a.held; });
+                     [](const Asked& a) {
+                       return a.reply != Reply::refused && !a.held && a.came_late < a.times;
+                     });
 }
 
 }  // namespace ringlet

@@ -3,7 +3,9 @@
 //
 //   minting      ask one replica to give the write its dot: the preferred one, the other owners,
 //                the fallbacks (which keep it as a hint), at last those believed down. Whoever
-//                refuses or stays silent is followed by the next, with the same write id
+//                refuses or stays silent is followed by the next, with the same write id, for as long
+//                as the caller waits for this coordinator: a dot that the write was given later
+//                could come back after the write was replaced (L18)
 //   replicating  send the minted object to the other owners, or to the next fallback with a hint in
 //                place of one that is believed down, refuses or stays silent
 //   lingering    the caller has its answer; every owner that has no copy yet gets a hint somewhere,
@@ -47,6 +49,8 @@ class PutOperation {
     bool strict = false;
     Duration timeout;
     Duration linger;
+    // For how long the asker bears silence before it asks another coordinator; 0: it asks no other.
+    Duration silence;
     WriteDurability durability = WriteDurability::unset;
     std::optional<Object> stamped;  // last-write-wins: what to store, instead of minting
   };
@@ -88,14 +92,17 @@ class PutOperation {
   void on_minted(const Minted& minted, Now now, Effects& out);
   void count_stored(Asked& asked);
   void give_up_on(std::size_t index, Reply reply, Now now, Effects& out);
+  bool may_begin_again(Instant now) const;
+  void notice_sleep(Now now);
   void settle(Now now, Effects& out);
   void answer(Status status, Now now, Effects& out);
   void fail(Now now, Effects& out);
+  void give_up_asleep(Now now, Effects& out);
   void leave_hints(Effects& out);
   void finish(Effects& out);
 
   Asked& remember(NodeId node, std::size_t slot, Asked::For what, Now now, Effects& out);
-  void send_mint(const Asked& asked, Effects& out);
+  void send_mint(const Asked& asked, Now now, Effects& out);
   void send_copy(const Asked& asked, Effects& out);
   Asked* answered_by(NodeId node, std::uint32_t question, const Message& message);
   NodeId next_fallback(std::size_t slot, bool down) const;
@@ -130,6 +137,7 @@ class PutOperation {
   Refusals refusals_;
   bool answered_ = false, done_ = false;
   bool told_not_applied_ = false;  // the answer was a failure that nothing had left for
+  bool overslept_ = false;  // so long that the asker has been to another coordinator meanwhile
 };
 
 }  // namespace ringlet

@@ -64,7 +64,10 @@ struct Node::Impl {
     std::uint64_t link, number;
     ClientPut put;
     NodeId to;
+    Duration silence;  // that its client bears
     Instant until;
+    Instant patience_until;  // half of the time is the other node's, while it answers pings; the rest
+                             // is kept to do it here
     Instant doubt_at;  // no answer until then: is it there at all?
   };
   std::map<std::uint64_t, Forwarded> forwarded;
@@ -154,7 +157,8 @@ struct Node::Impl {
   }
 
   // A request to this replica, from a member, a client, or our own coordinator.
-  void serve(std::uint64_t link, std::uint64_t number, Message& message, Now now) {
+  void serve(std::uint64_t link, std::uint64_t number, Message& message, Now now,
+             Instant until = Instant::never()) {
     if (auto* get = std::get_if<ReplicaGet>(&message)) {
       if (auto bad = objection(get->key, get->counted, true))
         return deliver(link, number, Refused{*bad, 0}, now);
@@ -168,7 +172,7 @@ struct Node::Impl {
       if (auto bad = objection(mint->key, mint->counted, false))
         return deliver(link, number, Refused{*bad, 0}, now);
       if (!mint->hint_for) upkeep().before_storing(mint->key);
-      auto outcome = replica.mint(*mint, now);
+      auto outcome = replica.mint(*mint, now, until);
       object_after_all(mint->key, mint->counted, outcome);
       warn_of_siblings(mint->key, outcome.reply);
       answer(link, number, std::move(outcome), now);
@@ -299,11 +303,12 @@ struct Node::Impl {
     object.context.set_entries(std::move(entries));
   }
 
-  void get(std::uint64_t link, std::uint64_t number, ClientGet& request, Now now) {
+  void get(std::uint64_t link, std::uint64_t number, ClientGet& request, Now now,
+           const Arrival& arrival) {
     state->counters().gets.fetch_add(1, std::memory_order_relaxed);
     if (!accept_client(link, number)) return;
     if (auto bad = over_limits(request.key, 0)) return reply_to(link, number, failed(*bad));
-    coordinator.get(request.key, request.options, now, answering(link, number, true));
+    coordinator.get(request.key, request.options, now, answering(link, number, true), arrival);
   }
 
   static ClientReply failed(Status status) {
@@ -312,7 +317,8 @@ struct Node::Impl {
     return reply;
   }
 
-  void put(std::uint64_t link, std::uint64_t number, ClientPut& request, Now now) {
+  void put(std::uint64_t link, std::uint64_t number, ClientPut& request, Now now,
+           const Arrival& arrival) {
     state->counters().puts.fetch_add(1, std::memory_order_relaxed);
     if (!accept_client(link, number)) return;
     if (auto bad = over_limits(request.key, request.write.value.size())) {
@@ -332,29 +338,37 @@ struct Node::Impl {
     NodeId to =
         forward_to(preference, ring->effective_replicas(), state->self(), context->fastest_reader,
                    request.forwarded, state->options().coordination.reconcile, health);
-    if (to && to != state->self()) return forward(link, number, to, request, now);
-    coordinate_put(link, number, request, *context, now);
+    if (to && to != state->self()) return forward(link, number, to, request, now, arrival);
+    coordinate_put(link, number, request, *context, now, arrival);
   }
 
   void coordinate_put(std::uint64_t link, std::uint64_t number, ClientPut& request,
-                      const ClientContext& context, Now now) {
+                      const ClientContext& context, Now now, const Arrival& arrival) {
     const auto& preference = ring->preference_list(token_of(request.key));
     NodeId minter = choose_minter(preference, ring->effective_replicas(), state->self(),
                                   context.fastest_reader, health);
     coordinator.put(request.key, context, std::move(request.write), request.options, minter, now,
-                    answering(link, number, false));
+                    answering(link, number, false), arrival);
   }
 
-  void forward(std::uint64_t link, std::uint64_t number, NodeId to, ClientPut& request, Now now) {
+  void forward(std::uint64_t link, std::uint64_t number, NodeId to, ClientPut& request, Now now,
+               const Arrival& arrival) {
     state->counters().forwarded.fetch_add(1, std::memory_order_relaxed);
     ++client_requests;
     std::uint64_t mine = number_for(Numbered::forward, next_number++);
     request.forwarded = true;
     auto timeout = request.options.timeout_ms ? Duration::millis(request.options.timeout_ms)
                                               : state->options().coordination.timeout;
-    requests.push_back({to, {}, mine, request});
-    forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, now.instant + timeout,
-                                      now.instant + health.patience(to)});
+    timeout = timeout - arrival.on_its_way;
+    // What the other node is told is what is left: half of it is its own, or less if it is silent.
+    ClientPut handed_on = request;
+    handed_on.options.timeout_ms =
+        static_cast<std::uint32_t>(std::max<std::int64_t>(timeout.millis(), 1));
+    Duration patience = health.patience(to);
+    requests.push_back({to, {}, mine, std::move(handed_on), {timeout / 2, patience}});
+    forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, arrival.silence,
+                                      now.instant + timeout, now.instant + timeout / 2,
+                                      now.instant + patience});
   }
 
   // The node it was handed to is gone: coordinate it here. The write id keeps it one write.
@@ -362,11 +376,21 @@ struct Node::Impl {
     Forwarded mine = std::move(it->second);
     forwarded.erase(it);
     --client_requests;
+    Duration left = mine.until - now.instant;
+    if (left < Duration::millis(1)) {
+      // Its client has been told so by its own clock: begun now it would come too late.
+      return reply_to(mine.link, mine.number,
+                      failed(Status(Code::timeout,
+                                    "put " + printable(mine.put.key) +
+                                        ": the node that it was handed to did not answer in time",
+                                    true)));
+    }
     auto context = decode_client_context(mine.put.context, mine.put.key);
     RINGLET_ASSERT(context.is_ok());  // it was when it was handed on
-    std::int64_t left_ms = (mine.until - now.instant).millis();
-    mine.put.options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(left_ms, 1));
-    coordinate_put(mine.link, mine.number, mine.put, *context, now);
+    mine.put.options.timeout_ms = static_cast<std::uint32_t>(left.millis());
+    Arrival arrival;
+    arrival.silence = mine.silence;
+    coordinate_put(mine.link, mine.number, mine.put, *context, now, arrival);
   }
 
   // What a node says that has no ring, or is no member any more.
@@ -389,9 +413,34 @@ struct Node::Impl {
            !std::holds_alternative<StatusQuery>(message);
   }
 
-  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now, NodeId from) {
+  // What nobody waits for any more. Joining a copy adds no dot and is of use whenever it is done; what
+  // members say to each other for upkeep changes nothing but by the state it names.
+  static bool ages(const Message& message) {
+    return is_foreground(message) || std::holds_alternative<ClusterCommand>(message);
+  }
+  void refuse_late(std::uint64_t link, std::uint64_t number, const Message& message,
+                   Duration late) {
+    state->counters().refused_late.fetch_add(1, std::memory_order_relaxed);
+    std::string text = "node " + state->options().name + " came to this request " +
+                       std::to_string(late.millis() + 1) + " ms after it was wanted";
+    if (std::holds_alternative<ClientGet>(message) || std::holds_alternative<ClientPut>(message)) {
+      replies.push_back({link, number, failed(Status(Code::unavailable, std::move(text)))});
+    } else if (std::holds_alternative<ClusterCommand>(message)) {
+      replies.push_back({link, number, StatusText{Status(Code::timeout, std::move(text)), ""}});
+    } else {
+      replies.push_back({link, number, Refused{Status(Code::timeout, std::move(text)), 0}});
+    }
+  }
+
+  void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now, NodeId from,
+                  const Arrival& arrival) {
     RINGLET_ASSERT(link != own_link);
     adopt_ring(now);
+    Instant by_now = state->by_now(now);
+    if (by_now > arrival.until && ages(message) && !planted(PlantedBug::executed_after_its_age)) {
+      refuse_late(link, number, message, by_now - arrival.until);
+      return settle(now);
+    }
     if (is_foreground(message)) upkeep().pace().served(now);
     if (Upkeep::answers(message)) {
       answer(link, number, upkeep().answer(from, message, now), now);
@@ -402,9 +451,9 @@ struct Node::Impl {
     } else if (serves_no(message)) {
       refuse(link, number, message, out_of_service(), now);
     } else if (auto* request = std::get_if<ClientGet>(&message)) {
-      get(link, number, *request, now);
+      get(link, number, *request, now, arrival);
     } else if (auto* request = std::get_if<ClientPut>(&message)) {
-      put(link, number, *request, now);
+      put(link, number, *request, now, arrival);
     } else if (std::holds_alternative<Ping>(message)) {
       replies.push_back({link, number, Pong{}});
     } else if (auto* pull = std::get_if<RingPull>(&message)) {
@@ -412,7 +461,7 @@ struct Node::Impl {
     } else if (auto* query = std::get_if<StatusQuery>(&message)) {
       replies.push_back({link, number, answer_query(*query, now)});
     } else if (is_request(message)) {
-      serve(link, number, message, now);
+      serve(link, number, message, now, arrival.until);
     } else {
       replies.push_back({link, number,
                          Refused{Status(Code::unsupported,
@@ -489,7 +538,7 @@ struct Node::Impl {
     }
     std::vector<std::uint64_t> overdue;
     for (auto& [number, request] : forwarded) {
-      if (patience_of(request) <= now.instant) overdue.push_back(number);
+      if (request.patience_until <= now.instant) overdue.push_back(number);
       if (request.doubt_at > now.instant) continue;
       request.doubt_at = Instant::never();
       if (!health.doubt(request.to, now.instant)) continue;
@@ -501,13 +550,6 @@ struct Node::Impl {
       take_back(forwarded.find(number), now);
     }
     settle(now);
-  }
-
-  // Half of the time is the other node's, while it answers pings; the rest is kept to do it here.
-  Instant patience_of(const Forwarded& request) const {
-    auto timeout = request.put.options.timeout_ms ? Duration::millis(request.put.options.timeout_ms)
-                                                  : state->options().coordination.timeout;
-    return request.until - timeout + timeout / 2;
   }
 
   // Moves what the machines want to send into `requests`; messages to ourselves are served here,
@@ -530,7 +572,8 @@ struct Node::Impl {
       auto kept_up = lane == 0 ? upkeep().take_outgoing() : std::vector<Upkeep::Outgoing>{};
       if (outgoing.empty() && hinted.empty() && doubled.empty() && kept_up.empty()) break;
       for (auto& message : outgoing) {
-        send(message.to, number_for(Numbered::coordinator, message.number), message.message, now);
+        send(message.to, number_for(Numbered::coordinator, message.number), message.message, now,
+             message.asking);
       }
       for (auto& message : hinted) {
         send(message.to, number_for(Numbered::hints, message.number), message.message, now);
@@ -550,11 +593,12 @@ struct Node::Impl {
     }
   }
 
-  void send(NodeId to, std::uint64_t number, Message& message, Now now) {
+  void send(NodeId to, std::uint64_t number, Message& message, Now now,
+            const Asking& asking = {}) {
     if (to == state->self()) {
-      serve(own_link, number, message, now);
+      serve(own_link, number, message, now, arrival(asking, {}, now.instant).until);
     } else {
-      requests.push_back({to, {}, number, std::move(message)});
+      requests.push_back({to, {}, number, std::move(message), asking});
     }
   }
 
@@ -635,8 +679,8 @@ void Node::start(Now now) {
   impl_->settle(now);
 }
 void Node::on_request(std::uint64_t link, std::uint64_t number, Message message, Now now,
-                      NodeId from) {
-  impl_->on_request(link, number, std::move(message), now, from);
+                      NodeId from, const Arrival& arrival) {
+  impl_->on_request(link, number, std::move(message), now, from, arrival);
 }
 void Node::on_link_closed(std::uint64_t link) {
   std::erase_if(impl_->waiting, [&](const Impl::Waiting& reply) { return reply.link == link; });
@@ -668,7 +712,7 @@ Instant Node::next_wake() const {
     next = std::min({next, impl_->hints.next_wake(), impl_->upkeep().next_wake()});
   }
   for (const auto& [number, request] : impl_->forwarded) {
-    next = std::min({next, impl_->patience_of(request), request.doubt_at});
+    next = std::min({next, request.patience_until, request.doubt_at});
   }
   return next;
 }

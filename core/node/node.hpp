@@ -26,6 +26,7 @@ class Node {
     std::string address;  // where, when the ring may not know `to`; else empty
     std::uint64_t number;
     Message message;
+    Asking asking;  // how long it is wanted
   };
   // The reply to a request that came in on `link` with `number`.
   struct ToRequester {
@@ -41,8 +42,11 @@ class Node {
   void start(Now now);
   // From a client or a member (`from`; nobody: a client): `link` is the driver's name for the
   // connection, unique for ever.
+  // What is not wanted any more when it would be executed is refused: to a member or a client that
+  // coordinates as Refused with Code::timeout, to another client as `unavailable`. Joining a copy
+  // (ReplicaPut) is of use however late, and harmless.
   void on_request(std::uint64_t link, std::uint64_t number, Message message, Now now,
-                  NodeId from = {});
+                  NodeId from = {}, const Arrival& arrival = {});
   void on_link_closed(std::uint64_t link);  // its replies are of no use any more
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
   void on_unreachable(NodeId node,

@@ -2,8 +2,10 @@
 // Everything here may be called from any lane.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -97,7 +99,7 @@ struct NodeGauges {
 
 // Counters a person asks for; totals since start.
 struct NodeCounters {
-  std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, minted{0}, merged{0},
+  std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, refused_late{0}, minted{0}, merged{0},
       hints_stored{0}, fresh_epochs{0}, forwarded{0}, dual_writes{0},  // sent to a newcomer at once
       dual_writes_hinted{0},  // of those it did not confirm: a hint goes to it instead
       dual_writes_failed{0},  // not even that, the disk failed: anti-entropy brings it
@@ -139,6 +141,12 @@ class NodeState {
   NodeCounters& counters() { return counters_; }
   NodeGauges& gauges() { return gauges_; }
   Upkeep& upkeep() { return *upkeep_; }
+  // The driver's monotonic clock, for what must be timely at the moment it is executed and not when its
+  // event began: a thread may be held up in between. Before the first request; without one that moment is taken for this one.
+  void set_clock(std::function<Instant()> clock) { clock_ = std::move(clock); }
+  Instant by_now(Now began) const {
+    return clock_ ? std::max(began.instant, clock_()) : began.instant;
+  }
   PartitionTrees& trees() { return *trees_; }  // not before there is a ring
 
   // An epoch never used before by this node, from a lease that is on the disk (O-4).
@@ -195,6 +203,7 @@ class NodeState {
   HintCounts hint_counts_;
   NodeCounters counters_;
   NodeGauges gauges_;
+  std::function<Instant()> clock_;
   std::unique_ptr<PartitionTrees> trees_;
   MembershipView first_view_;
   std::unique_ptr<Upkeep> upkeep_;  // last: it uses all of the above

@@ -368,7 +368,7 @@ Status Replica::small_enough(const Place& place, const Object& joined, const Obj
           " of " + std::to_string(bytes) + " bytes: read the key and write with the context read");
 }
 
-Replica::Outcome Replica::mint(const MintPut& request, Now now) {
+Replica::Outcome Replica::mint(const MintPut& request, Now now, Instant until) {
   if (Status leased = state_->prepare_epochs(); !leased) return {refused(leased), 0};
   Minted minted;
   Told told;
@@ -392,6 +392,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
         truncate(object, *actor, now.wall_ms, state_->options().truncation);
         Status written = write(transaction, place, object, actor->epoch);
         if (written) written = pass_on(transaction, place, object, &told);
+        if (written) written = in_time(request.key, now, until);
         tree.after(object);
         minted.object = std::move(object);
         return written;
@@ -405,6 +406,16 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now) {
   tell(told, request.key, minted.object, now);
   state_->counters().minted.fetch_add(1, std::memory_order_relaxed);
   return {std::move(minted), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
+}
+
+Status Replica::in_time(const Key& key, Now now, Instant until) const {
+  Instant by_now = state_->by_now(now);
+  if (by_now <= until || planted(PlantedBug::executed_after_its_age)) return Status::ok();
+  state_->counters().refused_late.fetch_add(1, std::memory_order_relaxed);
+  return Status(Code::timeout, printable(key) + ": node " + state_->options().name +
+                                   " came to this request " +
+                                   std::to_string((by_now - until).millis() + 1) +
+                                   " ms after it was wanted");
 }
 
 // The latest stamp wins (O-19), so one from the far future would win for as long.

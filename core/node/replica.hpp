@@ -33,7 +33,9 @@ class Replica final : public HintStore, public LateHints {
   Message get(const ReplicaGet& request);
   // What is stored as this node's own copy, hints left out: for operators and checkers.
   Result<Object> stored(const Key& key);
-  Outcome mint(const MintPut& request, Now now);
+  // Executed after `until` it would come too late (L18): then it is refused as Code::timeout, and nothing
+  // was changed. Looked at last, right before the commit.
+  Outcome mint(const MintPut& request, Now now, Instant until = Instant::never());
   Outcome merge(const ReplicaPut& request, Now now);
   // Joins objects of one partition into this node's own copies, in one transaction. `held`: for each
   // what is stored after it, or why it alone was refused. Failed: nothing was stored, or
@@ -72,6 +74,7 @@ class Replica final : public HintStore, public LateHints {
                           std::optional<Actor>& fresh);
   struct Page;
   Status join(Page page);
+  Status in_time(const Key& key, Now now, Instant until) const;
   Status few_enough(const Key& key, const Object& object) const;
   Status small_enough(const Place& place, const Object& joined, const Object& given) const;
   Status stamps_in_time(const Key& key, const Object& object, Now now) const;

@@ -42,6 +42,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"puts", counters.puts.load()},
       {"failed", counters.failed.load()},
       {"refused_overload", counters.refused_overload.load()},
+      {"refused_late", counters.refused_late.load()},
       {"minted", counters.minted.load()},
       {"merged", counters.merged.load()},
       {"hint_bytes", state.hint_counts().total_bytes()},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "protocol/messages.hpp"
+#include "protocol/request_time.hpp"
 
 namespace ringlet {
 
@@ -16,6 +17,7 @@ struct Send {
   NodeId to;
   Message message;
   std::uint32_t question = 0;  // the machine's own number
+  Asking asking;               // how long it is wanted
 };
 // Call on_wake at or after this instant. The latest one of a machine counts no more than the
 // earlier ones: a wake too many is harmless.

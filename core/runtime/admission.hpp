@@ -25,6 +25,7 @@
 #include <unordered_map>
 
 #include "protocol/messages.hpp"
+#include "protocol/request_time.hpp"
 #include "runtime/key_turns.hpp"
 #include "runtime/memory_budget.hpp"
 #include "runtime/server_limits.hpp"
@@ -49,6 +50,7 @@ class Admission {
     std::size_t bytes;
     Instant arrived;
     std::uint64_t key = 0;  // its hash; set here
+    Arrival arrival = {};   // until when it is wanted
   };
   struct Next {
     Request request;

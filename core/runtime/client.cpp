@@ -94,6 +94,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     std::uint64_t id;
     Request request;
     OnDone on_done;
+    Instant since;  // its deadline counts from here, however late this thread comes to it
   };
 
   bool is_forked() const { return fork_generation() != generation; }
@@ -115,7 +116,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
         return 0;
       }
       id = ++last_id;
-      submissions.push_back({id, std::move(request), std::move(on_done)});
+      submissions.push_back({id, std::move(request), std::move(on_done), read_instant()});
       if (std::exchange(posted, true)) return id;
     }
     try {
@@ -215,7 +216,8 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
           core.submit(std::move(submission.request), now,
                       [this, id, on_done = std::move(submission.on_done)](Outcome outcome) {
                         finish(id, on_done, std::move(outcome));
-                      });
+                      },
+                      submission.since);
       if (auto found = numbers.find(id); found != numbers.end()) found->second = number;
     }
     for (std::uint64_t id : gone) {
@@ -264,7 +266,9 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       peer.set_address(outgoing.address);
       auto ring = core.ring();
       if (ring && ring->find(outgoing.to) != nullptr) peer.set_expected(outgoing.to);
-      if (!peer.send(outgoing.number, std::move(outgoing.message))) core.on_held(outgoing.number);
+      if (!peer.send(outgoing.number, std::move(outgoing.message), outgoing.asking)) {
+        core.on_held(outgoing.number);
+      }
     }
     for (auto& [id, peer] : peers) peer->flush();
     for (auto& [address, peer] : query_peers) peer->flush();

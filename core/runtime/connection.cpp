@@ -75,6 +75,17 @@ void Connection::send(std::uint64_t number, const Message& message) {
   wire::encode_frame(version_, number, message, queued_);
 }
 
+void Connection::send(std::uint64_t number, const Message& message, const Asking& asking,
+                      Instant since) {
+  if (closed_) return;
+  wire::encode_frame(version_, number, message, queued_, wire::frame_time(asking, since));
+}
+
+Arrival Connection::arrived(const wire::FrameTime& time, Instant now) {
+  if (time.sent_us == 0) return {};
+  return arrival(time.asking(), delay_.heard(time.sent_us, now), now);
+}
+
 void Connection::count_waiting() {
   if (limits_.waiting == nullptr) return;
   std::size_t waiting = closed_ ? 0 : waiting_bytes();

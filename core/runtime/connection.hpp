@@ -17,6 +17,7 @@
 
 #include "base/bytes.hpp"
 #include "base/instant.hpp"
+#include "protocol/request_time.hpp"
 #include "runtime/asio.hpp"
 #include "runtime/io_thread.hpp"
 #include "wire/codec.hpp"
@@ -51,7 +52,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start();  // begins to read
   void handshake_done(std::uint8_t version);
   bool established() const { return version_ != 0; }
-  void send(std::uint64_t number, const Message& message);  // goes out with the next flush()
+  // Goes out with the next flush(). A request says how long it is wanted, from `since` on, when it was
+  // asked for: it may have waited for the connection.
+  void send(std::uint64_t number, const Message& message);
+  void send(std::uint64_t number, const Message& message, const Asking& asking, Instant since);
+  // What is known of a frame's age; each frame is told once, in the order received.
+  Arrival arrived(const wire::FrameTime& time, Instant now);
   Bytes& raw() { return queued_; }                          // handshake frames are appended here
   void flush();
   void check(Instant now);
@@ -82,6 +88,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Events* events_;
   std::string remote_;
   wire::FrameReader reader_;
+  LeastDelay delay_;  // of what the other end sends
   Bytes queued_, written_;  // gathering; under way
   std::size_t taken_ = 0;   // of written_, by the socket
   std::size_t counted_waiting_ = 0;

@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <exception>
 #include <utility>
 
@@ -11,13 +13,17 @@
 
 namespace ringlet {
 
+Instant read_instant() {
+  timespec time{};
+  ::clock_gettime(CLOCK_BOOTTIME, &time);
+  return {static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000};
+}
+
 Now read_clocks() {
   using std::chrono::duration_cast;
-  auto instant =
-      duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
   auto wall =
       duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
-  return {Instant{instant.count()}, wall.count()};
+  return {read_instant(), wall.count()};
 }
 
 IoThread::IoThread(std::string name, Work& work, Duration sweep_every, LogSink log)
@@ -96,7 +102,7 @@ void IoThread::arm() {
   Instant wake = work_.next_wake();
   if (wake >= armed_ || due_) return;
   armed_ = wake;
-  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(wake.us)));
+  timer_.expires_after(std::chrono::microseconds(std::max<std::int64_t>((wake - read_instant()).us, 0)));
   timer_.async_wait([this](ErrorCode error) {
     if (error) return;
     armed_ = Instant::never();

@@ -16,7 +16,10 @@
 
 namespace ringlet {
 
-Now read_clocks();  // CLOCK_MONOTONIC and the wall clock
+// Monotonic, and it goes on while the machine is suspended (CLOCK_BOOTTIME): a deadline that passed
+// meanwhile has passed. A virtual machine that its host stops may lose the time all the same.
+Instant read_instant();
+Now read_clocks();  // that and the wall clock
 
 class IoThread {
  public:

@@ -59,13 +59,14 @@ Peer::~Peer() {
   }
 }
 
-bool Peer::send(std::uint64_t number, Message message) {
+bool Peer::send(std::uint64_t number, Message message, const Asking& asking) {
+  Instant now = read_instant();
   if (state_ == State::ready) {
     ++unanswered_;
-    connection_->send(number, message);
+    connection_->send(number, message, asking, now);
     return true;
   }
-  waiting_.push_back({number, std::move(message)});
+  waiting_.push_back({number, std::move(message), asking, now});
   if (state_ == State::idle) connect();
   return false;
 }
@@ -170,7 +171,9 @@ void Peer::on_connected(std::size_t which, ErrorCode error) {
   auto socket = std::move(one.socket);
   one.connection =
       std::make_shared<Connection>(thread_, std::move(*socket), 0, options_.limits, *this);
-  wire::encode_frame(options_.hello, one.connection->raw());
+  wire::Hello hello = options_.hello;
+  hello.sent_us = static_cast<std::uint64_t>(read_instant().us);
+  wire::encode_frame(hello, one.connection->raw());
   one.connection->flush();
   one.connection->start();
 }
@@ -266,10 +269,14 @@ Status Peer::on_welcome(Connection& connection, const wire::Frame& frame) {
                                     std::to_string(failures) + " times in vain");
   }
   unanswered_ = 0;
+  Instant now = read_instant();
   for (const Waiting& waiting : std::exchange(waiting_, {})) {
     if (!events_.still_wanted(waiting.number)) continue;
+    bool too_late =
+        waiting.asking.wanted > Duration{} && now - waiting.since > waiting.asking.wanted;
+    if (too_late) continue;  // the asker has been told so by its own clock
     ++unanswered_;
-    connection.send(waiting.number, waiting.message);
+    connection.send(waiting.number, waiting.message, waiting.asking, waiting.since);
   }
   connection.flush();
   return Status::ok();

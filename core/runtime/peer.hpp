@@ -5,7 +5,8 @@
 //   connecting  messages wait. A name is looked up, within look_up_within. Then its addresses are tried, the
 //               next one when the one before failed or was mute for try_next_after (RFC 8305); the first
 //               that ends its handshake is taken, so a process that sleeps, or another service, behind one of
-//               the addresses costs no more than that. Connect and handshake have connect_within each
+//               the addresses costs no more than that. Connect and handshake have connect_within each. What
+//               is not wanted any more when the connection is there is not sent
 //   ready       messages go out with the next flush()
 //   resting     after a failure, for a pause that doubles; messages wait for the next try
 //
@@ -51,7 +52,7 @@ class Peer final : public Connection::Events {
   void set_address(const std::string& address) { address_ = address; }  // for the next connection
   void set_expected(NodeId id) { expected_ = id; }  // who must answer there; nobody: anyone
   // False: it waits for the connection, and nothing of it has left.
-  bool send(std::uint64_t number, Message message);
+  bool send(std::uint64_t number, Message message, const Asking& asking = {});
   void flush();
   void check(Instant now);
 
@@ -60,6 +61,8 @@ class Peer final : public Connection::Events {
   struct Waiting {
     std::uint64_t number;
     Message message;
+    Asking asking;
+    Instant since;
   };
   // One address while it is tried.
   struct Try {

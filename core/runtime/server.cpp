@@ -288,7 +288,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     serve_queues(now);
     for (Node::ToMember& request : node_.take_requests()) {
       if (Peer* peer = peer_of(request.to, request.address)) {
-        peer->send(request.number, std::move(request.message));
+        peer->send(request.number, std::move(request.message), request.asking);
         if (std::find(touched_peers_.begin(), touched_peers_.end(), peer) == touched_peers_.end()) {
           touched_peers_.push_back(peer);
         }
@@ -509,6 +509,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     Now now = read_clocks();
     used(link, now.instant);
     std::uint64_t id = connection.link();
+    Arrival arrival = connection.arrived(frame.time, now.instant);
     auto full = admission_.arrived(id, bool(link.member), frame, now.instant);
     if (!full) return full.status();
     if (!full->empty()) {
@@ -522,7 +523,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
                     std::string("wanted a request, got the reply ") + name_of(*message));
     }
     auto request = admission_.take({id, frame.number, frame.type, bool(link.member),
-                                    std::move(*message), frame.body.size(), now.instant},
+                                    std::move(*message), frame.body.size(), now.instant, 0,
+                                    arrival},
                                    now.instant, *full);
     if (request) {
       pace().queue_waited(now.instant - request->arrived, now);
@@ -534,7 +536,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   void serve(Link& link, Admission::Request request, Now now) {
-    node_.on_request(request.link, request.number, std::move(request.message), now, link.member);
+    node_.on_request(request.link, request.number, std::move(request.message), now, link.member,
+                     request.arrival);
   }
 
   // The answer of a lane that has no time: `why` follows the node's name.
@@ -596,6 +599,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     wire::encode_frame(*welcome, connection.raw());
     connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
+    // The first request may itself have waited for this connection: the line is measured before.
+    connection.arrived({hello->sent_us, 0, 0}, read_instant());
     connection.flush();
     return Status::ok();
   }
@@ -694,6 +699,7 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
     return placed;
   }
   impl.admission.emplace(impl.options.limits);
+  impl.state->set_clock(read_instant);
   impl.state->gauges().memory_limit = impl.options.limits.max_resident_bytes;
   std::random_device random;
   for (int i = 0; i < impl.options.threads; ++i) {

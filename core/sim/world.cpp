@@ -240,13 +240,13 @@ void World::crash(HostId node, bool machine) {
   } else {
     host.disk->crash_process();
   }
-  // Whoever waits for it sees the connection break.
+  // Whoever waits for it sees the connection break. What it had sent goes on its way, and is executed.
   for (auto it = links_.begin(); it != links_.end();) {
     const Link& link = it->second;
     if (link.to == node && !link.answered && !machine) {
       unreachable(link.from, node, link.generation, link.addressed);
     }
-    it = link.to == node || link.from == node ? links_.erase(it) : std::next(it);
+    it = link.to == node ? links_.erase(it) : std::next(it);
   }
 }
 
@@ -349,20 +349,43 @@ void World::unreachable(HostId at_host, HostId whom, std::uint64_t generation, N
   });
 }
 
+Instant World::monotonic(HostId host) const {
+  auto n = static_cast<std::int64_t>(host);
+  std::int64_t ppm = (n * 77) % 401 - 200;
+  return {Duration::seconds(1000 * (n + 1)).us + now_.us + now_.us / 1'000'000 * ppm};
+}
+
+// As a connection of runtime/ does it: its first message of all, the greeting, came as quickly as most.
+Arrival World::arrival_of(const Link& link) {
+  Instant now = monotonic(link.to);
+  auto [line, fresh] = delays_.try_emplace(
+      {link.to, hosts_[link.to]->generation, link.from, link.generation});
+  if (fresh) {
+    Duration since_sent = now_ - link.sent_at;
+    line->second.heard(link.sent_us, now - (since_sent - network_.min_delay - network_.mean_delay));
+  }
+  Arrival by_host = arrival(link.asking, line->second.heard(link.sent_us, now), now);
+  // The node is told the time of the simulation.
+  if (by_host.until != Instant::never()) by_host.until = now_ + (by_host.until - now);
+  return by_host;
+}
+
 void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t number,
-                    Message message) {
+                    Message message, const Asking& asking) {
   Host& sender = *hosts_[from];
   trace(sender.name + " -> " + hosts_[to]->name + " " + name_of(message));
   if (lost(from, to)) return;
   if (!hosts_[to]->up) return unreachable(from, to, sender.generation, addressed);
   std::uint64_t link = next_link_++;
-  links_.emplace(link, Link{from, to, sender.generation, addressed, number});
+  Link line{from, to, sender.generation, addressed, number, asking,
+            static_cast<std::uint64_t>(monotonic(from).us), now_};
+  links_.emplace(link, line);
   int copies = network_.duplicate > 0 && random_.chance(network_.duplicate) ? 2 : 1;
   auto shared = std::make_shared<Message>(std::move(message));
   for (int copy = 0; copy < copies; ++copy) {
     // A duplicate is a request of its own to the receiver: it comes over another link.
     std::uint64_t name = copy == 0 ? link : next_link_++;
-    if (copy > 0) links_.emplace(name, Link{from, to, sender.generation, addressed, number});
+    if (copy > 0) links_.emplace(name, line);
     after(delay(from, to),
           [this, to, name, shared, copies] { deliver(to, name, shared, copies == 1); });
   }
@@ -385,7 +408,8 @@ void World::deliver(HostId to, std::uint64_t name, const std::shared_ptr<Message
     HostId from = same->second.from;
     if (on_delivery) on_delivery(from, to, *message);
     receiver.node->on_request(name, same->second.number, only ? std::move(*message) : *message,
-                              clock(receiver), from < node_count_ ? id_of(from) : NodeId{});
+                              clock(receiver), from < node_count_ ? id_of(from) : NodeId{},
+                              arrival_of(same->second));
   });
 }
 
@@ -425,10 +449,11 @@ void World::pump(HostId id) {
       reply(id, out.link, out.number, std::move(out.message));
     for (auto& out : host.node->take_requests())
       request(id, out.address.empty() ? host_of(out.to) : by_address_.at(out.address), out.to,
-              out.number, std::move(out.message));
+              out.number, std::move(out.message), out.asking);
   } else if (host.client) {
     for (auto& out : host.client->take_outgoing()) {
-      request(id, by_address_.at(out.address), out.to, out.number, std::move(out.message));
+      request(id, by_address_.at(out.address), out.to, out.number, std::move(out.message),
+              out.asking);
     }
   }
   Instant next = host.node     ? host.node->next_wake()

@@ -2,6 +2,7 @@
 // queue and one seed. Nothing in them knows. Same seed, same run, on every machine.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -76,6 +77,7 @@ class World {
   void forget_time(HostId node);
   void restore(HostId node, Rooms backup);  // the disk of a crashed node, by an old one of its own
   void restart(HostId node);
+  // It does nothing, what is sent to it waits in its sockets, and it works that off when it goes on.
   void pause(HostId node);
   void resume(HostId node);
   bool paused(HostId host) const;
@@ -111,11 +113,18 @@ class World {
     std::uint64_t generation;  // of the sender's process
     NodeId addressed;          // as the sender knows the other end
     std::uint64_t number;
+    Asking asking;
+    std::uint64_t sent_us;  // by the sender's monotonic clock
+    Instant sent_at;        // by the simulation's
     bool answered = false;
   };
   Now clock(const Host& host) const;
   void trace(const std::string& line);
-  void request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message);
+  void request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message,
+               const Asking& asking);
+  Arrival arrival_of(const Link& link);
+  // Each host's starts somewhere else and is a little too fast or too slow.
+  Instant monotonic(HostId host) const;
   void deliver(HostId to, std::uint64_t link, const std::shared_ptr<Message>& message, bool only);
   void reply(HostId from, std::uint64_t link, std::uint64_t number, Message message);
   void unreachable(HostId at_host, HostId whom, std::uint64_t generation, NodeId addressed);
@@ -135,6 +144,8 @@ class World {
   std::map<NodeId, HostId> by_id_;
   std::map<std::uint64_t, Link> links_;
   std::set<std::pair<HostId, HostId>> cuts_;
+  // What each process knows of the lines from others: receiver and sender, with their generations.
+  std::map<std::array<std::uint64_t, 4>, LeastDelay> delays_;
   std::shared_ptr<const Ring> ring_;
   NodeOptions node_options_;
 };

@@ -103,9 +103,10 @@ Result<Message> decode(std::uint8_t type, BytesView body) {
                                    std::to_string(static_cast<int>(type)));
 }
 
-void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out) {
+void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out,
+                  const FrameTime& time) {
   std::size_t begun =
-      begin_frame(version, static_cast<std::uint8_t>(type_of(message)), number, out);
+      begin_frame(version, static_cast<std::uint8_t>(type_of(message)), number, out, time);
   encode(message, out);
   end_frame(begun, out);
 }

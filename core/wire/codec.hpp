@@ -11,6 +11,7 @@
 #include "base/bytes.hpp"
 #include "base/status.hpp"
 #include "protocol/messages.hpp"
+#include "wire/frame.hpp"
 
 namespace ringlet::wire {
 
@@ -56,6 +57,7 @@ void encode(const Message& message, Bytes& out);  // appends the body
 Result<Message> decode(std::uint8_t type, BytesView body);
 
 // A whole frame, appended.
-void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out);
+void encode_frame(std::uint8_t version, std::uint64_t number, const Message& message, Bytes& out,
+                  const FrameTime& time = {});
 
 }  // namespace ringlet::wire

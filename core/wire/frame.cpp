@@ -26,13 +26,32 @@ T load_le(const char* from) {
 
 }  // namespace
 
-std::size_t begin_frame(std::uint8_t version, std::uint8_t type, std::uint64_t number, Bytes& out) {
-  char header[frame_header_bytes] = {};
+Asking FrameTime::asking() const {
+  return {Duration::millis(wanted_ms), Duration::millis(silence_ms)};
+}
+
+FrameTime frame_time(const Asking& asking, Instant sent) {
+  auto whole_ms = [](Duration time, std::int64_t most) {
+    return std::clamp<std::int64_t>(time.us / 1000 + (time.us % 1000 > 0 ? 1 : 0), 0, most);
+  };
+  FrameTime time;
+  time.sent_us = static_cast<std::uint64_t>(sent.us);
+  time.wanted_ms = static_cast<std::uint32_t>(whole_ms(asking.wanted, UINT32_MAX));
+  time.silence_ms = static_cast<std::uint16_t>(whole_ms(asking.silence, UINT16_MAX));
+  return time;
+}
+
+std::size_t begin_frame(std::uint8_t version, std::uint8_t type, std::uint64_t number, Bytes& out,
+                        const FrameTime& time) {
+  char header[timed_header_bytes] = {};
   header[4] = static_cast<char>(version);
   header[5] = static_cast<char>(type);
   store_le(number, header + 6);
+  store_le(time.sent_us, header + 14);
+  store_le(time.wanted_ms, header + 22);
+  store_le(time.silence_ms, header + 26);
   std::size_t begun = out.size();
-  out.append(header, sizeof header);
+  out.append(header, header_bytes(version));
   return begun;
 }
 
@@ -82,28 +101,39 @@ void FrameReader::commit(std::size_t bytes) {
   end_ += bytes;
 }
 
+Status FrameReader::too_short(std::size_t length, std::size_t header) {
+  broken_ = Status(Code::corrupt, "frame: wanted a length of at least " +
+                                      std::to_string(header - length_bytes) + ", got " +
+                                      std::to_string(length));
+  return broken_;
+}
+
 Result<std::optional<Frame>> FrameReader::next() {
   if (!broken_) return broken_;
   std::size_t held = end_ - begin_;
   if (held < length_bytes) return std::optional<Frame>();
   const char* at = buffer_.get() + begin_;
   std::size_t length = load_le<std::uint32_t>(at);
-  if (length < frame_header_bytes - length_bytes) {
-    broken_ = Status(Code::corrupt,
-                     "frame: wanted a length of at least 10, got " + std::to_string(length));
-    return broken_;
-  }
+  if (length < frame_header_bytes - length_bytes) return too_short(length, frame_header_bytes);
   if (length > max_frame_bytes_) {
     broken_ = Status(Code::too_large, "frame: wanted at most " + std::to_string(max_frame_bytes_) +
                                           " bytes, got a length of " + std::to_string(length));
     return broken_;
   }
-  if (held < length_bytes + length) return std::optional<Frame>();
+  if (held == length_bytes) return std::optional<Frame>();
   Frame frame;
   frame.version = static_cast<std::uint8_t>(at[4]);
+  std::size_t header = header_bytes(frame.version);
+  if (length < header - length_bytes) return too_short(length, header);
+  if (held < length_bytes + length) return std::optional<Frame>();
   frame.type = static_cast<std::uint8_t>(at[5]);
   frame.number = load_le<std::uint64_t>(at + 6);
-  frame.body = BytesView(at + frame_header_bytes, length + length_bytes - frame_header_bytes);
+  if (header == timed_header_bytes) {
+    frame.time.sent_us = load_le<std::uint64_t>(at + 14);
+    frame.time.wanted_ms = load_le<std::uint32_t>(at + 22);
+    frame.time.silence_ms = load_le<std::uint16_t>(at + 26);
+  }
+  frame.body = BytesView(at + header, length + length_bytes - header);
   begin_ += length_bytes + length;
   return std::optional<Frame>(frame);
 }

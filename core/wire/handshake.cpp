@@ -42,6 +42,7 @@ void encode_frame(const Hello& hello, Bytes& out) {
     write_text(writer, 5, hello.name);
     write_fixed64(writer, 6, hello.node.value);
     write_number(writer, 7, static_cast<std::uint64_t>(hello.role));
+    write_fixed64(writer, 15, hello.sent_us);
   });
 }
 
@@ -91,6 +92,9 @@ Result<Hello> decode_hello(const Frame& frame) {
           break;
         case 7:
           hello.role = static_cast<Role>(fields.number("role", 1));
+          break;
+        case 15:
+          hello.sent_us = fields.fixed64("sent_us");
           break;
         default:
           fields.skip();

@@ -26,6 +26,8 @@ struct Hello {
   std::string name;  // a member's; a client may have none
   NodeId node;       // a member's
   Role role = Role::client;
+  // When it was sent, by the sender's monotonic clock; 0: not said. The first measure of the line.
+  std::uint64_t sent_us = 0;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 

@@ -9,7 +9,7 @@ namespace ringlet::wire {
 
 // Versions of the protocol that this build speaks. A frame carries the one that was agreed on.
 inline constexpr std::uint8_t min_version = 1;
-inline constexpr std::uint8_t max_version = 1;
+inline constexpr std::uint8_t max_version = 2;
 
 // Optional abilities; those that both sides name are on. None yet.
 inline constexpr std::uint64_t features = 0;

@@ -50,6 +50,10 @@ void write_messages() {
   }
   write("frame", "seed-whole", Bytes{20, 0} + stream);
   write("frame", "seed-cut", Bytes{20, 3, 0, 1, 9} + stream);
+  Bytes timed;
+  wire::encode_frame(2, 9, Ping{}, timed,
+                     wire::frame_time({Duration::millis(20), Duration::millis(30)}, Instant{77}));
+  write("frame", "seed-timed", Bytes{20, 0} + timed);
   write("frame", "seed-too-large", Bytes{0, 1, 0} + stream);
 }
 

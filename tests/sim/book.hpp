@@ -24,6 +24,7 @@ struct WriteRecord {
   bool acknowledged = false;
   std::size_t copies = 0;     // that its acknowledgement promised
   std::int64_t stamp_us = 0;  // last-write-wins: as acknowledged
+  Instant until;              // the deadline of the last call that asked for it
   std::set<Dot> dots;         // under which it was stored anywhere
 };
 

@@ -67,6 +67,8 @@ void Faults::begin(const FaultSpec& fault) {
       scene_.saw(Seen::clock_far_off);
       // Days; back only half as often as ahead.
       return scene_.world.skew(node, random.between(-10, 20) * 86'400'000);
+    case FaultKind::client_pause:
+      return pause_client(random, time);
     case FaultKind::ring_join:
       if (auto via = member(random)) join(*via);
       return;
@@ -201,6 +203,16 @@ void Faults::pause(HostId node, Duration time) {
   if (world.node(node)->in_flight() > 0) scene_.saw(Seen::zombie_reply);
   world.pause(node);
   trouble(node, false, time, [&world, node] { world.resume(node); });
+}
+
+// Its application sleeps with it: workloads wait.
+void Faults::pause_client(Random& random, Duration time) {
+  World& world = scene_.world;
+  HostId client = scene_.clients[random.below(scene_.clients.size())];
+  if (world.paused(client)) return;
+  scene_.saw(Seen::client_paused);
+  world.pause(client);
+  trouble(client, false, time, [&world, client] { world.resume(client); });
 }
 
 void Faults::full_disk(HostId node, Duration time) {

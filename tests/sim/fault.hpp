@@ -23,6 +23,7 @@ class Faults {
   void lose_disk(HostId node, Duration time);
   void go_back(HostId node, Duration time);
   void pause(HostId node, Duration time);
+  void pause_client(Random& random, Duration time);
   void split(Random& random, Duration time, bool by_zone);
   void split_in_part(Random& random, Duration time);
   void one_way(HostId node, Random& random, Duration time);

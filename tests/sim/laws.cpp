@@ -509,6 +509,30 @@ class DeletesStay final : public Law {
   }
 };
 
+// L18, one half of it: whatever waits in a host that sleeps, no write is given a dot when nobody waits
+// for it any more. Its dots are found where they are stored first, which is where they were minted.
+class NotAfterItsTime final : public Law {
+ public:
+  explicit NotAfterItsTime(Scene& scene)
+      : Law(scene, Kind::safety, "L18", "no write is executed after its time") {}
+
+ private:
+  // A host knows the age of what it receives not quite: by the shortest delay it saw, and its clock.
+  static constexpr Duration inexact = Duration::millis(150);
+  void on_stored(HostId node, Table, const Key& key, const Object& object) override {
+    if (object.mode == Reconcile::lww) return;
+    for (const Version& version : object.versions) {
+      if (!known_.insert(version.dot).second) continue;
+      const WriteRecord* write = scene_.book.find(version.write_id);
+      if (write == nullptr || scene_.world.now() <= write->until + inexact) continue;
+      fail(where_from(key, *write) + " was executed at " + scene_.world.name_of_host(node) + " " +
+           std::to_string((scene_.world.now() - write->until).millis()) +
+           " ms after its caller's deadline");
+    }
+  }
+  std::set<Dot> known_;
+};
+
 // L11: a hint may go only when its owner holds all of it. Until then its holder knows that it has it:
 // reads and deliveries go by the count in memory.
 class HintsLeaveLast final : public Law {
@@ -916,6 +940,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<GivenToAllOwners>(scene));
   laws.push_back(std::make_unique<FlipForgetsNothing>(scene));
   laws.push_back(std::make_unique<Bounded>(scene));
+  laws.push_back(std::make_unique<NotAfterItsTime>(scene));
   laws.push_back(std::make_unique<DeletesStay>(scene));  // before L1: it says why
   laws.push_back(std::make_unique<NoWriteLost>(scene));
   laws.push_back(std::make_unique<Convergence>(scene));

@@ -22,6 +22,8 @@ const char* name_of(WorkloadKind kind) {
       return "stamps";
     case WorkloadKind::strict:
       return "strict";
+    case WorkloadKind::careful:
+      return "careful";
     case WorkloadKind::count:
       break;
   }
@@ -79,6 +81,8 @@ const char* name_of(FaultKind kind) {
       return "hint_holder";
     case FaultKind::far_clock:
       return "far_clock";
+    case FaultKind::client_pause:
+      return "client_pause";
     case FaultKind::ring_join:
       return "ring_join";
     case FaultKind::ring_leave:
@@ -320,6 +324,27 @@ void draw_away_in_a_move(Random& random, Plan& plan) {
                    [](auto& x, auto& y) { return x.at < y.at; });
 }
 
+// Careful clients, and hosts that sleep for a moment or for seconds while requests for them arrive.
+void draw_sleepers(Random& random, Plan& plan) {
+  plan.workloads = {WorkloadKind::careful};
+  if (random.chance(0.6)) plan.faults.clear();
+  plan.length = std::max(plan.length, Duration::seconds(8));
+  std::size_t before = plan.faults.size();
+  draw_faults(random, plan,
+              {FaultKind::pause, FaultKind::pause, FaultKind::pause, FaultKind::client_pause,
+               FaultKind::process_crash},
+              static_cast<std::size_t>(random.between(4, 12)));
+  if (plan.faults.size() > before && random.chance(0.5)) {
+    std::erase_if(plan.faults, [](auto& fault) { return fault.kind == FaultKind::process_crash; });
+  }
+  for (FaultSpec& fault : plan.faults) {
+    if (fault.kind != FaultKind::pause && fault.kind != FaultKind::client_pause) continue;
+    fault.length = Duration::micros(random.chance(0.5) ? random.between(30'000, 400'000)
+                                                       : random.between(400'000, 4'000'000));
+  }
+  drop_unfair(plan);
+}
+
 bool is_cut(FaultKind kind) {
   return kind == FaultKind::split || kind == FaultKind::zone_split || kind == FaultKind::one_way ||
          kind == FaultKind::part_split;
@@ -405,6 +430,8 @@ Plan draw_swarm(std::uint64_t seed) {
   } else if (parts.chance(plan.reaping ? 0.5 : 0.1)) {
     draw_part_split(parts, plan);
   }
+  Random sleepers(seed * 0x9E3779B97F4A7C15ULL + 17);
+  if (plain && !plan.reaping && sleepers.chance(0.12)) draw_sleepers(sleepers, plan);
   Random splits(seed * 0x9E3779B97F4A7C15ULL + 13);
   draw_long_splits(splits, plan);
   Random bounds(seed * 0x9E3779B97F4A7C15ULL + 21);

@@ -20,7 +20,8 @@ enum class WorkloadKind {
   sessions,
   hot_key,
   stamps,
-  strict,  // quorums that overlap, of several clients (L21)
+  strict,   // quorums that overlap, of several clients (L21)
+  careful,  // one client to a key, each step after the one before was acknowledged (L18)
   count
 };
 const char* name_of(WorkloadKind kind);
@@ -49,6 +50,7 @@ enum class FaultKind {
   part_split,   // two groups do not hear each other; the rest, and every client, hears both
   hint_holder,  // F-05: whoever has the most hints is killed
   far_clock,    // F-109: a node's clock is days ahead, or behind, from then on
+  client_pause,  // F-100: a client sleeps, with calls under way
   // The ring changes; only plans with strangers have these.
   ring_join,         // a stranger is joined
   ring_leave,        // a member leaves

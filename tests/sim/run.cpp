@@ -120,6 +120,8 @@ class Run {
       const auto* refused = std::get_if<Refused>(&message);
       if (refused && refused->status.message().find("ahead of this") != std::string::npos)
         scene_.saw(Seen::stamp_refused);
+      if (refused && refused->status.message().find("after it was wanted") != std::string::npos)
+        scene_.saw(Seen::refused_late);
     };
     ClientOptions client;
     client.cluster = "sim";

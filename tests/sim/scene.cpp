@@ -49,6 +49,10 @@ const char* name_of(Seen seen) {
       return "a process stopped";
     case Seen::zombie_reply:
       return "a stopped process went on with requests";
+    case Seen::client_paused:
+      return "a client stopped";
+    case Seen::refused_late:
+      return "a request refused for its age";
     case Seen::split:
       return "a network split";
     case Seen::one_way_cut:
@@ -224,6 +228,7 @@ void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, s
   call.strict = put->options.strict;
   call.session = put->session;
   call.write_id = put->write_id;
+  book.find(put->write_id)->until = world.now() + plan.timeout;
   submit(call, std::move(request), [=, this](const ClientCore::Outcome& outcome) {
     const Status& status = outcome.reply.status;
     WriteRecord& record = *book.find(put->write_id);
@@ -239,7 +244,7 @@ void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, s
     } else if (status.maybe_applied() && !record.dots.empty()) {
       saw(Seen::maybe_applied_and_there);
     }
-    bool again = retries == 0 && !put->session && (luck % 100 < (status ? 5 : 50));
+    bool again = retries == 0 && !put->session && !put->once && (luck % 100 < (status ? 5 : 50));
     if (!again) return then(outcome);
     saw(Seen::write_retried);
     world.after(Duration::millis(1), [=, this] { attempt(client, put, retries + 1, luck, then); });

@@ -48,6 +48,8 @@ enum class Seen {
   disk_restored,
   paused,
   zombie_reply,
+  client_paused,
+  refused_late,
   split,
   one_way_cut,
   split_in_part,
@@ -134,6 +136,7 @@ struct Scene {
     bool session = false;
     WriteId write_id;  // zero: a new write
     std::string item;  // carts
+    bool once = false;  // its application never repeats it
   };
   // Returns the write's id. `then` hears of the last attempt.
   WriteId put(std::size_t client, Put put, Random& random, Then then);

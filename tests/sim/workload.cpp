@@ -11,6 +11,7 @@ void Workload::start() {
 void Workload::again(std::size_t client) {
   if (scene_.over()) return;
   scene_.world.after(Duration::micros(random_.between(1'000, 2 * pause_.us)), [this, client] {
+    if (scene_.world.paused(scene_.clients[client])) return again(client);
     if (!scene_.over()) turn(client);
   });
 }
@@ -258,6 +259,68 @@ class Strict final : public Workload {
   }
 };
 
+// One client to a key, each step after the one before was acknowledged: put, read, put over it, read,
+// delete, and some create it again and delete that. Nothing happens beside it, so nothing but the last
+// step may ever be seen (L18). A key whose step failed, or whose read was stale, is left alone.
+class Careful final : public Workload {
+ public:
+  using Workload::Workload;
+
+ private:
+  struct Journey {
+    std::size_t client;
+    Key key;
+    RequestOptions options;
+    std::vector<bool> deletes;  // the steps: is it one?
+    std::size_t step = 0;
+    bool once = true;
+    Bytes context;
+    std::set<WriteId> shown;
+  };
+  void turn(std::size_t client) override {
+    auto journey = std::make_shared<Journey>();
+    journey->client = client;
+    journey->key = {"careful", "order" + next_name(client)};
+    journey->deletes = {false, false, true};
+    if (random_.chance(0.3)) journey->deletes = {false, false, true, false, true};
+    if (random_.chance(0.2)) journey->deletes = {false, false, false};
+    journey->once = random_.chance(0.7);
+    if (random_.chance(0.5)) {
+      journey->options.strict = true;
+      journey->options.r = journey->options.w = static_cast<std::uint8_t>(scene_.owners() / 2 + 1);
+    }
+    write(journey);
+  }
+  void write(const std::shared_ptr<Journey>& journey) {
+    Scene::Put put;
+    put.key = journey->key;
+    put.tombstone = journey->deletes[journey->step];
+    if (!put.tombstone) put.value = "step " + next_name(journey->client);
+    put.context = journey->context;
+    put.shown = journey->shown;
+    put.options = journey->options;
+    put.once = journey->once;
+    auto id = std::make_shared<WriteId>();
+    *id = scene_.put(journey->client, std::move(put), random_,
+                     [=, this](const ClientCore::Outcome& outcome) {
+                       bool last = ++journey->step == journey->deletes.size();
+                       if (!outcome.reply.status || last || scene_.over())
+                         return again(journey->client);
+                       read(journey, *id);
+                     });
+  }
+  void read(const std::shared_ptr<Journey>& journey, WriteId written) {
+    scene_.get(journey->client, journey->key, journey->options, false,
+               [=, this](const ClientCore::Outcome& outcome) {
+                 if (!outcome.reply.status || scene_.over()) return again(journey->client);
+                 journey->shown = shown_by(outcome.reply.object);
+                 journey->context = outcome.context;
+                 if (journey->shown != std::set<WriteId>{written}) return again(journey->client);
+                 write(journey);
+               });
+  }
+};
+
 // Everybody writes one key without reading it (F-51); now and then somebody tidies up.
 class HotKey final : public Workload {
  public:
@@ -330,6 +393,8 @@ std::unique_ptr<Workload> make_workload(WorkloadKind kind, Scene& scene, std::ui
       return std::make_unique<Stamps>(scene, seed, usual);
     case WorkloadKind::strict:
       return std::make_unique<Strict>(scene, seed, usual);
+    case WorkloadKind::careful:
+      return std::make_unique<Careful>(scene, seed, Duration::millis(5));
     case WorkloadKind::count:
       break;
   }

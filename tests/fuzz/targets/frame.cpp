@@ -45,7 +45,7 @@ Stream read(BytesView bytes, BytesView cuts, std::size_t limit) {
       if (!*frame) break;
       const wire::Frame& got = **frame;
       Bytes encoded;
-      std::size_t begun = wire::begin_frame(got.version, got.type, got.number, encoded);
+      std::size_t begun = wire::begin_frame(got.version, got.type, got.number, encoded, got.time);
       encoded += got.body;
       wire::end_frame(begun, encoded);
       stream.frames.push_back(std::move(encoded));

@@ -1150,6 +1150,62 @@ TEST_CASE("a client counts its calls") {
   CHECK(counters.versions_per_get[2] == 1);
 }
 
+TEST_CASE("F-100 L18 a client that slept past a call's deadline sends nothing more of it") {
+  ClientOptions options;
+  SECTION("server-driven") { options.coordination = Coordination::server; }
+  SECTION("client-driven") { options.coordination = Coordination::client; }
+  Bench bench(options);
+  std::optional<ClientCore::Outcome> outcome;
+  ClientCore::Request request;
+  request.kind = Kind::put;
+  request.key = {"", "k"};
+  request.value = "v";
+  bench.core->submit(request, bench.now, [&](ClientCore::Outcome o) { outcome = std::move(o); });
+  auto sent = bench.take();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].asking.wanted > Duration{});
+  bench.now.instant = bench.now.instant + Duration::seconds(5);
+  // What it hears first when it wakes is that the connection is gone.
+  bench.core->on_unreachable(sent[0].to, bench.now);
+  bench.core->on_wake(bench.now);
+  for (auto& out : bench.take()) {
+    CHECK_FALSE(std::holds_alternative<ClientPut>(out.message));
+    CHECK_FALSE(std::holds_alternative<MintPut>(out.message));
+  }
+  REQUIRE(outcome.has_value());
+  CHECK(outcome->reply.status.code() == Code::timeout);
+}
+
+TEST_CASE("F-100 a call's deadline counts from when the application asked") {
+  ClientOptions options;
+  SECTION("server-driven") { options.coordination = Coordination::server; }
+  SECTION("client-driven") { options.coordination = Coordination::client; }
+  Bench bench(options);
+  std::optional<ClientCore::Outcome> outcome;
+  ClientCore::Request request;
+  request.kind = Kind::put;
+  request.key = {"", "k"};
+  request.value = "v";
+  bench.core->submit(
+      request, bench.now, [&](ClientCore::Outcome o) { outcome = std::move(o); },
+      bench.now.instant - Duration::seconds(2));
+  CHECK(bench.take().empty());
+  REQUIRE(outcome.has_value());
+  CHECK(outcome->reply.status.code() == Code::timeout);
+  CHECK_FALSE(outcome->reply.status.maybe_applied());
+}
+
+TEST_CASE("F-100 a put is wanted until another node is asked, and no silence is borne before") {
+  Bench bench;
+  ClientCore::Request request;
+  request.kind = Kind::put;
+  request.key = {"", "k"};
+  bench.core->submit(request, bench.now, [](ClientCore::Outcome) {});
+  auto call = bench.take_call();
+  CHECK(call.asking.wanted == Duration::micros(1'000'000 / 3));
+  CHECK(call.asking.silence == FaultDetector::Options().first_patience);
+}
+
 TEST_CASE("client coordination without any table ends in time and says so") {
   ClientOptions options;
   options.coordination = Coordination::client;

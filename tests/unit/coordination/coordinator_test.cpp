@@ -414,6 +414,147 @@ TEST_CASE("R5-e one stale replica, one get, and it is current") {
   CHECK(world.holds(members[2], key, {}, WriteId{9, 1}));
 }
 
+// ---- F-100 ----
+
+TEST_CASE("F-100 a MintPut is wanted for as long as nobody else is asked, a ReplicaPut always") {
+  World w(4, 3);
+  Key key{"", "k"};
+  w.coordinator.put(key, {}, a_write(1), {}, {}, w.now, w.remember());
+  auto first = w.coordinator.take_outgoing();
+  REQUIRE(first.size() == 1);
+  CHECK(first[0].asking == Asking{w.patience({}), {}});
+  w.coordinator.on_reply(first[0].to, first[0].number, w.answer(first[0].to, first[0].message),
+                         w.now);
+  auto copies = w.coordinator.take_outgoing();
+  REQUIRE(copies.size() == 2);
+  for (auto& copy : copies) CHECK(copy.asking == Asking{});
+  // Never beyond the deadline.
+  RequestOptions hurried;
+  hurried.timeout_ms = 10;
+  w.coordinator.put(key, {}, a_write(2), hurried, {}, w.now, w.remember());
+  auto second = w.coordinator.take_outgoing();
+  REQUIRE(second.size() == 1);
+  CHECK(second[0].asking.wanted == Duration::millis(10));
+}
+
+TEST_CASE("F-100 who says that it came too late did not take the write, and is asked again") {
+  World w(1, 1);
+  Key key{"", "k"};
+  w.coordinator.put(key, {}, a_write(1), {}, {}, w.now, w.remember());
+  auto late = [&] {
+    auto asked = w.coordinator.take_outgoing();
+    REQUIRE(asked.size() == 1);
+    w.now.instant = w.now.instant + Duration::millis(5);
+    w.coordinator.on_reply(asked[0].to, asked[0].number, Refused{Status(Code::timeout, "late"), 0},
+                           w.now);
+  };
+  late();
+  CHECK(w.replies.empty());  // no final no
+  late();
+  SECTION("and takes it") {
+    w.run();
+    REQUIRE(w.replies.size() == 1);
+    CHECK(w.replies[0].status.is_ok());
+  }
+  SECTION("and the deadline comes: it was certainly not applied") {
+    for (int i = 0; i < 8; ++i) late();
+    w.coordinator.take_outgoing();
+    RequestOptions options;
+    w.now.instant = w.now.instant + Duration::seconds(2);
+    w.coordinator.on_wake(w.now);
+    REQUIRE(w.replies.size() == 1);
+    CHECK(w.replies[0].status.code() == Code::timeout);
+  }
+}
+
+TEST_CASE("F-100 refused as too late by everybody, a put was certainly not applied") {
+  World w(1, 1);
+  Key key{"", "k"};
+  w.coordinator.put(key, {}, a_write(1), {}, {}, w.now, w.remember());
+  auto asked = w.coordinator.take_outgoing();
+  REQUIRE(asked.size() == 1);
+  // Its deadline has come, so nobody is asked again.
+  w.now.instant = w.now.instant + Duration::seconds(1);
+  w.coordinator.on_reply(asked[0].to, asked[0].number, Refused{Status(Code::timeout, "late"), 0},
+                         w.now);
+  CHECK(w.coordinator.take_outgoing().empty());
+  w.coordinator.on_wake(w.now);
+  REQUIRE(w.replies.size() == 1);
+  CHECK(w.replies[0].status.code() == Code::timeout);
+  CHECK_FALSE(w.replies[0].status.maybe_applied());
+}
+
+TEST_CASE("F-100 L18 a coordinator that slept past the deadline asks nobody to mint") {
+  World w(4, 3);
+  Key key{"", "k"};
+  w.coordinator.put(key, {}, a_write(1), {}, {}, w.now, w.remember());
+  auto asked = w.coordinator.take_outgoing();
+  REQUIRE(asked.size() == 1);
+  w.now.instant = w.now.instant + Duration::seconds(3);
+  SECTION("woken by a broken connection") { w.coordinator.on_unreachable(asked[0].to, w.now); }
+  SECTION("woken by a refusal") {
+    w.coordinator.on_reply(asked[0].to, asked[0].number, Refused{Status(Code::io, "no"), 0}, w.now);
+  }
+  SECTION("woken by its clock") {}
+  w.coordinator.on_wake(w.now);
+  for (auto& out : w.coordinator.take_outgoing())
+    CHECK_FALSE(std::holds_alternative<MintPut>(out.message));
+  REQUIRE(w.replies.size() == 1);
+  CHECK_FALSE(w.replies[0].status.is_ok());
+}
+
+TEST_CASE("F-100 L18 a coordinator that slept for longer than its client bears silence gives up") {
+  World w(4, 3);
+  Key key{"", "k"};
+  Arrival client;
+  client.silence = Duration::millis(60);
+  w.coordinator.put(key, {}, a_write(1), {}, {}, w.now, w.remember(), client);
+  REQUIRE(w.coordinator.take_outgoing().size() == 1);
+  auto mints = [&] {
+    std::size_t count = 0;
+    for (auto& out : w.coordinator.take_outgoing())
+      count += std::holds_alternative<MintPut>(out.message) ? 1 : 0;
+    return count;
+  };
+  SECTION("it was on time: the next minter is asked") {
+    w.now.instant = w.now.instant + w.patience({}) + Duration::millis(5);
+    w.coordinator.on_wake(w.now);
+    CHECK(mints() == 1);
+    CHECK(w.replies.empty());
+  }
+  SECTION("it slept: its client has asked another") {
+    w.now.instant = w.now.instant + w.patience({}) + Duration::millis(61);
+    w.coordinator.on_wake(w.now);
+    CHECK(mints() == 0);
+    REQUIRE(w.replies.size() == 1);
+    CHECK(w.replies[0].status.code() == Code::unavailable);
+    CHECK(w.replies[0].status.maybe_applied());
+  }
+}
+
+TEST_CASE("F-100 the time that a request was on its way is part of its timeout") {
+  World w(4, 3);
+  Key key{"", "k"};
+  Arrival late;
+  late.on_its_way = Duration::millis(400);
+  RequestOptions options;
+  options.timeout_ms = 1000;
+  for (auto& [node, mood] : w.moods) mood = Mood::silent;
+  w.coordinator.put(key, {}, a_write(1), options, {}, w.now, w.remember(), late);
+  w.now.instant = w.now.instant + Duration::millis(600);
+  w.coordinator.on_wake(w.now);
+  REQUIRE(w.replies.size() == 1);
+  CHECK(w.replies[0].status.code() == Code::timeout);
+  late.on_its_way = Duration::millis(1000);
+  w.coordinator.take_outgoing();
+  w.coordinator.put(key, {}, a_write(2), options, {}, w.now, w.remember(), late);
+  w.coordinator.get(key, options, w.now, w.remember(), late);
+  REQUIRE(w.replies.size() == 3);
+  CHECK(w.replies[1].status.code() == Code::timeout);
+  CHECK_FALSE(w.replies[1].status.maybe_applied());
+  CHECK(w.coordinator.take_outgoing().empty());
+}
+
 TEST_CASE("R4.4-f a minter that answers late makes no second sibling") {
   World world(3, 3);
   const auto members = world.members_for(key);

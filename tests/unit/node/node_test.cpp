@@ -339,6 +339,93 @@ TEST_CASE("O-1 another error of the chosen node is the client's answer") {
   CHECK(std::get<ClientReply>(replies[0].message).status == failed.status);
 }
 
+TEST_CASE("F-100 L18 a write that nobody waits for any more is refused and counted") {
+  Bench bench(1, alone());
+  Key key{"", "k"};
+  Arrival past, coming;
+  past.until = bench.now.instant - Duration::millis(30);
+  coming.until = bench.now.instant;
+  auto ask = [&](Message message, const Arrival& arrival) {
+    bench.node->on_request(7, 1, std::move(message), bench.now, {}, arrival);
+    auto replies = bench.node->take_replies();
+    REQUIRE(replies.size() == 1);
+    return std::move(replies[0].message);
+  };
+  auto versions = [&] { return bench.ask_for<ReplicaObject>(ReplicaGet{key}).object.versions; };
+  SECTION("a MintPut") {
+    auto no = ask(mint_put(key, 1), past);
+    CHECK(std::get<Refused>(no).status.code() == Code::timeout);
+    CHECK_THAT(std::get<Refused>(no).status.message(), Catch::Contains("31 ms after it was wanted"));
+  }
+  SECTION("a client's put: another node may do it") {
+    auto no = ask(client_put(key, 1), past);
+    CHECK(std::get<ClientReply>(no).status.code() == Code::unavailable);
+    CHECK_FALSE(std::get<ClientReply>(no).status.maybe_applied());
+  }
+  SECTION("a put that was handed on") {
+    ClientPut put = client_put(key, 1);
+    put.forwarded = true;
+    CHECK(std::get<ClientReply>(ask(put, past)).status.code() == Code::unavailable);
+  }
+  SECTION("reads and orders") {
+    CHECK(std::get<Refused>(ask(ReplicaGet{key}, past)).status.code() == Code::timeout);
+    CHECK_FALSE(std::get<StatusText>(ask(ClusterCommand{"commit", {}}, past)).status.is_ok());
+    bench.state->counters().refused_late = 1;
+  }
+  CHECK(versions().empty());
+  CHECK(bench.state->counters().refused_late.load() == 1);
+  // Joining a copy is of use however late.
+  CHECK(std::holds_alternative<Stored>(ask(replica_put(key, object_of(Bench::id("n2"), 3)), past)));
+  CHECK(std::holds_alternative<Minted>(ask(mint_put(key, 2), coming)));
+  CHECK(versions().size() == 2);
+}
+
+TEST_CASE("F-100 L18 a thread that was held up after it had read the clock executes nothing late") {
+  Bench bench(1, alone());
+  Key key{"", "k"};
+  Duration held_up{};
+  // While the node's work on the request goes on, the driver's clock does, too.
+  int looks = 0;
+  bench.state->set_clock([&] {
+    return bench.now.instant + (++looks >= 2 ? held_up : Duration{});
+  });
+  Arrival arrival;
+  arrival.until = bench.now.instant + Duration::millis(50);
+  auto ask = [&] {
+    looks = 0;
+    bench.node->on_request(7, 1, mint_put(key, 1), bench.now, {}, arrival);
+    auto replies = bench.node->take_replies();
+    REQUIRE(replies.size() == 1);
+    return std::move(replies[0].message);
+  };
+  held_up = Duration::millis(51);
+  auto no = ask();
+  REQUIRE(std::holds_alternative<Refused>(no));
+  CHECK(std::get<Refused>(no).status.code() == Code::timeout);
+  CHECK_FALSE(std::get<Refused>(no).status.maybe_applied());
+  held_up = Duration::millis(50);
+  CHECK(std::holds_alternative<Minted>(ask()));
+}
+
+TEST_CASE("F-100 a put that was handed on, and whose time is over, is not begun here") {
+  Handed handed;
+  handed.bench.now.instant = handed.bench.now.instant + Duration::seconds(5);
+  handed.bench.node->on_unreachable(handed.request.to, handed.bench.now);
+  for (auto& out : handed.bench.node->take_requests())
+    CHECK_FALSE(std::holds_alternative<MintPut>(out.message));
+  auto replies = handed.bench.node->take_replies();
+  REQUIRE(replies.size() == 1);
+  CHECK(std::get<ClientReply>(replies[0].message).status.code() == Code::timeout);
+}
+
+TEST_CASE("F-100 a put is taken back from a node that came to it too late") {
+  Handed handed;
+  ClientReply late;
+  late.status = Status(Code::unavailable, "node n2 came to this request 9 ms after it was wanted");
+  handed.bench.node->on_reply(handed.request.to, handed.request.number, late, handed.bench.now);
+  handed.expect_taken_back();
+}
+
 TEST_CASE("R6.4-b a table that the asker has is not sent again") {
   Bench bench;
   RingTable all = bench.ask_for<RingTable>(RingPull{});

@@ -87,9 +87,12 @@ class Raw {
     frames(SIZE_MAX);
     return ended_;
   }
-  void shake_hands(const std::string& cluster = "ringlet") {
+  void shake_hands(const std::string& cluster = "ringlet",
+                   std::uint32_t version = wire::max_version) {
     wire::Hello hello;
     hello.cluster = cluster;
+    hello.highest_version = version;
+    hello.sent_us = static_cast<std::uint64_t>(read_instant().us);
     shake_hands(hello);
   }
   void shake_hands(const wire::Hello& hello) {
@@ -109,7 +112,7 @@ class Raw {
 
 Bytes message(std::uint64_t number, const Message& message) {
   Bytes bytes;
-  wire::encode_frame(1, number, message, bytes);
+  wire::encode_frame(wire::max_version, number, message, bytes);
   return bytes;
 }
 
@@ -153,6 +156,56 @@ TEST_CASE("1,000 frames in one write are 1,000 answers") {
   }
 }
 
+ClientPut a_put(std::uint64_t id) {
+  ClientPut put;
+  put.key = {"", "k" + std::to_string(id)};
+  put.write = Write{WriteId{3, id}, false, "milk", ""};
+  return put;
+}
+
+Status put_reply(Raw& raw) {
+  auto got = raw.frames(1);
+  REQUIRE(got.size() == 1);
+  REQUIRE(got[0].first.type == static_cast<std::uint8_t>(wire::Type::client_reply));
+  auto reply = wire::decode(got[0].first.type, got[0].second);
+  REQUIRE(reply.is_ok());
+  return std::get<ClientReply>(*reply).status;
+}
+
+TEST_CASE("F-100 L18 a put that waited in the socket for longer than it is wanted is refused") {
+  Cluster cluster(1);
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands();
+  auto send = [&](std::uint64_t id, Duration ago, const Asking& asking) {
+    Bytes bytes;
+    wire::encode_frame(wire::max_version, id, a_put(id), bytes,
+                       wire::frame_time(asking, read_instant() - ago));
+    REQUIRE(raw.send(bytes));
+    return put_reply(raw);
+  };
+  Asking usual{Duration::seconds(2), Duration::seconds(1)};
+  CHECK(send(1, Duration{}, usual).is_ok());
+  Status late = send(2, Duration::millis(3000), usual);
+  CHECK(late.code() == Code::unavailable);
+  CHECK_THAT(late.message(), Catch::Contains("after it was wanted"));
+  CHECK_FALSE(late.maybe_applied());
+  // Within its time, but its asker has heard nothing for longer than it bears.
+  CHECK(send(3, Duration::millis(1500), usual).code() == Code::unavailable);
+  CHECK(send(4, Duration::millis(1500), {Duration::seconds(8), {}}).is_ok());
+  CHECK(send(5, Duration::seconds(5000), {}).is_ok());  // it did not say
+  CHECK_THAT(cluster.servers[0]->status_json(), Catch::Contains("\"refused_late\":2"));
+}
+
+TEST_CASE("F-100 F-92 a peer of the protocol without times is served as ever") {
+  Cluster cluster(1);
+  Raw raw(cluster.servers[0]->address());
+  raw.shake_hands("ringlet", 1);
+  Bytes bytes;
+  wire::encode_frame(1, 1, a_put(1), bytes);
+  REQUIRE(raw.send(bytes));
+  CHECK(put_reply(raw).is_ok());
+}
+
 TEST_CASE("a wrong cluster name is refused and both are named") {
   Cluster cluster(1);
   Raw raw(cluster.servers[0]->address());
@@ -180,7 +233,7 @@ TEST_CASE("F-92 a peer of another protocol is refused and both versions are name
   wire::encode_frame(hello, bytes);
   REQUIRE(raw.send(bytes));
   CHECK(raw.dropped());
-  CHECK(log_says(cluster, "speaks 1, the peer 7"));
+  CHECK(log_says(cluster, "speaks 1 to 2, the peer 7"));
 }
 
 TEST_CASE("F-90 F-91 garbage, oversize and forbidden frames drop the peer, with a reason") {
@@ -210,7 +263,7 @@ TEST_CASE("F-90 F-91 garbage, oversize and forbidden frames drop the peer, with 
     raw.shake_hands();
     Bytes bytes;
     std::size_t begun =
-        wire::begin_frame(1, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
+        wire::begin_frame(wire::max_version, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
     bytes += "\xff\xff\xff";
     wire::end_frame(begun, bytes);
     raw.send(bytes);

@@ -48,6 +48,38 @@ TEST_CASE("a frame lies as the header says") {
                        17));
 }
 
+TEST_CASE("a frame of version 2 says when it was sent and how long it is wanted") {
+  wire::FrameTime time =
+      wire::frame_time({Duration::micros(20'001), Duration::seconds(3600)}, Instant{0x0102030405});
+  Bytes bytes;
+  std::size_t begun = wire::begin_frame(2, 7, 9, bytes, time);
+  bytes += "abc";
+  wire::end_frame(begun, bytes);
+  CHECK(bytes == Bytes("\x1b\0\0\0\x02\x07\x09\0\0\0\0\0\0\0"
+                       "\x05\x04\x03\x02\x01\0\0\0\x15\0\0\0\xff\xff"
+                       "abc",
+                       31));
+  wire::FrameReader reader(1000);
+  std::size_t seen = 0;
+  Status status = feed(reader, bytes, 1, [&](const wire::Frame& got) {
+    ++seen;
+    CHECK(got.version == 2);
+    CHECK(got.body == "abc");
+    CHECK(got.time == time);
+    CHECK(got.time.asking() == Asking{Duration::millis(21), Duration::millis(65535)});
+  });
+  CHECK(status.is_ok());
+  CHECK(seen == 1);
+}
+
+TEST_CASE("a frame of version 2 that is too short for its header is corrupt") {
+  wire::FrameReader reader(1000);
+  Bytes bytes("\x0a\0\0\0\x02\x07\x09\0\0\0\0\0\0\0", 14);
+  Status status = feed(reader, bytes, 14, [](const wire::Frame&) { FAIL("no frame"); });
+  CHECK(status.code() == Code::corrupt);
+  CHECK(status.message() == "frame: wanted a length of at least 24, got 10");
+}
+
 TEST_CASE("frames come out whole, however the stream was cut") {
   Random random(1);
   Bytes stream;

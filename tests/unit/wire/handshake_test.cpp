@@ -10,7 +10,7 @@ namespace {
 
 wire::Frame as_frame(const Bytes& bytes) {
   REQUIRE(bytes.size() >= wire::frame_header_bytes);
-  return {static_cast<std::uint8_t>(bytes[4]), static_cast<std::uint8_t>(bytes[5]), 0,
+  return {static_cast<std::uint8_t>(bytes[4]), static_cast<std::uint8_t>(bytes[5]), 0, {},
           BytesView(bytes).substr(wire::frame_header_bytes)};
 }
 
@@ -28,6 +28,7 @@ const wire::Self self{"shop", "n1", node_id_of("n1")};
 TEST_CASE("Hello, Welcome and Goodbye survive") {
   wire::Hello hello = member("n2");
   hello.features = 5;
+  hello.sent_us = 123'456'789;
   Bytes bytes;
   wire::encode_frame(hello, bytes);
   auto read = wire::decode_hello(as_frame(bytes));

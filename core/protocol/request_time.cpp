@@ -1,0 +1,38 @@
+#include "protocol/request_time.hpp"
+
+#include <algorithm>
+
+namespace ringlet {
+namespace {
+
+constexpr std::int64_t rises_by = 1000;  // one part of so many
+// A peer may send anything: nothing overflows whatever it claims.
+constexpr std::int64_t most_us = std::int64_t{1} << 60;
+
+}  // namespace
+
+Duration LeastDelay::heard(std::uint64_t sent_us, Instant received) {
+  std::int64_t offset = std::clamp(
+      static_cast<std::int64_t>(static_cast<std::uint64_t>(received.us) - sent_us), -most_us,
+      most_us);
+  if (!any_) least_us_ = offset;
+  std::int64_t passed = any_ ? std::clamp<std::int64_t>(received.us - at_.us, 0, most_us) : 0;
+  any_ = true;
+  at_ = received;
+  least_us_ = std::min(least_us_ + passed / rises_by, offset);
+  return Duration::micros(offset - least_us_);
+}
+
+Arrival arrival(const Asking& asking, Duration on_its_way, Instant received) {
+  Arrival arrival;
+  arrival.on_its_way = on_its_way;
+  arrival.silence = asking.silence;
+  if (asking.wanted > Duration{}) arrival.until = received + (asking.wanted - on_its_way);
+  // The asker has heard nothing for longer than it bears, and asks somebody else.
+  if (asking.silence > Duration{} && on_its_way > asking.silence) {
+    arrival.until = std::min(arrival.until, received + (asking.silence - on_its_way));
+  }
+  return arrival;
+}
+
+}  // namespace ringlet
