@@ -75,6 +75,14 @@ const char* name_of(PlantedBug bug) {
       return "late_replies_kept";
     case PlantedBug::never_done:
       return "never_done";
+    case PlantedBug::spent_forgotten_by_sync:
+      return "spent_forgotten_by_sync";
+    case PlantedBug::spent_forgotten_by_update:
+      return "spent_forgotten_by_update";
+    case PlantedBug::stamp_not_above_held:
+      return "stamp_not_above_held";
+    case PlantedBug::stamp_not_above_seen:
+      return "stamp_not_above_seen";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::count:

@@ -34,6 +34,10 @@ enum class PlantedBug {
   tombstone_reaped_at_once,       // node: gone before anybody else has it
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
+  spent_forgotten_by_sync,        // versioning: ids of replaced writes do not reach other replicas
+  spent_forgotten_by_update,      // versioning: ids of replaced writes are not noted
+  stamp_not_above_held,           // versioning: a stamp may lie below the one it finds
+  stamp_not_above_seen,           // versioning: a stamp may lie below the one its writer has seen
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   count,
 };

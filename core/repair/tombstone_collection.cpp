@@ -40,14 +40,21 @@ struct Asked {
 
 }  // namespace
 
-bool is_reapable(const Object& object, std::int64_t wall_ms, Duration grace) {
+bool is_reapable(const Object& object, std::int64_t wall_ms, Duration grace, Duration write_life) {
   if (object.versions.empty()) return false;
   std::int64_t newest_us = INT64_MIN;
   for (const Version& version : object.versions) {
     if (!version.tombstone) return false;
     newest_us = std::max(newest_us, version.written_us);
   }
-  return newest_us <= wall_ms * 1000 - grace.us;
+  std::int64_t newest_spent_s = object.forgotten_s;
+  for (const SpentWrite& spent : object.spent) {
+    newest_spent_s = std::max(newest_spent_s, spent.time_s);
+  }
+  // Times are told in whole seconds, so one of a running second counts as its end.
+  bool may_be_repeated =
+      newest_spent_s != 0 && (newest_spent_s + 1) * 1'000'000 > wall_ms * 1000 - write_life.us;
+  return newest_us <= wall_ms * 1000 - grace.us && !may_be_repeated;
 }
 
 struct TombstoneCollection::Impl {
@@ -147,7 +154,7 @@ struct TombstoneCollection::Impl {
   void gather(const std::vector<KeyedObject>& page, Now now) {
     for (const KeyedObject& o : page) {
       after = o.key;
-      if (!is_reapable(o.object, now.wall_ms, options.grace)) continue;
+      if (!is_reapable(o.object, now.wall_ms, options.grace, options.write_life)) continue;
       ++walked;
       if (is_under_way(o.key)) continue;
       gathering.keys.push_back(o.key);

@@ -28,13 +28,16 @@
 
 namespace ringlet {
 
-// Nothing but tombstones, the youngest older than grace.
-bool is_reapable(const Object& object, std::int64_t wall_ms, Duration grace);
+// Nothing but tombstones, the youngest older than grace; and no write that was replaced so lately that a
+// copy of it may still be executed (`write_life`): with the row its id would be forgotten (L18).
+bool is_reapable(const Object& object, std::int64_t wall_ms, Duration grace,
+                 Duration write_life = {});
 
 class TombstoneCollection {
  public:
   struct Options {
-    Duration grace = Duration::seconds(10 * 86'400);  // by the wall clock
+    Duration grace = Duration::seconds(10 * 86'400);                // by the wall clock
+    Duration write_life = Duration::seconds(SpentLimits{}.life_s);  // of a request, and a margin
     Duration settle = Duration::seconds(60);
     Duration period = Duration::seconds(600);  // from one walk over all keys to the next
     Duration patience = Duration::seconds(5);  // for one answer

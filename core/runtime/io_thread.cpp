@@ -16,8 +16,8 @@ Now read_clocks() {
   auto instant =
       duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
   auto wall =
-      duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
-  return {Instant{instant.count()}, wall.count()};
+      duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  return {Instant{instant.count()}, wall.count() / 1000, wall.count() % 1000};
 }
 
 IoThread::IoThread(std::string name, Work& work, Duration sweep_every, LogSink log)
