@@ -106,7 +106,7 @@ void write_spent(pbf_writer& out, const Object& object) {
   if (!spent.empty()) {
     std::int64_t newest = 0;
     {
-      protozero::packed_field_fixed64 prints{out, object_field::spent, spent.size()};
+      protozero::packed_field_fixed64 prints{out, object_field::spent};
       for (const SpentWrite& s : spent) {
         prints.add_element(s.fingerprint);
         newest = std::max(newest, s.time_s);

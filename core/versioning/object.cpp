@@ -320,7 +320,8 @@ bool sync(Object& object, const Object& other) {
   bool spent_changes = join_spent(object, other);
   // A late copy of a write that either side knows to be replaced. Its dot stays in the context, so that
   // it goes from the other replicas too.
-  if ((spent_changes || versions_change) && any_spent(object.versions, object)) {
+  bool ask = !planted(PlantedBug::sync_keeps_ancestors);
+  if (ask && (spent_changes || versions_change) && any_spent(object.versions, object)) {
     std::size_t before = object.versions.size();
     std::erase_if(object.versions, [&](const Version& v) { return object.is_spent(v.write_id); });
     versions_change |= object.versions.size() != before;

@@ -120,6 +120,7 @@ class History {
     switch (step.kind) {
       case Step::read: {
         client.context = encode_client_context(context_of(replica.object, replica.node, 0), key_);
+        client.shown.clear();  // what the context says, and no read before it
         for (const Version& version : replica.object.versions) {
           client.shown.insert(version.write_id);
           const std::set<WriteId>& before = shown_.at(version.write_id);

@@ -265,6 +265,9 @@ TEST_CASE("O-19 the later stamp wins, on every replica") {
   Object late = lww_object(NodeId{4}, value("late"), 11);
   CHECK(shown(joined(early, late)) == Values{"late"});
   CHECK(shown(joined(late, early)) == Values{"late"});
+  CHECK_FALSE(lacks(late, early));
+  CHECK(lacks(early, late));
+  CHECK(sync(late, early));  // notes that the early one lost, once
   CHECK_FALSE(sync(late, early));
   CHECK(sync(early, late));
   CHECK(early == late);
