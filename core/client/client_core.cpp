@@ -656,12 +656,14 @@ struct ClientCore::Impl {
            std::find(call.tried.begin(), call.tried.end(), node) != call.tried.end();
   }
 
-  static Write write_of(const Call& call, Now now) {
+  Write write_of(const Call& call, Now now) const {
     const Request& request = call.request;
     Write write{request.write_id, request.kind == Kind::erase, request.value, request.content_type};
     std::int64_t age_ms = call.repeated_ms + (now.instant - call.began).millis();
     write.age_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(age_ms, 0, UINT32_MAX));
-    if (call.born_us <= 0) return write;
+    // Without a table it is not known yet whether the coordinator wants to know.
+    bool siblings = ring && coordination.reconcile == Reconcile::siblings;
+    if (siblings || call.born_us <= 0) return write;
     write.born_us = call.born_us;
     write.above_us = call.before.stamp_us;
     std::uint64_t own = fingerprint(request.write_id);

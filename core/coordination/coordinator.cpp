@@ -250,13 +250,19 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
       options.durability != WriteDurability::unset ? options.durability : impl_->options.durability;
   plan.seen = context.seen;
   plan.write = std::move(write);
+  plan.reconcile = impl_->options.reconcile;
+  if (plan.reconcile == Reconcile::siblings) {
+    // A client that has no routing table yet tells its own order all the same. Here only what it was
+    // shown is replaced: its earlier blind writes are siblings (found by swarm seed 67).
+    plan.write.replaces.clear();
+    plan.write.born_us = plan.write.above_us = 0;
+  }
   for (std::uint64_t shown : context.shown) {
     if (plan.write.replaces.size() < 2 * max_shown) plan.write.replaces.push_back(shown);
   }
-  plan.write.above_us = std::max(plan.write.above_us, context.stamp_us);
-  plan.reconcile = impl_->options.reconcile;
-  if (plan.reconcile == Reconcile::lww && plan.write.born_us == 0) {
-    plan.write.born_us = impl_->stamp(now);
+  if (plan.reconcile == Reconcile::lww) {
+    plan.write.above_us = std::max(plan.write.above_us, context.stamp_us);
+    if (plan.write.born_us == 0) plan.write.born_us = impl_->stamp(now);
   }
   plan.preferred = choose_minter(*plan.participants.members, plan.participants.owners, impl_->self,
                                  preferred, impl_->health);
