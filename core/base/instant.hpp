@@ -30,11 +30,14 @@ struct Instant {
   friend constexpr Duration operator-(Instant a, Instant b) { return {a.us - b.us}; }
 };
 
-// What a driver tells with every event: its monotonic clock, and the wall clock (milliseconds since
-// 1970) for stamps that people read and for last-write-wins.
+// What a driver tells with every event: its monotonic clock, and the wall clock (since 1970) for stamps
+// that people read and for last-write-wins, which needs every microsecond: two nodes that knew only
+// milliseconds would order the writes of one millisecond by their names.
 struct Now {
   Instant instant;
   std::int64_t wall_ms = 0;
+  std::int64_t wall_more_us = 0;  // 0 to 999, beyond wall_ms
+  constexpr std::int64_t wall_us() const { return wall_ms * 1000 + wall_more_us; }
 };
 
 }  // namespace ringlet

@@ -77,6 +77,14 @@ const char* name_of(PlantedBug bug) {
       return "never_done";
     case PlantedBug::executed_after_its_age:
       return "executed_after_its_age";
+    case PlantedBug::spent_forgotten_by_sync:
+      return "spent_forgotten_by_sync";
+    case PlantedBug::spent_forgotten_by_update:
+      return "spent_forgotten_by_update";
+    case PlantedBug::stamp_not_above_held:
+      return "stamp_not_above_held";
+    case PlantedBug::stamp_not_above_seen:
+      return "stamp_not_above_seen";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

@@ -35,6 +35,10 @@ enum class PlantedBug {
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
   executed_after_its_age,         // node: a request that nobody waits for any more is executed
+  spent_forgotten_by_sync,        // versioning: ids of replaced writes do not reach other replicas
+  spent_forgotten_by_update,      // versioning: ids of replaced writes are not noted
+  stamp_not_above_held,           // versioning: a stamp may lie below the one it finds
+  stamp_not_above_seen,           // versioning: a stamp may lie below the one its writer has seen
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says
   hint_released_unconfirmed,     // repair: a hint beyond the bound goes before any owner has it

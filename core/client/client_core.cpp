@@ -1,6 +1,7 @@
 #include "client/client_core.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,6 +23,9 @@ std::uint64_t number_for(Numbered owner, std::uint64_t number) {
 NodeId seed_id(const std::string& address) {
   return node_id_of("seed " + address);
 }
+
+// Ids of a birth before this are taken for ids without one.
+constexpr Duration oldest_birth = Duration::seconds(30 * 86'400);
 
 // Asking again after an overload: what is left of the ration, in tenths; each call adds one.
 constexpr int ration_of_a_retry = 10;
@@ -66,13 +70,64 @@ const char* verb_of(ClientCore::Kind kind) {
 
 }  // namespace
 
+// What this client knows of its own order with last-write-wins (L19): of each key it wrote lately the
+// stamp it was told, and the writes it sent. A later write of the client lies above the one and replaces
+// the others, also where a node executes them late. Of keys that it forgot it knows one stamp together;
+// it matters only where it lies ahead of the client's own clock.
+class OwnOrder {
+ public:
+  struct Known {
+    std::int64_t stamp_us = 0;
+    std::vector<std::uint64_t> sent;  // the last few, oldest first
+  };
+  void sent(const Key& key, WriteId id) {
+    std::vector<std::uint64_t>& ids = of(key).sent;
+    std::uint64_t print = fingerprint(id);
+    std::erase(ids, print);
+    if (ids.size() == most_sent) ids.erase(ids.begin());
+    ids.push_back(print);
+  }
+  void saw(const Key& key, std::int64_t stamp_us) {
+    Known& known = of(key);
+    known.stamp_us = std::max(known.stamp_us, stamp_us);
+  }
+  Known known(const Key& key) const {
+    auto at = keys_.find(token_of(key).high);
+    Known known = at == keys_.end() ? Known() : at->second;
+    known.stamp_us = std::max(known.stamp_us, forgotten_us_);
+    return known;
+  }
+
+ private:
+  static constexpr std::size_t most_keys = 1024, most_sent = 4;
+  Known& of(const Key& key) {
+    std::uint64_t name = token_of(key).high;
+    auto [at, fresh] = keys_.try_emplace(name);
+    if (!fresh) return at->second;
+    order_.push_back(name);
+    if (order_.size() > most_keys) {
+      auto oldest = keys_.find(order_.front());
+      forgotten_us_ = std::max(forgotten_us_, oldest->second.stamp_us);
+      keys_.erase(oldest);
+      order_.pop_front();
+    }
+    return at->second;
+  }
+  std::map<std::uint64_t, Known> keys_;
+  std::deque<std::uint64_t> order_;  // as they came
+  std::int64_t forgotten_us_ = 0;
+};
+
 struct ClientCore::Impl {
   // One call of the application, until its on_done.
   struct Call {
     Request request;
     ClientContext context;  // decoded once
     OnDone on_done;
-    Instant deadline;
+    Instant began, deadline;
+    std::int64_t repeated_ms = 0;  // how long before this call the write was first made
+    std::int64_t born_us = 0;      // last-write-wins: when it was made
+    OwnOrder::Known before;        // last-write-wins: what this client did to the key before
     std::uint32_t attempts = 0;
     std::uint64_t message = 0;        // of the node asked last, while it is waited for; 0 none
     std::vector<std::uint64_t> open;  // all without an answer; those given up are still welcome
@@ -143,6 +198,8 @@ struct ClientCore::Impl {
   std::set<std::uint64_t> coordinated;   // calls given to our own coordinator
   std::map<NodeId, Instant> overloaded;  // until when: others come first, for calls that begin
   int ration = most_ration;              // of retries after an overload
+  OwnOrder own_order;
+  std::int64_t last_born_us = 0;
 
   Impl(ClientOptions client_options, std::uint64_t seed)
       : options(with_rare_probes(std::move(client_options))),
@@ -370,9 +427,8 @@ struct ClientCore::Impl {
       bad = context ? check_cluster(*context, call.request.key, options.cluster) : context.status();
       if (bad) call.context = std::move(*context);
     }
-    if (bad && call.request.kind != Kind::get && !call.request.write_id) {
-      call.request.write_id = WriteId{random.next(), random.next() | 1};
-    }
+    call.began = now.instant;
+    if (bad && call.request.kind != Kind::get) bad = name_write(call, now);
     calls.emplace(number, std::move(call));
     ration = std::min(ration + 1, most_ration);
     early = std::min(early + 1, most_early);
@@ -382,6 +438,40 @@ struct ClientCore::Impl {
       attempt(number, now);
     }
     return number;
+  }
+
+  // Gives the write its id, or finds out how old the write is that an id of the caller's names.
+  Status name_write(Call& call, Now now) {
+    WriteId& id = call.request.write_id;
+    if (!id) {
+      id = new_write_id(now.wall_ms, random);
+    } else if (auto born_ms = birth_of(id)) {
+      std::int64_t age_ms = now.wall_ms - *born_ms;
+      if (age_ms > write_life.millis() && age_ms < oldest_birth.millis()) {
+        return Status(Code::invalid_argument,
+                      std::string(verb_of(call.request.kind)) + " " + printable(call.request.key) +
+                          ": write id " + to_string(id) + " was made " +
+                          std::to_string(age_ms / 1000) + " s ago; a write may be repeated for " +
+                          std::to_string(write_life.millis() / 1000) +
+                          " s: read the key and decide",
+                      true);
+      }
+      if (age_ms > 0 && age_ms <= write_life.millis()) call.repeated_ms = age_ms;
+    }
+    if (ring && coordination.reconcile != Reconcile::lww) return Status::ok();
+    call.born_us = born(now) - call.repeated_ms * 1000;
+    call.before = own_order.known(call.request.key);
+    own_order.sent(call.request.key, id);
+    return Status::ok();
+  }
+
+  // Strictly rising, so that of two writes of this client the later one has the later stamp; unless the
+  // clock was far ahead and is set right: replicas would refuse its stamps for as long.
+  std::int64_t born(Now now) {
+    std::int64_t clock_us = std::max<std::int64_t>(now.wall_us(), 1);
+    if (last_born_us - clock_us > coordination.max_stamp_ahead.us) last_born_us = clock_us - 1;
+    last_born_us = std::max(last_born_us + 1, clock_us);
+    return last_born_us;
   }
 
   Status refuse(const Call& call) const {
@@ -560,7 +650,7 @@ struct ClientCore::Impl {
       without.fastest_reader = NodeId{};
       put.context = encode_client_context(without, call.request.key);
     }
-    put.write = write_of(call.request);
+    put.write = write_of(call, now);
     put.options = request_options;
     // Until another node is asked with the same write.
     send(node, call.message, std::move(put), {share, health.patience(node)});
@@ -570,8 +660,21 @@ struct ClientCore::Impl {
            std::find(call.tried.begin(), call.tried.end(), node) != call.tried.end();
   }
 
-  static Write write_of(const Request& request) {
-    return {request.write_id, request.kind == Kind::erase, request.value, request.content_type};
+  Write write_of(const Call& call, Now now) const {
+    const Request& request = call.request;
+    Write write{request.write_id, request.kind == Kind::erase, request.value, request.content_type};
+    std::int64_t age_ms = call.repeated_ms + (now.instant - call.began).millis();
+    write.age_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(age_ms, 0, UINT32_MAX));
+    // Without a table it is not known yet whether the coordinator wants to know.
+    bool siblings = ring && coordination.reconcile == Reconcile::siblings;
+    if (siblings || call.born_us <= 0) return write;
+    write.born_us = call.born_us;
+    write.above_us = call.before.stamp_us;
+    std::uint64_t own = fingerprint(request.write_id);
+    for (std::uint64_t sent : call.before.sent) {
+      if (sent != own) write.replaces.push_back(sent);
+    }
+    return write;
   }
 
   // Client-driven: the same machines that run in a node run here.
@@ -604,8 +707,8 @@ struct ClientCore::Impl {
       const auto& preference = ring->preference_list(token_of(call.request.key));
       NodeId minter = choose_minter(preference, ring->effective_replicas(), NodeId{},
                                     call.context.fastest_reader, health);
-      coordinator.put(call.request.key, call.context, write_of(call.request), request_options,
-                      minter, now, std::move(on_answer));
+      coordinator.put(call.request.key, call.context, write_of(call, now), request_options, minter,
+                      now, std::move(on_answer));
     }
   }
 
@@ -718,8 +821,9 @@ struct ClientCore::Impl {
     if (!reply.status) say_the_whole_time(call, reply.status);
     if (reply.status) {
       outcome.context = encode_client_context(
-          {reply.object.context, reply.fastest_reader, cluster_hash(options.cluster)},
+          context_of(reply.object, reply.fastest_reader, cluster_hash(options.cluster)),
           call.request.key);
+      if (reply.object.mode == Reconcile::lww) note_stamp(call, reply.object);
     }
     outcome.reply = std::move(reply);
     if (call.on_done) call.on_done(std::move(outcome));
@@ -782,6 +886,14 @@ struct ClientCore::Impl {
                                   std::string(verb_of(call.request.kind)) + " " +
                                       printable(call.request.key) + ": no node can be reached" +
                                       (why.empty() ? why : ":" + why.substr(1)))));
+  }
+
+  // A read is noted only where its stamp lies ahead of this client's own clock.
+  void note_stamp(const Call& call, const Object& object) {
+    for (const Version& version : object.versions) {
+      if (call.request.kind == Kind::get && version.written_us <= last_born_us) continue;
+      own_order.saw(call.request.key, version.written_us);
+    }
   }
 
   void time_out(std::uint64_t number, Now now) {

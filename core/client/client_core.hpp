@@ -28,6 +28,10 @@
 
 namespace ringlet {
 
+// A write may be repeated with its id for as long. It is the longest time-out too, so no attempt that is
+// still under way is older.
+inline constexpr Duration write_life = Duration::seconds(3600);
+
 enum class Coordination : std::uint8_t { server = 0, client = 1 };
 
 struct ClientOptions {

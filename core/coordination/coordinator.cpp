@@ -140,11 +140,11 @@ struct Coordinator::Impl {
     participants.own_list = std::move(list);
   }
 
-  // Strictly rising, or two writes of one millisecond would be ordered by chance and the later one
-  // of one client lost. A clock that was far ahead and is set right starts anew: replicas would refuse
+  // For a client that does not tell when it made the write (an older one). Strictly rising, or two
+  // writes of one microsecond would be ordered by chance. A clock that was far ahead and is set right starts anew: replicas would refuse
   // its stamps for as long as they are ahead of theirs.
   std::int64_t stamp(Now now) {
-    const std::int64_t clock_us = now.wall_ms * 1000;
+    const std::int64_t clock_us = now.wall_us();
     if (last_stamp_us - clock_us > options.max_stamp_ahead.us) last_stamp_us = clock_us - 1;
     last_stamp_us = std::max(last_stamp_us + 1, clock_us);
     return last_stamp_us;
@@ -278,18 +278,25 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
   plan.linger = impl_->options.linger;
   plan.durability =
       options.durability != WriteDurability::unset ? options.durability : impl_->options.durability;
-  if (impl_->options.reconcile == Reconcile::lww) {
-    // A client is nobody on the ring: its write's own random id stands for it.
-    NodeId stamper = impl_->self ? impl_->self : NodeId{write.write_id.high | 1};
-    plan.stamped = lww_object(stamper, write, impl_->stamp(now));
-    plan.write.tombstone = write.tombstone;
-  } else {
-    plan.seen = context.seen;
-    plan.write = std::move(write);
-    plan.preferred = choose_minter(*plan.participants.members,
-                                   plan.participants.owners - plan.participants.newcomers,
-                                   impl_->self, preferred, impl_->health);
+  plan.seen = context.seen;
+  plan.write = std::move(write);
+  plan.reconcile = impl_->options.reconcile;
+  if (plan.reconcile == Reconcile::siblings) {
+    // A client that has no routing table yet tells its own order all the same. Here only what it was
+    // shown is replaced: its earlier blind writes are siblings (found by swarm seed 67).
+    plan.write.replaces.clear();
+    plan.write.born_us = plan.write.above_us = 0;
   }
+  for (std::uint64_t shown : context.shown) {
+    if (plan.write.replaces.size() < 2 * max_shown) plan.write.replaces.push_back(shown);
+  }
+  if (plan.reconcile == Reconcile::lww) {
+    plan.write.above_us = std::max(plan.write.above_us, context.stamp_us);
+    if (plan.write.born_us == 0) plan.write.born_us = impl_->stamp(now);
+  }
+  plan.preferred = choose_minter(*plan.participants.members,
+                                 plan.participants.owners - plan.participants.newcomers,
+                                 impl_->self, preferred, impl_->health);
   impl_->begin(PutOperation(std::move(plan), impl_->health), now, std::move(on_answer));
 }
 

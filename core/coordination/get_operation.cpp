@@ -198,7 +198,7 @@ void GetOperation::repair(Effects& out) {
         heard.object.versions.size() == merged_.versions.size())
       continue;
     if (planted(PlantedBug::stale_read_repair)) std::swap(merged_.versions, heard.object.versions);
-    if (!sync(heard.object, merged_)) continue;
+    if (!lacks(heard.object, merged_)) continue;
     out.push_back(Send{heard.from, ReplicaPut{plan_.key, merged_, NodeId{}, plan_.durability}});
   }
 }

@@ -15,13 +15,7 @@ PutOperation::PutOperation(Plan plan, Health& health)
 void PutOperation::start(Now now, Effects& out) {
   deadline_ = now.instant + plan_.timeout;
   out.push_back(WakeAt{deadline_});
-  if (plan_.stamped) {
-    object_ = std::move(*plan_.stamped);
-    if (!object_->versions.empty()) dot_ = object_->versions[0].dot;
-    start_replicating(now, out);
-  } else {
-    ask_next_minter(now, out);
-  }
+  ask_next_minter(now, out);
   settle(now, out);
 }
 
@@ -42,7 +36,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
     if (ends_the_request(asked->why)) {
       asked->reply = Reply::refused;
       Status status = refused->status;
-      status.set_maybe_applied(may_be_applied());
+      status.set_maybe_applied(status.maybe_applied() || may_be_applied());
       answer(std::move(status), now, out);
       return finish(out);
     }
@@ -175,7 +169,9 @@ void PutOperation::on_minted(const Minted& minted, Now now, Effects& out) {
   }
   // A minter that had been given up answers after all. Its version has a dot of its own: whoever
   // knows only one of the two must learn the other, or it would outlive the next write there alone.
-  if (!sync(*object_, minted.object)) return;
+  bool news = lacks(*object_, minted.object);
+  sync(*object_, minted.object);
+  if (!news) return;
   for (const Asked& other : asked_) {
     if (other.what == Asked::For::keep) continue;
     bool was_sent_the_first = other.open() && other.what == Asked::For::vote;
@@ -426,7 +422,8 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
 // joining a copy late does what a hint or the trees would do later still.
 void PutOperation::send_mint(const Asked& asked, Now now, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
-  MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability, counted_by(owner)};
+  MintPut mint{plan_.key,        plan_.seen,        plan_.write,    owner,
+               plan_.durability, counted_by(owner), plan_.reconcile};
   Duration wanted = std::min(asked.until, deadline_) - now.instant;
   out.push_back(Send{asked.node, std::move(mint), number_of(asked), {wanted, {}}});
 }
@@ -503,6 +500,9 @@ bool PutOperation::may_fall_short() const {
 bool PutOperation::ends_the_request(Code code) const {
   bool same_everywhere =
       code == Code::invalid_context || code == Code::too_large || code == Code::too_many_siblings;
+  // A write id that names another write, or whose fate is forgotten. With last-write-wins a stamp that
+  // one replica's clock refuses has the same code, and another replica may take it.
+  same_everywhere |= code == Code::invalid_argument && plan_.reconcile == Reconcile::siblings;
   return same_everywhere && stored_by_.empty() && !answered_;
 }
 

@@ -12,8 +12,7 @@
 //                at the very last beside the copy of somebody who stored it
 //   done         every owner holds the write or has a hint waiting
 //
-// With last-write-wins there is nothing to mint: the coordinator stamps the object and starts with
-// replicating, to all N at once.
+// With last-write-wins one replica mints as well: it stamps the write above what it holds (L19).
 //
 // The vote: W slots of the preference list that are held (held_slots.hpp), each once: by the owner,
 // the minter included, or by a fallback with a hint for it (`strict`: by owners only). An owner and
@@ -52,7 +51,7 @@ class PutOperation {
     // For how long the asker bears silence before it asks another coordinator; 0: it asks no other.
     Duration silence;
     WriteDurability durability = WriteDurability::unset;
-    std::optional<Object> stamped;  // last-write-wins: what to store, instead of minting
+    Reconcile reconcile = Reconcile::siblings;  // of a key that is not there yet
   };
 
   // `health` outlives the operation; it is told of silence, once a question.

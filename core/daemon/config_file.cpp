@@ -252,7 +252,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                "between two walks in search of tombstones");
   table.millis("upkeep", "tombstone_grace_ms", &config.node.tombstones.grace, 0,
                10LL * 366 * 24 * hour_ms,
-               "a tombstone is kept so long, by each owner's own running time");
+               "a tombstone is kept so long, by each owner's own running time; below an hour also "
+               "how long a write that was deleted is known when it is repeated");
 
   table.text("log", "level", &config.log_level, "trace, debug, info, warn or error",
              {"trace", "debug", "info", "warn", "error"});

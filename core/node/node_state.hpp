@@ -75,6 +75,7 @@ struct NodeOptions {
   TombstoneCollection::Options tombstones;
   Pace::Options pace;
   Truncation truncation;
+  SpentLimits spent;
   std::size_t max_key_bytes = 64 * 1024;  // bucket and key together
   std::size_t max_value_bytes = 8 * 1024 * 1024;
   std::size_t warn_siblings = 100;  // said in the log at each multiple of it

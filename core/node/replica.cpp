@@ -260,7 +260,7 @@ Status Replica::keep_hint_of(const Key& key, NodeId target) {
 // that was dropped, or a hint that was delivered, may come back by way of others who know an older
 // count. The lowest bit of an epoch tells the two kinds apart.
 Result<Actor> Replica::actor_for(Transaction& transaction, const Place& place, const Record& local,
-                                 std::optional<Actor>& fresh) {
+                                 const CausalContext& context, std::optional<Actor>& fresh) {
   NodeId self = state_->self();
   std::uint64_t incarnation = state_->incarnation();
   if (planted(PlantedBug::epoch_reused)) return Actor{self, incarnation << 1};
@@ -274,7 +274,7 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Place& place, c
   } else if (local.minter >> 1 >= incarnation) {
     // Its entry may have been truncated; then the count is gone with it.
     Actor actor{self, local.minter};
-    if (local.object.context.counter(actor) != 0) return actor;
+    if (context.counter(actor) != 0) return actor;
   }
   if (!fresh) {
     auto epoch = state_->fresh_epoch();
@@ -383,14 +383,34 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now, Instant until) {
         auto local = read_for_change(transaction, place, corrupt);
         if (!local) return local.status();
         tree.was_corrupt(corrupt);
-        auto actor = actor_for(transaction, place, *local, fresh);
-        if (!actor) return actor.status();
         tree.before(local->object);
         Object object = std::move(local->object);
-        minted.dot = update(object, request.seen, *actor, request.write, now.wall_ms * 1000);
+        if (Status one = may_be_executed(request, object, now); !one) return one;
+        if (object.missing()) {
+          object.mode = request.reconcile;
+        } else if (request.reconcile == Reconcile::lww && object.mode != Reconcile::lww) {
+          Object nothing;
+          nothing.mode = Reconcile::lww;
+          sync(object, nothing);  // written before the cluster was one of last-write-wins
+        }
+        // A last-write-wins version is named by its stamp: no dot, and no epoch to take one from.
+        Actor actor{state_->self(), 0};
+        std::uint64_t minter = local->minter;
+        if (object.mode == Reconcile::siblings) {
+          auto its_own = actor_for(transaction, place, *local, object.context, fresh);
+          if (!its_own) return its_own.status();
+          actor = *its_own;
+          minter = actor.epoch;
+        }
+        std::int64_t held_us = latest_stamp(object);
+        minted.dot = update(object, request.seen, actor, request.write, now.wall_us());
         if (Status few = few_enough(request.key, object); !few) return few;
-        truncate(object, *actor, now.wall_ms, state_->options().truncation);
-        Status written = write(transaction, place, object, actor->epoch);
+        if (Status timely = stamps_in_time(request.key, object, held_us, now); !timely) {
+          return timely;
+        }
+        truncate(object, actor, now.wall_ms, state_->options().truncation);
+        forget_spent(object, now.wall_us(), state_->options().spent);
+        Status written = write(transaction, place, object, minter);
         if (written) written = pass_on(transaction, place, object, &told);
         if (written) written = in_time(request.key, now, until);
         tree.after(object);
@@ -418,11 +438,53 @@ Status Replica::in_time(const Key& key, Now now, Instant until) const {
                                    " ms after it was wanted");
 }
 
-// The latest stamp wins (O-19), so one from the far future would win for as long.
-Status Replica::stamps_in_time(const Key& key, const Object& object, Now now) const {
+// Two questions that only a row can answer. One id names one write: the same id with something else in
+// it is an error of the caller, who would otherwise lose one of the two without a word. And a repetition
+// is executed only where the row can tell that it is one: an id may have been forgotten for want of
+// room. A write that is new says so (its age is nothing) and is never refused here.
+Status Replica::may_be_executed(const MintPut& request, const Object& object, Now now) const {
+  const Write& write = request.write;
+  // An update that is repeated merges anew, having read what it wrote the first time: that is the same
+  // write, and the first one stays.
+  bool was_shown = std::any_of(object.versions.begin(), object.versions.end(), [&](const Version& v) {
+    return v.write_id == write.write_id && request.seen.contains(v.dot);
+  });
+  if (contradicts(object, write) && !was_shown) {
+    return Status(
+        Code::invalid_argument,
+        "put " + printable(request.key) + ": write id " + to_string(write.write_id) +
+            " names a write of something else that is stored: wanted one id for each write");
+  }
+  const SpentLimits& limits = state_->options().spent;
+  if (object.forgotten_s == 0 || write.age_ms / 1000 < limits.young_s) return Status::ok();
+  std::int64_t first_sent_s = (now.wall_ms - static_cast<std::int64_t>(write.age_ms)) / 1000;
+  bool known = object.is_spent(write.write_id) ||
+               std::any_of(object.versions.begin(), object.versions.end(),
+                           [&](const Version& v) { return v.write_id == write.write_id; });
+  if (known || first_sent_s > object.forgotten_s + 1) return Status::ok();
+  return Status(Code::invalid_argument,
+                "put " + printable(request.key) + ": write " + to_string(write.write_id) +
+                    " was first sent " + std::to_string(write.age_ms / 1000) +
+                    " s ago, and the key was written so often since that it cannot be told whether "
+                    "this write was done and replaced: read the key and decide",
+                true);
+}
+
+std::int64_t Replica::latest_stamp(const Object& object) {
+  std::int64_t latest_us = INT64_MIN;
+  if (object.mode != Reconcile::lww) return latest_us;
+  for (const auto& version : object.versions) latest_us = std::max(latest_us, version.written_us);
+  return latest_us;
+}
+
+// The latest stamp wins (O-19), so one from the far future would win for as long. What is held here
+// (`held_us`) counts as well as the clock: had a replica once taken a stamp while its clock was wrong,
+// the writes that follow it lie above it, and the key would take none until that time.
+Status Replica::stamps_in_time(const Key& key, const Object& object, std::int64_t held_us,
+                               Now now) const {
   if (object.mode != Reconcile::lww) return Status::ok();
   for (const auto& version : object.versions) {
-    std::int64_t ahead_ms = version.written_us / 1000 - now.wall_ms;
+    std::int64_t ahead_ms = version.written_us / 1000 - std::max(now.wall_ms, held_us / 1000);
     if (ahead_ms <= state_->options().max_stamp_ahead_ms) continue;
     return Status(Code::invalid_argument, "put " + printable(key) + ": its stamp is " +
                                               std::to_string(ahead_ms) +
@@ -433,9 +495,6 @@ Status Replica::stamps_in_time(const Key& key, const Object& object, Now now) co
 }
 
 Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
-  if (Status timely = stamps_in_time(request.key, request.object, now); !timely) {
-    return {refused(timely), 0};
-  }
   bool went_back = false;
   Told told;
   Object stored;
@@ -450,6 +509,10 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
         if (!local) return local.status();
         tree.was_corrupt(corrupt);
         Object& object = local->object;
+        if (Status timely = stamps_in_time(request.key, request.object, latest_stamp(object), now);
+            !timely) {
+          return timely;
+        }
         tree.before(object);
         tree.after(object);
         went_back = !request.hint_for && !corrupt &&
@@ -463,6 +526,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
           return Status::ok();
         }
         if (Status small = small_enough(place, object, request.object); !small) return small;
+        forget_spent(object, now.wall_us(), state_->options().spent);
         Status written = write(transaction, place, object, local->minter);
         if (written) written = pass_on(transaction, place, object, &told);
         tree.after(object);
@@ -523,19 +587,22 @@ Status Replica::join(Page page) {
                         std::to_string(page.partition) + ", this one is of " +
                         std::to_string(place.partition));
     }
-    if (page.stamps_by) {
-      Status timely = stamps_in_time(each.key, each.object, *page.stamps_by);
-      if (!timely) return timely;
-    }
     Change change{place.row, key_hash(each.key)};
     auto local = read_for_change(transaction, place, change.corrupt);
     if (!local) return local.status();
     Object& object = local->object;
+    if (page.stamps_by) {
+      Status timely = stamps_in_time(each.key, each.object, latest_stamp(object), *page.stamps_by);
+      if (!timely) return timely;
+    }
     change.before = clock_hash(object);
     went_back |= !change.corrupt && knows_more_of_us(each.object.context, object.context,
                                                      state_->self(), state_->incarnation());
     if (sync(object, each.object)) {
       if (Status small = small_enough(place, object, each.object); !small) return small;
+      if (page.stamps_by) {
+        forget_spent(object, page.stamps_by->wall_us(), state_->options().spent);
+      }
       change.after = clock_hash(object);
       Status written = write(transaction, place, object, local->minter);
       if (written) written = pass_on(transaction, place, object, nullptr);

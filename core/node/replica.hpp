@@ -71,13 +71,15 @@ class Replica final : public HintStore, public LateHints {
   Status join_hint(Transaction& transaction, const Key& key, NodeId target, const Object& object,
                    HintCounts::Change& hints);
   Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
-                          std::optional<Actor>& fresh);
+                          const CausalContext& context, std::optional<Actor>& fresh);
   struct Page;
   Status join(Page page);
   Status in_time(const Key& key, Now now, Instant until) const;
   Status few_enough(const Key& key, const Object& object) const;
   Status small_enough(const Place& place, const Object& joined, const Object& given) const;
-  Status stamps_in_time(const Key& key, const Object& object, Now now) const;
+  Status may_be_executed(const MintPut& request, const Object& object, Now now) const;
+  static std::int64_t latest_stamp(const Object& object);
+  Status stamps_in_time(const Key& key, const Object& object, std::int64_t held_us, Now now) const;
   Durability durability_of(WriteDurability wanted) const;
   std::shared_ptr<NodeState> state_;
   DualWrites* dual_writes_ = nullptr;

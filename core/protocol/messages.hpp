@@ -65,10 +65,11 @@ struct MintPut {
   NodeId hint_for;  // set: the minter is a fallback and keeps its copy as a hint for this owner
   WriteDurability durability = WriteDurability::unset;
   Counted counted;
+  Reconcile reconcile = Reconcile::siblings;  // of a key that is not there yet
 };
 struct Minted {
   Object object;  // what the minter holds now: replicate this
-  Dot dot;        // the write's
+  Dot dot;        // the write's; without a counter: it was done and replaced before
 };
 
 // Join this object into yours: replication, read repair, hint delivery.

@@ -93,6 +93,7 @@ struct TombstoneCollection::Impl {
   Impl(NodeId me, Options o, OwnCopies& c, TombstoneNotes& n, const Whereabouts& p, const Health& h,
        Pace* a)
       : self(me), options(o), copies(c), notes(n), placement(p), health(h), pace(a) {
+    options.grace = std::max(options.grace, options.write_life);
     RINGLET_ASSERT(options.page >= 1);
     RINGLET_ASSERT(options.batch >= 1 && options.batch <= most_keys);
     RINGLET_ASSERT(options.batches >= 1);

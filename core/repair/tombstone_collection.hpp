@@ -61,6 +61,9 @@ class TombstoneCollection {
  public:
   struct Options {
     Duration grace = Duration::seconds(10 * 86'400);  // of each owner's own running time
+    // How long a copy of a write that was replaced may still be executed: with the row its id would be
+    // forgotten (L18). The grace is at least as long.
+    Duration write_life{};
     Duration settle = Duration::seconds(60);
     // From one walk to the next over the keys of which this node is the first owner. Those of the others
     // are looked through less often, every twentieth of the grace or half day: there it only counts.

@@ -22,8 +22,8 @@ Instant read_instant() {
 Now read_clocks() {
   using std::chrono::duration_cast;
   auto wall =
-      duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
-  return {read_instant(), wall.count()};
+      duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  return {read_instant(), wall.count() / 1000, wall.count() % 1000};
 }
 
 IoThread::IoThread(std::string name, Work& work, Duration sweep_every, LogSink log)

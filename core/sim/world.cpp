@@ -48,7 +48,7 @@ void World::run_until(Instant end) {
 }
 
 Now World::clock(const Host& host) const {
-  return {now_, 1'700'000'000'000 + now_.us / 1000 + host.skew_ms};
+  return {now_, 1'700'000'000'000 + now_.us / 1000 + host.skew_ms, now_.us % 1000};
 }
 
 void World::trace(const std::string& line) {

@@ -52,10 +52,18 @@ enum : unsigned {
 };
 }
 namespace object_field {
-enum : unsigned { mode = 1, context = 2, versions = 3 };
+enum : unsigned {
+  mode = 1,
+  context = 2,
+  versions = 3,
+  spent = 4,         // fingerprints, packed
+  spent_newest = 5,  // seconds since 1970
+  spent_before = 6,  // how many seconds before the newest, packed, one each
+  forgotten = 7
+};
 }
 namespace client_field {
-enum : unsigned { seen = 1, fastest_reader = 2, cluster = 3 };
+enum : unsigned { seen = 1, fastest_reader = 2, cluster = 3, shown = 4, stamp = 5 };
 }
 
 // ---- writing ----
@@ -90,6 +98,30 @@ void write_version(pbf_writer& parent, const Version& version) {
   if (!version.value.empty()) out.add_bytes(version_field::value, version.value);
   if (!version.content_type.empty()) {
     out.add_bytes(version_field::content_type, version.content_type);
+  }
+}
+
+void write_spent(pbf_writer& out, const Object& object) {
+  const std::vector<SpentWrite>& spent = object.spent;
+  if (!spent.empty()) {
+    std::int64_t newest = 0;
+    {
+      protozero::packed_field_fixed64 prints{out, object_field::spent};
+      for (const SpentWrite& s : spent) {
+        prints.add_element(s.fingerprint);
+        newest = std::max(newest, s.time_s);
+      }
+    }
+    if (newest != 0) out.add_uint64(object_field::spent_newest, static_cast<std::uint64_t>(newest));
+    {
+      protozero::packed_field_uint64 before{out, object_field::spent_before};
+      for (const SpentWrite& s : spent) {
+        before.add_element(static_cast<std::uint64_t>(newest - s.time_s));
+      }
+    }
+  }
+  if (object.forgotten_s != 0) {
+    out.add_uint64(object_field::forgotten, static_cast<std::uint64_t>(object.forgotten_s));
   }
 }
 
@@ -245,6 +277,58 @@ Version read_version(pbf_reader in) {
   return version;
 }
 
+std::int64_t read_seconds(std::uint64_t seconds, const char* what) {
+  // Far beyond any clock, and small enough to be told in microseconds.
+  constexpr std::uint64_t most = std::uint64_t{1} << 42;
+  if (seconds > most) {
+    throw Malformed{std::string(what) + " is " + std::to_string(seconds) +
+                    " s, at most 2^42 is possible"};
+  }
+  return static_cast<std::int64_t>(seconds);
+}
+
+void read_fingerprints(pbf_reader& in, std::vector<std::uint64_t>& prints, const char* what) {
+  auto packed = in.get_packed_fixed64();
+  if (prints.size() + packed.size() > max_items) {
+    throw Malformed{std::string("more than 65536 ") + what};
+  }
+  prints.reserve(prints.size() + packed.size());
+  for (std::uint64_t print : packed) prints.push_back(print);
+}
+
+// Replaced writes as they come: their times follow their fingerprints, counted back from the newest.
+struct SpentFields {
+  std::vector<std::uint64_t> prints, before;
+  std::int64_t newest = 0;
+
+  void read_before(pbf_reader& in) {
+    for (std::uint64_t seconds : in.get_packed_uint64()) {
+      if (before.size() == max_items) throw Malformed{"more than 65536 times of replaced writes"};
+      before.push_back(seconds);
+    }
+  }
+  void give(Object& object) const {
+    if (prints.empty() && before.empty() && newest == 0) return;
+    if (prints.size() != before.size()) {
+      throw Malformed{std::to_string(prints.size()) + " replaced writes have " +
+                      std::to_string(before.size()) + " times, wanted as many"};
+    }
+    object.spent.reserve(prints.size() + 2);  // the next write adds one, mostly
+    bool reached = prints.empty() && newest == 0;
+    for (std::size_t i = 0; i < prints.size(); ++i) {
+      if (i > 0 && prints[i - 1] >= prints[i]) {
+        throw Malformed{"a replaced write is out of order or twice"};
+      }
+      if (before[i] > static_cast<std::uint64_t>(newest)) {
+        throw Malformed{"a replaced write is of a time before 1970"};
+      }
+      reached |= before[i] == 0;
+      object.spent.push_back({prints[i], newest - static_cast<std::int64_t>(before[i])});
+    }
+    if (!reached) throw Malformed{"no replaced write is of the time of the newest"};
+  }
+};
+
 void check(const Object& object) {
   const Version* last = nullptr;
   for (const Version& version : object.versions) {
@@ -256,6 +340,9 @@ void check(const Object& object) {
     if (version.tombstone && !version.value.empty()) fail("is a tombstone with a value");
     if (object.mode == Reconcile::siblings && !object.context.contains(version.dot)) {
       fail("is not covered by the object's context");
+    }
+    if (object.mode == Reconcile::siblings && object.is_spent(version.write_id)) {
+      fail("is of a write that was replaced, as the same object says");
     }
     last = &version;
   }
@@ -270,6 +357,7 @@ void check(const Object& object) {
 
 Object read_object(pbf_reader in) {
   Object object;
+  SpentFields spent;
   while (in.next()) {
     switch (in.tag_and_type()) {
       case varint(object_field::mode): {
@@ -285,10 +373,23 @@ Object read_object(pbf_reader in) {
         if (object.versions.size() == max_items) throw Malformed{"more than 65536 versions"};
         object.versions.push_back(read_version(in.get_message()));
         break;
+      case bytes(object_field::spent):
+        read_fingerprints(in, spent.prints, "replaced writes");
+        break;
+      case varint(object_field::spent_newest):
+        spent.newest = read_seconds(in.get_uint64(), "the newest replaced write's time");
+        break;
+      case bytes(object_field::spent_before):
+        spent.read_before(in);
+        break;
+      case varint(object_field::forgotten):
+        object.forgotten_s = read_seconds(in.get_uint64(), "the time of the forgotten writes");
+        break;
       default:
         in.skip();
     }
   }
+  spent.give(object);
   check(object);
   return object;
 }
@@ -305,6 +406,12 @@ ClientContext read_client_context(pbf_reader in) {
         break;
       case fixed64(client_field::cluster):
         context.cluster = in.get_fixed64();
+        break;
+      case bytes(client_field::shown):
+        read_fingerprints(in, context.shown, "writes in a context");
+        break;
+      case varint(client_field::stamp):
+        context.stamp_us = in.get_int64();
         break;
       default:
         in.skip();
@@ -342,6 +449,7 @@ void encode_object(const Object& object, Bytes& out) {
     write_context(context, object.context);
   }
   for (const Version& version : object.versions) write_version(writer, version);
+  write_spent(writer, object);
 }
 
 Result<Object> decode_object(BytesView bytes) {
@@ -349,7 +457,7 @@ Result<Object> decode_object(BytesView bytes) {
 }
 
 Bytes encode_record(const Object& object, std::uint64_t minter) {
-  std::size_t estimate = 64 + 48 * object.context.size();
+  std::size_t estimate = 64 + 48 * object.context.size() + 11 * object.spent.size();
   for (const Version& v : object.versions) estimate += 96 + v.value.size() + v.content_type.size();
   Bytes out;
   out.reserve(estimate);
@@ -431,6 +539,10 @@ Bytes encode_body(const ClientContext& context) {
     writer.add_fixed64(client_field::fastest_reader, context.fastest_reader.value);
   }
   if (context.cluster != 0) writer.add_fixed64(client_field::cluster, context.cluster);
+  if (!context.shown.empty()) {
+    writer.add_packed_fixed64(client_field::shown, context.shown.begin(), context.shown.end());
+  }
+  if (context.stamp_us != 0) writer.add_int64(client_field::stamp, context.stamp_us);
   return out;
 }
 
@@ -451,6 +563,24 @@ Status invalid_context(const Key& key, const std::string& why) {
 }
 
 }  // namespace
+
+ClientContext context_of(const Object& object, NodeId fastest_reader, std::uint64_t cluster) {
+  ClientContext context;
+  context.seen = object.context;
+  context.fastest_reader = fastest_reader;
+  context.cluster = cluster;
+  for (const Version& version : object.versions) {
+    if (object.mode == Reconcile::lww) {
+      context.stamp_us = std::max(context.stamp_us, version.written_us);
+    }
+    if (!version.write_id) continue;
+    std::uint64_t print = fingerprint(version.write_id);
+    auto& shown = context.shown;
+    if (std::find(shown.begin(), shown.end(), print) == shown.end()) shown.push_back(print);
+    if (shown.size() == max_shown) break;
+  }
+  return context;
+}
 
 std::uint64_t cluster_hash(BytesView name) {
   return std::max<std::uint64_t>(xxh3(name), 1);

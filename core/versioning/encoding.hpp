@@ -35,7 +35,15 @@ struct ClientContext {
   CausalContext seen;
   NodeId fastest_reader;      // who answered the read first: may coordinate the next write (R5-f)
   std::uint64_t cluster = 0;  // whose versions were seen, by cluster_hash; 0: does not say
+  // Fingerprints of the versions that were shown. A minter that is behind has not got them and could not
+  // tell otherwise which writes the next one replaces (L18).
+  std::vector<std::uint64_t> shown = {};
+  std::int64_t stamp_us = 0;  // last-write-wins: of the version that was shown
 };
+inline constexpr std::size_t max_shown =
+    128;  // a kilobyte; copies of others are told by dots alone
+// What a client that was given `object` has seen.
+ClientContext context_of(const Object& object, NodeId fastest_reader, std::uint64_t cluster);
 std::uint64_t cluster_hash(BytesView name);  // never 0
 Bytes encode_client_context(const ClientContext& context, const Key& key);
 // Empty bytes are the empty context. Truncated, bit-flipped and other keys' contexts are

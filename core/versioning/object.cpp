@@ -23,6 +23,78 @@ bool lww_less(const Version& a, const Version& b) {
   return rest(a) < rest(b);
 }
 
+// ---- replaced writes ----
+
+constexpr std::size_t first_room = 8;  // so that the first few allocate once
+
+auto find_spent(std::vector<SpentWrite>& spent, std::uint64_t fingerprint) {
+  return std::lower_bound(
+      spent.begin(), spent.end(), fingerprint,
+      [](const SpentWrite& s, std::uint64_t wanted) { return s.fingerprint < wanted; });
+}
+
+// Of two times the later one. Returns whether anything changed.
+bool spend(Object& object, std::uint64_t fingerprint, std::int64_t time_s) {
+  auto at = find_spent(object.spent, fingerprint);
+  if (at != object.spent.end() && at->fingerprint == fingerprint) {
+    if (at->time_s >= time_s) return false;
+    at->time_s = time_s;
+    return true;
+  }
+  if (object.spent.capacity() == 0) {
+    object.spent.reserve(first_room);
+    at = object.spent.end();
+  }
+  object.spent.insert(at, {fingerprint, time_s});
+  return true;
+}
+
+std::int64_t seconds_of(std::int64_t us) {
+  return std::max<std::int64_t>(us / 1'000'000, 0);
+}
+
+bool adds_spent(const std::vector<SpentWrite>& mine, const std::vector<SpentWrite>& other) {
+  auto at = mine.begin();
+  for (const SpentWrite& theirs : other) {
+    while (at != mine.end() && at->fingerprint < theirs.fingerprint) ++at;
+    if (at == mine.end() || at->fingerprint != theirs.fingerprint) return true;
+    if (at->time_s < theirs.time_s) return true;
+  }
+  return false;
+}
+
+bool join_spent(Object& object, const Object& other) {
+  if (planted(PlantedBug::spent_forgotten_by_sync)) return false;
+  bool changed = object.forgotten_s < other.forgotten_s;
+  if (changed) object.forgotten_s = other.forgotten_s;
+  if (!adds_spent(object.spent, other.spent)) return changed;
+  std::vector<SpentWrite> joined;
+  joined.reserve(object.spent.size() + other.spent.size());
+  auto mine = object.spent.begin();
+  for (const SpentWrite& theirs : other.spent) {
+    while (mine != object.spent.end() && mine->fingerprint < theirs.fingerprint) {
+      joined.push_back(*mine++);
+    }
+    joined.push_back(theirs);
+    if (mine != object.spent.end() && mine->fingerprint == theirs.fingerprint) {
+      joined.back().time_s = std::max(mine->time_s, theirs.time_s);
+      ++mine;
+    }
+  }
+  joined.insert(joined.end(), mine, object.spent.end());
+  object.spent = std::move(joined);
+  return true;
+}
+
+// Whether a version of `versions` carries an id that `spent` has.
+bool any_spent(const std::vector<Version>& versions, const Object& spent) {
+  return !spent.spent.empty() &&
+         std::any_of(versions.begin(), versions.end(),
+                     [&](const Version& v) { return spent.is_spent(v.write_id); });
+}
+
+// ---- last write wins ----
+
 bool sync_lww(Object& object, const Object& other) {
   const Version* winner = nullptr;
   for (const Object* side : {static_cast<const Object*>(&object), &other}) {
@@ -32,12 +104,52 @@ bool sync_lww(Object& object, const Object& other) {
   }
   // Mine were asked first, so an equal one of the other's does not win and is no change.
   bool stays = winner == nullptr || (object.versions.size() == 1 && winner == &object.versions[0]);
-  if (stays && object.mode == Reconcile::lww && object.context.empty()) return false;
-
+  bool changed = !stays || object.mode != Reconcile::lww || !object.context.empty();
+  changed |= join_spent(object, other);
+  // What loses here lost everywhere: no copy of it is stamped anew. Whatever lost is noted, a twin of
+  // the winner too, so that the notes do not depend on who met whom first.
+  if (!planted(PlantedBug::spent_forgotten_by_sync)) {
+    for (const Object* side : {static_cast<const Object*>(&object), &other}) {
+      for (const Version& version : side->versions) {
+        if (&version == winner || version == *winner || !version.write_id) continue;
+        changed |= spend(object, fingerprint(version.write_id), seconds_of(version.written_us));
+      }
+    }
+  }
+  if (!changed) return false;
   object.mode = Reconcile::lww;
   object.context = {};
   if (!stays) object.versions = std::vector<Version>{*winner};
   return true;
+}
+
+// The clocks of whoever wrote decide only between what neither follows from the other.
+Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wall_us) {
+  Object lww;
+  lww.mode = Reconcile::lww;
+  if (object.mode != Reconcile::lww) sync_lww(object, lww);
+  const Version* held = object.versions.empty() ? nullptr : &object.versions[0];
+  if (write.write_id && !planted(PlantedBug::write_id_ignored)) {
+    if (held != nullptr && held->write_id == write.write_id) return held->dot;
+    if (object.is_spent(write.write_id)) return {};
+  }
+  bool told = write.born_us != 0 && write.born_us - wall_us <= max_born_ahead_us;
+  std::int64_t stamp = told ? write.born_us : wall_us;
+  if (held != nullptr && !planted(PlantedBug::stamp_not_above_held)) {
+    stamp = std::max(stamp, held->written_us + 1);
+  }
+  if (write.above_us != 0 && !planted(PlantedBug::stamp_not_above_seen)) {
+    stamp = std::max(stamp, write.above_us + 1);
+  }
+  Object stamped = lww_object(actor.node, std::move(write), stamp);
+  sync_lww(object, stamped);
+  if (!planted(PlantedBug::spent_forgotten_by_update)) {
+    std::uint64_t own = fingerprint(stamped.versions[0].write_id);
+    for (std::uint64_t seen : write.replaces) {
+      if (seen != own) spend(object, seen, seconds_of(wall_us));
+    }
+  }
+  return stamped.versions[0].dot;
 }
 
 // One dot names one version, unless an actor minted it twice, which its epoch is there to prevent.
@@ -96,26 +208,61 @@ void insert(std::vector<Version>& versions, Version version) {
 
 }  // namespace
 
+std::uint64_t fingerprint(WriteId id) {
+  char bytes[16];
+  for (int i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<char>(id.high >> (8 * i) & 0xff);
+    bytes[8 + i] = static_cast<char>(id.low >> (8 * i) & 0xff);
+  }
+  return xxh3({bytes, sizeof bytes});
+}
+
+bool Object::is_spent(WriteId id) const {
+  if (spent.empty() || !id) return false;
+  std::uint64_t wanted = fingerprint(id);
+  auto at =
+      std::lower_bound(spent.begin(), spent.end(), wanted,
+                       [](const SpentWrite& s, std::uint64_t f) { return s.fingerprint < f; });
+  return at != spent.end() && at->fingerprint == wanted;
+}
+
 Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write write,
            std::int64_t wall_us) {
-  if (object.mode == Reconcile::lww) {
-    // Nothing to mint a dot from: the stamp is the version. The older of the two goes.
-    Object stamped = lww_object(actor.node, std::move(write), wall_us);
-    stamped.versions[0].dot.actor = actor;
-    sync(object, stamped);
-    return stamped.versions[0].dot;
-  }
+  if (object.mode == Reconcile::lww) return update_lww(object, actor, std::move(write), wall_us);
   if (write.write_id && !planted(PlantedBug::write_id_ignored)) {
     for (const Version& version : object.versions) {
       if (version.write_id == write.write_id) return version.dot;
     }
+    if (object.is_spent(write.write_id)) return {};
   }
   // The client may have seen more of this actor than this copy has: past that as well, or the new
   // dot would be one that the client's context already covers.
   Dot dot{actor, std::max(object.context.counter(actor), seen.counter(actor)) + 1};
+  // What the client was shown and what is replaced here are noted; the write itself never, though a
+  // client may have been shown a copy of it before it repeats it.
+  bool noted = false;
+  auto note = [&](std::uint64_t replaced, std::int64_t time_us) {
+    if (planted(PlantedBug::spent_forgotten_by_update)) return;
+    spend(object, replaced, seconds_of(time_us));
+    noted = true;
+  };
   std::erase_if(object.versions, [&](const Version& v) {
-    return seen.contains(v.dot) || (planted(PlantedBug::plain_clocks) && v.dot.actor == actor);
+    bool replaced = seen.contains(v.dot);
+    if (replaced && v.write_id && v.write_id != write.write_id) {
+      note(fingerprint(v.write_id), std::max(v.written_us, wall_us));
+    }
+    return replaced || (planted(PlantedBug::plain_clocks) && v.dot.actor == actor);
   });
+  if (!write.replaces.empty()) {
+    std::uint64_t own = fingerprint(write.write_id);
+    for (std::uint64_t replaced : write.replaces) {
+      if (replaced != own || !write.write_id) note(replaced, wall_us);
+    }
+  }
+  // A copy of a replaced write under another dot goes with it.
+  if (noted) {
+    std::erase_if(object.versions, [&](const Version& v) { return object.is_spent(v.write_id); });
+  }
   object.context.join(seen);
   object.context.add(dot, wall_us / 1000);
   insert(object.versions, Version{dot, write.write_id, wall_us, write.tombstone,
@@ -123,20 +270,40 @@ Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write 
   return dot;
 }
 
+bool contradicts(const Object& object, const Write& write) {
+  if (!write.write_id) return false;
+  return std::any_of(object.versions.begin(), object.versions.end(), [&](const Version& v) {
+    return v.write_id == write.write_id &&
+           std::tie(v.tombstone, v.content_type, v.value) !=
+               std::tie(write.tombstone, write.content_type, write.value);
+  });
+}
+
 Dot remove(Object& object, const CausalContext& seen, const Actor& actor, WriteId write_id,
            std::int64_t wall_us) {
-  return update(object, seen, actor, Write{write_id, true, {}, {}}, wall_us);
+  Write write;
+  write.write_id = write_id;
+  write.tombstone = true;
+  return update(object, seen, actor, std::move(write), wall_us);
 }
+
+namespace {
+
+bool versions_differ(const Object& object, const Object& other) {
+  bool change = false;
+  walk(object.versions, object.context, other, [&](Fate fate, const Version*, const Version*) {
+    change |= fate != Fate::keep_mine && fate != Fate::skip_theirs;
+  });
+  return change;
+}
+
+}  // namespace
 
 bool sync(Object& object, const Object& other) {
   if (object.mode == Reconcile::lww || other.mode == Reconcile::lww) return sync_lww(object, other);
 
   // First only look: replicas mostly agree already, and then nothing is written or allocated.
-  bool versions_change = false;
-  walk(std::as_const(object.versions), object.context, other,
-       [&](Fate fate, const Version*, const Version*) {
-         versions_change |= fate != Fate::keep_mine && fate != Fate::skip_theirs;
-       });
+  bool versions_change = versions_differ(object, other);
   bool context_changes = adds_to(object.context, other.context);
 
   if (versions_change) {
@@ -150,7 +317,68 @@ bool sync(Object& object, const Object& other) {
     object.versions = std::move(kept);
   }
   if (context_changes) object.context.join(other.context);
-  return versions_change || context_changes;
+  bool spent_changes = join_spent(object, other);
+  // A late copy of a write that either side knows to be replaced. Its dot stays in the context, so that
+  // it goes from the other replicas too.
+  bool ask = !planted(PlantedBug::sync_keeps_ancestors);
+  if (ask && (spent_changes || versions_change) && any_spent(object.versions, object)) {
+    std::size_t before = object.versions.size();
+    std::erase_if(object.versions, [&](const Version& v) { return object.is_spent(v.write_id); });
+    versions_change |= object.versions.size() != before;
+  }
+  return versions_change || context_changes || spent_changes;
+}
+
+bool lacks(const Object& object, const Object& other) {
+  if (object.mode == Reconcile::lww || other.mode == Reconcile::lww) {
+    auto greatest = [](const Object& of) {
+      auto at = std::max_element(of.versions.begin(), of.versions.end(), lww_less);
+      return at == of.versions.end() ? nullptr : &*at;
+    };
+    const Version *mine = greatest(object), *theirs = greatest(other);
+    bool loses = theirs != nullptr && (mine == nullptr || lww_less(*mine, *theirs));
+    return loses || object.mode != Reconcile::lww || object.versions.size() > 1;
+  }
+  return versions_differ(object, other) || adds_to(object.context, other.context) ||
+         any_spent(object.versions, other);
+}
+
+std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits& limits) {
+  std::vector<SpentWrite>& spent = object.spent;
+  if (spent.empty()) return 0;
+  const std::size_t before = spent.size();
+  std::int64_t now_s = seconds_of(wall_us), newest_s = 0;
+  for (const Version& version : object.versions) {
+    newest_s = std::max(newest_s, seconds_of(version.written_us));
+  }
+  std::int64_t by_both_s = object.versions.empty() ? now_s : std::min(now_s, newest_s);
+  std::erase_if(spent, [&](const SpentWrite& s) { return s.time_s < by_both_s - limits.life_s; });
+  if (spent.size() <= limits.usual) return before - spent.size();
+
+  std::vector<std::int64_t> times;
+  times.reserve(spent.size());
+  for (const SpentWrite& s : spent) times.push_back(s.time_s);
+  std::sort(times.begin(), times.end());
+  // The time below which they go: those in excess of the usual number as far as they are not young, and
+  // those in excess of the most in any case.
+  std::size_t excess = spent.size() - limits.usual;
+  std::size_t must = spent.size() > limits.most ? spent.size() - limits.most : 0;
+  std::size_t gone = must;
+  while (gone < excess && times[gone] < now_s - limits.young_s) ++gone;
+  if (gone == 0) return before - spent.size();
+  std::int64_t last_s = times[gone - 1];
+  // Of those of the last second only as many as must.
+  std::size_t of_last = static_cast<std::size_t>(
+      times.begin() + static_cast<std::ptrdiff_t>(gone) -
+      std::lower_bound(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(gone), last_s));
+  std::erase_if(spent, [&](const SpentWrite& s) {
+    if (s.time_s != last_s) return s.time_s < last_s;
+    if (of_last == 0) return false;
+    --of_last;
+    return true;
+  });
+  object.forgotten_s = std::max(object.forgotten_s, last_s);
+  return before - spent.size();
 }
 
 Object lww_object(NodeId stamper, Write write, std::int64_t wall_us) {

@@ -7,8 +7,14 @@
 //   update  a put at its minter        remove  a delete at its minter        sync  everything else
 // sync is commutative, associative and idempotent.
 //
+// An object also remembers the ids of writes that were replaced (L18). A write may be executed twice:
+// by a node that slept while the client asked another one, or because a client repeats it. The second
+// execution has a dot that no context covers, so only the write's id can tell that the write was
+// replaced meanwhile. update() notes the ids of what it replaces; sync() joins the notes and removes
+// every version whose id is noted.
+//
 // With last-write-wins (dynamo.md O-19) an object holds one version and no context; its order is
-// (written_us, actor, hash of the value).
+// (written_us, actor, hash of the value), and update() always stamps above what it finds (L19).
 #pragma once
 
 #include <cstdint>
@@ -33,12 +39,32 @@ struct Version {
   friend bool operator==(const Version&, const Version&) = default;
 };
 
+// Stands for a write id where only its identity matters. Of 128 remembered ones a new write meets one
+// by chance once in 10^17.
+std::uint64_t fingerprint(WriteId id);
+
+// A write that was replaced, and when, as far as the minter's clock knew.
+struct SpentWrite {
+  std::uint64_t fingerprint = 0;
+  std::int64_t time_s = 0;  // seconds since 1970
+  friend bool operator==(const SpentWrite&, const SpentWrite&) = default;
+};
+
 struct Object {
   Reconcile mode = Reconcile::siblings;
   CausalContext context;          // covers every version's dot (siblings mode)
   std::vector<Version> versions;  // sorted by dot
+  // Replaced writes, sorted by fingerprint, each once. In siblings mode none of them is a version's.
+  std::vector<SpentWrite> spent;
+  // The newest time of those that were forgotten for want of room; 0: none was.
+  std::int64_t forgotten_s = 0;
   bool missing() const { return versions.empty() && context.empty(); }
-  friend bool operator==(const Object&, const Object&) = default;
+  bool is_spent(WriteId id) const;
+  // Whether both show the same. What they remember of replaced writes is not compared, as the times of
+  // a context are not: each replica forgets at its own time.
+  friend bool operator==(const Object& a, const Object& b) {
+    return a.mode == b.mode && a.context == b.context && a.versions == b.versions;
+  }
 };
 
 // What a write brings.
@@ -47,13 +73,28 @@ struct Write {
   bool tombstone = false;
   Bytes value;
   Bytes content_type;
+  // What is known of its writer; none of it is stored as such.
+  std::vector<std::uint64_t> replaces = {};  // fingerprints of the versions its writer was shown
+  std::uint32_t age_ms = 0;   // since the write was first sent, by its client's clock; 0: it is new
+  std::int64_t born_us = 0;   // last-write-wins: its client's clock when it was made; 0: not told
+  std::int64_t above_us = 0;  // last-write-wins: the stamp that its writer has seen; 0: none
 };
 
-// Mints: drops the versions that `seen` covers, gives the write the actor's next dot and adds it.
-// A write id that is already among the versions mints nothing; its dot is returned. `wall_us` is
-// the minter's clock.
+// Mints: drops the versions that `seen` covers and those that `write.replaces` names, remembers their
+// ids, gives the write the actor's next dot and adds it. A write id that is already among the versions
+// mints nothing; its dot is returned. One that was replaced mints nothing either: the write was done,
+// and a dot without a counter is returned. `wall_us` is the minter's clock.
+//
+// With last-write-wins the version's stamp is max(the clock when the write was made, the stamp held
+// here + 1, the stamp its writer has seen + 1): what follows, by what its writer knows or at this
+// replica, wins, whatever the clocks say. The writer's own clock counts unless it is more than
+// `max_born_ahead_us` ahead of the minter's, so that one write has one stamp whoever executes it.
 Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write write,
            std::int64_t wall_us);
+inline constexpr std::int64_t max_born_ahead_us = 30'000'000;
+
+// Whether a version carries the write's id and something else than the write: one id for two writes.
+bool contradicts(const Object& object, const Write& write);
 
 // A delete: an update whose version is a tombstone, so that a concurrent put survives it (O-5).
 Dot remove(Object& object, const CausalContext& seen, const Actor& actor, WriteId write_id,
@@ -62,7 +103,25 @@ Dot remove(Object& object, const CausalContext& seen, const Actor& actor, WriteI
 // Joins what another replica knows into this one. Returns whether `object` changed.
 bool sync(Object& object, const Object& other);
 
-// A last-write-wins object of one version, stamped by whoever coordinates it.
+// Whether sync would change what `object` shows or has seen; more remembered ids alone are no reason to
+// send a copy, or replicas that forget at different times would mend each other for ever.
+bool lacks(const Object& object, const Object& other);
+
+// How long and how many replaced writes are remembered. A request lives an hour at most (longer
+// time-outs are refused), so whatever is older than that is refused before it gets here.
+struct SpentLimits {
+  std::int64_t life_s = 3600 + 600;  // the life of a request, and a margin for clocks that disagree
+  std::size_t usual = 64;            // beyond this the oldest go, unless they are young
+  std::size_t most = 128;            // beyond this the oldest go in any case
+  std::int64_t young_s = 5;          // the first copy of such a write may still be under way
+};
+// Forgets what is older than its life by this clock and by the newest version's stamp, so that neither
+// clock alone can make a replica forget; and the oldest where there are too many, which raises
+// forgotten_s. A local matter of whoever stores, not part of sync: cutting a set to its newest is not
+// associative. Returns the number forgotten.
+std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits&);
+
+// A last-write-wins object of one version with this stamp.
 Object lww_object(NodeId stamper, Write write, std::int64_t wall_us);
 
 // What an application is shown: each write once, two dots of one write id folded into one

@@ -88,6 +88,7 @@ void write(const MintPut& m, pbf_writer& out, Bytes& bytes) {
   write_write(out, 3, m.write);
   write_fixed64(out, 4, m.hint_for.value);
   write_number(out, 5, static_cast<std::uint64_t>(m.durability));
+  write_number(out, 6, static_cast<std::uint64_t>(m.reconcile));
   write_counted(out, m.counted);
 }
 void read(BytesView bytes, MintPut& m) {
@@ -108,6 +109,9 @@ void read(BytesView bytes, MintPut& m) {
         break;
       case 5:
         m.durability = read_durability(fields);
+        break;
+      case 6:
+        m.reconcile = static_cast<Reconcile>(fields.number("reconcile", 1));
         break;
       case counted_tag:
         m.counted = read_counted(fields.bytes("counted"));

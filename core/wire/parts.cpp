@@ -127,7 +127,16 @@ void write_write(pbf_writer& out, std::uint32_t tag, const Write& write) {
   write_number(message, 3, write.tombstone);
   write_text(message, 4, write.value);
   write_text(message, 5, write.content_type);
+  if (!write.replaces.empty()) {
+    message.add_packed_fixed64(6, write.replaces.begin(), write.replaces.end());
+  }
+  write_number(message, 7, write.age_ms);
+  write_number(message, 8, static_cast<std::uint64_t>(write.born_us));
+  write_number(message, 9, static_cast<std::uint64_t>(write.above_us));
 }
+
+// Far beyond any clock: what is added to it stays a number.
+constexpr std::uint64_t most_us = std::uint64_t{1} << 62;
 
 Write read_write(BytesView bytes) {
   FieldReader fields("Write", bytes);
@@ -148,6 +157,19 @@ Write read_write(BytesView bytes) {
         break;
       case 5:
         write.content_type = fields.bytes("content_type");
+        break;
+      case 6:
+        fields.fixed64s("replaces", 2 * max_shown,
+                        [&](std::uint64_t print) { write.replaces.push_back(print); });
+        break;
+      case 7:
+        write.age_ms = static_cast<std::uint32_t>(fields.number("age_ms", UINT32_MAX));
+        break;
+      case 8:
+        write.born_us = static_cast<std::int64_t>(fields.number("born_us", most_us));
+        break;
+      case 9:
+        write.above_us = static_cast<std::int64_t>(fields.number("above_us", most_us));
         break;
       default:
         fields.skip();

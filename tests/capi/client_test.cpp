@@ -73,6 +73,40 @@ TEST_CASE("one write id twice is one version") {
   CHECK(ringlet_reply_count(f.get(key).get()) == 1);
 }
 
+TEST_CASE("L18 F-101 a write repeated after it was replaced or deleted brings nothing back") {
+  Fixture f;
+  ringlet_key key = key_of("orders", "42");
+  ringlet_call call = RINGLET_CALL_INIT;
+  call.write_id[0] = 7;
+  call.write_id[1] = 10;
+  f.put(key, "", "open", &call);
+  std::string read = text(ringlet_reply_context(f.get(key).get()));
+  REQUIRE(ringlet_delete(f.client.get(), key, bytes(read), nullptr, nullptr, nullptr) ==
+          RINGLET_OK);
+  f.put(key, "", "open", &call);  // done already: success, and nothing is there
+  CHECK(ringlet_reply_count(f.get(key).get()) == 0);
+
+  key = key_of("orders", "43");
+  call.write_id[1] = 11;
+  f.put(key, "", "A", &call);
+  read = text(ringlet_reply_context(f.get(key).get()));
+  f.put(key, read, "B");
+  f.client = f.open();  // from another client, which knows nothing of the first
+  f.put(key, "", "A", &call);
+  Reply now = f.get(key);
+  REQUIRE(ringlet_reply_count(now.get()) == 1);
+  CHECK(text(ringlet_reply_value(now.get(), 0)) == "B");
+
+  call.write_id[1] = 12;  // one id for two values
+  key = key_of("orders", "44");
+  f.put(key, "", "one", &call);
+  ringlet_error* error = nullptr;
+  CHECK(ringlet_put(f.client.get(), key, {}, {"two", 3}, &call, nullptr, &error) ==
+        RINGLET_INVALID_ARGUMENT);
+  Error owned(error);
+  CHECK(has(message(owned), "one id for each write"));
+}
+
 TEST_CASE("contexts that are cut, altered or of another key are refused and nothing is written") {
   Fixture f;
   ringlet_key key = key_of("carts", "erin");

@@ -47,6 +47,26 @@ TEST_CASE("last-write-wins clusters hold one version") {
   CHECK(ringlet_reply_count(f.get(key_of("c", "lww")).get()) == 1);
 }
 
+TEST_CASE("L19 last-write-wins: what one client writes later is what is read") {
+  for (const char* coordination : {"server", "client"}) {
+    Fixture f({{"cluster.reconcile", "lww"}});
+    f.client = f.open(options({{"client.coordination", coordination}}));
+    int gone = 0;
+    for (int i = 0; i < 100; ++i) {
+      std::string name = "d" + std::to_string(i);
+      ringlet_key key = key_of("c", name.c_str());
+      f.put(key, "", "x");
+      std::string read = text(ringlet_reply_context(f.get(key).get()));
+      REQUIRE(ringlet_delete(f.client.get(), key, bytes(read), nullptr, nullptr, nullptr) ==
+              RINGLET_OK);
+      f.put(key, "", "y");
+      gone += ringlet_reply_count(f.get(key).get()) != 1;
+    }
+    INFO(coordination);
+    CHECK(gone == 0);
+  }
+}
+
 TEST_CASE("a client that coordinates itself reads what others wrote") {
   Fixture f;
   f.put(key_of("c", "coordination"), "", "1");

@@ -533,6 +533,107 @@ class NotAfterItsTime final : public Law {
   std::set<Dot> known_;
 };
 
+// L18: what somebody replaced who had been shown it is not shown again, under whatever dot and however
+// late a copy of it was executed. In the end by all copies together; before that by strict reads whose
+// quorum meets that of the strict write that replaced it.
+class SeenOnce final : public Law {
+ public:
+  explicit SeenOnce(Scene& scene)
+      : Law(scene, Kind::safety, "L18", "what was replaced is not shown again") {}
+
+ private:
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    if (!outcome.reply.status || scene_.plan.reconcile == Reconcile::lww) return;
+    if (!call.strict || scene_.plan.strangers > 0 || !scene_.lost_disks.empty()) return;
+    std::map<WriteId, Replaced>& replaced = replaced_[call.key];
+    if (call.kind != ClientCore::Kind::get) {
+      Replaced now{scene_.world.now(), call.wanted, call.write_id};
+      const WriteRecord* write = scene_.book.find(call.write_id);
+      for (WriteId shown : write->shown) {
+        auto [at, fresh] = replaced.emplace(shown, now);
+        if (!fresh && at->second.wanted < now.wanted) at->second = now;
+      }
+      return;
+    }
+    for (const Version& version : outcome.reply.object.versions) {
+      auto found = replaced.find(version.write_id);
+      if (found == replaced.end() || found->second.at > call.began) continue;
+      if (found->second.wanted + call.wanted <= scene_.owners()) continue;
+      back(call.key, version, found->second.by, "a strict read");
+    }
+  }
+  void at_the_end() override {
+    if (scene_.plan.reconcile == Reconcile::lww) return;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      Object all;
+      for (const Object& copy : copies_of(scene_, key)) sync(all, copy);
+      for (const Version& version : all.versions) {
+        for (WriteId id : ids) {
+          const WriteRecord& write = scene_.book.writes().at(id);
+          if (!write.acknowledged || !write.shown.contains(version.write_id)) continue;
+          return back(key, version, id, "what is left in the end");
+        }
+      }
+    }
+  }
+  void back(const Key& key, const Version& version, WriteId by, const char* what) {
+    const WriteRecord* old = scene_.book.find(version.write_id);
+    if (old == nullptr) return;  // a phantom; told elsewhere
+    fail(where_from(key, *old) + ", which write " + to_string(by).substr(0, 8) +
+         " had been shown and replaced, is back in " + what + " as " + to_string(version.dot));
+  }
+  struct Replaced {
+    Instant at;
+    std::uint32_t wanted = 0;  // W of the strict write that did it
+    WriteId by;
+  };
+  std::map<Key, std::map<WriteId, Replaced>> replaced_;
+};
+
+// L19: a write that follows another, by what its writer was shown or by the order of one client, has the
+// later stamp, and one that was executed once is there when it is acknowledged.
+class FollowersWin final : public Law {
+ public:
+  explicit FollowersWin(Scene& scene)
+      : Law(scene, Kind::safety, "L19", "last-write-wins loses only what is concurrent") {}
+
+ private:
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    if (scene_.plan.reconcile != Reconcile::lww || !outcome.reply.status) return;
+    if (call.kind == ClientCore::Kind::get || outcome.reply.object.versions.empty()) return;
+    if (!told_.insert(call.write_id).second)
+      return;  // repeated: it may have been replaced meanwhile
+    const WriteRecord& write = *scene_.book.find(call.write_id);
+    const Version& held = outcome.reply.object.versions[0];
+    if (held.write_id != write.id) {
+      const Tally& tally = outcome.reply.tally;
+      bool once = outcome.attempts == 1 && tally.silent.empty() && tally.refused.empty() &&
+                  !scene_.plan.has(FaultKind::duplicates) && tally.got == tally.asked;
+      if (once) fail(where_from(call.key, write) + " was acknowledged and lost at once");
+      return;
+    }
+    for (WriteId before : write.shown) follows(call.key, write, held, before);
+    auto [last, first] = last_.try_emplace({call.client, call.key});
+    if (!first && last->second.at <= call.began) follows(call.key, write, held, last->second.id);
+    last->second = {write.id, scene_.world.now()};
+    stamps_[write.id] = held.written_us;
+  }
+  void follows(const Key& key, const WriteRecord& write, const Version& held, WriteId before) {
+    auto stamp = stamps_.find(before);
+    if (stamp == stamps_.end() || held.written_us > stamp->second) return;
+    fail(where_from(key, write) + " follows write " + to_string(before).substr(0, 8) +
+         " and has the stamp " + std::to_string(held.written_us) + ", that one " +
+         std::to_string(stamp->second));
+  }
+  struct Last {
+    WriteId id;
+    Instant at;
+  };
+  std::set<WriteId> told_;
+  std::map<WriteId, std::int64_t> stamps_;  // as first acknowledged
+  std::map<std::pair<std::size_t, Key>, Last> last_;
+};
+
 // L11: a hint may go only when its owner holds all of it. Until then its holder knows that it has it:
 // reads and deliveries go by the count in memory.
 class HintsLeaveLast final : public Law {
@@ -578,8 +679,8 @@ class HintsLeaveLast final : public Law {
     }
     return scene_.owners() > 1;
   }
-  static bool holds_all(Object held, const Object& hint) {
-    return hint.mode == Reconcile::lww ? !sync(held, hint) : held.context.covers(hint.context);
+  static bool holds_all(const Object& held, const Object& hint) {
+    return hint.mode == Reconcile::lww ? !lacks(held, hint) : held.context.covers(hint.context);
   }
 };
 
@@ -942,6 +1043,8 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<Bounded>(scene));
   laws.push_back(std::make_unique<NotAfterItsTime>(scene));
   laws.push_back(std::make_unique<DeletesStay>(scene));  // before L1: it says why
+  laws.push_back(std::make_unique<SeenOnce>(scene));
+  laws.push_back(std::make_unique<FollowersWin>(scene));
   laws.push_back(std::make_unique<NoWriteLost>(scene));
   laws.push_back(std::make_unique<Convergence>(scene));
   laws.push_back(std::make_unique<AnsweredAndDone>(scene));

@@ -106,6 +106,7 @@ class Run {
     }
     if (plan_.reaping) {
       options.tombstones.grace = plan_.grace;
+      options.tombstones.write_life = Duration::millis(1500);
       options.tombstones.settle = Duration::seconds(4);
       options.tombstones.period = Duration::seconds(1);
       options.tombstones.patience = Duration::seconds(1);

@@ -347,7 +347,8 @@ class HotKey final : public Workload {
   }
 };
 
-// Last-write-wins: two clients often write in the same millisecond.
+// Last-write-wins: two clients often write at the same time, and now and then one writes with the
+// context of what it has read.
 class Stamps final : public Workload {
  public:
   using Workload::Workload;
@@ -356,11 +357,19 @@ class Stamps final : public Workload {
   void turn(std::size_t client) override {
     Key key = shared_key("stamps", random_, scene_.plan.keys);
     if (random_.chance(0.4)) {
-      return scene_.get(client, key, {}, false,
-                        [=, this](const ClientCore::Outcome&) { again(client); });
+      return scene_.get(client, key, {}, false, [=, this](const ClientCore::Outcome& outcome) {
+        if (!outcome.reply.status || !random_.chance(0.4)) return again(client);
+        write(client, key, outcome.context, shown_by(outcome.reply.object));
+      });
     }
+    write(client, key, {}, {});
+  }
+  void write(std::size_t client, const Key& key, const Bytes& context,
+             const std::set<WriteId>& shown) {
     Scene::Put put;
     put.key = key;
+    put.context = context;
+    put.shown = shown;
     put.tombstone = random_.chance(0.1);
     if (!put.tombstone) put.value = "stamped " + next_name(client);
     // On the beat, so that clocks agree.

@@ -204,7 +204,7 @@ class Conversation {
     plan.linger = linger;
     plan.preferred = preferred;
     plan.write = Write{WriteId{1, 2}, words[0] == "delete", words[0] == "delete" ? "" : "milk", ""};
-    if (lww) plan.stamped = lww_object(members_[0], plan.write, 1'000);
+    if (lww) plan.reconcile = Reconcile::lww;
     operation_.emplace(std::in_place_type<PutOperation>, std::move(plan), health_);
   }
 
@@ -227,7 +227,9 @@ class Conversation {
     if (words[0] == "Stored") return Stored{};
     if (words[0] == "found") return ReplicaObject{object(words.at(1))};
     if (words[0] == "Minted") {
-      Object minted = object(words.at(1));
+      Object minted = words.at(1) == "stamped"
+                          ? lww_object(members_[0], {WriteId{1, 2}, false, "milk", ""}, 1'000)
+                          : object(words.at(1));
       return Minted{minted, minted.versions.at(0).dot};
     }
     if (words[0] == "Refused") {

@@ -131,7 +131,12 @@ RINGLET_API ringlet_status ringlet_error_status(const ringlet_error *); /* NULL:
 RINGLET_API const char *ringlet_error_message(const ringlet_error *); /* one sentence, never NULL */
 RINGLET_API int ringlet_error_retryable(
     const ringlet_error *); /* the same call may succeed later */
-/* This write may exist all the same. Repeating it with the same write id is always safe. */
+/* This write may exist all the same. Repeat it with the same write id (ringlet_call), the same value and
+   the same context: it is then one write, however often it is executed, and one that was replaced or
+   deleted meanwhile stays so. That holds for an hour after it was first sent. Later, or when a key was
+   replaced so often since that its replicas remember the write no more (some 64 times at least), the
+   library cannot tell: where the id is one that the library made it refuses with INVALID_ARGUMENT and
+   says so; an id of your own making has no age, and the write is taken for a new one. */
 RINGLET_API int ringlet_error_maybe_applied(const ringlet_error *);
 /* A JSON object; of a request: status, wanted, got, asked, node, attempts, write_id, answered, silent,
    refused (node ids). Yours to release. */
@@ -184,7 +189,10 @@ typedef struct {
   uint8_t strict;       /* 1: only owners of the key count, no substitutes */
   uint8_t durability;   /* 1 buffer, 2 log, 3 disk */
   uint32_t flags;       /* RINGLET_RETURN_SIBLINGS */
-  uint64_t write_id[2]; /* 0: the library's own; set it to repeat a write, also after a crash */
+  /* 0: the library's own; set it to repeat a write, also after a crash (see
+     ringlet_error_maybe_applied). One id names one write: INVALID_ARGUMENT where another value is stored
+     under it. An id of your own: 128 random bits, or a UUID of version 4 or 7, high half first. */
+  uint64_t write_id[2];
   ringlet_bytes content_type, traceparent; /* traceparent is accepted and not used yet */
 } ringlet_call;
 /* A put or delete also brings the versions there are after it; without this flag its reply has only
@@ -197,7 +205,7 @@ typedef struct {
 RINGLET_API ringlet_status ringlet_get(ringlet_client *, ringlet_key, const ringlet_call *,
                                        ringlet_reply **, ringlet_error **);
 /* context: of the reply that this write follows, and replaces; empty: a blind write, beside whatever
-   is there. reply may be NULL. */
+   is there (with last-write-wins: in place of it, if the clocks say so). reply may be NULL. */
 RINGLET_API ringlet_status ringlet_put(ringlet_client *, ringlet_key, ringlet_bytes context,
                                        ringlet_bytes value, const ringlet_call *, ringlet_reply **,
                                        ringlet_error **);

@@ -649,6 +649,41 @@ TEST_CASE("F-84 a write repeated under its id is the same write; one without get
   CHECK(!drawn.contains(WriteId{}));
 }
 
+TEST_CASE("L18 a write id tells its age, so that a repetition can be told from a new write") {
+  Bench bench;
+  bench.now.wall_ms = 1'700'000'000'000;
+  bench.submit(Kind::put, alice);
+  auto call = bench.take_call();
+  Write first = std::get<ClientPut>(call.message).write;
+  CHECK(first.age_ms == 0);
+  CHECK(birth_of(first.write_id) == bench.now.wall_ms);
+  bench.reply(call);
+  auto repeat = [&](WriteId id) {
+    ClientCore::Request request;
+    request.kind = Kind::put;
+    request.key = alice;
+    request.write_id = id;
+    std::optional<ClientCore::Outcome> outcome;
+    bench.core->submit(request, bench.now,
+                       [&](ClientCore::Outcome o) { outcome = std::move(o); });
+    if (outcome) return std::pair(outcome->reply.status, std::uint32_t{0});
+    auto sent = bench.take_call();
+    auto age = std::get<ClientPut>(sent.message).write.age_ms;
+    bench.reply(sent);
+    return std::pair(Status::ok(), age);
+  };
+  bench.now.wall_ms += 90'000;
+  CHECK(repeat(first.write_id).second == 90'000);
+  CHECK(repeat(WriteId{5, 6}).second == 0);  // of the caller's own making: no age
+  bench.now.wall_ms += 3'600'000;
+  auto [status, age] = repeat(first.write_id);
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK(status.maybe_applied());
+  CHECK_THAT(status.message(), Catch::Contains("3690 s ago") && Catch::Contains("3600 s"));
+  bench.now.wall_ms -= 90 * 86'400'000ll;  // the clock went back: it looks new
+  CHECK(repeat(first.write_id).second == 0);
+}
+
 TEST_CASE("many calls at once: each has the answer of its own request, once (L16)") {
   Bench bench;
   constexpr std::size_t count = 200;

@@ -61,7 +61,8 @@ class World final : public Health {
     }
     if (auto* mint = std::get_if<MintPut>(&message)) {
       Object& object = rows[{mint->key, mint->hint_for}];
-      Dot dot = update(object, mint->seen, Actor{node, 1}, mint->write, now.wall_ms * 1000);
+      if (object.missing()) object.mode = mint->reconcile;
+      Dot dot = update(object, mint->seen, Actor{node, 1}, mint->write, now.wall_us());
       return Minted{object, dot};
     }
     auto& put = std::get<ReplicaPut>(message);

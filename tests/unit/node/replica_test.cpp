@@ -553,6 +553,103 @@ TEST_CASE("a put that names no durability has the node's") {
   CHECK(bench.replica->mint(put, bench.now).ticket == 0);
 }
 
+TEST_CASE("L18 F-101 put, read, delete, the same put again: it is done, and nothing is back") {
+  Bench bench(3), other(3, named("n2"));
+  Object put = bench.minted(mint_put(key, 1)).object;
+  MintPut remove = mint_put(key, 2, put.context);
+  remove.write.tombstone = true;
+  remove.write.value = {};
+  Object deleted = bench.minted(remove).object;
+  Minted again = bench.minted(mint_put(key, 1));
+  CHECK(again.dot == Dot{});
+  CHECK(siblings(again.object).empty());
+  CHECK(siblings(bench.got(key)).empty());
+  // A node that slept executes it late; whichever way the copies meet, it goes.
+  Object late = other.minted(mint_put(key, 1)).object;
+  CHECK(siblings(late).size() == 1);
+  REQUIRE(std::holds_alternative<Stored>(
+      bench.replica->merge(replica_put(key, late), bench.now).reply));
+  CHECK(siblings(bench.got(key)).empty());
+  REQUIRE(std::holds_alternative<Stored>(
+      other.replica->merge(replica_put(key, deleted), other.now).reply));
+  CHECK(siblings(other.got(key)).empty());
+  // Also when it was forgotten and the machine started again.
+  bench.now.wall_ms += 1000;
+  CHECK(bench.minted(mint_put(key, 1)).dot == Dot{});
+}
+
+TEST_CASE("L18 one write id with two values is refused where it can be told") {
+  Bench bench(3);
+  Object first = bench.minted(mint_put(key, 1)).object;
+  MintPut other = mint_put(key, 1);
+  other.write.value = "bread";
+  Status status = bench.refusal(bench.replica->mint(other, bench.now));
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK_THAT(status.message(), Catch::Contains("carts/alice") && Catch::Contains("one id for each"));
+  CHECK(bench.got(key) == first);
+  // An update that is repeated has read what it wrote the first time.
+  other.seen = first.context;
+  CHECK(bench.minted(other).dot == first.versions[0].dot);
+  CHECK(bench.got(key) == first);
+}
+
+TEST_CASE("L18 a repetition whose id was forgotten for want of room is refused, a new write never") {
+  Bench bench(3);
+  Object object = bench.minted(mint_put(key, 1)).object;
+  for (std::uint64_t i = 2; i <= 300; ++i) {
+    bench.now.wall_ms += 100;
+    MintPut put = mint_put(key, i, object.context);
+    object = bench.minted(put).object;
+  }
+  REQUIRE(object.forgotten_s > 0);
+  MintPut again = mint_put(key, 1);
+  again.write.age_ms = 29'900;
+  Status status = bench.refusal(bench.replica->mint(again, bench.now));
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK(status.maybe_applied());
+  CHECK_THAT(status.message(), Catch::Contains("29 s ago") && Catch::Contains("read the key"));
+  CHECK(bench.got(key) == object);
+  again = mint_put(key, 299);  // one that is remembered
+  again.write.age_ms = 29'900;
+  CHECK(bench.minted(again).dot == Dot{});
+  again = mint_put(key, 400);  // first sent after whatever was forgotten
+  again.write.age_ms = 5'000;
+  CHECK(bench.minted(again).dot.counter > 0);
+  CHECK(bench.minted(mint_put(key, 401)).dot.counter > 0);  // new
+}
+
+TEST_CASE("L19 a last-write-wins stamp lies above what is held, and a key stays writable") {
+  Bench bench(3);
+  MintPut put = mint_put(key, 1);
+  put.reconcile = Reconcile::lww;
+  put.write.born_us = bench.now.wall_us();
+  std::int64_t first = bench.minted(put).object.versions[0].written_us;
+  CHECK(first == bench.now.wall_us());
+  put.write = a_write(2);
+  put.write.born_us = first - 5'000'000;  // of a client whose clock is behind
+  CHECK(bench.minted(put).object.versions[0].written_us == first + 1);
+  // A context of a stamp that no replica should have taken.
+  put.write = a_write(3);
+  put.write.above_us = first + 60'001'000;
+  CHECK(bench.refusal(bench.replica->mint(put, bench.now)).code() == Code::invalid_argument);
+  // The clock was days ahead while a write was taken, and is set right: what follows is taken too.
+  const Now right = bench.now;
+  bench.now.wall_ms += 12 * 86'400'000ll;
+  put.write = a_write(4);
+  put.write.born_us = bench.now.wall_us();
+  std::int64_t ahead = bench.minted(put).object.versions[0].written_us;
+  bench.now = right;
+  put.write = a_write(5);
+  put.write.born_us = right.wall_us() + 1;
+  Object after = bench.minted(put).object;
+  CHECK(after.versions[0].write_id == WriteId{9, 5});
+  CHECK(after.versions[0].written_us == ahead + 1);
+  Object next = lww_object(Bench::id("n2"), a_write(6), ahead + 2);
+  CHECK(std::holds_alternative<Stored>(
+      bench.replica->merge(replica_put(key, next), bench.now).reply));
+  CHECK(bench.got(key).versions[0].write_id == WriteId{9, 6});
+}
+
 TEST_CASE("O-19 F-30 a last-write-wins stamp too far ahead is refused") {
   NodeOptions options;
   options.max_stamp_ahead_ms = 60'000;

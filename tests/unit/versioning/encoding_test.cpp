@@ -95,6 +95,70 @@ TEST_CASE("encoding: the bytes of an object are pinned, stored ones are read for
   CHECK(*again == object);
 }
 
+TEST_CASE("L18 encoding: replaced writes come back with their times; older bytes have none") {
+  Object object = sample();
+  CHECK(object.spent.empty());
+  CHECK(decode_object(object_bytes(object))->spent.empty());
+  object.spent = {{5, 1'700'000'000}, {1ull << 63, 1'700'000'090}, {~0ull, 1'699'999'000}};
+  object.forgotten_s = 1'699'990'000;
+  auto again = decode_record(encode_record(object));
+  REQUIRE(again);
+  CHECK(*again == object);
+  CHECK(again->spent == object.spent);
+  CHECK(again->forgotten_s == object.forgotten_s);
+  CHECK(encode_record(*again) == encode_record(object));
+  // What is compared is what is shown, not what is remembered.
+  CHECK(object == sample());
+
+  Object hot = object;
+  hot.spent.clear();
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    hot.spent.push_back({i << 50, 1'700'000'000 + static_cast<std::int64_t>(i * 50)});
+  }
+  CHECK(object_bytes(hot).size() < object_bytes(sample()).size() + 680);
+}
+
+TEST_CASE("L18 F-90 encoding: replaced writes that make no sense are refused") {
+  auto refuse = [](const Bytes& more, const char* why) {
+    auto result = decode_object(object_bytes(sample()) + more);
+    REQUIRE_FALSE(result);
+    INFO(result.status().to_string());
+    CHECK(says(result.status(), why));
+  };
+  Bytes one = Bytes("\x22\x08", 2) + Bytes(8, '\1');
+  refuse(one, "1 replaced writes have 0 times");
+  refuse(one + Bytes("\x32\x01\x01", 3), "before 1970");
+  refuse(one + Bytes("\x28\x05\x32\x01\x01", 5), "no replaced write is of the time of the newest");
+  refuse(Bytes("\x22\x10", 2) + Bytes(16, '\1') + Bytes("\x32\x02\0\0", 4), "out of order or twice");
+  refuse(Bytes("\x28", 1) + Bytes(7, '\xff') + "\1", "at most 2^42");
+  Object living = sample();
+  living.spent = {{fingerprint(living.versions[0].write_id), 5}};
+  CHECK_FALSE(decode_object(object_bytes(living)));
+}
+
+TEST_CASE("L18 L19 a context tells the writes that were shown, and the stamp") {
+  Object object = sample();
+  ClientContext context = context_of(object, NodeId{7}, 3);
+  CHECK(context.shown.size() == 3);
+  auto again = decode_client_context(encode_client_context(context, key), key);
+  REQUIRE(again);
+  CHECK(again->shown == context.shown);
+  CHECK(again->stamp_us == 0);
+  Object lww = lww_object(NodeId{1}, {WriteId{1, 1}, false, "v", ""}, 77);
+  again = decode_client_context(encode_client_context(context_of(lww, {}, 0), key), key);
+  REQUIRE(again);
+  CHECK(again->stamp_us == 77);
+  CHECK(again->shown == std::vector<std::uint64_t>{fingerprint({1, 1})});
+  // A thousand siblings: as many as there is room for, and the context stays short enough.
+  Object wide;
+  for (std::uint64_t i = 1; i <= 1000; ++i) {
+    update(wide, {}, {NodeId{i}, 1}, {WriteId{2, i}, false, "", ""}, 1'000'000);
+  }
+  Bytes bytes = encode_client_context(context_of(wide, {}, 0), key);
+  CHECK(bytes.size() <= max_context_bytes);
+  CHECK(decode_client_context(bytes, key)->shown.size() == max_shown);
+}
+
 TEST_CASE("encoding: fields of later versions are skipped, wrong wire types too") {
   Bytes later = object_bytes(sample()) + Bytes("\xf8\x07\x01", 3);  // field 127, a varint
   auto object = decode_object(later);

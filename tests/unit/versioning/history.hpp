@@ -1,6 +1,6 @@
 // Histories of one key, for the laws of versioning: replicas that mint, copies that arrive late,
 // twice or never, fallbacks that hand over what they hold and forget it, clients that write with
-// contexts they got long ago.
+// contexts they got long ago, and writes that are executed again anywhere, however old they are.
 //
 // Beside the objects it keeps the truth: for every write, exactly which writes its client had been
 // shown. The truth is told without clocks, so it can judge them.
@@ -80,16 +80,20 @@ class History {
     return all;
   }
 
-  // Every write that no other write's client had been shown is somewhere (R4.4-b: never lost).
+  // Every write that no other write's client had been shown is somewhere (R4.4-b: never lost), and one
+  // that another write's client had been shown is nowhere, under whatever dot (L18).
   std::optional<std::string> lost_write() const {
     Object all = everything();
-    std::set<Dot> superseded;
-    for (const auto& [dot, shown] : shown_) superseded.insert(shown.begin(), shown.end());
-    for (const auto& [dot, shown] : shown_) {
-      if (superseded.count(dot)) continue;
-      bool there = false;
-      for (const Version& version : all.versions) there |= version.dot == dot;
-      if (!there) return "write " + to_string(dot) + " is lost though nobody had seen it";
+    std::set<WriteId> superseded, there;
+    for (const auto& [id, shown] : shown_) superseded.insert(shown.begin(), shown.end());
+    for (const Version& version : all.versions) there.insert(version.write_id);
+    for (const auto& [id, shown] : shown_) {
+      if (!superseded.count(id) && !there.count(id)) {
+        return "write " + to_string(id) + " is lost though nobody had seen it";
+      }
+      if (superseded.count(id) && there.count(id)) {
+        return "write " + to_string(id) + " was replaced and is back";
+      }
     }
     return std::nullopt;
   }
@@ -98,15 +102,15 @@ class History {
 
  private:
   struct Client {
-    Bytes context;        // as Ringlet gave it
-    std::set<Dot> shown;  // the truth of it
+    Bytes context;            // as Ringlet gave it
+    std::set<WriteId> shown;  // the truth of it
     struct Sent {
       WriteId id;
       Bytes context;
-      std::set<Dot> shown;
+      std::set<WriteId> shown;
       bool tombstone;
     };
-    std::optional<Sent> last;
+    std::vector<Sent> sent;
   };
 
   void run(const Step& step) {
@@ -115,22 +119,24 @@ class History {
     Client& client = clients_[static_cast<std::size_t>(step.client)];
     switch (step.kind) {
       case Step::read: {
-        client.context = encode_client_context({replica.object.context, replica.node}, key_);
+        client.context = encode_client_context(context_of(replica.object, replica.node, 0), key_);
+        client.shown.clear();  // what the context says, and no read before it
         for (const Version& version : replica.object.versions) {
-          client.shown.insert(version.dot);
-          const std::set<Dot>& before = shown_.at(version.dot);
+          client.shown.insert(version.write_id);
+          const std::set<WriteId>& before = shown_.at(version.write_id);
           client.shown.insert(before.begin(), before.end());
         }
         break;
       }
       case Step::put:
       case Step::remove:
-        client.last = {WriteId{1, ++last_write_}, client.context, client.shown,
-                       step.kind == Step::remove};
-        write(replica, *client.last);
+        client.sent.push_back(
+            {WriteId{1, ++last_write_}, client.context, client.shown, step.kind == Step::remove});
+        write(replica, client.sent.back());
         break;
       case Step::retry:
-        if (client.last) write(replica, *client.last);
+        if (client.sent.empty()) break;
+        write(replica, client.sent[static_cast<std::size_t>(step.other) % client.sent.size()]);
         break;
       case Step::sync: {
         Replica& other = replicas_[static_cast<std::size_t>(step.other % replica_count)];
@@ -162,13 +168,18 @@ class History {
     if (!context) return fail(context.status().to_string());
     bool known = false;
     for (const Version& version : replica.object.versions) known |= version.write_id == sent.id;
+    bool spent = replica.object.is_spent(sent.id);
     Bytes value = sent.tombstone ? Bytes() : "value " + std::to_string(sent.id.low);
-    Dot dot = ringlet::update(replica.object, context->seen, replica.actor(),
-                              {sent.id, sent.tombstone, value, {}}, now_ms_ * 1000);
-    bool minted = shown_.try_emplace(dot, sent.shown).second;
-    if (!minted && !known) fail("dot " + to_string(dot) + " was minted twice");
-    seen_.try_emplace(dot, context->seen);
+    Write write{sent.id, sent.tombstone, value, {}};
+    write.replaces = context->shown;
+    Dot dot = ringlet::update(replica.object, context->seen, replica.actor(), std::move(write),
+                              now_ms_ * 1000);
+    if (spent != (dot.counter == 0)) fail("a replaced write was minted again, or a new one not");
     mail_.push_back(replica.object);
+    if (spent) return;
+    shown_.try_emplace(sent.id, sent.shown);
+    bool minted = seen_.try_emplace(dot, context->seen).second;
+    if (!minted && !known) fail("dot " + to_string(dot) + " was minted twice");
   }
 
   void join(Replica& replica, const Object& other) {
@@ -181,6 +192,7 @@ class History {
     auto check = [&](const Object& from, const Object& against) {
       for (const Version& version : from.versions) {
         if (against.context.contains(version.dot)) continue;
+        if (against.is_spent(version.write_id)) continue;
         bool there = false;
         for (const Version& now : replica.object.versions) there |= now == version;
         if (!there) fail("sync dropped " + to_string(version.dot) + ", which the other never saw");
@@ -224,9 +236,10 @@ class History {
   const bool fresh_epochs_;
   std::vector<Replica> replicas_;
   std::vector<Client> clients_;
-  std::vector<Object> mail_;            // every object as it was replicated, to arrive whenever
-  std::map<Dot, std::set<Dot>> shown_;  // a write -> all its client had been shown: the truth
-  std::map<Dot, CausalContext> seen_;   // a write -> the context it was written with
+  std::vector<Object> mail_;  // every object as it was replicated, to arrive whenever
+  std::map<WriteId, std::set<WriteId>>
+      shown_;                          // a write -> all its client had been shown: the truth
+  std::map<Dot, CausalContext> seen_;  // a version -> the context it was written with
   std::uint64_t last_epoch_ = 0, last_write_ = 0;
   std::int64_t now_ms_ = 1'000'000;
   bool truncated_ = false;

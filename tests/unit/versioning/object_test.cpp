@@ -5,6 +5,7 @@
 
 #include "base/planted.hpp"
 #include "base/random.hpp"
+#include "versioning/encoding.hpp"
 
 namespace ringlet {
 namespace {
@@ -18,7 +19,11 @@ const Actor sx = actor(1), sy = actor(2), sz = actor(3);
 
 std::uint64_t next_id = 0;
 Write value(Bytes text) {
-  return {WriteId{9, ++next_id}, false, std::move(text), "text/plain"};
+  Write write;
+  write.write_id = WriteId{9, ++next_id};
+  write.value = std::move(text);
+  write.content_type = "text/plain";
+  return write;
 }
 
 CausalContext context(std::initializer_list<std::pair<Actor, std::uint64_t>> entries) {
@@ -269,6 +274,9 @@ TEST_CASE("O-19 the later stamp wins, on every replica") {
   Object late = lww_object(NodeId{4}, value("late"), 11);
   CHECK(shown(joined(early, late)) == Values{"late"});
   CHECK(shown(joined(late, early)) == Values{"late"});
+  CHECK_FALSE(lacks(late, early));
+  CHECK(lacks(early, late));
+  CHECK(sync(late, early));  // notes that the early one lost, once
   CHECK_FALSE(sync(late, early));
   CHECK(sync(early, late));
   CHECK(early == late);
@@ -324,15 +332,238 @@ TEST_CASE("O-19 two modes meet: last-write-wins it is, with the greatest version
   CHECK(ab.context.empty());
 }
 
-TEST_CASE("O-19 an update of a last-write-wins object keeps the later of the two") {
+TEST_CASE(
+    "L19 an update of a last-write-wins object wins over what it finds, whatever the clock says") {
   Object object = lww_object(NodeId{1}, value("a"), 20);
-  update(object, {}, sx, value("older"), 10);
-  CHECK(shown(object) == Values{"a"});
+  update(object, {}, sx, value("of a clock that is behind"), 10);
+  CHECK(shown(object) == Values{"of a clock that is behind"});
+  CHECK(object.versions[0].written_us == 21);
   update(object, {}, sx, value("newer"), 30);
   CHECK(shown(object) == Values{"newer"});
-  remove(object, {}, sx, WriteId{3, 3}, 40);
+  CHECK(object.versions[0].written_us == 30);
+  remove(object, {}, sx, WriteId{3, 3}, 30);
   CHECK(siblings(object).empty());
   CHECK(object.versions.size() == 1);
+  CHECK(object.versions[0].written_us == 31);
+}
+
+TEST_CASE("L19 a stamp lies above the one its writer has seen, and is the write's own clock") {
+  Object there = lww_object(NodeId{2}, value("seen elsewhere"), 10 * second);
+  Object here;
+  here.mode = Reconcile::lww;
+  Write follows = value("follows");
+  follows.born_us = 3 * second;
+  follows.above_us = 10 * second;
+  update(here, {}, sx, follows, 2 * second);
+  CHECK(here.versions[0].written_us == 10 * second + 1);
+  CHECK(shown(joined(here, there)) == Values{"follows"});
+  CHECK(shown(joined(there, here)) == Values{"follows"});
+
+  // One write has one stamp, whoever executes it and whenever: a late copy overtakes nothing.
+  Object early, late;
+  early.mode = late.mode = Reconcile::lww;
+  Write twice = value("twice");
+  twice.born_us = 5 * second;
+  update(early, {}, sx, twice, 5 * second);
+  update(late, {}, sy, twice, 60 * second);
+  CHECK(early.versions[0].written_us == late.versions[0].written_us);
+  // A clock that is far ahead is not believed.
+  Write ahead = value("ahead");
+  ahead.born_us = 60 * second + max_born_ahead_us + 1;
+  Object fresh;
+  fresh.mode = Reconcile::lww;
+  update(fresh, {}, sx, ahead, 60 * second);
+  CHECK(fresh.versions[0].written_us == 60 * second);
+}
+
+TEST_CASE("L18 last-write-wins: a write that lost is not stamped anew") {
+  Write a = value("a"), b = value("b");
+  Object object;
+  object.mode = Reconcile::lww;
+  update(object, {}, sx, a, 10);
+  update(object, {}, sx, b, 20);
+  CHECK(update(object, {}, sx, a, 30) == Dot{});
+  CHECK(shown(object) == Values{"b"});
+  // Neither where another replica's version won.
+  Object other = lww_object(NodeId{3}, value("c"), 40);
+  CHECK(sync(object, other));
+  CHECK(update(object, {}, sx, b, 50) == Dot{});
+  CHECK(shown(object) == Values{"c"});
+  // The one that is there is the same write still.
+  Write c = other.versions.empty() ? Write{} : Write{other.versions[0].write_id, false, "c", {}};
+  CHECK(update(object, {}, sx, c, 60) == object.versions[0].dot);
+  CHECK(object.versions[0].written_us == 40);
+}
+
+TEST_CASE("L19 0 of 100,000 pairs of writes that follow are lost, with clocks 10 s apart") {
+  Random random(1919);
+  int lost = 0;
+  const int pairs = 100'000;
+  for (int i = 0; i < pairs; ++i) {
+    std::int64_t now = 1'000 * second + random.between(0, second);
+    auto clock = [&] { return now + random.between(-10 * second, 10 * second); };
+    Object first, second_replica;
+    first.mode = second_replica.mode = Reconcile::lww;
+    Write one = value("1"), two = value("2");
+    one.born_us = clock();
+    update(first, {}, sx, one, clock());
+    bool same_replica = random.chance(.3);
+    if (!same_replica) two.above_us = first.versions[0].written_us;  // by context or own order
+    two.born_us = clock();
+    update(same_replica ? first : second_replica, {}, sy, two, clock());
+    if (shown(joined(first, second_replica)) != Values{"2"}) ++lost;
+  }
+  CHECK(lost == 0);
+}
+
+TEST_CASE("O-2 last-write-wins: sync is a join with what is remembered, too") {
+  Random random(77);
+  for (int round = 0; round < 500; ++round) {
+    std::vector<Write> writes;
+    for (int i = 0; i < 4; ++i) writes.push_back(value(std::to_string(i)));
+    std::vector<Object> replicas(3);
+    for (Object& r : replicas) r.mode = Reconcile::lww;
+    for (int step = 0; step < 12; ++step) {
+      Object& at = replicas[random.below(3)];
+      if (random.chance(.3)) {
+        sync(at, replicas[random.below(3)]);
+      } else {
+        update(at, {}, actor(1 + random.below(3)), writes[random.below(4)], random.between(1, 20));
+      }
+    }
+    const Object &a = replicas[0], &b = replicas[1], &c = replicas[2];
+    REQUIRE(encode_record(joined(a, b)) == encode_record(joined(b, a)));
+    REQUIRE(encode_record(joined(joined(a, b), c)) == encode_record(joined(a, joined(b, c))));
+    Object same = a;
+    REQUIRE_FALSE(sync(same, a));
+  }
+}
+
+// ---- replaced writes (L18) ----
+
+TEST_CASE("L18 put, delete with its context, the same put again: nothing is back") {
+  Write put = value("open");
+  Object x;
+  update(x, {}, sx, put, second);
+  remove(x, x.context, sx, WriteId{7, 1}, 2 * second);
+  Object before = x;
+  CHECK(update(x, {}, sx, put, 3 * second) == Dot{});  // done, and replaced
+  CHECK(siblings(x).empty());
+  CHECK(x == before);
+}
+
+TEST_CASE("L18 A, B with its context, A again: one sibling, at any replica and in any order") {
+  Write a = value("A"), b = value("B");
+  Object x, slept;
+  update(x, {}, sx, a, second);
+  CausalContext read = x.context;
+  update(x, read, sx, b, 2 * second);
+  CHECK(update(x, {}, sx, a, 3 * second) == Dot{});
+  CHECK(shown(x) == Values{"B"});
+
+  update(slept, {}, sy, a, 4 * second);  // executed late where nothing is known
+  CHECK(shown(slept) == Values{"A"});
+  CHECK(lacks(slept, x));
+  CHECK(shown(joined(slept, x)) == Values{"B"});
+  CHECK(shown(joined(x, slept)) == Values{"B"});
+  CHECK(joined(x, slept) == joined(slept, x));
+  // Its dot is in the context, so that it goes wherever else it went.
+  Object elsewhere = slept;
+  Object healed = joined(x, slept);
+  healed.spent.clear();
+  CHECK(shown(joined(elsewhere, healed)) == Values{"B"});
+}
+
+TEST_CASE("L18 the minter is behind: what the writer was shown tells it what is replaced") {
+  Write a = value("A"), b = value("B");
+  Object holds, behind, slept;
+  update(holds, {}, sx, a, second);
+  b.replaces = {fingerprint(a.write_id)};
+  update(behind, holds.context, sy, b, 2 * second);
+  CHECK(behind.is_spent(a.write_id));
+  update(slept, {}, sz, a, 3 * second);
+  CHECK(shown(joined(behind, slept)) == Values{"B"});
+  // A client that was shown its own write and repeats it does not replace it by itself.
+  Write again = value("own");
+  Object there, here;
+  update(there, {}, sx, again, second);
+  CausalContext seen = there.context;
+  again.replaces = {fingerprint(again.write_id)};
+  update(here, seen, sy, again, 2 * second);
+  CHECK(shown(joined(there, here)) == Values{"own"});
+  CHECK(shown(joined(here, there)) == Values{"own"});
+}
+
+TEST_CASE("L18 a twin goes with the version that was replaced") {
+  Write a = value("A");
+  Object x, y;
+  update(x, {}, sx, a, second);
+  CausalContext saw_one = x.context;
+  update(y, {}, sy, a, 2 * second);
+  sync(x, y);
+  REQUIRE(x.versions.size() == 2);
+  update(x, saw_one, sx, value("B"), 3 * second);
+  CHECK(shown(x) == Values{"B"});
+  CHECK(shown(joined(y, x)) == Values{"B"});
+}
+
+TEST_CASE("L18 two payloads under one id: told where it can be told") {
+  Write one = value("one");
+  Object x;
+  update(x, {}, sx, one, second);
+  CHECK_FALSE(contradicts(x, one));
+  Write two = one;
+  two.value = "two";
+  CHECK(contradicts(x, two));
+  two = one;
+  two.content_type = "image/png";
+  CHECK(contradicts(x, two));
+  CHECK_FALSE(contradicts(x, value("two")));
+  CHECK_FALSE(contradicts(x, Write{}));
+}
+
+TEST_CASE("L18 what is remembered is bounded, and what was forgotten for room is told") {
+  const SpentLimits limits;
+  Object x;
+  std::int64_t now = 1'700'000'000 * second;
+  std::vector<Write> writes;
+  for (int i = 0; i < 300; ++i) {  // ten a second
+    writes.push_back(value("v"));
+    update(x, x.context, sx, writes.back(), now);
+    forget_spent(x, now, limits);
+    REQUIRE(x.spent.size() <= limits.most);
+    now += second / 10;
+  }
+  CHECK(x.spent.size() == limits.usual);
+  CHECK(x.is_spent(writes[298].write_id));
+  CHECK_FALSE(x.is_spent(writes[0].write_id));
+  CHECK(x.forgotten_s == now / second - 30 + 23);  // the 235th of 299 went last
+  CHECK(encode_record(x).size() < 900);
+
+  // In a second of many writes the young ones stay up to the hard limit.
+  for (int i = 0; i < 300; ++i) {
+    update(x, x.context, sx, value("w"), now);
+    forget_spent(x, now, limits);
+  }
+  CHECK(x.spent.size() == limits.most);
+  CHECK(x.forgotten_s == now / second);
+  CHECK(encode_record(x).size() < 1700);
+}
+
+TEST_CASE("L18 an id is forgotten when its life is over by both clocks") {
+  const SpentLimits limits;
+  Object x;
+  std::int64_t now = 1'700'000'000 * second, life = limits.life_s * second;
+  Write a = value("a");
+  update(x, {}, sx, a, now);
+  update(x, x.context, sx, value("b"), now);
+  CHECK(forget_spent(x, now + life, limits) == 0);
+  CHECK(forget_spent(x, now + 100 * life, limits) == 0);  // this clock is ahead, or the key is idle
+  update(x, x.context, sx, value("c"), now + life + 2 * second);
+  CHECK(forget_spent(x, now, limits) == 0);  // a minter's clock was ahead
+  CHECK(forget_spent(x, now + life + 2 * second, limits) == 1);
+  CHECK_FALSE(x.is_spent(a.write_id));
+  CHECK(x.forgotten_s == 0);  // of age, not for want of room
 }
 
 // ---- truncation ----
@@ -459,7 +690,37 @@ TEST_CASE("planted: the two bugs of versioning show in the plainest histories") 
   plant(PlantedBug::write_id_ignored);
   update(x, {}, sx, write, second);
   std::size_t twice = siblings(x).size();
+
+  // L18 and L19: what the case of section 1 and the pairs of section 2 showed before.
+  Object y, slept;
+  plant(PlantedBug::spent_forgotten_by_update);
+  update(y, {}, sx, write, second);
+  remove(y, y.context, sx, WriteId{7, 7}, second);
+  update(y, {}, sx, write, second);
+  std::size_t back = siblings(y).size();
   plant(PlantedBug::none);
+  y = {};
+  update(y, {}, sx, write, second);
+  remove(y, y.context, sx, WriteId{7, 7}, second);
+  update(slept, {}, sy, write, second);
+  plant(PlantedBug::spent_forgotten_by_sync);
+  std::size_t back_by_sync = siblings(joined(slept, y)).size();
+  plant(PlantedBug::stamp_not_above_held);
+  Object held = lww_object(NodeId{1}, value("held"), 20);
+  update(held, {}, sx, value("later"), 10);
+  Values above_held = shown(held);
+  plant(PlantedBug::stamp_not_above_seen);
+  Object empty;
+  empty.mode = Reconcile::lww;
+  Write follows = value("follows");
+  follows.above_us = 20;
+  update(empty, {}, sx, follows, 10);
+  std::int64_t above_seen = empty.versions[0].written_us;
+  plant(PlantedBug::none);
+  CHECK(back == 2);  // the value and the delete
+  CHECK(back_by_sync == 2);
+  CHECK(above_held == Values{"held"});
+  CHECK(above_seen == 10);
   CHECK(kept.versions.size() == 2);
   CHECK(twice == 2);
 }

@@ -43,6 +43,11 @@ inline Write any_write() {
   write.tombstone = any_bool();
   if (!write.tombstone) write.value = any_bytes();
   write.content_type = any_bytes();
+  write.replaces.resize(any_in<std::size_t>(0, 3));
+  for (std::uint64_t& print : write.replaces) print = any_u64();
+  write.age_ms = any_u32();
+  write.born_us = any_in<std::int64_t>(0, 1'000'000'000'000'000);
+  write.above_us = any_in<std::int64_t>(0, 1'000'000'000'000'000);
   return write;
 }
 
@@ -113,8 +118,9 @@ inline Message any_message(std::size_t index) {
     case 1:
       return ReplicaObject{any_object(), any_u32()};
     case 2:
-      return MintPut{any_key(),  any_object().context, any_write(),
-                     any_node(), any_durability(),     any_counted()};
+      return MintPut{any_key(),        any_object().context, any_write(),
+                     any_node(),       any_durability(),     any_counted(),
+                     any_bool() ? Reconcile::lww : Reconcile::siblings};
     case 3:
       return Minted{any_object(), any_dot()};
     case 4:
