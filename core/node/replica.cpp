@@ -40,6 +40,14 @@ Status over(const Result<StorageEngine::Ticket>& ticket, HintCounts::Change& hin
   return ticket.status();
 }
 
+// A clock for what is stored without one at hand: the newest stamp of what is there.
+std::int64_t newest_stamp(const Object& object) {
+  std::int64_t newest_us = 0;
+  for (const Version& version : object.versions)
+    newest_us = std::max(newest_us, version.written_us);
+  return newest_us;
+}
+
 // A dot of ours above everything we hold under this incarnation: our disk went back in time.
 bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, NodeId self,
                       std::uint64_t incarnation) {
@@ -235,6 +243,7 @@ Status Replica::join_hint(Transaction& transaction, const Key& key, NodeId targe
   auto hint = read(transaction, hinted);
   if (!hint) return hint.status();
   if (!sync(hint->object, object)) return Status::ok();
+  forget_spent(hint->object, newest_stamp(hint->object), state_->options().spent);
   return write(transaction, hinted, hint->object, 0);
 }
 
@@ -446,9 +455,10 @@ Status Replica::may_be_executed(const MintPut& request, const Object& object, No
   const Write& write = request.write;
   // An update that is repeated merges anew, having read what it wrote the first time: that is the same
   // write, and the first one stays.
-  bool was_shown = std::any_of(object.versions.begin(), object.versions.end(), [&](const Version& v) {
-    return v.write_id == write.write_id && request.seen.contains(v.dot);
-  });
+  bool was_shown =
+      std::any_of(object.versions.begin(), object.versions.end(), [&](const Version& v) {
+        return v.write_id == write.write_id && request.seen.contains(v.dot);
+      });
   if (contradicts(object, write) && !was_shown) {
     return Status(
         Code::invalid_argument,
@@ -600,9 +610,8 @@ Status Replica::join(Page page) {
                                                      state_->self(), state_->incarnation());
     if (sync(object, each.object)) {
       if (Status small = small_enough(place, object, each.object); !small) return small;
-      if (page.stamps_by) {
-        forget_spent(object, page.stamps_by->wall_us(), state_->options().spent);
-      }
+      std::int64_t wall_us = page.stamps_by ? page.stamps_by->wall_us() : newest_stamp(object);
+      forget_spent(object, wall_us, state_->options().spent);
       change.after = clock_hash(object);
       Status written = write(transaction, place, object, local->minter);
       if (written) written = pass_on(transaction, place, object, nullptr);

@@ -1,6 +1,7 @@
 #include "versioning/object.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -49,8 +50,12 @@ bool spend(Object& object, std::uint64_t fingerprint, std::int64_t time_s) {
   return true;
 }
 
+// A stamp may be any number, from damage or a forged message; what is stored must be read again.
 std::int64_t seconds_of(std::int64_t us) {
-  return std::max<std::int64_t>(us / 1'000'000, 0);
+  return std::clamp<std::int64_t>(us / 1'000'000, 0, std::int64_t{1} << 42);
+}
+std::int64_t just_after(std::int64_t us) {
+  return us == std::numeric_limits<std::int64_t>::max() ? us : us + 1;
 }
 
 bool adds_spent(const std::vector<SpentWrite>& mine, const std::vector<SpentWrite>& other) {
@@ -136,10 +141,10 @@ Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wal
   bool told = write.born_us != 0 && write.born_us - wall_us <= max_born_ahead_us;
   std::int64_t stamp = told ? write.born_us : wall_us;
   if (held != nullptr && !planted(PlantedBug::stamp_not_above_held)) {
-    stamp = std::max(stamp, held->written_us + 1);
+    stamp = std::max(stamp, just_after(held->written_us));
   }
   if (write.above_us != 0 && !planted(PlantedBug::stamp_not_above_seen)) {
-    stamp = std::max(stamp, write.above_us + 1);
+    stamp = std::max(stamp, just_after(write.above_us));
   }
   Object stamped = lww_object(actor.node, std::move(write), stamp);
   sync_lww(object, stamped);

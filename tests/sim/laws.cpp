@@ -542,6 +542,11 @@ class SeenOnce final : public Law {
       : Law(scene, Kind::safety, "L18", "what was replaced is not shown again") {}
 
  private:
+  void on_stored(HostId node, Table, const Key& key, const Object& object) override {
+    if (object.spent.size() <= SpentLimits{}.most) return;
+    fail(scene_.world.name_of_host(node) + " remembers " + std::to_string(object.spent.size()) +
+         " replaced writes of " + printable(key));
+  }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (!outcome.reply.status || scene_.plan.reconcile == Reconcile::lww) return;
     if (!call.strict || scene_.plan.strangers > 0 || !scene_.lost_disks.empty()) return;

@@ -212,6 +212,14 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 323;
     case PlantedBug::tie_never_repaired:
       return 319;
+    case PlantedBug::spent_forgotten_by_sync:
+      return 3;
+    case PlantedBug::spent_forgotten_by_update:
+      return 5;
+    case PlantedBug::stamp_not_above_held:
+      return 19;
+    case PlantedBug::stamp_not_above_seen:
+      return 23;
     default:
       return 1;  // found within ten seeds
   }
