@@ -24,6 +24,7 @@ struct Pass {
   bool walking = false;  // more to read or to send; otherwise only confirmations are waited for
   bool read_all = false;
   bool from_behind = false;  // it began in the middle, and goes on at the start
+  bool to_start = false;     // that is next, once nothing is under way
   std::optional<Key> after;  // the last key read
   std::deque<Parcel> page;   // read, not sent
   std::size_t under_way = 0;
@@ -160,7 +161,7 @@ struct HintDelivery::Impl {
     pass.after.reset();
     pass.page.clear();
     pass.bytes_released = 0;
-    pass.from_behind = false;
+    pass.from_behind = pass.to_start = false;
     auto from = behind.find(target);
     if (from == behind.end()) return;
     pass.after = std::move(from->second);
@@ -202,7 +203,8 @@ struct HintDelivery::Impl {
         Pass& pass = passes.at(target);
         if (pass.under_way >= options.window) continue;
         if (pass.page.empty() && !read_page(target, pass, now)) {
-          if (!pass.read_all) read_again = now.instant + Duration::millis(1);
+          bool waits = pass.to_start && pass.under_way > 0;  // for an answer
+          if (!pass.read_all && !waits) read_again = now.instant + Duration::millis(1);
           forget_if_over(target);
           continue;
         }
@@ -214,6 +216,12 @@ struct HintDelivery::Impl {
   }
 
   bool read_page(NodeId target, Pass& pass, Now now) {
+    if (pass.to_start) {
+      // Not together with what is under way: the hint that met silence is the first there.
+      if (pass.under_way > 0) return false;
+      pass.to_start = false;
+      pass.after.reset();
+    }
     for (int reads = 0; pass.page.empty() && !pass.read_all && reads < most_reads; ++reads) {
       auto hints = store.hints_for(target, pass.after ? &*pass.after : nullptr, options.page);
       if (!hints) {
@@ -225,8 +233,9 @@ struct HintDelivery::Impl {
       for (Hint& hint : *hints) address(std::move(hint), pass, now);
       if (!end) continue;
       pass.read_all = !pass.from_behind;
-      if (pass.from_behind) pass.after.reset();
+      pass.to_start = pass.from_behind;
       pass.from_behind = false;
+      if (pass.to_start) break;
     }
     return !pass.page.empty();
   }

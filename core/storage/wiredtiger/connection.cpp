@@ -77,7 +77,11 @@ Status WtConnection::open(const std::string& tables_path) {
   const std::uint64_t cache = std::max<std::uint64_t>(options_.cache_bytes, 1 << 20);
   const std::uint64_t dirty =
       std::min(cache / 5 * 2, std::max(cache / 20, options_.min_free_bytes / 4 * 3));
-  const std::string config = "create,cache_size=" + std::to_string(cache) +
+  // WiredTiger begins a log file at each start and reserves all of it, 80 MiB. On a full disk that is what
+  // the ballast has; there the file grows as it is written.
+  const bool tight = free_bytes(options_.directory).value_or(UINT64_MAX) < options_.tight_bytes;
+  const std::string config = std::string(tight ? "file_extend=(log=0)," : "") +
+                             "create,cache_size=" + std::to_string(cache) +
                              ",session_max=512,statistics=(fast)"
                              ",log=(enabled,archive=true,prealloc=false,file_max=80MB)"
                              ",transaction_sync=(enabled=true,method=none)"

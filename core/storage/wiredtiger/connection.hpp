@@ -30,6 +30,7 @@ class WtConnection {
     std::uint64_t min_free_bytes, cache_bytes;
     Duration checkpoint_interval;
     std::uint64_t checkpoint_bytes;
+    std::uint64_t tight_bytes;  // fewer free ones: nothing is reserved when opening
   };
   WtConnection(Options options, LogSink log);
   ~WtConnection();  // closes if close() was not called

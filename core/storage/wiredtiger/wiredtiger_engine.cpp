@@ -123,9 +123,10 @@ class WiredTigerEngine final : public StorageEngine {
   WiredTigerEngine(WiredTigerOptions options, std::unique_ptr<Directory> directory)
       : options_(std::move(options)),
         directory_(std::move(directory)),
-        connection_({options_.directory, options_.min_free_bytes, options_.cache_bytes,
-                     options_.checkpoint_interval, options_.checkpoint_bytes},
-                    options_.log) {}
+        connection_(
+            {options_.directory, options_.min_free_bytes, options_.cache_bytes,
+             options_.checkpoint_interval, options_.checkpoint_bytes, 2 * options_.ballast_bytes},
+            options_.log) {}
   ~WiredTigerEngine() override { (void)close(); }
 
   Status open() {

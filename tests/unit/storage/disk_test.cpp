@@ -149,14 +149,14 @@ TEST_CASE("F-10 a file system without a free byte: writes are refused, reads go 
 TEST_CASE(
     "F-112 a node starts on a disk without a free byte: it reads, and writes once there is room",
     "[full]") {
-  SmallDisk disk("size=128m");
+  SmallDisk disk("size=192m");
   if (!disk.mounted) {
     WARN("skipped, it needs a file system of its own: cannot mount tmpfs: " << disk.why);
     return;
   }
   auto options = options_for(disk.folder.path + "/data");
   options.min_free_bytes = 4 << 20;
-  options.ballast_bytes = 24 << 20;
+  options.ballast_bytes = 32 << 20;
   options.checkpoint_bytes = 8 << 20;
   constexpr int rows = 100;
   const bool killed = GENERATE(false, true);
