@@ -5,7 +5,9 @@
 namespace ringlet {
 namespace {
 
-constexpr std::int64_t rises_by = 1000;  // one part of so many
+// One part of so many. No line is idle for so long that this would hide a sleep of a second: members
+// gossip every second, clients pull the table every ten.
+constexpr std::int64_t rises_by = 1000;
 // A peer may send anything: nothing overflows whatever it claims.
 constexpr std::int64_t most_us = std::int64_t{1} << 60;
 

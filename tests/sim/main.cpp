@@ -192,6 +192,8 @@ std::uint64_t known_seed(PlantedBug bug) {
   switch (bug) {
     case PlantedBug::refusal_not_counted:
       return 46;
+    case PlantedBug::executed_after_its_age:
+      return 11;
     case PlantedBug::no_hint_at_quorum:
       return 509;
     case PlantedBug::tree_not_updated:
