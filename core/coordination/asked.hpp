@@ -38,7 +38,7 @@ struct Participants {
   // Strict requests: what each replica that counts is told, so that it can refuse its vote. While the
   // partition moves, who will own it counts as an owner as well: `members` is a list of this request's
   // own then, and `owners` greater than N by `newcomers`.
-  Counted counted;
+  CountedNodes counted;
   std::shared_ptr<const std::vector<NodeId>> own_list;
   std::size_t newcomers = 0;
 

@@ -119,7 +119,7 @@ class PutOperation {
     return is_owner_of(node, slot) ? NodeId{} : members()[slot];
   }
   // What a hint counts for is nobody's vote in a strict request, so it is never refused.
-  Counted counted_by(NodeId hint) const { return hint ? Counted{} : plan_.participants.counted; }
+  CountedNodes counted_by(NodeId hint) const { return hint ? CountedNodes{} : plan_.participants.counted; }
   std::uint32_t number_of(const Asked& asked) const {
     return static_cast<std::uint32_t>(&asked - asked_.data());
   }

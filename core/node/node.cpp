@@ -195,7 +195,7 @@ struct Node::Impl {
 
   // Why this replica must not vote for a strict request: the request would not meet those that count owners
   // of whom its coordinator has not heard; or, of a read, this node owns the key and has not all of it yet.
-  std::optional<Status> objection(const Key& key, const Counted& counted, bool read) const {
+  std::optional<Status> objection(const Key& key, const CountedNodes& counted, bool read) const {
     if (counted.nodes.empty() || planted(PlantedBug::flip_counted_before_data)) return std::nullopt;
     auto its = state->ring();
     std::uint32_t partition = its->partition_of(token_of(key));
@@ -225,7 +225,7 @@ struct Node::Impl {
   }
 
   // The ring may have changed while the write was stored, and a page of a transfer been read before it.
-  void object_after_all(const Key& key, const Counted& counted, Replica::Outcome& outcome) const {
+  void object_after_all(const Key& key, const CountedNodes& counted, Replica::Outcome& outcome) const {
     if (std::holds_alternative<Refused>(outcome.reply)) return;
     auto bad = objection(key, counted, false);
     if (!bad) return;

@@ -41,15 +41,15 @@ std::size_t value_bytes(const Object& object);
 // Whom a strict request counts: the N owners of the key and who will be one, as its coordinator sees the
 // ring. A replica that knows of another owner, or of one to come, refuses its vote: a request that does
 // not count that one need not meet those that do (core/README.md). Empty: not strict, nothing is asked.
-struct Counted {
+struct CountedNodes {
   std::vector<NodeId> nodes;
   std::uint64_t ring_epoch = 0;  // the coordinator's
-  friend bool operator==(const Counted&, const Counted&) = default;
+  friend bool operator==(const CountedNodes&, const CountedNodes&) = default;
 };
 
 struct ReplicaGet {
   Key key;
-  Counted counted;
+  CountedNodes counted;
 };
 struct ReplicaObject {
   Object object;  // missing(): the replica has nothing
@@ -64,7 +64,7 @@ struct MintPut {
   Write write;
   NodeId hint_for;  // set: the minter is a fallback and keeps its copy as a hint for this owner
   WriteDurability durability = WriteDurability::unset;
-  Counted counted;
+  CountedNodes counted;
   Reconcile reconcile = Reconcile::siblings;  // of a key that is not there yet
 };
 struct Minted {
@@ -78,7 +78,7 @@ struct ReplicaPut {
   Object object;
   NodeId hint_for;
   WriteDurability durability = WriteDurability::unset;
-  Counted counted;
+  CountedNodes counted;
 };
 struct Stored {};
 

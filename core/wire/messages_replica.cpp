@@ -14,14 +14,14 @@ void read_nothing(const char* message, BytesView bytes) {
 // The same field in all requests to a replica; away where a request is not strict.
 constexpr std::uint32_t counted_tag = 16;
 
-void write_counted(pbf_writer& out, const Counted& counted) {
+void write_counted(pbf_writer& out, const CountedNodes& counted) {
   if (counted.nodes.empty()) return;
   pbf_writer message(out, counted_tag);
   write_nodes(message, 1, counted.nodes);
   write_number(message, 2, counted.ring_epoch);
 }
-Counted read_counted(BytesView bytes) {
-  Counted counted;
+CountedNodes read_counted(BytesView bytes) {
+  CountedNodes counted;
   FieldReader fields("Counted", bytes);
   while (fields.next()) {
     switch (fields.tag()) {

@@ -8,6 +8,7 @@
 
 #include "bench.hpp"
 #include "node/hint_key.hpp"
+#include "node/upkeep.hpp"
 #include "repair/merkle_tree.hpp"
 
 namespace ringlet::test {
@@ -762,7 +763,7 @@ TEST_CASE(
 namespace {
 
 // Whom the node counts in a strict request for the key, as another coordinator would.
-Counted counted_by(const Ring& ring, const Key& key) {
+CountedNodes counted_by(const Ring& ring, const Key& key) {
   return {ring.owners_and_incoming(ring.partition_of(token_of(key))), ring.epoch()};
 }
 

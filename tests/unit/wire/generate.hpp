@@ -103,9 +103,9 @@ inline std::vector<KeyedObject> any_objects() {
   return objects;
 }
 
-inline Counted any_counted() {
+inline CountedNodes any_counted() {
   if (any_bool()) return {};
-  Counted counted{any_nodes(), any_u64()};
+  CountedNodes counted{any_nodes(), any_u64()};
   if (counted.nodes.empty()) counted.ring_epoch = 0;  // not strict: the field is away
   return counted;
 }
