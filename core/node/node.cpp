@@ -8,6 +8,7 @@
 #include "coordination/coordinator_choice.hpp"
 #include "node/status_text.hpp"
 #include "node/upkeep.hpp"
+#include "protocol/payload.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
@@ -299,9 +300,10 @@ struct Node::Impl {
     request.forwarded = true;
     auto timeout = request.options.timeout_ms ? Duration::millis(request.options.timeout_ms)
                                               : state->options().coordination.timeout;
+    Duration carried = carrying_time(request.write.value.size());
     requests.push_back({to, {}, mine, request});
     forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, now.instant + timeout,
-                                      now.instant + health.patience(to)});
+                                      now.instant + health.patience(to) + carried});
   }
 
   // The node it was handed to is gone: coordinate it here. The write id keeps it one write.
@@ -371,10 +373,19 @@ struct Node::Impl {
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
     if (from != state->self()) health.heard_from(from, now.instant);
+    on_answer(from, number, std::move(message), true, now);
+  }
+
+  // `heard`: it is `from` that says so.
+  void on_answer(NodeId from, std::uint64_t number, Message message, bool heard, Now now) {
     std::uint64_t own = number >> owner_bits;
     switch (static_cast<Numbered>(number & ((1 << owner_bits) - 1))) {
       case Numbered::coordinator:
-        coordinator.on_reply(from, own, std::move(message), now);
+        if (heard) {
+          coordinator.on_reply(from, own, std::move(message), now);
+        } else if (auto* why = std::get_if<Refused>(&message)) {
+          coordinator.on_not_sent(from, own, std::move(*why), now);
+        }
         break;
       case Numbered::hints:
         hints.on_reply(from, own, message, now);
@@ -588,6 +599,10 @@ void Node::on_link_closed(std::uint64_t link) {
 }
 void Node::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
   impl_->on_reply(from, number, std::move(message), now);
+  impl_->settle(now);
+}
+void Node::on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now) {
+  impl_->on_answer(to, number, std::move(why), false, now);
   impl_->settle(now);
 }
 void Node::on_unreachable(NodeId node, Now now) {
