@@ -9,6 +9,7 @@
 
 #include "client/answer_times.hpp"
 #include "coordination/coordinator_choice.hpp"
+#include "protocol/payload.hpp"
 #include "versioning/object.hpp"
 
 namespace ringlet {
@@ -629,8 +630,11 @@ struct ClientCore::Impl {
     Duration left = call.deadline - now.instant;
     // The node has a share of what is left, so that a silent one leaves time for another.
     Duration share = std::max(left / 3, std::min(left, Duration::millis(50)));
+    // A large value is not sent a second time while the first may still be on its way.
+    Duration carried = carrying_time(call.request.value.size());
+    share = std::min(left, share + carried);
     call.give_up_at = now.instant + share;
-    call.ask_again = now.instant + std::min(share, early_after(call, node));
+    call.ask_again = now.instant + std::min(share, early_after(call, node) + carried);
     touch(number, call);
     RequestOptions request_options = call.request.options;
     request_options.timeout_ms =

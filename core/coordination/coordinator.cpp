@@ -11,6 +11,7 @@
 #include "coordination/coordinator_choice.hpp"
 #include "coordination/get_operation.hpp"
 #include "coordination/put_operation.hpp"
+#include "protocol/payload.hpp"
 
 namespace ringlet {
 namespace {
@@ -33,6 +34,7 @@ struct UnderWay {
   NodeId to;
   Instant sent;
   std::uint32_t question;  // the machine's number for it
+  std::size_t bytes;       // of a large message, else 0
 };
 
 // What others seem like, with one exception: nobody believes itself gone. Its own disk may be slow,
@@ -44,7 +46,12 @@ class Others final : public Health {
   void check(NodeId node, Instant now) override {
     if (node != self_) all_.check(node, now);
   }
-  Duration patience(NodeId node) const override { return all_.patience(node); }
+  // A large message takes longer, and what goes to the node before it has to arrive first.
+  Duration patience(NodeId node) const override {
+    auto before = bytes_to_.find(node);
+    return all_.patience(node) +
+           carrying_time(about_to_send_ + (before == bytes_to_.end() ? 0 : before->second));
+  }
   void heard_from(NodeId node, Instant now) override {
     if (node != self_) all_.heard_from(node, now);
   }
@@ -56,7 +63,20 @@ class Others final : public Health {
   }
   void answer_took(NodeId node, Duration took) override { all_.answer_took(node, took); }
 
+  // What the operation that is told something next sends of values.
+  void about_to_send(std::size_t bytes) { about_to_send_ = bytes; }
+  void under_way(NodeId node, std::size_t bytes) {
+    if (bytes != 0) bytes_to_[node] += bytes;
+  }
+  void arrived(NodeId node, std::size_t bytes) {
+    if (bytes == 0) return;
+    auto found = bytes_to_.find(node);
+    if ((found->second -= bytes) == 0) bytes_to_.erase(found);
+  }
+
  private:
+  std::map<NodeId, std::size_t> bytes_to_;  // of large messages without an answer
+  std::size_t about_to_send_ = 0;
   NodeId self_;
   Health& all_;
 };
@@ -156,6 +176,7 @@ struct Coordinator::Impl {
         *(machines[id] = std::make_unique<Machine>(std::move(operation), std::move(on_answer)));
     ++unanswered;
     Effects effects;
+    health.about_to_send(bytes_of(machine));
     std::visit([&](auto& o) { o.start(now, effects); }, machine.operation);
     apply(id, machine, std::move(effects), now);
   }
@@ -167,7 +188,10 @@ struct Coordinator::Impl {
     for (Effect& effect : effects) {
       if (auto* send = std::get_if<Send>(&effect)) {
         std::uint64_t number = ++last_number;
-        under_way[number] = {id, send->to, now.instant, send->question};
+        std::size_t bytes = payload_bytes(send->message);
+        if (bytes < bulk_bytes) bytes = 0;
+        under_way[number] = {id, send->to, now.instant, send->question, bytes};
+        health.under_way(send->to, bytes);
         machine.numbers.push_back(number);
         outgoing.push_back({send->to, number, std::move(send->message), send->asking});
       } else if (auto* wake = std::get_if<WakeAt>(&effect)) {
@@ -208,10 +232,39 @@ struct Coordinator::Impl {
   void forget(std::uint64_t id, Machine& machine) {
     RINGLET_ASSERT(!machine.on_answer);
     for (std::uint64_t number : machine.numbers) {
-      if (!planted(PlantedBug::late_replies_kept)) under_way.erase(number);
+      if (planted(PlantedBug::late_replies_kept)) continue;
+      take(number);
     }
     if (machine.next != Instant::never()) clock.erase({machine.next, id});
     machines.erase(id);
+  }
+
+  // The question of this number, which is under way no more.
+  std::optional<UnderWay> take(std::uint64_t number) {
+    auto found = under_way.find(number);
+    if (found == under_way.end()) return std::nullopt;
+    UnderWay question = found->second;
+    under_way.erase(found);
+    health.arrived(question.to, question.bytes);
+    return question;
+  }
+
+  static std::size_t bytes_of(const Machine& machine) {
+    auto* put = std::get_if<PutOperation>(&machine.operation);
+    return put == nullptr ? 0 : put->payload();
+  }
+
+  void answered(NodeId from, std::uint64_t number, const Message& message, bool heard, Now now) {
+    auto found = under_way.find(number);
+    if (found == under_way.end() || found->second.to != from) return;  // twice, or too late
+    UnderWay question = *take(number);
+    // A large one says how long its bytes took, and not how long the node takes to answer.
+    if (heard && question.bytes == 0) health.answer_took(from, now.instant - question.sent);
+    auto asker = machines.find(question.machine);
+    if (asker == machines.end()) return;
+    std::erase(asker->second->numbers, number);
+    tell(question.machine, now,
+         [&](auto& o, Effects& out) { o.on_message(from, question.question, message, now, out); });
   }
 
   template <typename Event>
@@ -219,6 +272,7 @@ struct Coordinator::Impl {
     auto found = machines.find(id);
     if (found == machines.end()) return;
     Effects effects;
+    health.about_to_send(bytes_of(*found->second));
     std::visit([&](auto& o) { event(o, effects); }, found->second->operation);
     apply(id, *found->second, std::move(effects), now);
   }
@@ -302,17 +356,11 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
 
 void Coordinator::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
   impl_->health.heard_from(from, now.instant);
-  auto found = impl_->under_way.find(number);
-  if (found == impl_->under_way.end() || found->second.to != from) return;  // twice, or too late
-  UnderWay question = found->second;
-  impl_->under_way.erase(found);
-  impl_->health.answer_took(from, now.instant - question.sent);
-  auto asker = impl_->machines.find(question.machine);
-  if (asker == impl_->machines.end()) return;
-  std::erase(asker->second->numbers, number);
-  impl_->tell(question.machine, now, [&](auto& o, Effects& out) {
-    o.on_message(from, question.question, message, now, out);
-  });
+  impl_->answered(from, number, message, true, now);
+}
+
+void Coordinator::on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now) {
+  impl_->answered(to, number, std::move(why), false, now);
 }
 
 void Coordinator::on_unreachable(NodeId node, Now now) {
@@ -325,7 +373,7 @@ void Coordinator::on_unreachable(NodeId node, Now now) {
     std::erase_if(machine->numbers, [&](std::uint64_t number) {
       auto found = impl_->under_way.find(number);
       if (found == impl_->under_way.end() || found->second.to != node) return false;
-      impl_->under_way.erase(found);
+      impl_->take(number);
       return true;
     });
     if (machine->numbers.size() != before) concerned.push_back(id);

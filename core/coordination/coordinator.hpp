@@ -64,6 +64,9 @@ class Coordinator {
            NodeId preferred, Now now, OnAnswer on_answer, const Arrival& arrival = {});
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
+  // The message was not sent to `to`, for the reason given: as if `to` had refused it, but that nothing
+  // was heard of `to`.
+  void on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now);
   void on_unreachable(NodeId node, Now now);  // every message under way to it is refused
   void on_wake(Now now);
   // Fails every request not yet answered with `status` (maybe_applied set where it must be), and

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "protocol/payload.hpp"
 
 namespace ringlet {
 
@@ -47,6 +48,13 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
     tally_.answered.push_back(from);
     if (!plan_.participants.is_owner(from)) tally_.substitutes.push_back(from);
     if (found->object.missing()) ++tally_.not_found;
+  }
+  // The others' answers may be as large, and take as long.
+  Duration carried = carrying_time(payload_bytes(found->object));
+  for (Asked& other : asked_) {
+    if (carried == Duration{} || other.reply != Reply::waiting) continue;
+    other.until = std::max(other.until, now.instant + health_.patience(other.node) + carried);
+    out.push_back(WakeAt{other.until});
   }
   sync(merged_, found->object);
   left_out_ = std::max(left_out_, found->left_out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "protocol/payload.hpp"
 
 namespace ringlet {
 
@@ -10,6 +11,11 @@ PutOperation::PutOperation(Plan plan, Health& health)
     : plan_(std::move(plan)), health_(health), slots_(plan_.participants.owners) {
   RINGLET_ASSERT(plan_.wanted >= 1);
   RINGLET_ASSERT(plan_.wanted <= plan_.participants.owners);
+}
+
+std::size_t PutOperation::payload() const {
+  if (object_) return payload_bytes(*object_);
+  return plan_.stamped ? payload_bytes(*plan_.stamped) : plan_.write.value.size();
 }
 
 void PutOperation::start(Now now, Effects& out) {

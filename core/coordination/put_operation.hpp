@@ -67,6 +67,8 @@ class PutOperation {
   bool may_leave(NodeId node, std::uint32_t question);
   // Nobody waits any more: the answer, if none was given, is `status`; hints are still left behind.
   void abandon(const Status& status, Now now, Effects& out);
+  // Bytes of the values that each of its messages carries.
+  std::size_t payload() const;
 
  private:
   // What is known of one owner: index in `members`.

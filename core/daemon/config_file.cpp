@@ -188,6 +188,9 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
                64 * gib, "of clients' requests under way, all threads together");
   table.number("limits", "max_answer_bytes", &config.server.limits.max_answer_bytes, 1024, 64 * gib,
                "of answers not taken yet, all threads together; then reads are overloaded");
+  table.number("limits", "max_reading_bytes", &config.server.limits.max_reading_bytes, 1024,
+               64 * gib,
+               "of frames that are not whole yet, all threads together; beyond it reading pauses");
   table.millis("limits", "shed_after_ms", &config.server.limits.shed_after, 1, hour_ms,
                "a client's request that waited longer is overloaded, when that lasts");
   table.number("limits", "max_connections", &config.server.limits.max_connections, 1, 1'000'000,
@@ -396,6 +399,7 @@ class Reader {
     limits.max_request_bytes = std::min(limits.max_request_bytes, rest / 4);
     limits.max_answer_bytes = std::min(limits.max_answer_bytes, rest / 4);
     limits.max_queued_bytes = std::min(limits.max_queued_bytes, rest / 8);
+    limits.max_reading_bytes = std::min(limits.max_reading_bytes, rest / 8);
     config_.node.max_siblings_bytes = std::min(config_.node.max_siblings_bytes, rest / 64);
   }
 

@@ -8,6 +8,7 @@
 #include "coordination/coordinator_choice.hpp"
 #include "node/status_text.hpp"
 #include "node/upkeep.hpp"
+#include "protocol/payload.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet {
@@ -364,7 +365,7 @@ struct Node::Impl {
     ClientPut handed_on = request;
     handed_on.options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(timeout.millis(), 1));
-    Duration patience = health.patience(to);
+    Duration patience = health.patience(to) + carrying_time(request.write.value.size());
     requests.push_back({to, {}, mine, std::move(handed_on), {timeout / 2, patience}});
     forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, arrival.silence,
                                       now.instant + timeout, now.instant + timeout / 2,
@@ -473,10 +474,19 @@ struct Node::Impl {
 
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
     if (from != state->self()) health.heard_from(from, now.instant);
+    on_answer(from, number, std::move(message), true, now);
+  }
+
+  // `heard`: it is `from` that says so.
+  void on_answer(NodeId from, std::uint64_t number, Message message, bool heard, Now now) {
     std::uint64_t own = number >> owner_bits;
     switch (static_cast<Numbered>(number & ((1 << owner_bits) - 1))) {
       case Numbered::coordinator:
-        coordinator.on_reply(from, own, std::move(message), now);
+        if (heard) {
+          coordinator.on_reply(from, own, std::move(message), now);
+        } else if (auto* why = std::get_if<Refused>(&message)) {
+          coordinator.on_not_sent(from, own, std::move(*why), now);
+        }
         break;
       case Numbered::hints:
         hints.on_reply(from, own, message, now);
@@ -687,6 +697,10 @@ void Node::on_link_closed(std::uint64_t link) {
 }
 void Node::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
   impl_->on_reply(from, number, std::move(message), now);
+  impl_->settle(now);
+}
+void Node::on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now) {
+  impl_->on_answer(to, number, std::move(why), false, now);
   impl_->settle(now);
 }
 void Node::on_unreachable(NodeId node, Now now) {

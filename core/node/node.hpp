@@ -49,6 +49,8 @@ class Node {
                   NodeId from = {}, const Arrival& arrival = {});
   void on_link_closed(std::uint64_t link);  // its replies are of no use any more
   void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
+  // A message to a member was not sent, since too much waits to be sent there already.
+  void on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now);
   void on_unreachable(NodeId node,
                       Now now);  // no connection, or it broke: nothing under way will be answered
   void on_wake(Now now);

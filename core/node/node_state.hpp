@@ -92,7 +92,7 @@ struct NodeOptions {
 // What whoever runs the node last saw of it, for its status; zeros where nobody says.
 struct NodeGauges {
   std::atomic<std::uint64_t> connections{0}, requests{0};  // open; of clients, under way
-  std::atomic<std::uint64_t> request_bytes{0}, answer_bytes{0}, resident_bytes{0};
+  std::atomic<std::uint64_t> request_bytes{0}, answer_bytes{0}, reading_bytes{0}, resident_bytes{0};
   std::atomic<std::uint64_t> memory_limit{0};  // 0: none
   std::atomic<std::uint64_t> max_connections{0};
   std::atomic<std::uint64_t> client_connections{0}, member_connections{0};  // of `connections`

@@ -35,6 +35,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"memory", json::object{{"limit", gauges.memory_limit.load()},
                               {"resident", gauges.resident_bytes.load()},
                               {"requests", gauges.request_bytes.load()},
+                              {"reading", gauges.reading_bytes.load()},
                               {"answers", gauges.answer_bytes.load()}}},
       {"down", down},
       {"incarnation", state.incarnation()},

@@ -103,7 +103,7 @@ std::string Admission::admit(Works& works, const wire::Frame& frame, Instant now
   Work& work = works[frame.number];
   work.bytes = bytes;
   work.expected = expected;
-  work.is_read = is_read(frame.type);
+  work.is_read = ringlet::is_read(frame.type);
   ++shared_.requests;
   shared_.memory.requests += bytes;
   shared_.memory.answers += expected;
@@ -136,10 +136,7 @@ std::optional<Admission::Request> Admission::take(Request request, Instant now,
   bool waits = !admitted_.empty() || (client && (!asked_.empty() || !window_open())) ||
                now - round_began_ > round_budget;
   if (!waits) {
-    if (work != nullptr) {
-      work->served = now;
-      ++serving_;
-    }
+    if (work != nullptr) serve(*work, request.link, request.number, now);
     request.arrived = round_began_;  // so long it may have been readable
     return request;
   }
@@ -157,7 +154,50 @@ std::optional<Admission::Request> Admission::take(Request request, Instant now,
   return std::nullopt;
 }
 
+void Admission::serve(Work& work, std::uint64_t link, std::uint64_t number, Instant now) {
+  work.served = now;
+  ++serving_;
+  served_.push_back({link, number, now});
+  // Those that were answered while one before them was not are dropped now and then.
+  if (served_.size() <= 2 * serving_ + 256) return;
+  std::erase_if(served_, [&](const Served& served) {
+    const Work* other = find(served.link, served.number);
+    return other == nullptr || other->served != served.at || other->only_waits;
+  });
+}
+
+void Admission::rested(Duration time, Instant now) {
+  rest_ = rest_ + time;
+  Duration elapsed = now - load_since_;
+  if (elapsed < limits_.shed_after * 2) return;
+  busy_ = rest_ < elapsed / 2;
+  rest_ = Duration{};
+  load_since_ = now;
+}
+
+void Admission::set_apart_who_waits(Instant now) {
+  while (!served_.empty()) {
+    Served oldest = served_.front();
+    Work* work = find(oldest.link, oldest.number);
+    if (work != nullptr && work->served == oldest.at) {
+      if (busy_ || now - oldest.at < limits_.shed_after * 2) return;
+      work->only_waits = true;
+      --serving_;
+      ++only_waiting_;
+      if (auto key = std::exchange(work->turn_of, std::nullopt)) end_turn(*key, now);
+    }
+    served_.pop_front();
+  }
+}
+
+Instant Admission::next_wake() const {
+  if (asked_.empty() || window_open() || served_.empty()) return Instant::never();
+  Duration in_time = limits_.shed_after * 2;
+  return std::max(served_.front().at, load_since_) + in_time;
+}
+
 void Admission::begin_turn(Instant now) {
+  set_apart_who_waits(now);
   round_open_ = false;
   turn_ends_ = now + round_budget;
 }
@@ -189,8 +229,7 @@ std::optional<Admission::Next> Admission::next(Instant now) {
       stands_until_ = now + limits_.shed_after * 2;
       return shed(std::move(request), now, "has requests that wait for ", limits_.shed_after);
     }
-    work->served = now;
-    ++serving_;
+    serve(*work, request.link, request.number, now);
     Duration waited = now - request.arrived;
     return Next{std::move(request), waited, "", true};
   }
@@ -231,7 +270,7 @@ void Admission::answered(std::uint64_t link, std::uint64_t number, std::size_t b
   Work work = entry->second;
   works->second.erase(entry);
   settle(work);
-  if (work.served != Instant::never()) window_heard(now - work.served, now);
+  if (work.served != Instant::never() && !work.only_waits) window_heard(now - work.served, now);
   if (work.is_read && bytes != 0) object_seen(bytes);
   if (work.turn_of) end_turn(*work.turn_of, now);
 }
@@ -241,7 +280,7 @@ void Admission::settle(const Work& work) {
   shared_.memory.requests -= work.bytes;
   shared_.memory.answers -= work.expected;
   --shared_.requests;
-  if (work.served != Instant::never()) --serving_;
+  if (work.served != Instant::never()) --(work.only_waits ? only_waiting_ : serving_);
 }
 
 void Admission::object_seen(std::size_t bytes) {
@@ -263,7 +302,7 @@ void Admission::end_turn(std::uint64_t key, Instant now) {
 void Admission::window_heard(Duration took, Instant now) {
   Duration in_time = limits_.shed_after * 2;
   ++heard_;
-  if (took > in_time) ++late_;
+  if (took > in_time && busy_) ++late_;
   if (took <= in_time && static_cast<double>(serving_) * 2 > window_) {
     window_ = std::min(window_ + 1 / window_, most_window);
   }
@@ -298,6 +337,13 @@ void Admission::close_all(Instant now) {
 bool Admission::has_work(std::uint64_t link) const {
   auto works = links_.find(link);
   return works != links_.end() && !works->second.empty();
+}
+
+bool Admission::is_read(std::uint64_t link, std::uint64_t number) const {
+  auto works = links_.find(link);
+  if (works == links_.end()) return false;
+  auto work = works->second.find(number);
+  return work != works->second.end() && work->second.is_read;
 }
 
 std::uint32_t Admission::retry_after_ms(Instant now) const {

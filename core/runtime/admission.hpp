@@ -15,6 +15,11 @@
 // How many the node is given at once is bounded by a window that follows its answers: it grows
 // while they come in time and shrinks by a quarter when most of those of a while were late. So a
 // node that falls behind lets requests wait, and be refused, instead of starting what it cannot end.
+//
+// A request that only waits for other machines is no load. When the lane itself is idle for half of the
+// time, late answers say nothing about it; what the node has had for longer than an answer should take
+// then leaves the window and gives back the turn of its key. Such requests are bounded by their number,
+// their memory and their deadlines like all others, and keep nobody out.
 #pragma once
 
 #include <atomic>
@@ -38,7 +43,8 @@ class Admission {
   // Of all lanes of a node. Thread-safe.
   struct Shared {
     explicit Shared(const ServerLimits& limits)
-        : memory({limits.max_request_bytes, limits.max_answer_bytes, limits.max_resident_bytes}) {}
+        : memory({limits.max_request_bytes, limits.max_answer_bytes, limits.max_resident_bytes,
+                  limits.max_reading_bytes}) {}
     MemoryBudget memory;
     std::atomic<std::size_t> requests{0};  // of clients, under way
   };
@@ -68,10 +74,14 @@ class Admission {
   // The same request, decoded. Returned: serve it now. Otherwise it waits here for next(), or is
   // refused, and said so by `refused`.
   std::optional<Request> take(Request request, Instant now, std::string& refused);
+  // The lane had nothing to do for so long, until `now`. A lane that never says so counts as busy.
+  void rested(Duration time, Instant now);
   // Begins to serve what waits, for a while.
   void begin_turn(Instant now);
   std::optional<Next> next(Instant now);
   bool wants_turn() const;
+  // When a turn may find room for what waits though nothing happened.
+  Instant next_wake() const;
 
   // Of `bytes`. What was refused on arrival or by next() is no longer counted.
   void answered(std::uint64_t link, std::uint64_t number, std::size_t bytes, Instant now);
@@ -79,10 +89,12 @@ class Admission {
   void closed(std::uint64_t link, Instant now);
   void close_all(Instant now);
 
-  bool has_work(std::uint64_t link) const;          // of it, under way
+  bool has_work(std::uint64_t link) const;  // of it, under way
+  bool is_read(std::uint64_t link, std::uint64_t number) const;
   std::uint32_t retry_after_ms(Instant now) const;  // twice as long as the oldest has waited
   std::size_t waiting() const { return admitted_.size() + asked_.size() + turns_.waiting(); }
   std::size_t waiting_for_turns() const { return turns_.waiting(); }
+  std::size_t only_waiting() const { return only_waiting_; }  // for other machines
   int window() const { return static_cast<int>(window_); }
   std::uint64_t refused_full() const { return refused_full_; }
   std::uint64_t shed() const { return shed_; }
@@ -94,6 +106,7 @@ class Admission {
     std::size_t expected = 0;           // bytes of its answer and what it is made of
     Instant served = Instant::never();  // given to the node
     bool is_read = false;
+    bool only_waits = false;               // for other machines: served, and no part of the window
     std::optional<std::uint64_t> turn_of;  // the key of which it has one of the turns
   };
   using Works = std::unordered_map<std::uint64_t, Work>;  // by number
@@ -105,6 +118,8 @@ class Admission {
   void object_seen(std::size_t bytes);
   void window_heard(Duration took, Instant now);
   bool window_open() const;
+  void set_apart_who_waits(Instant now);
+  void serve(Work& work, std::uint64_t link, std::uint64_t number, Instant now);
   bool sheds(Duration waited, Instant now);
   Next shed(Request request, Instant now, const char* what, Duration limit);
 
@@ -119,7 +134,16 @@ class Admission {
   Instant stands_until_;  // the queue is taken to stand, since requests were refused for it
   std::uint64_t refused_full_ = 0, shed_ = 0;
   double window_ = 256;      // of clients' requests that the node is given and has not answered
-  std::size_t serving_ = 0;  // those
+  std::size_t serving_ = 0;  // those, but for the ones that only wait
+  std::size_t only_waiting_ = 0;
+  struct Served {
+    std::uint64_t link, number;
+    Instant at;
+  };
+  std::deque<Served> served_;  // in order; some are answered
+  bool busy_ = true;           // over the last while
+  Duration rest_;
+  Instant load_since_;
   std::size_t heard_ = 0, late_ = 0;  // answers since window_since_, and those that were late
   Instant window_since_;
   double usual_object_ = 0;  // bytes, of what was read and what members sent to keep, lately

@@ -7,16 +7,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstring>
 #include <utility>
 
+#include "protocol/payload.hpp"
 #include "wire/handshake.hpp"
 
 namespace ringlet {
 namespace {
 
 constexpr std::size_t most_first_bytes = 24;
+constexpr Duration room_looked_for_every = Duration::millis(50);
+constexpr std::size_t usual_buffer = 16 * 1024, small_buffer = 64 * 1024;  // of a reader
 constexpr std::size_t kept_capacity = 1024 * 1024;  // of a buffer that was larger for a while
 
 // A machine or a line that is gone sends no FIN. Probes of an idle connection find that out, and what was
@@ -58,21 +62,27 @@ Connection::Connection(IoThread& thread, tcp::socket socket, std::uint64_t link,
 Connection::~Connection() {
   closed_ = true;
   count_waiting();
+  count_reading(0);
 }
 
 void Connection::start() {
   read();
 }
 
-void Connection::handshake_done(std::uint8_t version) {
+void Connection::handshake_done(std::uint8_t version, bool member) {
   version_ = version;
   first_bytes_.clear();
+  member_ = member;
   reader_.set_max_frame_bytes(limits_.max_frame_bytes);
 }
 
 void Connection::send(std::uint64_t number, const Message& message) {
   if (closed_) return;
-  wire::encode_frame(version_, number, message, queued_);
+  if (payload_bytes(message) < bulk_bytes) {
+    return wire::encode_frame(version_, number, message, queued_);
+  }
+  wire::encode_frame(version_, number, message, large_.emplace_back());
+  large_bytes_ += large_.back().size();
 }
 
 void Connection::send(std::uint64_t number, const Message& message, const Asking& asking,
@@ -104,7 +114,22 @@ void Connection::flush() {
                                                 std::to_string(limits_.max_queued_bytes)));
     }
   }
-  if (writing_now_ || queued_.empty()) return count_waiting();
+  if (writing_now_) return count_waiting();
+  while (send_now()) {
+  }
+}
+
+// True: all of what was to go was taken at once, and more waits.
+bool Connection::send_now() {
+  if (queued_.empty() && !large_.empty()) {
+    large_bytes_ -= large_.front().size();
+    queued_ = std::move(large_.front());
+    large_.pop_front();
+  }
+  if (queued_.empty()) {
+    count_waiting();
+    return false;
+  }
   // Mostly the socket takes it all at once: then there is no completion to come back for, which
   // would be another round of the loop for every message.
   ssize_t sent =
@@ -113,7 +138,8 @@ void Connection::flush() {
     stalled_since_ = Instant::never();
     queued_.clear();
     if (queued_.capacity() > kept_capacity) queued_.shrink_to_fit();
-    return count_waiting();
+    count_waiting();
+    return !large_.empty();
   }
   // What is left, and an error of the socket, are the completion's.
   written_.clear();
@@ -123,6 +149,7 @@ void Connection::flush() {
   taken_at_ = read_clocks().instant;
   count_waiting();
   write();
+  return false;
 }
 
 // Piece by piece, so that a reader that is slow can be told from one that takes nothing.
@@ -154,7 +181,8 @@ void Connection::on_written(ErrorCode error, std::size_t bytes) {
 }
 
 void Connection::read() {
-  if (closed_ || reading_ || stalled_since_ != Instant::never()) return;
+  bool stalled = stalled_since_ != Instant::never() && !limits_.reads_always;
+  if (closed_ || reading_ || stalled) return;
   reading_ = true;
   // Waits without a buffer: most connections are idle most of the time.
   socket_.async_wait(tcp::socket::wait_read,
@@ -165,6 +193,7 @@ void Connection::on_readable(ErrorCode error) {
   reading_ = false;
   if (closed_) return;
   if (error) return close(why_no_handshake(Status(Code::io, "read: " + error.message())));
+  if (!room_to_read()) return;
   auto space = reader_.prepare();
   ssize_t got = ::recv(socket_.native_handle(), space.data(), space.size(), MSG_DONTWAIT);
   if (got == 0) return close(why_no_handshake(Status(Code::unavailable, "the peer closed")));
@@ -183,6 +212,34 @@ void Connection::on_readable(ErrorCode error) {
   thread_.want_turn();
   if (!status) return close(status);
   read();
+}
+
+// Asks the budget for the whole of the frame that has begun: were each large frame given a part, all could
+// wait for one another. False: this connection reads nothing, and looks again in a while. Small buffers
+// are not counted; near the limit of the process clients have none beyond the usual.
+bool Connection::room_to_read() {
+  if (limits_.budget == nullptr) return true;
+  std::size_t wanted = reader_.wanted_capacity(), counted = wanted > small_buffer ? wanted : 0;
+  bool grows = wanted > reader_.capacity() && wanted > usual_buffer;
+  bool spared = grows && !member_ && counted_reading_ == 0 && limits_.budget->tight();
+  if (!spared && limits_.budget->resize_reading(counted_reading_, counted, member_)) {
+    counted_reading_ = counted;
+    no_room_since_ = Instant::never();
+    return true;
+  }
+  if (no_room_since_ == Instant::never()) no_room_since_ = read_clocks().instant;
+  if (!look_for_room_) look_for_room_.emplace(thread_.context());
+  look_for_room_->expires_after(std::chrono::microseconds(room_looked_for_every.us));
+  look_for_room_->async_wait([self = shared_from_this()](ErrorCode error) {
+    if (!error && !self->closed_) self->read();
+  });
+  return false;
+}
+
+void Connection::count_reading(std::size_t bytes) {
+  if (limits_.budget == nullptr || bytes == counted_reading_) return;
+  limits_.budget->resize_reading(counted_reading_, bytes, true);
+  counted_reading_ = bytes;
 }
 
 bool Connection::has_unread() const {
@@ -246,7 +303,7 @@ void Connection::check(Instant now) {
   if (!established() && now - opened_ > limits_.handshake_within) {
     close(Status(Code::timeout, "no handshake within " +
                                     std::to_string(limits_.handshake_within.millis()) + " ms"));
-  } else if (frame_since_ != Instant::never() && reading_ &&
+  } else if (frame_since_ != Instant::never() && no_room_since_ == Instant::never() && reading_ &&
              now - frame_since_ > limits_.frame_within) {
     close(Status(Code::timeout, "the rest of a frame did not come within " +
                                     std::to_string(limits_.frame_within.millis()) + " ms"));
@@ -258,8 +315,15 @@ void Connection::check(Instant now) {
     close(Status(Code::overloaded, "slow reader: it took nothing of " +
                                        std::to_string(waiting_bytes()) + " bytes for " +
                                        std::to_string(limits_.stalled_within.millis()) + " ms"));
+  } else if (no_room_since_ != Instant::never() && now - no_room_since_ > limits_.stalled_within) {
+    close(Status(Code::overloaded,
+                 "no memory for the rest of a frame within " +
+                     std::to_string(limits_.stalled_within.millis()) + " ms: half frames take " +
+                     std::to_string(limits_.budget->reading.load()) + " bytes, wanted at most " +
+                     std::to_string(limits_.budget->limits().reading_bytes)));
   } else if (!std::exchange(read_since_check_, false)) {
     reader_.release();
+    if (!reader_.mid_frame()) count_reading(0);
   }
 }
 
@@ -272,7 +336,10 @@ void Connection::close(const Status& why) {
                                         MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   queued_.clear();
+  large_.clear();
+  large_bytes_ = 0;
   count_waiting();
+  if (look_for_room_) look_for_room_->cancel();
   ErrorCode ignored;
   socket_.shutdown(tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

@@ -2,17 +2,23 @@
 // itself alive while the socket has work under way.
 //
 //   reading   one read may bring many frames; each goes to Events::on_frame in order
-//   writing   frames gather in `queued_` until flush(); one write carries all of them
+//   writing   frames gather in `queued_` until flush(); one write carries all of them. A large frame
+//             waits beside them and goes when no small one waits, so that only one that is being
+//             written already holds small ones up: frames need no order, each has its number
 //   slow      while more than max_queued_bytes wait, nothing is read; when that lasts for
 //             stalled_within, or twice as much waits, or the peer takes nothing at all for that
 //             long while something waits, the connection is dropped
 //   idle      a connection on which nothing comes holds no buffer
+//   memory    a buffer of more than a few frames' size is asked of the budget before it grows; without room
+//             reading pauses, and a frame that waited for stalled_within is given up
 //   deadlines check() drops a peer that is late with its handshake or with the rest of a frame
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -20,6 +26,7 @@
 #include "protocol/request_time.hpp"
 #include "runtime/asio.hpp"
 #include "runtime/io_thread.hpp"
+#include "runtime/memory_budget.hpp"
 #include "wire/codec.hpp"
 #include "wire/frame.hpp"
 
@@ -38,10 +45,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Limits {
     std::size_t max_frame_bytes = wire::default_max_frame_bytes;
     std::size_t max_queued_bytes = 64 * 1024 * 1024;
+    // Two members that each wait for the other to take what is queued would both wait for ever.
+    bool reads_always = false;
     Duration handshake_within = Duration::seconds(5);
     Duration frame_within = Duration::seconds(30);
     Duration stalled_within = Duration::seconds(10);
     Duration peer_gone_after = Duration::seconds(10);
+    MemoryBudget* budget = nullptr;               // of what is read; null: no bound
     std::atomic<std::size_t>* waiting = nullptr;  // counts what waits on many connections; may be 0
   };
 
@@ -49,8 +59,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
              Events& events);
   ~Connection();
 
-  void start();  // begins to read
-  void handshake_done(std::uint8_t version);
+  void start();                                                    // begins to read
+  void handshake_done(std::uint8_t version, bool member = false);  // member: at the other end
   bool established() const { return version_ != 0; }
   // Goes out with the next flush(). A request says how long it is wanted, from `since` on, when it was
   // asked for: it may have waited for the connection.
@@ -69,8 +79,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::string& remote() const { return remote_; }  // "127.0.0.1:5312"
   bool has_unread() const;  // bytes that came and were not looked at yet
   bool mid_frame() const { return reader_.mid_frame(); }
-  bool flushed() const { return queued_.empty() && !writing_now_; }
-  std::size_t waiting_bytes() const { return queued_.size() + written_.size() - taken_; }
+  bool flushed() const { return queued_.empty() && large_.empty() && !writing_now_; }
+  std::size_t waiting_bytes() const {
+    return queued_.size() + large_bytes_ + written_.size() - taken_;
+  }
+  std::size_t max_queued_bytes() const { return limits_.max_queued_bytes; }
 
  private:
   void read();
@@ -80,6 +93,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write();
   void on_written(ErrorCode error, std::size_t bytes);
   void count_waiting();
+  bool send_now();
+  bool room_to_read();
+  void count_reading(std::size_t bytes);
 
   IoThread& thread_;
   tcp::socket socket_;
@@ -88,10 +104,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Events* events_;
   std::string remote_;
   wire::FrameReader reader_;
-  LeastDelay delay_;  // of what the other end sends
-  Bytes queued_, written_;  // gathering; under way
-  std::size_t taken_ = 0;   // of written_, by the socket
-  std::size_t counted_waiting_ = 0;
+  LeastDelay delay_;         // of what the other end sends
+  Bytes queued_, written_;   // gathering; under way
+  std::deque<Bytes> large_;  // frames
+  std::size_t large_bytes_ = 0;
+  std::size_t taken_ = 0;  // of written_, by the socket
+  std::size_t counted_waiting_ = 0, counted_reading_ = 0;
   bool reading_ = false, writing_now_ = false, closed_ = false;
   std::uint8_t version_ = 0;
   std::string first_bytes_;  // until the handshake, a few: is this a Ringlet at all?
@@ -100,6 +118,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Instant stalled_since_ = Instant::never();  // too much waits since
   Instant taken_at_ = Instant::never();       // bytes under way, and the last were taken then
   bool read_since_check_ = false;
+  bool member_ = false;
+  Instant no_room_since_ = Instant::never();  // reading pauses since
+  std::optional<asio::steady_timer> look_for_room_;
 };
 
 }  // namespace ringlet

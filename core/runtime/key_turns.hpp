@@ -1,11 +1,14 @@
 // Turns of a lane's clients, by key: at most `at_once` requests of one key are in service, further
 // ones wait for one of those to end. So who asks for another key finds a few requests of a hot one
-// before its own, however many there are (F-51). One thread; no I/O.
+// before its own, however many there are (F-51). Those of one key take turns by connection, each
+// connection's in the order in which they came: a client with a thousand requests for the key delays
+// another client by one request, not by a thousand. One thread; no I/O.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -15,8 +18,8 @@
 
 namespace ringlet {
 
-// `Waiting` has `std::uint64_t key` (a hash of it: two keys with one hash share their turns) and
-// `Instant arrived`.
+// `Waiting` has `std::uint64_t key` (a hash of it: two keys with one hash share their turns),
+// `std::uint64_t link` (its connection) and `Instant arrived`.
 template <class Waiting>
 class KeyTurns {
  public:
@@ -30,19 +33,23 @@ class KeyTurns {
     return true;
   }
   void wait(Waiting request) {
-    order_.push_back({request.key, request.arrived});
-    keys_[request.key].waiting.push_back(std::move(request));
+    order_.push_back({request.key, request.link, request.arrived});
+    Turns& turns = keys_[request.key];
+    std::deque<Waiting>& mine = turns.waiting[request.link];
+    if (mine.empty()) turns.next.push_back(request.link);
+    mine.push_back(std::move(request));
     ++waiting_;
   }
   // A turn ends; it is now the returned request's, if one waited.
   std::optional<Waiting> leave(std::uint64_t key) {
     auto found = keys_.find(key);
     RINGLET_ASSERT(found != keys_.end() && found->second.serving > 0);
-    if (found->second.waiting.empty()) {
+    if (found->second.next.empty()) {
       if (--found->second.serving == 0) keys_.erase(found);
       return std::nullopt;
     }
-    return take(found->second);
+    std::uint64_t link = found->second.next.front();
+    return take(found->second, link);
   }
   // The one that waits longest, if it came before `end`: it will get no turn.
   std::optional<Waiting> expired(Instant end) {
@@ -50,13 +57,14 @@ class KeyTurns {
       Place place = order_.front();
       order_.pop_front();
       auto found = keys_.find(place.key);
-      // Those of one key wait in the order in which they came: a front that is younger says that
-      // this one has had its turn.
-      if (found == keys_.end() || found->second.waiting.empty() ||
-          found->second.waiting.front().arrived > place.arrived) {
+      if (found == keys_.end()) continue;
+      // Those of one connection wait in the order in which they came: a front that is younger says
+      // that this one has had its turn.
+      auto mine = found->second.waiting.find(place.link);
+      if (mine == found->second.waiting.end() || mine->second.front().arrived > place.arrived) {
         continue;
       }
-      return take(found->second);
+      return take(found->second, place.link);
     }
     return std::nullopt;
   }
@@ -65,16 +73,24 @@ class KeyTurns {
  private:
   struct Turns {
     std::size_t serving = 0;
-    std::deque<Waiting> waiting;
+    std::unordered_map<std::uint64_t, std::deque<Waiting>> waiting;  // by link; none is empty
+    std::list<std::uint64_t> next;                                   // of those links, in turn
   };
   struct Place {
-    std::uint64_t key;
+    std::uint64_t key, link;
     Instant arrived;
   };
 
-  Waiting take(Turns& turns) {
-    Waiting next = std::move(turns.waiting.front());
-    turns.waiting.pop_front();
+  Waiting take(Turns& turns, std::uint64_t link) {
+    auto mine = turns.waiting.find(link);
+    Waiting next = std::move(mine->second.front());
+    mine->second.pop_front();
+    turns.next.remove(link);
+    if (mine->second.empty()) {
+      turns.waiting.erase(mine);
+    } else {
+      turns.next.push_back(link);
+    }
     --waiting_;
     return next;
   }

@@ -44,6 +44,16 @@ std::string MemoryBudget::objection(std::size_t request_bytes, std::size_t answe
   return "";
 }
 
+bool MemoryBudget::resize_reading(std::size_t now, std::size_t wanted, bool member) {
+  std::size_t limit = limits_.reading_bytes * (member ? 2 : 1);
+  std::size_t all = reading.load(std::memory_order_relaxed);
+  do {
+    std::size_t others = all - now;
+    if (wanted > now && others != 0 && others + wanted > limit) return false;
+  } while (!reading.compare_exchange_weak(all, all - now + wanted, std::memory_order_relaxed));
+  return true;
+}
+
 std::string MemoryBudget::full() const {
   return limits_.resident_bytes != 0 && resident() >= limits_.resident_bytes ? uses() : "";
 }

@@ -3,9 +3,10 @@
 //   requests   bytes of what they asked and was not answered yet
 //   answers    bytes of what they were answered and have not taken, with what is expected of the
 //              reads under way
+//   reading    buffers of what was read and is no whole frame yet, of clients and members
 //   resident   the whole process, as the system counts it, measured now and then
 //
-// The first two are known at once and bounded exactly. The third is what an operator cares for and
+// The first three are known at once and bounded exactly. The last is what an operator cares for and
 // is known late, so from seven eighths of its limit on the node is `tight`: it takes no more from
 // clients until it is below three quarters again. At the limit itself it takes no more from
 // members either, who have other nodes to ask.
@@ -15,6 +16,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "base/instant.hpp"
@@ -26,10 +28,16 @@ class MemoryBudget {
   struct Limits {
     std::size_t request_bytes, answer_bytes;
     std::size_t resident_bytes = 0;  // 0: whatever it takes
+    std::size_t reading_bytes = SIZE_MAX / 4;
   };
   explicit MemoryBudget(Limits limits) : limits_(limits) {}
 
-  std::atomic<std::size_t> requests{0}, answers{0};
+  std::atomic<std::size_t> requests{0}, answers{0}, reading{0};
+
+  // Changes what one connection's buffer takes of `reading`, from `now` to `wanted`. False: there is no
+  // room for more, and nothing has changed. Members have twice the limit, so that half frames of
+  // clients do not stop them; a lone buffer, however large, may always be had.
+  bool resize_reading(std::size_t now, std::size_t wanted, bool member);
 
   // Why a client's request of so many bytes, whose answer is expected to have so many, is not taken;
   // empty: it may be. Counts nothing. A lone answer, however large, may always be had.

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
+#include "protocol/payload.hpp"
 #include "runtime/address.hpp"
 
 namespace ringlet {
@@ -46,6 +48,9 @@ Peer::Peer(IoThread& thread, NodeId to, std::string address, Options options, Ev
       pause_(options_.first_pause),
       timer_(thread.context()),
       next_(thread.context()) {
+  options_.limits.reads_always = true;
+  // What an application has under way is its own to bound; its connection is not the place to break off.
+  if (options_.hello.role == wire::Role::client) options_.limits.max_queued_bytes = SIZE_MAX / 4;
   options_.limits.handshake_within = options_.connect_within * 4;  // the timer here is the limit
 }
 
@@ -59,14 +64,34 @@ Peer::~Peer() {
   }
 }
 
+// Whoever sends hears of it now, instead of by a connection that breaks with all that is under way on it.
+bool Peer::refuse(std::uint64_t number, std::size_t bytes) {
+  if (!options_.refuses_what_is_too_much || bytes < bulk_bytes) return false;
+  std::size_t before = waiting_payload_ + (connection_ ? connection_->waiting_bytes() : 0);
+  std::size_t most = options_.limits.max_queued_bytes;
+  if (before == 0 || before + bytes <= most) return false;
+  Status why(Code::overloaded, std::to_string(before) + " bytes wait to be sent to " + address_ +
+                                   ", with " + std::to_string(bytes) + " more, wanted at most " +
+                                   std::to_string(most));
+  asio::post(thread_.context(), [this, alive = alive_, number, why] {
+    if (!*alive) return;
+    events_.on_not_sent(to_, number, Refused{why, 100});
+    thread_.want_turn();
+  });
+  return true;
+}
+
 bool Peer::send(std::uint64_t number, Message message, const Asking& asking) {
   Instant now = read_instant();
+  std::size_t bytes = payload_bytes(message);
+  if (refuse(number, bytes)) return false;
   if (state_ == State::ready) {
     ++unanswered_;
     connection_->send(number, message, asking, now);
     return true;
   }
   waiting_.push_back({number, std::move(message), asking, now});
+  waiting_payload_ += bytes;
   if (state_ == State::idle) connect();
   return false;
 }
@@ -260,7 +285,7 @@ Status Peer::on_welcome(Connection& connection, const wire::Frame& frame) {
   connection_ = std::move(won->connection);
   last_good_ = won->endpoint;
   end_tries();
-  connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
+  connection.handshake_done(static_cast<std::uint8_t>(welcome->version), true);
   state_ = State::ready;
   pause_ = options_.first_pause;
   timer_.cancel();
@@ -270,6 +295,7 @@ Status Peer::on_welcome(Connection& connection, const wire::Frame& frame) {
   }
   unanswered_ = 0;
   Instant now = read_instant();
+  waiting_payload_ = 0;
   for (const Waiting& waiting : std::exchange(waiting_, {})) {
     if (!events_.still_wanted(waiting.number)) continue;
     bool too_late =
@@ -310,6 +336,7 @@ void Peer::fail(const Status& why) {
     connection_.reset();
   }
   waiting_.clear();
+  waiting_payload_ = 0;
   // The first failure may be the node's restart. That it cannot be reached again is the operator's to
   // know; a client's owner hears of it by the calls that fail.
   ++failures_;

@@ -35,6 +35,8 @@ class Peer final : public Connection::Events {
     virtual void on_unreachable(NodeId node, const Status& why) = 0;
     // A message that waited for the connection is about to be written: is it wanted still?
     virtual bool still_wanted(std::uint64_t) { return true; }
+    // A large message was not sent: too much waits for the node already. Never from inside send().
+    virtual void on_not_sent(NodeId, std::uint64_t, Refused) {}
   };
   struct Options {
     wire::Hello hello;
@@ -44,6 +46,9 @@ class Peer final : public Connection::Events {
     Duration look_up_within = Duration::seconds(5);
     Duration first_pause = Duration::millis(10);
     Duration longest_pause = Duration::millis(250);
+    // Large messages beyond limits.max_queued_bytes are refused by on_not_sent(). False: they are sent,
+    // and the connection is dropped at twice as much.
+    bool refuses_what_is_too_much = false;
   };
 
   Peer(IoThread& thread, NodeId to, std::string address, Options options, Events& events);
@@ -86,6 +91,7 @@ class Peer final : public Connection::Events {
   Status why_none() const;
   void fail(const Status& why);
   void end_quietly();
+  bool refuse(std::uint64_t number, std::size_t bytes);
   void rest();
 
   IoThread& thread_;
@@ -97,6 +103,7 @@ class Peer final : public Connection::Events {
   std::uint64_t attempt_ = 0;  // of connecting; what an older one brings is ignored
   Duration pause_;
   std::vector<Waiting> waiting_;
+  std::size_t waiting_payload_ = 0;
   std::size_t unanswered_ = 0;  // sent on this connection
   int failures_ = 0;            // in a row, since a connection was last ready
   std::shared_ptr<Connection> connection_;

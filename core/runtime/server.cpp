@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "node/upkeep.hpp"
+#include "protocol/payload.hpp"
 #include "runtime/address.hpp"
 #include "runtime/admission.hpp"
 #include "runtime/asio.hpp"
@@ -117,13 +118,16 @@ struct Server::Impl {
   void log(LogLevel level, const std::string& text) const {
     if (options.log) options.log(level, "runtime", text);
   }
-  Connection::Limits connection_limits() const {
-    return {options.limits.max_frame_bytes,
-            options.limits.max_queued_bytes,
-            options.limits.handshake_within,
-            options.limits.frame_within,
-            std::min(options.limits.frame_within, Duration::seconds(10)),
-            options.limits.peer_gone_after};
+  Connection::Limits connection_limits() {
+    Connection::Limits limits;
+    limits.max_frame_bytes = options.limits.max_frame_bytes;
+    limits.max_queued_bytes = options.limits.max_queued_bytes;
+    limits.handshake_within = options.limits.handshake_within;
+    limits.frame_within = options.limits.frame_within;
+    limits.stalled_within = std::min(options.limits.frame_within, Duration::seconds(10));
+    limits.peer_gone_after = options.limits.peer_gone_after;
+    limits.budget = &admission->memory;
+    return limits;
   }
   Duration sweep_every() const {
     Duration shortest = std::min(options.limits.handshake_within, options.limits.frame_within) / 4;
@@ -170,6 +174,7 @@ struct Server::Impl {
     gauges.requests = admission->requests.load();
     gauges.request_bytes = memory.requests.load();
     gauges.answer_bytes = memory.answers.load();
+    gauges.reading_bytes = memory.reading.load();
     gauges.resident_bytes = memory.resident();
   }
   Status stop(Duration drain);
@@ -263,6 +268,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
            ",\"refused_full\":" + std::to_string(admission_.refused_full()) +
            ",\"shed\":" + std::to_string(admission_.shed()) +
            ",\"window\":" + std::to_string(admission_.window()) +
+           ",\"only_waiting\":" + std::to_string(admission_.only_waiting()) +
            ",\"node\":" + node_.status_json() + "}";
   }
 
@@ -280,14 +286,22 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   };
 
   // ---- IoThread::Work ----
-  Instant next_wake() const override { return node_.next_wake(); }
+  Instant next_wake() const override { return std::min(node_.next_wake(), admission_.next_wake()); }
   void on_wake(Now now) override { node_.on_wake(now); }
 
+  // The lane is idle from the end of a turn to the first event after it.
+  void awake(Instant now) {
+    if (idle_since_ == Instant::never()) return;
+    admission_.rested(now - std::exchange(idle_since_, Instant::never()), now);
+  }
+
   void turn(Now now) override {
+    awake(now.instant);
     if (measures_) server_.measure_memory(now);
     serve_queues(now);
     for (Node::ToMember& request : node_.take_requests()) {
-      if (Peer* peer = peer_of(request.to, request.address)) {
+      bool bulk = payload_bytes(request.message) >= bulk_bytes;
+      if (Peer* peer = peer_of(request.to, request.address, bulk)) {
         peer->send(request.number, std::move(request.message), request.asking);
         if (std::find(touched_peers_.begin(), touched_peers_.end(), peer) == touched_peers_.end()) {
           touched_peers_.push_back(peer);
@@ -298,6 +312,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       auto link = links_.find(reply.link);
       if (link == links_.end()) continue;  // gone meanwhile
       std::size_t waited = link->second.connection->waiting_bytes();
+      if (waited > link->second.connection->max_queued_bytes())
+        do_without_value(link->second, reply);
       link->second.connection->send(reply.number, reply.message);
       admission_.answered(reply.link, reply.number,
                           link->second.connection->waiting_bytes() - waited, now.instant);
@@ -312,6 +328,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     touched_links_.clear();
     if (admission_.wants_turn()) thread_.want_turn();
+    idle_since_ = read_clocks().instant;
     if (server_.draining) {
       bool flushed = std::all_of(links_.begin(), links_.end(), [](const auto& link) {
         return link.second.connection->flushed();
@@ -507,6 +524,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     RINGLET_ASSERT(found != links_.end());
     Link& link = found->second;
     Now now = read_clocks();
+    awake(now.instant);
     used(link, now.instant);
     std::uint64_t id = connection.link();
     Arrival arrival = connection.arrived(frame.time, now.instant);
@@ -573,6 +591,27 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
   }
 
+  // A reader that has not taken what it asked for before is told so instead of being sent more: only when
+  // that does not help either is its connection dropped. What a put is answered stays: it has happened.
+  void do_without_value(const Link& link, Node::ToRequester& reply) {
+    if (payload_bytes(reply.message) < bulk_bytes) return;
+    Status why(Code::overloaded,
+               "node " + server_.state->options().name + " has " +
+                   std::to_string(link.connection->waiting_bytes()) +
+                   " bytes of answers that this connection did not take yet, wanted at most " +
+                   std::to_string(link.connection->max_queued_bytes()));
+    if (auto* answer = std::get_if<ClientReply>(&reply.message)) {
+      if (!admission_.is_read(reply.link, reply.number)) return;
+      ClientReply refusal;
+      refusal.status = std::move(why);
+      refusal.retry_after_ms = 200;
+      refusal.ring_epoch = answer->ring_epoch;
+      reply.message = std::move(refusal);
+    } else if (std::holds_alternative<ReplicaObject>(reply.message)) {
+      reply.message = Refused{std::move(why), 200};
+    }
+  }
+
   Pace& pace() { return server_.state->upkeep().pace(); }
 
   Status shake_hands(Connection& connection, const wire::Frame& frame) {
@@ -598,7 +637,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       link.order = clients_.insert(clients_.end(), connection.link());
     }
     wire::encode_frame(*welcome, connection.raw());
-    connection.handshake_done(static_cast<std::uint8_t>(welcome->version));
+    connection.handshake_done(static_cast<std::uint8_t>(welcome->version), member);
     // The first request may itself have waited for this connection: the line is measured before.
     connection.arrived({hello->sent_us, 0, 0}, read_instant());
     connection.flush();
@@ -617,8 +656,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   // ---- peers ----
-  // `address`: where it is, should the ring not know it.
-  Peer* peer_of(NodeId to, const std::string& known_address) {
+  // `address`: where it is, should the ring not know it. `bulk`: the connection for large messages, behind
+  // which no ping, no read and no small write has to wait.
+  Peer* peer_of(NodeId to, const std::string& known_address, bool bulk) {
     auto ring = server_.state->ring();
     const Member* member = ring ? ring->find(to) : nullptr;
     const std::string& address = member ? member->address : known_address;
@@ -627,22 +667,28 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       thread_.post([this, to] { node_.on_unreachable(to, read_clocks()); });
       return nullptr;
     }
-    auto found = peers_.find(to);
+    auto found = peers_.find({to, bulk});
     if (found == peers_.end()) {
       Peer::Options options;
       options.hello = hello_;
       options.limits = server_.connection_limits();
+      options.refuses_what_is_too_much = true;
       auto peer =
           std::make_unique<Peer>(thread_, to, address, options, static_cast<Peer::Events&>(*this));
       if (member) peer->set_expected(to);
-      found = peers_.emplace(to, std::move(peer)).first;
+      found = peers_.emplace(std::pair(to, bulk), std::move(peer)).first;
     }
     found->second->set_address(address);
     return found->second.get();
   }
 
   void on_reply(NodeId from, std::uint64_t number, Message message) override {
-    node_.on_reply(from, number, std::move(message), read_clocks());
+    Now now = read_clocks();
+    awake(now.instant);
+    node_.on_reply(from, number, std::move(message), now);
+  }
+  void on_not_sent(NodeId to, std::uint64_t number, Refused why) override {
+    node_.on_not_sent(to, number, std::move(why), read_clocks());
   }
   void on_unreachable(NodeId node, const Status&) override {
     node_.on_unreachable(node, read_clocks());
@@ -660,9 +706,10 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   int waiting_fd_ = -1;  // lane 0: accepted, and its place is not found yet
   std::map<std::uint64_t, Link> links_;
   std::list<std::uint64_t> unknown_, clients_;  // of links_; the longest waiting, or idle, first
-  std::map<NodeId, std::unique_ptr<Peer>> peers_;
+  std::map<std::pair<NodeId, bool>, std::unique_ptr<Peer>> peers_;  // true: for large messages
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
+  Instant idle_since_ = Instant::never();
   // Any thread.
   std::atomic<StorageEngine::Ticket> durable_{0};
   std::atomic<bool> durable_posted_{false}, idle_{false};
@@ -775,6 +822,7 @@ Status Server::Impl::stop(Duration drain) {
 std::string Server::status_json() const {
   std::string json = "{\"address\":\"" + impl_->address +
                      "\",\"connections\":" + std::to_string(impl_->places->taken()) +
+                     ",\"reading\":" + std::to_string(impl_->admission->memory.reading.load()) +
                      ",\"lanes\":[";
   std::lock_guard guard(impl_->mutex);
   bool first = true;

@@ -24,6 +24,9 @@ struct ServerLimits {
   std::size_t max_request_bytes = 256 * 1024 * 1024;  // all lanes together
   // Of answers that were not taken, all lanes together: beyond it nothing more is read for clients.
   std::size_t max_answer_bytes = 256 * 1024 * 1024;
+  // Of what was read and is no whole frame yet, all lanes together: beyond it reading pauses, of clients
+  // first; members have twice as much.
+  std::size_t max_reading_bytes = 128 * 1024 * 1024;
   // Of the whole process; near it clients, at it members too are refused (memory_budget.hpp).
   // 0: no limit, as it has to be where the process is somebody else's.
   std::size_t max_resident_bytes = 0;

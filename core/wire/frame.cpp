@@ -61,16 +61,29 @@ void end_frame(std::size_t begun, Bytes& out) {
   store_le(static_cast<std::uint32_t>(length), out.data() + begun);
 }
 
-std::span<char> FrameReader::prepare() {
+std::size_t FrameReader::wanted_capacity() const {
   std::size_t held = end_ - begin_;
+  if (held == 0) {
+    return capacity_ == 0 || capacity_ > 4 * usual_capacity ? usual_capacity : capacity_;
+  }
+  bool grows = end_ == capacity_ && held * 2 > capacity_;
+  std::size_t next = grows ? capacity_ * 2 : capacity_;
+  if (held < length_bytes) return next;
+  // All of the frame, and of the next as much as usual.
+  std::size_t whole =
+      length_bytes + load_le<std::uint32_t>(buffer_.get() + begin_) + usual_capacity;
+  return whole > 4 * usual_capacity ? std::max(capacity_, whole) : next;
+}
+
+std::span<char> FrameReader::prepare() {
+  std::size_t held = end_ - begin_, wanted = wanted_capacity();
   if (held == 0) {
     begin_ = end_ = 0;
     // One large frame does not keep its memory for the life of the connection.
-    if (capacity_ > 4 * usual_capacity) capacity_ = 0;
-    if (capacity_ == 0) reserve(usual_capacity);
+    if (capacity_ != wanted) reserve(wanted);
   } else if (end_ == capacity_) {
     if (held * 2 > capacity_) {
-      reserve(capacity_ * 2);
+      reserve(wanted > capacity_ ? std::min(wanted, capacity_ * 2) : capacity_ * 2);
     } else {
       std::memmove(buffer_.get(), buffer_.get() + begin_, held);
       begin_ = 0;

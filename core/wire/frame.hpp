@@ -64,12 +64,14 @@ void end_frame(std::size_t begun, Bytes& out);
 //
 //   read into prepare(); commit(how many came); next() until it has none; prepare() again
 //
-// The buffer grows with the bytes that came, not with the length that was announced: a frame of
+// The buffer grows with the bytes that came and never beyond the length that was announced: a frame of
 // 64 MiB that never comes costs what was sent of it, twice at most.
 class FrameReader {
  public:
   explicit FrameReader(std::size_t max_frame_bytes) : max_frame_bytes_(max_frame_bytes) {}
 
+  // How large the buffer will be once the frame that has begun is whole; for a small one, after prepare().
+  std::size_t wanted_capacity() const;
   std::span<char> prepare();
   void commit(std::size_t bytes);
   // Gives the buffer up if it is empty. Never while a prepare() waits for its commit().

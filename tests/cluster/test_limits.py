@@ -10,13 +10,14 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
 import ringlet
 
 from conftest import BIN, wait_for
-from test_memory import hello_of, status_of
+from test_memory import hello_of, resident_mib, status_of
 
 LONG = bool(os.environ.get("RINGLET_LONG"))
 ATTEMPTS = 5000 if LONG else 1200
@@ -170,3 +171,123 @@ def test_what_a_stranger_sent_is_escaped_in_the_log(make_cluster):
     wait_for("the refusal", lambda: "all is lost" not in node.log(), 10)
     assert not any(line.startswith("[2026-01-01]") for line in node.log().splitlines())
     assert "\x1b" not in node.log() and "\\x0a[2026-01-01]" in node.log()
+
+
+def strict_reads(cluster, node, keys, seconds):
+    """So many reads at once through one node, each of which wants all three owners."""
+    with ringlet.connect(node.address, cluster=cluster.name, timeout=seconds) as client:
+        return client.bucket("x").get_many(keys, r=3, strict=True, timeout=seconds)
+
+
+def test_reads_that_wait_for_a_stopped_owner_keep_no_client_out(make_cluster):
+    cluster = make_cluster(nodes=3).start()
+    with cluster_client(cluster) as client:
+        for i in range(20):
+            client.bucket("x").put(f"s{i}", b"v")
+    cluster.nodes[2].signal(signal.SIGSTOP)
+    waiting = threading.Thread(target=strict_reads, args=(cluster, cluster.nodes[0], [f"k{i}" for i in range(400)], 8.0))
+    waiting.start()
+    time.sleep(1.5)  # until the owner is known to be silent
+    took, failed, end = [], [], time.monotonic() + 4
+    with ringlet.connect(cluster.nodes[0].address, cluster=cluster.name, timeout=3.0) as client:
+        bucket = client.bucket("x")
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            try:
+                bucket.put(f"s{len(took) % 20}", b"w")
+            except ringlet.RingletError as error:
+                failed.append(str(error))
+            took.append(time.monotonic() - begun)
+            time.sleep(0.005)
+        waiting_then = waiting.is_alive()
+    cluster.nodes[2].signal(signal.SIGCONT)
+    waiting.join()
+    took.sort()
+    print(f"400 waiting reads: {len(took)} puts of others, {len(failed)} failed, p50 {took[len(took) // 2] * 1000:.1f} ms, "
+          f"worst {took[-1] * 1000:.0f} ms")
+    assert waiting_then
+    assert not failed, failed[:3]
+    assert len(took) > 40
+
+
+def test_large_values_at_once_are_stored_or_refused_in_words(make_cluster):
+    """And whoever uses other keys meanwhile is served."""
+    cluster = make_cluster(nodes=3).start()
+    value = os.urandom(8 << 20)
+    value = value[:-1024]
+    outcome, took, failed, over = {}, [], [], threading.Event()
+
+    def large(i):
+        with cluster_client(cluster, timeout=1.0 if i < 8 else 10.0) as client:
+            try:
+                client.bucket("big").put(f"k{i}", value)
+                outcome[i] = "stored"
+            except ringlet.RingletError as error:
+                outcome[i] = str(error)
+
+    def others():
+        with cluster_client(cluster) as client:
+            bucket = client.bucket("small")
+            while not over.is_set():
+                begun = time.monotonic()
+                try:
+                    bucket.put(f"s{len(took) % 50}", b"v")
+                    bucket.get(f"s{len(took) % 50}")
+                except ringlet.RingletError as error:
+                    failed.append(str(error))
+                took.append(time.monotonic() - begun)
+
+    beside = threading.Thread(target=others)
+    beside.start()
+    for batch in (range(8), range(8, 16)):
+        threads = [threading.Thread(target=large, args=(i,)) for i in batch]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    over.set()
+    beside.join()
+    took.sort()
+    stored = [i for i, how in outcome.items() if how == "stored"]
+    print(f"8 MiB at once: {sum(i < 8 for i in stored)} of 8 stored with 1 s, {sum(i >= 8 for i in stored)} of 8 with 10 s; "
+          f"others: {len(took)} pairs, {len(failed)} failed, p50 {took[len(took) // 2] * 1000:.1f}, "
+          f"p99 {took[int(len(took) * 0.99)] * 1000:.0f}, p99.9 {took[int(len(took) * 0.999)] * 1000:.0f} ms")
+    for i in outcome:
+        print(i, outcome[i][:300])
+    assert len(outcome) == 16
+    assert sum(i >= 8 for i in stored) == 8
+    assert not failed, failed[:3]
+    with cluster_client(cluster, timeout=10.0) as client:
+        for i in stored:
+            assert [s.value for s in client.bucket("big").get(f"k{i}").siblings] == [value]
+    for node in cluster.nodes:
+        assert "slow reader" not in node.log() and " lost: " not in node.log(), node.log()
+
+
+def test_half_frames_stay_within_the_memory_limit(make_cluster):
+    cluster = make_cluster(nodes=1, more="memory_mb = 256\ncache_mb = 32\n").start()
+    node = cluster.nodes[0]
+    with contextlib.ExitStack() as stack:
+        hello, worst = hello_of(node, cluster.name), 0.0
+        connections = [stack.enter_context(raw(node)) for _ in range(20)]
+        for connection in connections:
+            connection.sendall(hello)
+            connection.recv(4096)
+            connection.setblocking(False)
+        header = (60 << 20).to_bytes(4, "little") + bytes([1, 40]) + bytes(8)  # a frame of 60 MiB begins
+        frame, sent = memoryview(header + bytes(40 << 20)), dict.fromkeys(connections, 0)
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            for connection, at in list(sent.items()):
+                with contextlib.suppress(BlockingIOError):
+                    try:
+                        sent[connection] += connection.send(frame[at:at + (1 << 20)])
+                    except (BrokenPipeError, ConnectionResetError):
+                        del sent[connection]
+            worst = max(worst, resident_mib(node))
+            time.sleep(0.01)
+        with cluster_client(cluster, r=1, w=1) as client:
+            client.bucket("x").put("k", b"v")
+        taken = sum(sent.values()) >> 20
+        print(f"20 half frames of 60 MiB: {taken} MiB were sent, the node had at most {worst:.0f} MiB of 256")
+        assert 40 < worst < 256

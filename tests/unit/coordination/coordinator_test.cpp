@@ -584,3 +584,69 @@ TEST_CASE("R4.4-f a minter that answers late makes no second sibling") {
     CHECK(object.versions[0].value == "bread");
   }
 }
+
+// How many messages a put of so many bytes has sent when nothing is answered for `ms`.
+std::size_t sent_within(World& world, std::size_t bytes, std::int64_t ms) {
+  world.wire.clear();
+  world.asked.clear();
+  Instant end = world.now.instant + Duration::millis(ms);
+  world.coordinator.put(key, {}, a_write(1, Bytes(bytes, 'x')), {}, {}, world.now,
+                        world.remember());
+  world.collect();
+  while (world.coordinator.next_wake() <= end) {
+    world.now.instant = std::max(world.now.instant, world.coordinator.next_wake());
+    world.coordinator.on_wake(world.now);
+    world.collect();
+  }
+  world.now.instant = end;
+  return world.asked.size();
+}
+
+TEST_CASE("F-107 patience counts bytes: a large value is not sent again while it is on its way") {
+  World world(5, 3);
+  // 50 ms of patience: a small put goes on to the next minter, again and again.
+  CHECK(sent_within(world, 100, 400) > 3);
+  World other(5, 3);
+  CHECK(sent_within(other, 8 << 20, 400) == 1);  // 8 MiB: half a second more
+  World third(5, 3);
+  CHECK(sent_within(third, 8 << 20, 600) == 2);
+}
+
+TEST_CASE("F-107 what goes to a node before counts, too, until it is answered") {
+  World world(5, 3);
+  REQUIRE(sent_within(world, 8 << 20, 10) == 1);
+  NodeId minter = world.asked.at(0);
+  // A small read of a node that has 8 MiB to take first; of the others it hears at once.
+  world.asked.clear();
+  world.coordinator.get(key, {}, world.now, world.remember());
+  world.collect();
+  auto members = world.members_for(key);
+  world.now.instant = world.now.instant + Duration::millis(60);
+  world.asked.clear();
+  world.coordinator.on_wake(world.now);
+  CHECK(world.silences[minter] == 0);
+  CHECK(world.silences[members[1]] + world.silences[members[2]] + world.silences[members[0]] == 2);
+  world.coordinator.abandon(Status(Code::closed, "the end"), world.now);
+  world.coordinator.take_outgoing();
+}
+
+TEST_CASE(
+    "F-107 what was not sent for want of room is refused in those words, and nothing was heard") {
+  World world(3, 3);
+  world.coordinator.put(key, {}, a_write(1, Bytes(1 << 20, 'x')), {}, {}, world.now,
+                        world.remember());
+  for (int i = 0; i < 100 && world.replies.empty(); ++i) {
+    world.collect();
+    if (world.wire.empty()) break;
+    auto out = std::move(world.wire.front());
+    world.wire.pop_front();
+    Refused full{Status(Code::overloaded, "67108864 bytes wait to be sent to n2:1"), 100};
+    world.coordinator.on_not_sent(out.to, out.number, full, world.now);
+  }
+  REQUIRE(world.replies.size() == 1);
+  CHECK_THAT(world.replies[0].status.message(), Catch::Contains("67108864 bytes wait to be sent"));
+  CHECK(world.replies[0].retry_after_ms == 100);
+  CHECK(world.heard.empty());
+  CHECK(world.answer_times.empty());
+  world.run();
+}

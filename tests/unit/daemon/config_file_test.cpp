@@ -66,6 +66,7 @@ const Number numbers[] = {
     {"limits", "shed_after_ms", 1, 3'600'000},
     {"limits", "peer_gone_after_ms", 1000, 3'600'000},
     {"limits", "max_connections", 1, 1'000'000},
+    {"limits", "max_reading_bytes", 1024, 64ll << 30},
     {"limits", "member_connections", 0, 100'000},
     {"limits", "client_idle_ms", 0, 24 * 3'600'000},
     {"limits", "max_frame_bytes", 1024, 1 << 30},

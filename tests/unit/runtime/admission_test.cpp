@@ -188,6 +188,55 @@ TEST_CASE("F-50 a node that answers late is given less at once, one in time more
   CHECK(lane.admission.window() >= least);
 }
 
+TEST_CASE(
+    "F-50 requests that only wait for other machines keep nobody out and are no sign of load") {
+  ServerLimits limits;
+  limits.max_requests_per_key = 400;
+  Lane lane(limits);
+  // 300 reads that wait for a machine that is stopped; the lane has nothing to do.
+  for (std::uint64_t i = 0; i < 300; ++i) lane.ask(1, i, 0, std::to_string(i % 100));
+  CHECK(lane.ask(2, 1, 1) == "waits");
+  CHECK(lane.turn(1).empty());
+  CHECK(lane.admission.next_wake() == at(100));
+  lane.admission.rested(Duration::millis(98), at(100));
+  CHECK(lane.turn(100).front() == 256);  // of the 300; the window of 256 is empty again
+  CHECK(lane.admission.only_waiting() == 256);
+  lane.admission.rested(Duration::millis(100), at(200));
+  lane.turn(200);
+  CHECK(lane.admission.only_waiting() == 301);
+  CHECK(lane.ask(2, 2, 300) == "now");
+  int before = lane.admission.window();
+  for (std::uint64_t i = 0; i < 300; ++i) lane.answer(1, i, 1000 + static_cast<std::int64_t>(i));
+  CHECK(lane.admission.window() >= before);
+  CHECK(lane.admission.only_waiting() == 1);
+  lane.answer(2, 1, 1300);
+  lane.answer(2, 2, 1300);
+  CHECK(lane.nothing_is_owed());
+}
+
+TEST_CASE("F-50 a lane that is busy keeps what it has in the window, however long that takes") {
+  Lane lane;
+  for (std::uint64_t i = 0; i < 256; ++i) lane.ask(1, i, 0, std::to_string(i));
+  lane.admission.rested(Duration::millis(40), at(100));
+  CHECK(lane.turn(500).empty());
+  CHECK(lane.admission.only_waiting() == 0);
+  CHECK(lane.ask(2, 1, 501) == "waits");
+}
+
+TEST_CASE("F-51 who only waits gives the turn of its key to the next") {
+  ServerLimits limits;
+  limits.max_requests_per_key = 2;
+  Lane lane(limits);
+  CHECK(lane.ask(1, 1, 0) == "now");
+  CHECK(lane.ask(2, 2, 0) == "now");
+  CHECK(lane.ask(3, 3, 1) == "waits");
+  lane.admission.rested(Duration::millis(99), at(100));
+  CHECK(lane.turn(100) == Numbers{3});
+  for (std::uint64_t i = 1; i <= 3; ++i) lane.answer(i, i, 200);
+  CHECK(lane.nothing_is_owed());
+  CHECK(lane.ask(4, 4, 300) == "now");
+}
+
 TEST_CASE("F-51 the third of a key waits for a turn and goes on when one ends") {
   ServerLimits limits;
   limits.max_requests_per_key = 2;

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <vector>
+
 namespace ringlet {
 namespace {
 
@@ -10,6 +12,7 @@ struct Ask {
   std::uint64_t key;
   int number;
   Instant arrived;
+  std::uint64_t link = 7;
 };
 
 Instant at(int us) {
@@ -39,6 +42,23 @@ TEST_CASE("F-51 turns go on in the order of arrival, and are gone when nobody wa
   CHECK_FALSE(turns.leave(1).has_value());
   CHECK(turns.waiting() == 0);
   CHECK(turns.enter(1));
+}
+
+TEST_CASE("F-51 a client with a thousand requests for a key delays another by one") {
+  KeyTurns<Ask> turns(1);
+  REQUIRE(turns.enter(1));
+  for (int i = 0; i < 1000; ++i) turns.wait({1, i, at(i), 7});
+  turns.wait({1, 5000, at(1000), 8});
+  turns.wait({1, 5001, at(1001), 8});
+  turns.wait({1, 6000, at(1002), 9});
+  std::vector<int> served;
+  for (int i = 0; i < 6; ++i) served.push_back(turns.leave(1)->number);
+  CHECK(served == std::vector<int>{0, 5000, 6000, 1, 5001, 2});
+  CHECK(turns.expired(at(4))->number == 3);  // and the oldest are told of their wait all the same
+  CHECK(turns.waiting() == 996);
+  for (int i = 0; i < 996; ++i) REQUIRE(turns.leave(1).has_value());
+  CHECK_FALSE(turns.leave(1).has_value());
+  CHECK_FALSE(turns.expired(at(5000)).has_value());
 }
 
 TEST_CASE("F-51 who waited too long is told once, the oldest first, over all keys") {

@@ -29,6 +29,21 @@ TEST_CASE("F-50 one answer beyond the limit may be had, a second not") {
   CHECK_FALSE(budget.objection(10, 4000).empty());
 }
 
+TEST_CASE("F-106 half frames have a limit, members twice that, and a lone one is always had") {
+  MemoryBudget budget({1000, 1000, 0, 100});
+  CHECK(budget.resize_reading(0, 500, false));
+  CHECK_FALSE(budget.resize_reading(0, 10, false));
+  CHECK_FALSE(budget.resize_reading(0, 10, true));
+  CHECK(budget.resize_reading(500, 60, false));
+  CHECK(budget.resize_reading(0, 40, false));
+  CHECK_FALSE(budget.resize_reading(40, 41, false));
+  CHECK(budget.resize_reading(0, 100, true));
+  CHECK_FALSE(budget.resize_reading(100, 101, true));
+  CHECK(budget.resize_reading(40, 0, false));
+  CHECK(budget.resize_reading(100, 0, true));
+  CHECK(budget.reading == 60);
+}
+
 TEST_CASE("F-50 tight from seven eighths of the limit until below three quarters") {
   MemoryBudget budget({1000, 500, 800 * mib});
   CHECK_FALSE(budget.measured(700 * mib));

@@ -61,6 +61,18 @@ class Raw {
     }
     return true;
   }
+  // As much as the other end takes without waiting for long.
+  void send_what_fits(BytesView bytes) {
+    auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+    while (!bytes.empty() && std::chrono::steady_clock::now() < end) {
+      auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(sent));
+      } else {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+    }
+  }
   // Copies of the frames that come, until there are `count`, the end of the stream, or too late.
   std::vector<std::pair<wire::Frame, Bytes>> frames(std::size_t count) {
     std::vector<std::pair<wire::Frame, Bytes>> got;
@@ -497,6 +509,86 @@ TEST_CASE("F-106 an idle client is disconnected, and its next call connects agai
   REQUIRE(member.send(message(1, Ping{})));
   CHECK(member.frames(1).size() == 1);
   CHECK(cluster.log.text().find("connection to") == std::string::npos);  // nothing was lost
+}
+
+TEST_CASE(
+    "F-106 half frames are in the memory budget: reading pauses, and what stands is given up") {
+  ServerLimits limits;
+  limits.max_reading_bytes = 5 * 1024 * 1024;  // two of the eight
+  limits.frame_within = Duration::millis(700);
+  Cluster cluster(1, 1, limits);
+  const std::string address = cluster.servers[0]->address();
+  Bytes whole =
+      message(1, ClientPut{{"", "key"}, {}, {WriteId{1, 1}, false, Bytes(2 << 20, 'x'), ""}, {}});
+  std::vector<std::unique_ptr<Raw>> half;
+  for (int i = 0; i < 8; ++i) {
+    half.push_back(std::make_unique<Raw>(address));
+    half.back()->shake_hands();
+    half.back()->send_what_fits(BytesView(whole).substr(0, whole.size() / 2));
+  }
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    auto status = cluster.servers[0]->status_json();
+    auto at = status.find("\"reading\":");
+    REQUIRE(at != std::string::npos);
+    REQUIRE(std::stoull(status.substr(at + 10)) <= limits.max_reading_bytes + (1 << 16));
+  }
+  // A member's large frame and small requests of clients go on meanwhile.
+  Raw member(address);
+  member.shake_hands(member_hello());
+  REQUIRE(member.send(message(2, Ping{})));
+  CHECK(member.frames(1).size() == 1);
+  for (auto& raw : half) CHECK(raw->dropped());
+  CHECK(log_says(cluster, "no memory for the rest of a frame within 700 ms"));
+  CHECK(log_says(cluster, "the rest of a frame did not come within 700 ms"));
+  // And a whole one is read again.
+  Raw again(address);
+  again.shake_hands();
+  REQUIRE(again.send(whole));
+  CHECK(again.frames(1).size() == 1);
+}
+
+TEST_CASE("F-107 small answers overtake large ones that wait on the same connection") {
+  Cluster cluster(1);
+  auto client = cluster.client();
+  REQUIRE(client->put({"", "big"}, Bytes(4 << 20, 'x')).reply.status.is_ok());
+  REQUIRE(client->put({"", "small"}, "value").reply.status.is_ok());
+  Raw raw(cluster.servers[0]->address(), 4096);
+  raw.shake_hands();
+  for (std::uint64_t i = 1; i <= 4; ++i) REQUIRE(raw.send(message(i, ClientGet{{"", "big"}, {}})));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  REQUIRE(raw.send(message(9, ClientGet{{"", "small"}, {}})));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  std::vector<std::uint64_t> order;
+  for (const auto& [frame, body] : raw.frames(5)) order.push_back(frame.number);
+  REQUIRE(order.size() == 5);
+  CHECK((order[0] == 9 || order[1] == 9));  // behind the one that was being written, at most
+}
+
+TEST_CASE(
+    "F-107 a reader of large values that takes none is told so before its connection is dropped") {
+  ServerLimits limits;
+  limits.max_queued_bytes = 1024 * 1024;
+  limits.shed_after = Duration::seconds(60);
+  Cluster cluster(1, 1, limits);
+  auto client = cluster.client();
+  REQUIRE(client->put({"", "big"}, Bytes(900'000, 'x')).reply.status.is_ok());
+  Raw raw(cluster.servers[0]->address(), 4096);
+  raw.shake_hands();
+  Bytes all;
+  for (std::uint64_t i = 1; i <= 20; ++i) all += message(i, ClientGet{{"", "big"}, {}});
+  REQUIRE(raw.send(all));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  int served = 0, refused = 0;
+  for (const auto& [frame, body] : raw.frames(20)) {
+    auto reply = wire::decode(frame.type, body);
+    REQUIRE(reply);
+    const Status& status = std::get<ClientReply>(*reply).status;
+    if (!status) CHECK_THAT(status.message(), Catch::Contains("bytes of answers"));
+    ++(status ? served : refused);
+  }
+  CHECK(served >= 1);
+  CHECK(served + refused == 20);
 }
 
 TEST_CASE("F-106 a client that waits for its answer is not idle") {

@@ -123,6 +123,26 @@ TEST_CASE("a frame announced and not sent costs what was sent of it") {
   CHECK(reader.capacity() <= 256 * 1024);
 }
 
+TEST_CASE("the buffer grows to what is announced and no further, and says so before it does") {
+  wire::FrameReader reader(64 * 1024 * 1024);
+  Bytes bytes = frame(1, Bytes(5 * 1024 * 1024, 'x'));
+  std::size_t largest = 0;
+  for (BytesView rest = bytes; !rest.empty();) {
+    std::size_t wanted = reader.wanted_capacity();
+    auto space = reader.prepare();
+    REQUIRE(reader.capacity() <= wanted);
+    if (reader.mid_frame()) REQUIRE(wanted > bytes.size());  // asked for at once, taken bit by bit
+    largest = std::max(largest, reader.capacity());
+    std::size_t piece = std::min(space.size(), rest.size());
+    std::copy_n(rest.data(), piece, space.data());
+    reader.commit(piece);
+    rest.remove_prefix(piece);
+    REQUIRE(reader.next().is_ok());
+  }
+  CHECK(largest < bytes.size() + 32 * 1024);
+  CHECK_FALSE(reader.mid_frame());
+}
+
 TEST_CASE("the memory of a large frame is given back") {
   wire::FrameReader reader(64 * 1024 * 1024);
   CHECK(feed(reader, frame(1, Bytes(8 * 1024 * 1024, 'x')), 1 << 20, [](const wire::Frame&) {
