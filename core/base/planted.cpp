@@ -75,6 +75,8 @@ const char* name_of(PlantedBug bug) {
       return "late_replies_kept";
     case PlantedBug::never_done:
       return "never_done";
+    case PlantedBug::reconcile_not_compared:
+      return "reconcile_not_compared";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::count:

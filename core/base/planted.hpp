@@ -34,6 +34,7 @@ enum class PlantedBug {
   tombstone_reaped_at_once,       // node: gone before anybody else has it
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
+  reconcile_not_compared,  // membership: what never changes may differ between members
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   count,
 };

@@ -340,6 +340,10 @@ void TombstoneCollection::start(Now now) {
   impl_->walk_at = now.instant + impl_->options.period;
 }
 
+void TombstoneCollection::set_grace(Duration grace) {
+  impl_->options.grace = grace;
+}
+
 void TombstoneCollection::walk_now(Now now) {
   if (!impl_->walking) impl_->begin_walk(now);
   impl_->walk(now);

@@ -197,6 +197,7 @@ void World::restart(HostId node) {
   options.address = host.address;
   options.seeds = {hosts_[0]->address};
   if (founders_ > 1) options.seeds.push_back(hosts_[1]->address);
+  if (on_options) on_options(node, options);
   auto state =
       NodeState::open(std::move(options), host.disk->open(), node < founders_ ? ring_ : nullptr);
   if (!state) return trace(host.name + " does not start: " + state.status().message());

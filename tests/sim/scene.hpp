@@ -72,6 +72,7 @@ enum class Seen {
   partition_flipped,
   surplus_erased,
   tombstone_reaped,
+  files_differed,
   count
 };
 const char* name_of(Seen seen);
@@ -99,6 +100,7 @@ struct Scene {
   std::vector<HostId> clients;
   std::vector<std::unique_ptr<Law>> laws;
   std::set<HostId> gone;        // replaced: what their disks hold counts no more
+  std::optional<HostId> odd;    // its file says what the others' do not, until it is corrected
   std::set<HostId> lost_disks;  // by now: wiped, restored, or cut off before what it had was synced
   Situations situations{};
   std::optional<Violation> violation;  // the first

@@ -154,7 +154,7 @@ TEST_CASE(
   CHECK(limits.max_resident_bytes == std::size_t{314} << 20);
   CHECK(limits.max_request_bytes + limits.max_answer_bytes < std::size_t{314 - 125} << 20);
   CHECK(limits.max_queued_bytes <= limits.max_answer_bytes);
-  CHECK(config.node.max_siblings_bytes < limits.max_answer_bytes);
+  CHECK(config.node.siblings_bytes_here < limits.max_answer_bytes);
   // What the file allows less of stays.
   Config less = taken("[limits]\nmax_answer_bytes = 4096\n" + with("node", "memory_mb = 4096"));
   CHECK(less.server.limits.max_answer_bytes == 4096);
