@@ -303,4 +303,15 @@ TEST_CASE("F-93 a file that cannot be read is named") {
   std::remove(path.c_str());
 }
 
+TEST_CASE("F-93 F-103 an address for clients is one, said once, and what a file names is noted") {
+  CHECK(refusal(with("node", "advertise = \"nowhere\""))
+            .find("node.advertise: wanted \"host:port\"") != Bytes::npos);
+  Config config = taken(with("node", "advertise = \"a.example:80\""));
+  CHECK(config.node.advertise == "a.example:80");
+  CHECK(config.node.said.empty());
+  config = taken(with("cluster", "n = 3\nr = 1\nreconcile = \"lww\""));
+  CHECK(config.node.said ==
+        SettingValues{{Setting::n, 3}, {Setting::reconcile, 1}, {Setting::r, 1}});
+}
+
 }  // namespace ringlet::test
