@@ -86,7 +86,7 @@ ringlet_status ringlet_cluster_start(const ringlet_options* options, uint32_t no
     for (uint32_t i = 0; i < nodes; ++i) {
       Result<std::unique_ptr<Server>> server =
           serve(made->settings, made->members[i], made->engines[i], made->ring, made->sink(i),
-                std::move(listeners[i]));
+                std::move(listeners[i]), true);
       if (!server) return server.status();
       made->servers.push_back(std::move(*server));
     }
@@ -123,7 +123,7 @@ ringlet_status ringlet_cluster_restart(ringlet_cluster* cluster, uint32_t index,
     if (cluster->servers[index] != nullptr) return {};
     Result<std::unique_ptr<Server>> server =
         serve(cluster->settings, cluster->members[index], cluster->engines[index], cluster->ring,
-              cluster->sink(index), nullptr);
+              cluster->sink(index), nullptr, true);
     if (!server) return server.status();
     cluster->servers[index] = std::move(*server);
     return {};

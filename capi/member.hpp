@@ -16,7 +16,8 @@ namespace ringlet::capi {
 Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& member,
                                       std::shared_ptr<StorageEngine> engine,
                                       std::shared_ptr<const Ring> ring, LogSink log,
-                                      std::unique_ptr<Listener> listener);
+                                      std::unique_ptr<Listener> listener,
+                                      bool opens_all_members = false);
 Member member_of(std::string name, std::string address);
 std::shared_ptr<StorageEngine> memory_engine();
 

@@ -15,8 +15,9 @@ namespace ringlet::capi {
 Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& member,
                                       std::shared_ptr<StorageEngine> engine,
                                       std::shared_ptr<const Ring> ring, LogSink log,
-                                      std::unique_ptr<Listener> listener) {
+                                      std::unique_ptr<Listener> listener, bool opens_all_members) {
   NodeOptions options = settings.node(member.name);
+  options.founding_is_agreed = opens_all_members;
   options.log = log;
   Result<std::shared_ptr<NodeState>> state =
       open_timed_node(std::move(options), std::move(engine), std::move(ring));

@@ -294,6 +294,16 @@ NodeOptions Settings::node(std::string name) const {
   options.max_siblings_bytes = number("limits.max_siblings_bytes");
   options.pace.busy = static_cast<std::uint32_t>(number("upkeep.busy_slices"));
   options.max_requests = number("limits.max_requests");
+  SettingValues values = settings_of(options);
+  for (const SettingRule& rule : setting_rules()) {
+    std::string name = std::string(rule.section) + "." + rule.key;
+    if (!is_set(name)) continue;
+    if (rule.setting == Setting::n || rule.setting == Setting::partitions) {
+      options.said[rule.setting] = number(name);
+    } else {
+      options.said[rule.setting] = values[rule.setting];
+    }
+  }
   return options;
 }
 

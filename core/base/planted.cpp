@@ -85,6 +85,8 @@ const char* name_of(PlantedBug bug) {
       return "stamp_not_above_held";
     case PlantedBug::stamp_not_above_seen:
       return "stamp_not_above_seen";
+    case PlantedBug::reconcile_not_compared:
+      return "reconcile_not_compared";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

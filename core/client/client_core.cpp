@@ -657,7 +657,7 @@ struct ClientCore::Impl {
     put.write = write_of(call, now);
     put.options = request_options;
     // Until another node is asked with the same write.
-    send(node, call.message, std::move(put), {share, health.patience(node)});
+    send(node, call.message, std::move(put), {share, health.patience(node) + carried});
   }
   static bool was_tried_in_vain(const Call& call, NodeId node) {
     return node != call.asked &&

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <sstream>
 
 #include "runtime/address.hpp"
@@ -126,6 +127,8 @@ Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
   table.text("node", "name", &config.node.name, "this node's name, one of the members'");
   table.text("node", "listen", &config.server.listen,
              "host:port to listen on; port 0: any free one; empty: the member's address");
+  table.text("node", "advertise", &config.node.advertise,
+             "host:port where clients reach it, behind a port map or NAT; empty: at its address");
   table.text("node", "data_dir", &config.data_dir,
              "where the engine keeps its files; one node a directory");
   table.text("node", "engine", &config.engine, "wiredtiger, or memory (nothing survives a stop)",
@@ -288,6 +291,13 @@ class Reader {
     config_.node.coordination.durability = durability_ == "buffer" ? WriteDurability::buffer
                                            : durability_ == "disk" ? WriteDurability::disk
                                                                    : WriteDurability::log;
+    SettingValues values = settings_of(config_.node);
+    values[Setting::n] = config_.ring.replicas;
+    values[Setting::partitions] = config_.ring.partitions;
+    for (const SettingRule& rule : setting_rules()) {
+      if (!named_.contains(std::string(rule.section) + "." + rule.key)) continue;
+      config_.node.said[rule.setting] = values[rule.setting];
+    }
     return consistent();
   }
 
@@ -314,6 +324,11 @@ class Reader {
       std::string wanted = entry->read(value);
       if (!wanted.empty())
         return wrong(value, path + ": wanted " + wanted + ", got " + shown(value));
+      named_.insert(path);
+      if (path == "node.advertise" && !config_.node.advertise.empty() &&
+          !Address::parse(config_.node.advertise)) {
+        return wrong(value, path + ": wanted \"host:port\", got " + shown(value));
+      }
     }
     return Status::ok();
   }
@@ -328,6 +343,7 @@ class Reader {
       Keys table;
       table.text("members", "name", &member.name, "");
       table.text("members", "address", &member.address, "");
+      table.text("members", "advertise", &member.advertise, "");
       table.text("members", "zone", &member.zone, "");
       table.number("members", "weight", &member.weight, 1, 1000, "");
       for (const auto& [key, value] : *keys) {
@@ -386,6 +402,15 @@ class Reader {
       return bad("node.name \"" + printable(config_.node.name) + "\" is not among the [[members]]");
     if (config_.server.listen.empty()) config_.server.listen = self->address;
     config_.node.address = self->address;
+    std::string& advertise = config_.node.advertise;
+    if (!advertise.empty() && !self->advertise.empty() && advertise != self->advertise) {
+      return bad("node.advertise is " + quoted(advertise) + ", the [[members]] table of " +
+                 quoted(self->name) + " says " + quoted(self->advertise) + ": wanted one of them");
+    }
+    if (advertise.empty()) advertise = self->advertise;
+    for (Member& member : config_.ring.members) {
+      if (member.name == config_.node.name) member.advertise = advertise;
+    }
     return Status::ok();
   }
 
@@ -400,12 +425,13 @@ class Reader {
     limits.max_answer_bytes = std::min(limits.max_answer_bytes, rest / 4);
     limits.max_queued_bytes = std::min(limits.max_queued_bytes, rest / 8);
     limits.max_reading_bytes = std::min(limits.max_reading_bytes, rest / 8);
-    config_.node.max_siblings_bytes = std::min(config_.node.max_siblings_bytes, rest / 64);
+    config_.node.siblings_bytes_here = rest / 64;
   }
 
   const std::string& file_;
   Config& config_;
   std::string reconcile_ = "siblings", durability_ = "log";
+  std::set<std::string> named_;  // keys that the file has
   Keys table_;
 };
 

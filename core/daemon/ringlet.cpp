@@ -128,6 +128,10 @@ class Program {
                                 "stage: a new node takes the place of a dead member, with "
                                 "its zone and weight");
     auto* weight = cluster->add_subcommand("weight", "stage: another share for a member");
+    auto* move = cluster->add_subcommand("move", "stage: a member is at another address");
+    auto* set = cluster->add_subcommand("set", "stage: a setting of the whole cluster, as r or w");
+    set->add_option("KEY", setting_, "r, w, durability, max_value_bytes, ...")->required();
+    set->add_option("VALUE", setting_value_, "its value, as in a node's file")->required();
     cluster->add_subcommand("rebalance", "stage: even out who owns how much, nobody comes or goes");
     cluster->add_subcommand("plan", "what commit would move, and how even it would be");
     cluster->add_subcommand("commit", "do what is staged");
@@ -136,7 +140,7 @@ class Program {
     auto* repair = app.add_subcommand("repair", "compare replicas now and mend what differs");
     auto* reap = app.add_subcommand(
         "reap", "look now for tombstones that may go, instead of every upkeep.tombstone_ms");
-    for (auto* verb : {join, leave, replace, weight}) {
+    for (auto* verb : {join, leave, replace, weight, move}) {
       verb->add_option("NAME", member_, "the member's name")->required();
     }
     replace->add_option("NEW", new_member_, "the new node's name")->required();
@@ -146,6 +150,11 @@ class Program {
     const char* share = "its share in relation to the other members' (1), 1 to 1000";
     join->add_option("--weight", weight_, share)->check(CLI::Range(1, 1000));
     weight->add_option("WEIGHT", weight_, share)->required()->check(CLI::Range(1, 1000));
+    move->add_option("ADDRESS", address_, "HOST:PORT where other members reach it now")->required();
+    for (auto* verb : {join, move}) {
+      verb->add_option("--advertise", advertise_,
+                       "HOST:PORT where clients reach it, behind a port map or NAT");
+    }
     for (auto* verb : {cluster, repair, reap}) {
       verb->add_option("--node", node_,
                        "the node to tell, by name, or by address when it is no member; empty: any. "
@@ -521,6 +530,10 @@ class Program {
   int do_cluster(const std::string& verb) {
     ClusterCommand asked{verb, {}};
     if (verb == "join") asked.arguments = {member_, address_, zone_, std::to_string(weight_)};
+    if (!advertise_.empty()) asked.arguments.push_back(advertise_);
+    if (verb == "move") asked.arguments = {member_, address_};
+    if (verb == "move" && !advertise_.empty()) asked.arguments.push_back(advertise_);
+    if (verb == "set") asked.arguments = {setting_, setting_value_};
     if (verb == "leave") asked.arguments = {member_};
     if (verb == "replace") asked.arguments = {member_, new_member_, address_};
     if (verb == "weight") asked.arguments = {member_, std::to_string(weight_)};
@@ -576,7 +589,7 @@ class Program {
   std::string value_file_, content_type_, context_file_, context_text_, context_out_;
   std::optional<std::string> value_;
   bool blind_ = false;
-  std::string node_, member_, new_member_, address_, zone_;
+  std::string node_, member_, new_member_, address_, zone_, advertise_, setting_, setting_value_;
   int timeout_ms_ = 2000, weight_ = 1, partition_ = -1;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::unique_ptr<Client> client_;

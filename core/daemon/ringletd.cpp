@@ -12,7 +12,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <map>
+#include <sstream>
 
 #include <spdlog/details/file_helper.h>
 #include <spdlog/sinks/base_sink.h>
@@ -21,6 +25,8 @@
 #include <CLI/CLI.hpp>
 
 #include "daemon/config_file.hpp"
+#include "node/upkeep.hpp"
+#include "runtime/address.hpp"
 #include "runtime/io_thread.hpp"
 #include "runtime/log_filter.hpp"
 #include "runtime/timed_engine.hpp"
@@ -170,12 +176,154 @@ Result<std::shared_ptr<StorageEngine>> open_engine(const Config& config,
 #endif
 }
 
+std::uint64_t now_in_micros() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                        std::chrono::system_clock::now().time_since_epoch())
+                                        .count());
+}
+
 // Large buffers come and go with requests: they are to go back to the system, not to stay in the
 // arenas of many threads.
 void keep_memory_small() {
   ::mallopt(M_ARENA_MAX, 2);
   ::mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   ::mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+}
+
+// A copy of the members' addresses beside the store, so that --check-config can compare them with the
+// file without opening the store.
+constexpr const char* members_file = "/ringlet.members";
+
+class MembersFile {
+ public:
+  MembersFile(const Config& config, std::shared_ptr<NodeState> state)
+      : path_(config.engine == "memory" ? "" : config.data_dir + members_file),
+        state_(std::move(state)) {}
+
+  void follow() {
+    if (path_.empty() || state_->upkeep().is_apart()) return;
+    auto ring = state_->ring();
+    if (!ring || ring == written_) return;
+    std::string text;
+    for (const Member& member : ring->members()) {
+      text += member.name + " " + member.address + " " + member.advertise + "\n";
+    }
+    std::ofstream out(path_ + ".new", std::ios::binary);
+    out << text;
+    out.close();
+    if (out && std::rename((path_ + ".new").c_str(), path_.c_str()) == 0) written_ = ring;
+  }
+
+ private:
+  std::string path_;
+  std::shared_ptr<NodeState> state_;
+  std::shared_ptr<const Ring> written_;
+};
+
+// Where the file and what the node last knew of its cluster have other addresses, line by line.
+std::vector<std::string> contradictions(const Config& config) {
+  std::vector<std::string> lines;
+  std::ifstream in(config.data_dir + members_file);
+  std::map<std::string, std::pair<std::string, std::string>> known;
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string name, address, advertise;
+    words >> name >> address >> advertise;
+    known[name] = {address, advertise};
+  }
+  if (known.empty()) return lines;
+  auto differ = [&](const std::string& name, const std::string& address) {
+    auto at = known.find(name);
+    bool own = name == config.node.name;
+    if (at == known.end()) {
+      lines.push_back("\"" + name + "\" at " + address +
+                      " is not a member of the cluster that the store "
+                      "knows; the list of members counts for an empty store only");
+    } else if (at->second.first != address && !address.ends_with(":0")) {
+      lines.push_back(
+          "the store has " + name + " at " + at->second.first + ", this file at " + address +
+          (own ? ": at its start the node tells the other members that it has moved; when all "
+                 "have moved, see --set-address"
+               : ": the store counts; the file's address is asked when this node has moved, too"));
+    }
+  };
+  for (const Member& member : config.ring.members) differ(member.name, member.address);
+  if (config.ring.members.empty()) differ(config.node.name, config.node.address);
+  return lines;
+}
+
+// While no node runs: the same order at each, so that they find each other again.
+int set_addresses(Config config, const std::vector<std::string>& moves) {
+  auto opened = Log::open(config);
+  if (!opened) return complain(exit_usage, opened.status().message());
+  config.node.log = Log::sink(*opened);
+  std::map<std::string, std::pair<std::string, std::string>> wanted;
+  for (const std::string& move : moves) {
+    std::size_t equals = move.find('='), comma = move.find(',');
+    std::string name = move.substr(0, equals);
+    std::string address =
+        equals == std::string::npos
+            ? ""
+            : move.substr(equals + 1,
+                          comma == std::string::npos ? std::string::npos : comma - equals - 1);
+    std::string advertise = comma == std::string::npos ? "=" : move.substr(comma + 1);
+    bool good =
+        !name.empty() && Address::parse(address) && (advertise == "=" || Address::parse(advertise));
+    if (!good) {
+      return complain(exit_usage,
+                      "--set-address: wanted NAME=HOST:PORT or NAME=HOST:PORT,HOST:PORT, got \"" +
+                          printable(move) + "\"");
+    }
+    if (!wanted.emplace(name, std::pair(address, advertise)).second) {
+      return complain(exit_usage, "--set-address: \"" + printable(name) + "\" is there twice");
+    }
+  }
+  if (config.engine == "memory") {
+    return complain(exit_usage,
+                    "--set-address: engine \"memory\" keeps nothing between two starts");
+  }
+  if (!std::filesystem::exists(config.data_dir + "/RINGLET")) {
+    return complain(exit_usage, "--set-address: " + config.data_dir + " is no store of a node yet");
+  }
+  auto engine = open_engine(config, config.node.log);
+  if (!engine) return complain(exit_taken, engine.status().message());
+  config.node.first_epoch = now_in_micros();
+  auto state = NodeState::open(config.node, *engine, nullptr);
+  if (!state) return complain(exit_taken, state.status().message());
+  MembershipView view = (*state)->first_view();
+  if (view.empty()) return complain(exit_usage, "--set-address: this store knows no members yet");
+  std::string said;
+  for (const auto& [name, where] : wanted) {
+    const auto* known = view.find(name);
+    if (known == nullptr || !view.is_member(name)) {
+      return complain(exit_usage, "--set-address: \"" + printable(name) +
+                                      "\" is not a member of cluster " + view.cluster());
+    }
+    Member member = known->member;
+    said += name + ": " + member.address + " -> " + where.first + "\n";
+    member.address = where.first;
+    if (where.second != "=") member.advertise = where.second;
+    if (member == known->member) continue;
+    auto next = with_update(view, member, (*state)->self(),
+                            static_cast<std::int64_t>(now_in_micros() / 1000));
+    if (!next) return complain(exit_usage, "--set-address: " + next.status().message());
+    view = std::move(*next);
+  }
+  for (const auto& known : view.known()) {
+    if (known.standing == MembershipView::Standing::clashing) {
+      return complain(exit_usage, "--set-address: two members would be at " + known.member.address);
+    }
+  }
+  if (Status kept = (*state)->keep(view, Keep::at_once); !kept) {
+    return complain(exit_taken, kept.message());
+  }
+  state->reset();
+  if (Status closed = (*engine)->close(); !closed) {
+    return complain(1, "closing the store: " + closed.message());
+  }
+  std::cout << said
+            << "written; give every other member's store the same order before a node starts\n";
+  return 0;
 }
 
 // systemd gives a process 1024 descriptors and lets it have more (the soft and the hard limit): as many
@@ -206,9 +354,10 @@ const char* name_of_signal(int number) {
 // The signal that asks this process to stop; -1 when the store failed for good. Whoever supervises this
 // process starts it again, and the store is opened anew: that mends what can be mended.
 int wait_for_stop(const sigset_t& signals, const StorageEngine& engine, Log& log,
-                  const LogSink& say) {
+                  const LogSink& say, MembersFile& members) {
   const timespec second{1, 0};
   for (;;) {
+    members.follow();
     int caught = ::sigtimedwait(&signals, nullptr, &second);
     if (caught == SIGTERM || caught == SIGINT) return caught;
     if (caught == SIGHUP || caught == SIGUSR1) {
@@ -257,8 +406,15 @@ int run(Config config) {
   auto engine = open_engine(config, log);
   if (!engine) return complain(exit_taken, engine.status().message());
 
+  // Where the file has others, should they not be where the store has them any more.
+  for (const Member& member : config.ring.members) {
+    if (member.name != config.node.name) config.node.seeds.push_back(member.address);
+  }
   auto state = open_timed_node(config.node, *engine, founding);
-  if (!state) return complain(exit_taken, state.status().message());
+  if (!state) {
+    bool of_the_file = state.status().code() == Code::unsupported;
+    return complain(of_the_file ? exit_usage : exit_taken, state.status().message());
+  }
   auto server = Server::start(*state, config.server, std::move(*listener));
   if (!server) return complain(exit_taken, server.status().message());
 
@@ -280,7 +436,8 @@ int run(Config config) {
           (*engine)->name());
   sd_notify(0, "READY=1");
 
-  int caught = wait_for_stop(signals, **engine, *log_of_process, log);
+  MembersFile members(config, *state);
+  int caught = wait_for_stop(signals, **engine, *log_of_process, log, members);
   sd_notify(0, "STOPPING=1");
   if (caught < 0) {
     log(LogLevel::error, "ringletd", "stopping: " + (*engine)->health().message());
@@ -303,10 +460,16 @@ int main_of(int argc, char** argv) {
       "Exit codes: 0 stopped as asked, 2 wrong configuration or flags, 3 directory or address not "
       "to be had, 5 the store failed while it ran: start the node again."};
   std::string path;
+  std::vector<std::string> moves;
   bool check = false, print = false, version = false;
   app.add_option("--config", path, "the node's configuration, a TOML file");
   app.add_flag("--check-config", check,
                "read the configuration, say what is wrong with it, and stop");
+  app.add_option(
+         "--set-address", moves,
+         "NAME=HOST:PORT, perhaps ,HOST:PORT for clients: write where members are now into this "
+         "node's store, and stop. For a cluster whose members all moved; no node may run")
+      ->expected(1, 1000);
   app.add_flag("--print-default-config", print,
                "print a configuration with every key and its default");
   app.add_flag("--version", version, "print the version");
@@ -327,7 +490,10 @@ int main_of(int argc, char** argv) {
     return complain(exit_usage, "wanted --config FILE; --print-default-config shows one");
   auto config = load_config(path);
   if (!config) return complain(exit_usage, config.status().message());
+  if (!moves.empty()) return set_addresses(std::move(*config), moves);
   if (check) {
+    for (const std::string& line : contradictions(*config))
+      std::cout << path << ": " << line << "\n";
     std::cout << path << ": node " << config->node.name << " of cluster " << config->ring.cluster
               << ", " << config->ring.members.size() << " members: ok\n";
     return 0;

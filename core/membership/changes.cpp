@@ -13,6 +13,8 @@ namespace {
 using Kind = MemberEvent::Kind;
 using Standing = MembershipView::Standing;
 
+constexpr std::size_t max_staged = 1024;
+
 Status wrong(std::string why) {
   return {Code::invalid_argument, "membership: " + std::move(why)};
 }
@@ -47,6 +49,14 @@ class Draft {
 
   // Completes the change (a leave's member as it is, a replacement's zone and weight).
   Status apply(StagedChange& change) {
+    if (change.set) {
+      auto [setting, value] = *change.set;
+      auto [at, fresh] = set_.try_emplace(setting, value);
+      if (fresh) return {};
+      return wrong("set " + std::string(rule_of(setting).key) + " " +
+                   ringlet::to_string(setting, at->second) +
+                   " is staged already; commit or clear that first");
+    }
     if (change.rebalance) {
       if (rebalances_) return wrong("rebalance is staged already");
       rebalances_ = true;
@@ -177,6 +187,7 @@ class Draft {
   std::map<std::string, Member> staying_, leaving_;
   std::map<std::string, std::string> touched_;  // by name: the order that did
   std::map<NodeId, NodeId> heirs_;
+  std::map<Setting, std::uint64_t> set_;
   bool rebalances_ = false;
 };
 
@@ -269,9 +280,32 @@ double efficiency_of(const MembershipView& view, std::vector<Member> members,
   return total / weights / hottest;
 }
 
+std::pair<Setting, std::uint64_t> read_set(protozero::pbf_reader in) {
+  std::uint64_t number = 0, value = 0;
+  while (in.next()) {
+    if (in.tag_and_type() == event_encoding::varint(1)) {
+      number = in.get_uint64();
+    } else if (in.tag_and_type() == event_encoding::varint(2)) {
+      value = in.get_uint64();
+    } else {
+      in.skip();
+    }
+  }
+  for (const SettingRule& rule : setting_rules()) {
+    if (static_cast<std::uint64_t>(rule.setting) != number || rule.fixed != nullptr) continue;
+    if (value >= rule.low && value <= rule.high) return {rule.setting, value};
+  }
+  throw event_encoding::Malformed{"setting " + std::to_string(number) + " cannot be set to " +
+                                  std::to_string(value)};
+}
+
 }  // namespace
 
 std::string to_string(const StagedChange& change) {
+  if (change.set) {
+    return "set " + std::string(rule_of(change.set->first).key) + " " +
+           to_string(change.set->first, change.set->second);
+  }
   if (change.rebalance) return "rebalance";
   const Member& member = change.member;
   switch (change.kind) {
@@ -284,8 +318,9 @@ std::string to_string(const StagedChange& change) {
     case Kind::replace:
       return "replace " + change.replaces + " by " + member.name + " at " + member.address;
     case Kind::update:
-      return "update " + member.name + " at " + member.address + " (weight " +
-             std::to_string(member.weight) + ")";
+      return "update " + member.name + " at " + member.address +
+             (member.advertise.empty() ? " (" : " (for clients at " + member.advertise + ", ") +
+             "weight " + std::to_string(member.weight) + ")";
   }
   return "unknown";
 }
@@ -293,6 +328,9 @@ std::string to_string(const StagedChange& change) {
 Status Changes::stage(const MembershipView& view, StagedChange change) {
   if (view.empty()) {
     return wrong("this node is a member of no cluster yet; ask one that is");
+  }
+  if (staged_.size() >= max_staged) {
+    return wrong(std::to_string(max_staged) + " changes are staged; commit or clear them first");
   }
   Draft draft(view);
   for (StagedChange staged : staged_) {
@@ -304,18 +342,18 @@ Status Changes::stage(const MembershipView& view, StagedChange change) {
 }
 
 Status Changes::join(const MembershipView& view, const Member& member) {
-  return stage(view, {Kind::join, member, "", false});
+  return stage(view, {Kind::join, member, "", false, {}});
 }
 
 Status Changes::leave(const MembershipView& view, const std::string& name) {
-  StagedChange change{Kind::leave, {}, "", false};
+  StagedChange change{Kind::leave, {}, "", false, {}};
   change.member.name = name;
   return stage(view, std::move(change));
 }
 
 Status Changes::replace(const MembershipView& view, const std::string& old_name,
                         const std::string& new_name, const std::string& address) {
-  StagedChange change{Kind::replace, {}, old_name, false};
+  StagedChange change{Kind::replace, {}, old_name, false, {}};
   change.member.name = new_name;
   change.member.address = address;
   return stage(view, std::move(change));
@@ -323,7 +361,7 @@ Status Changes::replace(const MembershipView& view, const std::string& old_name,
 
 Status Changes::set_weight(const MembershipView& view, const std::string& name,
                            std::uint32_t weight) {
-  StagedChange change{Kind::update, {}, "", false};
+  StagedChange change{Kind::update, {}, "", false, {}};
   if (const auto* known = view.empty() ? nullptr : view.find(name)) change.member = known->member;
   change.member.name = name;
   change.member.weight = weight;
@@ -331,12 +369,58 @@ Status Changes::set_weight(const MembershipView& view, const std::string& name,
 }
 
 Status Changes::set_address(const MembershipView& view, const std::string& name,
-                            const std::string& address) {
-  StagedChange change{Kind::update, {}, "", false};
-  if (const auto* known = view.empty() ? nullptr : view.find(name)) change.member = known->member;
+                            const std::string& address, const std::string& advertise) {
+  StagedChange change{Kind::update, {}, "", false, {}};
+  if (const auto* known = view.empty() ? nullptr : view.find(name)) {
+    change.member = known->member;
+    bool same = address == known->member.address &&
+                (advertise == "=" || advertise == known->member.advertise);
+    if (same) return wrong(quoted(name) + " is at " + quoted(address) + " already");
+  }
   change.member.name = name;
   change.member.address = address;
+  if (advertise != "=") change.member.advertise = advertise;
   return stage(view, std::move(change));
+}
+
+Status Changes::set(const MembershipView& view, const ClusterSettings& settings,
+                    const std::string& key, const std::string& value) {
+  const SettingRule* rule = find_setting(key);
+  if (rule == nullptr) {
+    std::string may;
+    for (const SettingRule& each : setting_rules()) {
+      if (each.fixed == nullptr) may += (may.empty() ? "" : ", ") + std::string(each.key);
+    }
+    return wrong("set: wanted a setting of the cluster (" + may + "), got \"" + printable(key) +
+                 "\"; all others are each node's own, in its file");
+  }
+  if (rule->fixed != nullptr) {
+    return wrong("set: " + std::string(rule->section) + "." + rule->key +
+                 " never changes: " + rule->fixed);
+  }
+  auto wanted = parse_setting(*rule, value);
+  if (!wanted) return wanted.status();
+  if (view.empty()) return stage(view, {});
+  bool quorum = rule->setting == Setting::r || rule->setting == Setting::w;
+  if (quorum && *wanted > view.replicas()) {
+    return wrong("set: cluster." + std::string(rule->key) + ": wanted at most cluster.n (" +
+                 std::to_string(view.replicas()) + "), got " + std::to_string(*wanted));
+  }
+  if (settings.find(rule->setting) == *wanted) {
+    return wrong("set: " + std::string(rule->section) + "." + rule->key + " is " +
+                 ringlet::to_string(rule->setting, *wanted) + " already");
+  }
+  StagedChange change;
+  change.set = {rule->setting, *wanted};
+  return stage(view, std::move(change));
+}
+
+ClusterSettings Changes::settings_after(const ClusterSettings& settings, NodeId issuer) const {
+  SettingValues values;
+  for (const StagedChange& change : staged_) {
+    if (change.set) values[change.set->first] = change.set->second;
+  }
+  return values.empty() ? settings : settings.with(values, issuer);
 }
 
 Status Changes::rebalance(const MembershipView& view) {
@@ -349,8 +433,11 @@ Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
                                      std::int64_t wall_ms) const {
   if (view.empty()) return wrong("this node is a member of no cluster yet; ask one that is");
   if (staged_.empty()) return wrong("nothing is staged");
-  if (view.history().size() + staged_.size() > max_member_events) {
-    return wrong("the history is full: " + std::to_string(max_member_events) + " events");
+  // Half of what a view may hold: two sides of a split that both went that far can still be merged.
+  if (view.history().size() + staged_.size() > max_member_events / 2) {
+    return wrong("the history is full: wanted at most " + std::to_string(max_member_events / 2) +
+                 " events, got " + std::to_string(view.history().size() + staged_.size()) +
+                 "; found a new cluster and copy the data");
   }
   Draft draft(view);
   History history = view.history();
@@ -360,9 +447,26 @@ Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
   std::uint64_t seq = std::max(history.last_seq(issuer) + 1, wall);
   for (StagedChange change : staged_) {
     if (Status status = draft.apply(change); !status) return status;
-    if (change.rebalance) continue;
+    if (change.rebalance || change.set) continue;
     history.add({lamport, issuer, seq++, static_cast<std::int64_t>(wall), change.kind,
                  change.member, change.replaces});
+  }
+
+  // Settings and addresses alone move nothing.
+  bool moves = std::any_of(staged_.begin(), staged_.end(), [&](const StagedChange& change) {
+    if (change.set) return false;
+    const auto* known = view.find(change.member.name);
+    return change.rebalance || change.kind != Kind::update || known == nullptr ||
+           known->member.weight != change.member.weight;
+  });
+  if (!moves) {
+    MembershipPlan plan;
+    plan.efficiency_before = plan.efficiency_after =
+        efficiency_of(view, view.ring()->members(), final_owners(*view.ring()));
+    plan.view =
+        MembershipView::of(view.cluster(), view.replicas(), std::move(history), view.table());
+    if (Status readable = plan.view.check(); !readable) return readable;
+    return plan;
   }
 
   std::vector<Member> members = draft.members();
@@ -386,6 +490,7 @@ Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
   plan.efficiency_after = efficiency_of(view, std::move(members), std::move(*targets));
   plan.view =
       MembershipView::of(view.cluster(), view.replicas(), std::move(history), std::move(table));
+  if (Status readable = plan.view.check(); !readable) return readable;
   const Ring& after = *plan.view.ring();
   std::map<std::uint32_t, MembershipPlan::Partition> partitions;
   for (const Member& member : after.members()) {
@@ -432,6 +537,12 @@ Bytes Changes::encode() const {
       out.add_uint64(2, 1);
       continue;
     }
+    if (change.set) {
+      protozero::pbf_writer set{out, 3};
+      set.add_uint32(1, static_cast<std::uint32_t>(change.set->first));
+      set.add_uint64(2, change.set->second);
+      continue;
+    }
     MemberEvent event;
     event.kind = change.kind;
     event.member = change.member;
@@ -460,9 +571,15 @@ Result<Changes> Changes::decode(BytesView bytes) {
         changes.staged_.push_back(std::move(change));
         continue;
       }
+      if (in.tag_and_type() == event_encoding::bytes(3)) {
+        StagedChange change;
+        change.set = read_set(in.get_message());
+        changes.staged_.push_back(std::move(change));
+        continue;
+      }
       if (in.tag_and_type() != event_encoding::bytes(1)) return corrupt("a field of another kind");
       MemberEvent event = event_encoding::read_event(in.get_message());
-      changes.staged_.push_back({event.kind, event.member, event.replaces, false});
+      changes.staged_.push_back({event.kind, event.member, event.replaces, false, {}});
     }
   } catch (const event_encoding::Malformed& malformed) {
     return corrupt(malformed.why);

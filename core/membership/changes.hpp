@@ -5,9 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "membership/settings.hpp"
 #include "membership/view.hpp"
 
 namespace ringlet {
@@ -18,6 +21,8 @@ struct StagedChange {
   std::string replaces;  // of a replace
   // Nobody comes or goes: commit evens out the table alone. The fields above mean nothing then.
   bool rebalance = false;
+  // A setting of the cluster gets another value; likewise.
+  std::optional<std::pair<Setting, std::uint64_t>> set{};
   friend bool operator==(const StagedChange&, const StagedChange&) = default;
 };
 std::string to_string(
@@ -49,11 +54,18 @@ class Changes {
   Status replace(const MembershipView& view, const std::string& old_name,
                  const std::string& new_name, const std::string& address);
   Status set_weight(const MembershipView& view, const std::string& name, std::uint32_t weight);
+  // `advertise`: for clients; empty: as members; "=": as it was.
   Status set_address(const MembershipView& view, const std::string& name,
-                     const std::string& address);
+                     const std::string& address, const std::string& advertise = "=");
+  // Of the cluster's settings, one that may change.
+  Status set(const MembershipView& view, const ClusterSettings& settings, const std::string& key,
+             const std::string& value);
 
   // Stages what evens out the shares. Mostly there is nothing to do: see claim_share.
   Status rebalance(const MembershipView& view);
+
+  // The settings after a commit; the same when none is staged.
+  ClusterSettings settings_after(const ClusterSettings& settings, NodeId issuer) const;
 
   bool empty() const { return staged_.empty(); }
   const std::vector<StagedChange>& staged() const { return staged_; }

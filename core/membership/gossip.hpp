@@ -15,6 +15,7 @@
 
 #include "base/instant.hpp"
 #include "base/log.hpp"
+#include "membership/settings.hpp"
 #include "membership/view.hpp"
 #include "protocol/messages.hpp"
 
@@ -32,6 +33,19 @@ class GossipHost {
   // machine's state stays as it was.
   virtual Status persist(const MembershipView& view, Keep keep) = 0;
   virtual void on_view_changed(const MembershipView& view) = 0;  // it has been persisted
+  // The settings, and the view when it is one that the cluster has agreed on only now.
+  virtual Status persist_settings(const MembershipView& view, const ClusterSettings& settings,
+                                  Keep keep) {
+    (void)view, (void)settings, (void)keep;
+    return {};
+  }
+  virtual void on_settings_changed(const ClusterSettings& settings) { (void)settings; }
+  // May the member still be running where this node knows it? True has it asked, for the next time.
+  virtual bool may_be_alive(NodeId member) {
+    (void)member;
+    return false;
+  }
+  virtual void on_moved() {}  // another member has taken this node's new address
   virtual void log(LogLevel level, const std::string& text) = 0;
 };
 
@@ -43,6 +57,27 @@ class Gossiper {
     Duration round = Duration::seconds(1);  // jittered by a tenth
     Duration patience = Duration::seconds(2);
     double seed_chance = 0.02;  // a round; raised to 1/members, so one node a round asks a seed
+
+    // Of what members agree on: the cluster's, when the store has them; what this node proposes where
+    // nobody has any (empty: it asks for no agreement, as in tests of gossip alone); what its file
+    // names.
+    ClusterSettings settings, proposal;
+    SettingValues said;
+    bool founded = false;  // `view` comes from this node's file just now: are the others' alike?
+    // This node's directory says that it is the member, the file that it is somewhere else now.
+    bool moved = false;
+    std::string advertise;  // with `moved`
+    std::int64_t wall_ms = 0;
+    Duration ask_again = Duration::millis(100);  // all members, until this node knows
+    Duration ask_for = Duration::seconds(2);     // then it takes silence for an answer
+  };
+  // How far this node knows that it belongs to the cluster. It serves nobody unless `settled`.
+  enum class Belonging {
+    settled,
+    founding,   // not yet heard that most founders have the same list and settings
+    asking,     // a view of an older release: do others have settings?
+    moving,     // not yet believed at its new address
+    disagrees,  // with most of those it is said to be with, or its file with the cluster
   };
   // `view`: from the store, or founded, or empty.
   Gossiper(Options options, MembershipView view, GossipHost& host, std::uint64_t seed);
@@ -59,6 +94,14 @@ class Gossiper {
   Status change(const MembershipView& view, Keep keep = Keep::at_once);
 
   const MembershipView& view() const;
+  const ClusterSettings& settings() const;  // the cluster's; before it is settled: proposed
+  // An order's settings, which are kept already.
+  void take_settings(const ClusterSettings& settings);
+  Belonging belonging() const;
+  Status why_not() const;  // ok: settled; else a sentence
+  // The member said, last, what this node takes for another cluster.
+  bool disagrees_with(NodeId member) const;
+  bool any_disagrees() const;
   // Why this node was last turned away, until an exchange succeeds again; ok: it was not.
   const Status& refusal() const;
 

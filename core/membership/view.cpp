@@ -440,6 +440,34 @@ MembershipView MembershipView::arrived(NodeId node, const std::vector<std::uint3
   return of(cluster(), replicas(), history(), std::move(table));
 }
 
+Status MembershipView::check() const {
+  if (empty()) return {};
+  Status readable = decode(data_->encoded).status();
+  if (readable) return {};
+  return {Code::corrupt,
+          "the view that this would make could not be read again, and is not kept: " +
+              readable.message()};
+}
+
+Result<MembershipView> with_update(const MembershipView& view, const Member& member, NodeId issuer,
+                                   std::int64_t wall_ms) {
+  if (Status status = check_member(member); !status) return status;
+  History history = view.history();
+  std::uint64_t wall = static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_ms));
+  MemberEvent event;
+  event.lamport = history.last_lamport() + 1;
+  event.issuer = issuer;
+  event.seq = std::max(history.last_seq(issuer) + 1, wall);
+  event.wall_ms = static_cast<std::int64_t>(wall);
+  event.kind = MemberEvent::Kind::update;
+  event.member = member;
+  history.add(std::move(event));
+  MembershipView updated =
+      MembershipView::of(view.cluster(), view.replicas(), std::move(history), view.table());
+  if (Status status = updated.check(); !status) return status;
+  return updated;
+}
+
 const Bytes& MembershipView::encode() const {
   static const Bytes none;
   return empty() ? none : data_->encoded;

@@ -65,6 +65,9 @@ class MembershipView {
   // invalid_argument, with a sentence, for another cluster or founding; the empty view is neutral.
   Result<MembershipView> merge(const MembershipView& other) const;
 
+  // corrupt, with a sentence, when decode would refuse the bytes: it must not be kept (F-111).
+  Status check() const;
+
   // The slots that will be the node's (settled), and the view after it has pulled all of their data:
   // those of `slots` that are still to be its own are. No slot: the same view.
   std::vector<std::uint32_t> arriving(NodeId node) const;
@@ -81,6 +84,9 @@ class MembershipView {
   struct Data;
   std::shared_ptr<const Data> data_;
 };
+// The view after an update of a member, by `issuer`.
+Result<MembershipView> with_update(const MembershipView& view, const Member& member, NodeId issuer,
+                                   std::int64_t wall_ms);
 inline constexpr std::size_t max_view_bytes = 8 << 20;
 inline constexpr std::size_t max_member_events = 65536;
 const char* name_of(MembershipView::Standing standing);  // "leaving"

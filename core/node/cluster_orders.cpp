@@ -50,10 +50,27 @@ StatusText Upkeep::Impl::stage(const ClusterCommand& command) {
   Changes before = staged;
   Status done;
   if (command.verb == "join") {
-    if (arguments.size() != 4) return {wrong("join wants name, address, zone, weight"), ""};
+    if (arguments.size() != 4 && arguments.size() != 5) {
+      return {wrong("join wants name, address, zone, weight and perhaps an address for clients"),
+              ""};
+    }
     auto weight = number(arguments[3], 1, 1000, "weight");
     if (!weight) return {weight.status(), ""};
-    done = staged.join(view, Member{{}, arguments[0], arguments[1], arguments[2], *weight});
+    done = staged.join(view, Member{{},
+                                    arguments[0],
+                                    arguments[1],
+                                    arguments[2],
+                                    *weight,
+                                    arguments.size() == 5 ? arguments[4] : ""});
+  } else if (command.verb == "move") {
+    if (arguments.size() != 2 && arguments.size() != 3) {
+      return {wrong("move wants a name, an address and perhaps an address for clients"), ""};
+    }
+    done = staged.set_address(view, arguments[0], arguments[1],
+                              arguments.size() == 3 ? arguments[2] : "=");
+  } else if (command.verb == "set") {
+    if (arguments.size() != 2) return {wrong("set wants a setting and its value"), ""};
+    done = staged.set(view, gossip->settings(), arguments[0], arguments[1]);
   } else if (command.verb == "leave") {
     if (arguments.size() != 1) return {wrong("leave wants a name"), ""};
     done = staged.leave(view, arguments[0]);
@@ -130,12 +147,21 @@ StatusText Upkeep::Impl::commit(Now now) {
   auto view = staged.commit(gossip->view(), state->self(), now.wall_ms);
   if (!view) return {view.status(), ""};
   std::size_t count = staged.staged().size();
-  // The view and the empty staging are one transaction.
+  ClusterSettings settings = staged.settings_after(gossip->settings(), state->self());
+  bool set = settings != gossip->settings();
+  // The view, the settings and the empty staging are one transaction.
   staged_with_view = Bytes();
+  if (set) settings_with_view = settings;
   Status changed = gossip->change(*view);
-  bool kept = !staged_with_view;  // else nothing changed: a cluster that is even already
+  bool kept = !staged_with_view;  // else the view did not change
+  if (changed && !kept && set) {
+    changed = persist(gossip->view(), Keep::at_once);
+    kept = changed.is_ok();
+  }
   staged_with_view.reset();
+  settings_with_view.reset();
   if (!changed) return {changed, ""};
+  if (set) gossip->take_settings(settings);
   Changes before = staged;
   staged.clear();
   if (!kept) {
@@ -162,6 +188,7 @@ StatusText Upkeep::Impl::cluster_status() {
     auto comes = std::count(ring->next().begin(), ring->next().end(), known.member.id);
     members.push_back(json::object{{"name", known.member.name},
                                    {"address", known.member.address},
+                                   {"advertise", known.member.advertise},
                                    {"zone", known.member.zone},
                                    {"weight", known.member.weight},
                                    {"state", ringlet::name_of(known.standing)},
@@ -184,6 +211,16 @@ StatusText Upkeep::Impl::cluster_status() {
     own += may_stop ? ": it has handed over everything and may be stopped"
                     : ": it still has data to hand over, do not stop it yet";
   }
+  json::object settings{{"n", view.replicas()}, {"partitions", view.partitions()}};
+  for (const SettingRule& rule : setting_rules()) {
+    auto has = gossip->settings().find(rule.setting);
+    if (!has) continue;
+    if (rule.words.empty()) {
+      settings[rule.key] = *has;
+    } else {
+      settings[rule.key] = to_string(rule.setting, *has);
+    }
+  }
   return said({{"message", "cluster " + view.cluster() + ", epoch " + std::to_string(view.epoch()) +
                                ", " + counted(moving, "partition") + " moving, " +
                                counted(staged.staged().size(), "change") + " staged" + about +
@@ -199,6 +236,7 @@ StatusText Upkeep::Impl::cluster_status() {
                {"digest", std::to_string(view.digest())},
                {"moving", moving},
                {"members", members},
+               {"settings", settings},
                {"staged", staged_json()},
                {"upkeep", upkeep_json()}});
 }
@@ -220,6 +258,10 @@ StatusText Upkeep::Impl::repair(const ClusterCommand& command, Now now) {
 
 StatusText Upkeep::Impl::command(const ClusterCommand& command, Now now) {
   const std::string& verb = command.verb;
+  // A node that does not belong says why, whatever it is asked: its members are nobody's.
+  if (gossip->belonging() != Gossiper::Belonging::settled) {
+    return {Status(Code::unavailable, gossip->why_not().message()), ""};
+  }
   if (!transfer) {
     return {Status(Code::unavailable,
                    "node " + state->options().name + " has not joined the cluster" +
@@ -228,7 +270,7 @@ StatusText Upkeep::Impl::command(const ClusterCommand& command, Now now) {
   }
   if (!out_why && verb != "status") return {Status(Code::unavailable, out_why.message()), ""};
   if (verb == "join" || verb == "leave" || verb == "replace" || verb == "weight" ||
-      verb == "rebalance") {
+      verb == "rebalance" || verb == "move" || verb == "set") {
     return stage(command);
   }
   if (verb == "repair") return repair(command, now);
@@ -256,10 +298,12 @@ StatusText Upkeep::Impl::command(const ClusterCommand& command, Now now) {
     }
     return said({{"message", "forgot " + counted(count, "staged change")}});
   }
-  return {wrong("wanted join, leave, replace, weight, rebalance, plan, commit, clear, status, "
-                "repair or reap, got \"" +
-                printable(verb) + "\""),
-          ""};
+  return {
+      wrong(
+          "wanted join, leave, replace, weight, move, set, rebalance, plan, commit, clear, status, "
+          "repair or reap, got \"" +
+          printable(verb) + "\""),
+      ""};
 }
 
 json::object Upkeep::Impl::upkeep_json() const {
@@ -267,6 +311,7 @@ json::object Upkeep::Impl::upkeep_json() const {
                    {"epoch", gossip->view().empty() ? 0 : gossip->view().epoch()},
                    {"staged", staged.staged().size()}};
   if (!gossip->refusal()) out["turned_away"] = gossip->refusal().message();
+  if (Status apart_why = gossip->why_not(); !apart_why) out["apart"] = apart_why.message();
   if (!transfer) return out;
   auto moved = transfer->progress();
   out["transfer"] =

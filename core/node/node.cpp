@@ -41,6 +41,8 @@ struct Node::Impl {
   int lane;
   Replica replica;
   FaultDetector health;
+  CoordinationOptions requests_go_by;
+  std::uint64_t settings_seen = 0;
   Coordinator coordinator;
   HintDelivery hints;
   DualWrites dual_writes;
@@ -80,7 +82,8 @@ struct Node::Impl {
         lane(lane_number),
         replica(state),
         health(state->options().fault_detector, seed),
-        coordinator(state->self(), state->options().coordination, health),
+        requests_go_by(state->options().coordination),
+        coordinator(state->self(), requests_go_by, health),
         hints(state->self(), state->options().hints, replica, health),
         dual_writes(state->options().dual_writes, replica, health),
         ring(state->ring()) {
@@ -106,7 +109,20 @@ struct Node::Impl {
     if (state->options().log) state->options().log(level, "node", text);
   }
 
+  // The cluster's settings may have become known, or changed.
+  void adopt_settings() {
+    std::uint64_t changes = state->settings_changes();
+    if (changes == settings_seen) return;
+    settings_seen = changes;
+    requests_go_by.r = static_cast<std::uint8_t>(state->value(Setting::r));
+    requests_go_by.w = static_cast<std::uint8_t>(state->value(Setting::w));
+    requests_go_by.reconcile = static_cast<Reconcile>(state->value(Setting::reconcile));
+    requests_go_by.durability = static_cast<WriteDurability>(state->value(Setting::durability));
+    coordinator.set_options(requests_go_by);
+  }
+
   void adopt_ring(Now now) {
+    adopt_settings();
     auto current = state->ring();
     if (current == ring) return;
     ring = std::move(current);
@@ -142,16 +158,17 @@ struct Node::Impl {
   }
 
   std::optional<Status> over_limits(const Key& key, std::size_t value_bytes) const {
-    const NodeOptions& options = state->options();
+    std::uint64_t max_key_bytes = state->value(Setting::max_key_bytes);
+    std::uint64_t max_value_bytes = state->value(Setting::max_value_bytes);
     std::size_t key_bytes = key.bucket.size() + key.key.size();
-    if (key_bytes > options.max_key_bytes) {
+    if (key_bytes > max_key_bytes) {
       return Status(Code::too_large, "key " + printable(key) + ": wanted at most " +
-                                         std::to_string(options.max_key_bytes) + " bytes, got " +
+                                         std::to_string(max_key_bytes) + " bytes, got " +
                                          std::to_string(key_bytes));
     }
-    if (value_bytes > options.max_value_bytes) {
+    if (value_bytes > max_value_bytes) {
       return Status(Code::too_large, "put " + printable(key) + ": wanted a value of at most " +
-                                         std::to_string(options.max_value_bytes) + " bytes, got " +
+                                         std::to_string(max_value_bytes) + " bytes, got " +
                                          std::to_string(value_bytes));
     }
     return std::nullopt;
@@ -243,7 +260,7 @@ struct Node::Impl {
     if (siblings % warn != 0) return;
     log(LogLevel::warn, printable(key) + " has " + std::to_string(siblings) +
                             " siblings: somebody writes without the context read; at " +
-                            std::to_string(state->options().max_siblings) +
+                            std::to_string(state->value(Setting::max_siblings)) +
                             " such writes are refused");
   }
 
@@ -338,7 +355,7 @@ struct Node::Impl {
     const auto& preference = ring->preference_list(token_of(request.key));
     NodeId to =
         forward_to(preference, ring->effective_replicas(), state->self(), context->fastest_reader,
-                   request.forwarded, state->options().coordination.reconcile, health);
+                   request.forwarded, requests_go_by.reconcile, health);
     if (to && to != state->self()) return forward(link, number, to, request, now, arrival);
     coordinate_put(link, number, request, *context, now, arrival);
   }
@@ -409,8 +426,9 @@ struct Node::Impl {
   // "unavailable" for whoever asks: another node will do it.
   Status out_of_service() const { return {Code::unavailable, upkeep().why_out().message()}; }
   bool serves_no(const Message& message) const {
-    return upkeep().is_out() && !std::holds_alternative<Ping>(message) &&
-           !std::holds_alternative<RingPull>(message) &&
+    // The table of a node that does not belong would lead clients astray.
+    bool table = std::holds_alternative<RingPull>(message) && !upkeep().is_apart();
+    return upkeep().is_out() && !std::holds_alternative<Ping>(message) && !table &&
            !std::holds_alternative<StatusQuery>(message);
   }
 
@@ -451,6 +469,11 @@ struct Node::Impl {
       refuse(link, number, message, not_joined(), now);
     } else if (serves_no(message)) {
       refuse(link, number, message, out_of_service(), now);
+    } else if (!std::holds_alternative<Ping>(message) && upkeep().disagrees_with(from)) {
+      refuse(link, number, message,
+             Status(Code::unavailable, "node " + state->options().name +
+                                           " does not agree with the asker on what the cluster is"),
+             now);
     } else if (auto* request = std::get_if<ClientGet>(&message)) {
       get(link, number, *request, now, arrival);
     } else if (auto* request = std::get_if<ClientPut>(&message)) {
@@ -542,7 +565,7 @@ struct Node::Impl {
     coordinator.on_wake(now);
     dual_writes.on_wake(now);
     if (lane == 0) {
-      hints.on_wake(now);
+      if (!upkeep().is_apart()) hints.on_wake(now);
       upkeep().on_wake(now);
       adopt_ring(now);
     }
@@ -565,6 +588,9 @@ struct Node::Impl {
   // Moves what the machines want to send into `requests`; messages to ourselves are served here,
   // which may make the machines want more.
   void settle(Now now) {
+    if (lane == 0) {
+      for (NodeId node : upkeep().take_to_check()) health.check(node, now.instant);
+    }
     for (NodeId node : health.due_pings(now.instant)) {
       if (ring && ring->find(node))
         requests.push_back({node, {}, number_for(Numbered::ping, next_number++), Ping{}});
@@ -623,9 +649,9 @@ struct Node::Impl {
 
   RingTable table_for(const RingPull& pull) const {
     RingTable table;
-    table.r = state->options().coordination.r;
-    table.w = state->options().coordination.w;
-    table.reconcile = state->options().coordination.reconcile;
+    table.r = static_cast<std::uint8_t>(state->value(Setting::r));
+    table.w = static_cast<std::uint8_t>(state->value(Setting::w));
+    table.reconcile = static_cast<Reconcile>(state->value(Setting::reconcile));
     table.options.cluster = ring->cluster();
     table.options.partitions = ring->partitions();
     table.options.replicas = ring->replicas();
@@ -723,7 +749,8 @@ Instant Node::next_wake() const {
   Instant next = std::min(
       {impl_->coordinator.next_wake(), impl_->health.next_wake(), impl_->dual_writes.next_wake()});
   if (impl_->lane == 0) {
-    next = std::min({next, impl_->hints.next_wake(), impl_->upkeep().next_wake()});
+    next = std::min(next, impl_->upkeep().next_wake());
+    if (!impl_->upkeep().is_apart()) next = std::min(next, impl_->hints.next_wake());
   }
   for (const auto& [number, request] : impl_->forwarded) {
     next = std::min({next, request.patience_until, request.doubt_at});

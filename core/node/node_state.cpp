@@ -12,6 +12,15 @@ namespace {
 
 constexpr BytesView name_row = "node.name";
 constexpr BytesView view_row = "membership";
+constexpr BytesView settings_row = "membership.settings";
+// A cluster that was founded with more, by an older release, goes on.
+constexpr std::uint32_t max_new_partitions = 4096;
+constexpr std::uint64_t tree_bytes = tree_segments * 2 * sizeof(std::uint64_t);
+
+// What the file said where this node is when the cluster last had it there: address, line break,
+// address for clients. A file that says otherwise now was corrected; one that does not is older than
+// an administrator's order.
+constexpr BytesView address_row = "node.address";
 constexpr BytesView epochs_row = "node.epochs";  // "leased_to incarnation", decimal
 
 std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_epochs(BytesView text) {
@@ -51,6 +60,13 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options, FirstEpo
   std::shared_ptr<NodeState> state(new NodeState());
   state->self_ = node_id_of(options.name);
   state->options_ = std::move(options);
+  state->address_in_file_ = state->options_.address;
+  state->advertise_in_file_ = state->options_.advertise;
+  for (const auto& [setting, value] : state->own_values()) {
+    state->values_[static_cast<std::size_t>(setting)] = value;
+  }
+  auto& siblings_bytes = state->values_[static_cast<std::size_t>(Setting::max_siblings_bytes)];
+  siblings_bytes = std::min<std::uint64_t>(siblings_bytes, state->options_.siblings_bytes_here);
   state->engine_ = std::move(engine);
 
   auto name = state->engine_->get(Table::state, name_row);
@@ -105,14 +121,95 @@ Result<std::shared_ptr<NodeState>> NodeState::open(NodeOptions options, FirstEpo
   return state;
 }
 
+void NodeState::go_by(const ClusterSettings& settings) {
+  for (const SettingRule& rule : setting_rules()) {
+    auto has = settings.find(rule.setting);
+    if (!has) continue;
+    std::uint64_t value = *has;
+    bool quorum = rule.setting == Setting::r || rule.setting == Setting::w;
+    if (quorum && !first_view_.empty()) {
+      value = std::min<std::uint64_t>(value, first_view_.replicas());
+    }
+    if (rule.setting == Setting::max_siblings_bytes) {
+      value = std::min<std::uint64_t>(value, options_.siblings_bytes_here);
+    }
+    values_[static_cast<std::size_t>(rule.setting)].store(value, std::memory_order_relaxed);
+  }
+  settings_changes_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+Status NodeState::note_address() {
+  Bytes record = address_in_file_ + "\n" + advertise_in_file_;
+  auto kept = engine_->get(Table::state, address_row);
+  if (kept && *kept && **kept == record) return {};
+  return engine_
+      ->transact(Durability::log,
+                 [&](Transaction& transaction) {
+                   return transaction.put(Table::state, address_row, record);
+                 })
+      .status();
+}
+
+// Whose address of this node counts, the file's or the view's?
+Status NodeState::read_address() {
+  const auto* self = first_view_.find(options_.name);
+  if (self == nullptr) return {};
+  const Member& known = self->member;
+  if (options_.address.empty()) options_.address = address_in_file_ = known.address;
+  // A file that names no address for clients leaves the one that was ordered.
+  bool advertised = options_.advertise.empty() || known.advertise == options_.advertise;
+  if (known.address == options_.address && advertised) {
+    return founded_now_ ? Status() : note_address();
+  }
+  if (founded_now_) {
+    options_.advertise = known.advertise;
+    return {};
+  }
+  auto kept = engine_->get(Table::state, address_row);
+  if (!kept) return kept.status();
+  auto say = [&](LogLevel level, const std::string& text) {
+    if (options_.log) options_.log(level, "membership", text);
+  };
+  auto shown = [](const std::string& address, const std::string& advertise) {
+    return address + (advertise.empty() ? "" : " (for clients " + advertise + ")");
+  };
+  std::string in_file = shown(options_.address, options_.advertise);
+  std::string in_view = shown(known.address, known.advertise);
+  if (*kept && **kept == address_in_file_ + "\n" + advertise_in_file_) {
+    say(LogLevel::warn, "an order moved this node: the cluster has it at " + in_view +
+                            ", its file says " + in_file + ": correct the file");
+    options_.address = known.address;
+    options_.advertise = known.advertise;
+    return {};
+  }
+  // A store of an older release has no such row, and had no address for clients either.
+  moved_ = true;
+  say(LogLevel::warn, "this node was at " + in_view + ", its file says " + in_file +
+                          ": it tells the other members");
+  return {};
+}
+
 // The view of the store, or the founding one.
 Status NodeState::read_view(const Ring* founding) {
   auto stored = engine_->get(Table::state, view_row);
   if (!stored) return stored.status();
+  auto settings = engine_->get(Table::state, settings_row);
+  if (!settings) return settings.status();
+  if (*settings) {
+    auto decoded = ClusterSettings::decode(**settings);
+    if (!decoded) return decoded.status();
+    first_settings_ = std::move(*decoded);
+  }
   if (*stored) {
     auto view = MembershipView::decode(**stored);
     if (!view) return view.status();
     first_view_ = std::move(*view);
+  } else if (founding && founding->partitions() > max_new_partitions) {
+    return Status(Code::unsupported,
+                  "cluster.partitions: wanted at most " + std::to_string(max_new_partitions) +
+                      " for a new cluster, got " + std::to_string(founding->partitions()) +
+                      ": each partition that has keys takes " + std::to_string(tree_bytes >> 10) +
+                      " KiB of memory at every owner, and the table of all goes to every client");
   } else if (founding) {
     Ring::Options options;
     options.cluster = founding->cluster();
@@ -122,8 +219,13 @@ Status NodeState::read_view(const Ring* founding) {
     auto view = MembershipView::found(options);
     if (!view) return view.status();
     first_view_ = std::move(*view);
-    Status kept = keep(first_view_, Keep::at_once);
-    if (!kept) return kept;
+    if (options_.founding_is_agreed || first_view_.known().size() == 1) {
+      first_settings_ = ClusterSettings::proposed(own_values(), own_values());
+      Status kept = keep(first_view_, Keep::at_once, std::nullopt, first_settings_);
+      if (!kept) return kept;
+    } else {
+      founded_now_ = true;  // kept once it is agreed upon: a wrong file leaves nothing behind
+    }
   }
   if (first_view_.empty()) return Status::ok();
   if (founding) options_.cluster = founding->cluster();
@@ -132,17 +234,34 @@ Status NodeState::read_view(const Ring* founding) {
                                               "\", the configuration of \"" + options_.cluster +
                                               "\"");
   }
-  const auto* self = first_view_.find(options_.name);
-  if (self != nullptr && options_.address.empty()) options_.address = self->member.address;
+  if (*stored) {
+    std::string never;
+    for (const SettingDifference& each : differences(
+             options_.said, first_settings_, first_view_.replicas(), first_view_.partitions())) {
+      if (each.fixed) {
+        never += (never.empty() ? "" : "; ") + each.sentence;
+      } else if (options_.log) {
+        options_.log(LogLevel::warn, "membership", each.sentence);
+      }
+    }
+    if (!never.empty()) return Status(Code::unsupported, never);
+  }
+  if (!first_settings_.empty()) go_by(first_settings_);
+  if (Status status = read_address(); !status) return status;
   set_ring(first_view_.ring());
   return Status::ok();
 }
 
-Status NodeState::keep(const MembershipView& view, Keep keep, const std::optional<Bytes>& staged) {
+Status NodeState::keep(const MembershipView& view, Keep keep, const std::optional<Bytes>& staged,
+                       const std::optional<ClusterSettings>& settings) {
   auto done = engine_->transact(Durability::disk, [&](Transaction& transaction) {
     if (staged) {
       Status kept = staged->empty() ? transaction.erase(Table::state, staged_row)
                                     : transaction.put(Table::state, staged_row, *staged);
+      if (!kept) return kept;
+    }
+    if (settings) {
+      Status kept = transaction.put(Table::state, settings_row, settings->encode());
       if (!kept) return kept;
     }
     return transaction.put(Table::state, view_row, view.encode());

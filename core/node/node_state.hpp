@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "coordination/coordinator.hpp"
 #include "membership/fault_detector.hpp"
 #include "membership/gossip.hpp"
+#include "membership/settings.hpp"
 #include "membership/view.hpp"
 #include "node/hint_counts.hpp"
 #include "repair/dual_writes.hpp"
@@ -64,6 +66,15 @@ struct NodeOptions {
   // Nodes to ask for the ring, for one that was founded with no members; they also heal islands
   // (paper 4.8.2).
   std::vector<std::string> seeds;
+  std::string advertise;  // "host:port" where clients reach it; empty: at `address`
+  // Of what is the cluster's (membership/settings.hpp): what the configuration names. Of the rest, the
+  // options below are proposed to a cluster that has no settings yet, and give way to those it has.
+  SettingValues said;
+  // Whoever opens the node knows that all founding members have the same list and settings, because it
+  // opens them all. Otherwise a founding node serves once most of them have said so.
+  bool founding_is_agreed = false;
+  // This process cannot take more siblings of one key, whatever the cluster allows.
+  std::size_t siblings_bytes_here = SIZE_MAX;
   CoordinationOptions coordination;
   FaultDetector::Options fault_detector;
   HintDelivery::Options hints;
@@ -88,6 +99,9 @@ struct NodeOptions {
       60'000;  // last-write-wins stamps further ahead are refused (O-19)
   LogSink log;
 };
+
+// What these options propose to a cluster that has no settings yet.
+SettingValues settings_of(const NodeOptions& options);
 
 // What whoever runs the node last saw of it, for its status; zeros where nobody says.
 struct NodeGauges {
@@ -137,8 +151,23 @@ class NodeState {
   // staged from now on (empty: nothing), so that a commit is whole or not at all (F-46).
   static constexpr BytesView staged_row = "membership.staged";
   Status keep(const MembershipView& view, Keep keep,
-              const std::optional<Bytes>& staged = std::nullopt);
+              const std::optional<Bytes>& staged = std::nullopt,
+              const std::optional<ClusterSettings>& settings = std::nullopt);
   void set_ring(std::shared_ptr<const Ring> ring);
+  // What counts now: the cluster's value once this node knows it, else that of its own options.
+  std::uint64_t value(Setting setting) const {
+    return values_[static_cast<std::size_t>(setting)].load(std::memory_order_relaxed);
+  }
+  void go_by(const ClusterSettings& settings);
+  // Rises with go_by.
+  std::uint64_t settings_changes() const {
+    return settings_changes_.load(std::memory_order_acquire);
+  }
+  const ClusterSettings& first_settings() const { return first_settings_; }  // of the store
+  SettingValues own_values() const { return settings_of(options_); }
+  bool founded_now() const { return founded_now_; }  // first_view() is its file's and is not kept
+  bool moved() const { return moved_; }              // the file has another address than the store
+  Status note_address();                             // the cluster has the file's
   NodeCounters& counters() { return counters_; }
   NodeGauges& gauges() { return gauges_; }
   Upkeep& upkeep() { return *upkeep_; }
@@ -182,6 +211,7 @@ class NodeState {
   void adopt_lease();
   Status read_view(const Ring* founding);
   Status count_damaged_hints();
+  Status read_address();
   NodeOptions options_;
   NodeId self_;
   std::shared_ptr<StorageEngine> engine_;
@@ -207,6 +237,11 @@ class NodeState {
   std::function<Instant()> clock_;
   std::unique_ptr<PartitionTrees> trees_;
   MembershipView first_view_;
+  ClusterSettings first_settings_;
+  std::string address_in_file_, advertise_in_file_;
+  bool founded_now_ = false, moved_ = false;
+  std::array<std::atomic<std::uint64_t>, setting_count> values_{};
+  std::atomic<std::uint64_t> settings_changes_{0};
   std::unique_ptr<Upkeep> upkeep_;  // last: it uses all of the above
 };
 

@@ -127,7 +127,9 @@ class Replica::TreeUpdate {
 };
 
 Durability Replica::durability_of(WriteDurability wanted) const {
-  if (wanted == WriteDurability::unset) wanted = state_->options().coordination.durability;
+  if (wanted == WriteDurability::unset) {
+    wanted = static_cast<WriteDurability>(state_->value(Setting::durability));
+  }
   switch (wanted) {
     case WriteDurability::buffer:
       return Durability::buffer;
@@ -346,15 +348,16 @@ Message Replica::get(const ReplicaGet& request) {
 
 // A sibling explosion is bounded: what a key's siblings take is read and sent whole each time.
 Status Replica::few_enough(const Key& key, const Object& object) const {
-  const NodeOptions& options = state_->options();
+  std::size_t max_siblings = state_->value(Setting::max_siblings);
+  std::size_t max_bytes = state_->value(Setting::max_siblings_bytes);
   std::size_t siblings = object.versions.size(), bytes = 0;
   for (const auto& version : object.versions) bytes += version.value.size();
   std::string wanted, made;
-  if (siblings > options.max_siblings) {
-    wanted = std::to_string(options.max_siblings) + " siblings";
+  if (siblings > max_siblings) {
+    wanted = std::to_string(max_siblings) + " siblings";
     made = std::to_string(siblings);
-  } else if (siblings > 1 && bytes > options.max_siblings_bytes) {
-    wanted = std::to_string(options.max_siblings_bytes) + " bytes of siblings";
+  } else if (siblings > 1 && bytes > max_bytes) {
+    wanted = std::to_string(max_bytes) + " bytes of siblings";
     made = std::to_string(siblings) + " of " + std::to_string(bytes) + " bytes";
   } else {
     return Status::ok();

@@ -32,9 +32,32 @@ Replica::Outcome no_member(const Message& message, NodeId from, const Ring& ring
 }  // namespace
 
 Status Upkeep::Impl::persist(const MembershipView& view, Keep keep) {
-  Status kept = state->keep(view, keep, staged_with_view);
-  if (kept) staged_with_view.reset();
+  Status kept = state->keep(view, keep, staged_with_view, settings_with_view);
+  if (!kept) return kept;
+  staged_with_view.reset();
+  settings_with_view.reset();
   return kept;
+}
+
+void Upkeep::Impl::on_settings_changed(const ClusterSettings& settings) {
+  state->go_by(settings);
+  if (tombstones) {
+    tombstones->set_grace(
+        Duration::millis(static_cast<std::int64_t>(state->value(Setting::tombstone_grace_ms))));
+  }
+}
+
+bool Upkeep::Impl::may_be_alive(NodeId member) {
+  if (health->is_down(member)) return false;
+  to_check.insert(member);
+  return true;
+}
+
+void Upkeep::Impl::on_moved() {
+  if (Status kept = state->note_address(); !kept) {
+    log(LogLevel::warn, "where this node is was not kept: " + kept.message());
+  }
+  log(LogLevel::info, "the cluster has this node at its new address now");
 }
 
 void Upkeep::Impl::log(LogLevel level, const std::string& text) {
@@ -48,6 +71,8 @@ void Upkeep::Impl::log(LogLevel level, const std::string& text) {
 void Upkeep::Impl::follow_ring(Now now) {
   auto current = state->ring();
   if (!started || !current || current == ring) return;
+  // A ring of which the others know nothing moves no data.
+  if (gossip->belonging() != Gossiper::Belonging::settled && !ring) return;
   bool first = !ring;
   ring = std::move(current);
   share_at = ring->moving() ? Instant::never() : now.instant + quiet();
@@ -78,8 +103,11 @@ void Upkeep::Impl::make_machines(Now now) {
         return pace.take(Pace::Kind::tree, cost, at) ? at.instant : pace.next(Pace::Kind::tree, at);
       },
       [this](Now at) { return pace.step(at); });
-  tombstones = std::make_unique<TombstoneCollection>(self, options.tombstones, store, store, store,
-                                                     *health, &pace);
+  TombstoneCollection::Options reaping = options.tombstones;
+  reaping.grace =
+      Duration::millis(static_cast<std::int64_t>(state->value(Setting::tombstone_grace_ms)));
+  tombstones =
+      std::make_unique<TombstoneCollection>(self, reaping, store, store, store, *health, &pace);
   surplus->start(now);
   tree->start(now);
   tombstones->start(now);
@@ -155,9 +183,10 @@ void Upkeep::Impl::claim_own_share(Now now) {
 void Upkeep::Impl::wake(Now now) {
   gossip->on_wake(now);
   follow_ring(now);
+  note_standing();
+  if (!at_work()) return;
   if (share_at <= now.instant) claim_own_share(now);
   if (flip_at <= now.instant) flip_if_arrived(now);
-  if (!transfer) return note_standing();
   transfer->on_wake(now);
   readiness->on_wake(now);
   surplus->on_wake(now);
@@ -169,7 +198,7 @@ void Upkeep::Impl::wake(Now now) {
 // After any of the machines moved.
 void Upkeep::Impl::after(Now now) {
   note_standing();
-  if (!transfer) return;
+  if (!at_work()) return;
   if (transfer->take_news() || readiness->take_news()) flip_if_arrived(now);
   surplus_busy.store(surplus->busy(), std::memory_order_release);
 }
@@ -177,10 +206,11 @@ void Upkeep::Impl::after(Now now) {
 Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now now) {
   if (auto* question = std::get_if<Gossip>(&message)) {
     Message said = gossip->on_gossip(*question, now);
-    follow_ring(now);
     note_standing();
+    follow_ring(now);
     return {std::move(said)};
   }
+  if (transfer && !at_work()) return refused(Status(Code::unavailable, out_why.message()), 1000);
   if (!transfer) {
     return refused(
         Status(Code::unavailable, "node " + state->options().name + " has not joined the cluster"),
@@ -234,7 +264,9 @@ void Upkeep::Impl::note_standing() {
     auto no = [&](const std::string& text) {
       return Status(Code::closed, "node " + name + " serves nobody: it " + text);
     };
-    if (gossip->refusal().code() == Code::closed) {
+    if (Status apart_why = gossip->why_not(); !apart_why) {
+      why = apart_why;
+    } else if (gossip->refusal().code() == Code::closed) {
       why = no("was turned away: " + gossip->refusal().message());
     } else if (standing == Standing::left) {
       why = no("has left cluster " + view.cluster());
@@ -248,6 +280,9 @@ void Upkeep::Impl::note_standing() {
   if (why && !out_why) log(LogLevel::info, "this node is a member again and serves");
   out_why = why;
   out.store(!why, std::memory_order_release);
+  bool is_apart = gossip->belonging() != Gossiper::Belonging::settled;
+  apart.store(is_apart, std::memory_order_release);
+  differ.store(gossip->any_disagrees(), std::memory_order_release);
 }
 
 Upkeep::Upkeep(std::shared_ptr<NodeState> state, std::uint64_t seed)
@@ -259,6 +294,7 @@ void Upkeep::start(const Health& health, Now now) {
   impl_->health = &health;
   impl_->started = true;
   impl_->gossip->start(now);
+  impl_->note_standing();
   impl_->follow_ring(now);
 }
 
@@ -302,6 +338,7 @@ void Upkeep::on_reply(std::uint64_t number, NodeId from, const Message& message,
       break;
   }
   impl_->after(now);
+  impl_->follow_ring(now);
 }
 
 void Upkeep::on_unreachable(NodeId node, Now now) {
@@ -345,7 +382,7 @@ std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
     outgoing.push_back(
         {to, std::move(out.address), number_for(Of::gossip, out.number), std::move(out.message)});
   }
-  if (!impl_->transfer) return outgoing;
+  if (!impl_->at_work()) return outgoing;
   auto take = [&](Of machine, auto messages) {
     for (auto& out : messages) {
       outgoing.push_back({out.to, {}, number_for(machine, out.number), std::move(out.message)});
@@ -361,8 +398,8 @@ std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
 
 Instant Upkeep::next_wake() const {
   std::lock_guard lock(impl_->mutex);
+  if (!impl_->at_work()) return impl_->gossip->next_wake();
   Instant next = std::min({impl_->gossip->next_wake(), impl_->share_at, impl_->flip_at});
-  if (!impl_->transfer) return next;
   return std::min({next, impl_->transfer->next_wake(), impl_->readiness->next_wake(),
                    impl_->surplus->next_wake(), impl_->tree->next_wake(),
                    impl_->tombstones->next_wake()});
@@ -388,6 +425,23 @@ StatusText Upkeep::command(const ClusterCommand& command, Now now) {
 
 bool Upkeep::is_out() const {
   return impl_->out.load(std::memory_order_acquire);
+}
+
+bool Upkeep::is_apart() const {
+  return impl_->apart.load(std::memory_order_acquire);
+}
+
+bool Upkeep::disagrees_with(NodeId member) const {
+  if (!member || !impl_->differ.load(std::memory_order_acquire)) return false;
+  std::lock_guard lock(impl_->mutex);
+  return impl_->gossip->disagrees_with(member);
+}
+
+std::vector<NodeId> Upkeep::take_to_check() {
+  std::lock_guard lock(impl_->mutex);
+  std::vector<NodeId> list(impl_->to_check.begin(), impl_->to_check.end());
+  impl_->to_check.clear();
+  return list;
 }
 
 Status Upkeep::why_out() const {

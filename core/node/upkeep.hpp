@@ -57,6 +57,13 @@ class Upkeep {
   // lane may ask at any time.
   bool is_out() const;
   Status why_out() const;
+  // Not a member that left, but a node of which it is not known that it belongs (L20): it does not say
+  // who the members are either, and hands nothing on.
+  bool is_apart() const;
+  // Another cluster's, for all this node knows: nothing but gossip is taken from it.
+  bool disagrees_with(NodeId member) const;
+  // Who is to be asked whether it is there; lane 0 does.
+  std::vector<NodeId> take_to_check();
 
   // Was it ever a member? A caller with an older ring may still hand in hints for one that left; they
   // go to those who own the key now (F-45).

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct Upkeep::Impl final : GossipHost {
   Pace pace;
   std::atomic<bool> surplus_busy{false};
   std::atomic<bool> out{false};
+  std::atomic<bool> apart{false};   // not known to belong to the cluster
+  std::atomic<bool> differ{false};  // does any member disagree?
 
   mutable std::mutex mutex;  // guards everything below
   std::unique_ptr<Gossiper> gossip;
@@ -55,6 +58,8 @@ struct Upkeep::Impl final : GossipHost {
   Instant share_at = Instant::never();    // when to look whether this node is short of its share
   Instant flip_at = Instant::never();     // when to try again a flip that was not kept
   std::optional<Bytes> staged_with_view;  // goes into the transaction that keeps the next view
+  std::optional<ClusterSettings> settings_with_view;  // likewise
+  std::set<NodeId> to_check;  // said to have moved: are they silent where they were?
 
   Impl(std::shared_ptr<NodeState> node_state, std::uint64_t node_seed)
       : state(node_state),
@@ -67,6 +72,12 @@ struct Upkeep::Impl final : GossipHost {
     options.address = state->options().address;
     options.cluster = state->options().cluster;
     options.seeds = state->options().seeds;
+    options.settings = state->first_settings();
+    options.proposal = ClusterSettings::proposed(state->own_values(), state->options().said);
+    options.said = state->options().said;
+    options.founded = state->founded_now();
+    options.moved = state->moved();
+    options.advertise = state->options().advertise;
     gossip = std::make_unique<Gossiper>(options, state->first_view(), *this, seed);
     auto kept = state->engine().get(Table::state, NodeState::staged_row);
     if (kept && *kept) {
@@ -78,12 +89,22 @@ struct Upkeep::Impl final : GossipHost {
             "what was staged is lost, stage it again: " + changes.status().message());
       }
     }
+    note_standing();
   }
 
   // ---- GossipHost; the lock is held ----
   Status persist(const MembershipView& view, Keep keep) override;
   void on_view_changed(const MembershipView& view) override { state->set_ring(view.ring()); }
   void log(LogLevel level, const std::string& text) override;
+  Status persist_settings(const MembershipView& view, const ClusterSettings& settings,
+                          Keep keep) override {
+    return state->keep(view, keep, std::nullopt, settings);
+  }
+  void on_settings_changed(const ClusterSettings& settings) override;
+  bool may_be_alive(NodeId member) override;
+  void on_moved() override;
+  // Only a node that belongs to the cluster works in the background.
+  bool at_work() const { return transfer != nullptr && !apart.load(std::memory_order_acquire); }
 
   // ---- hosting (upkeep.cpp) ----
   void follow_ring(Now now);

@@ -180,10 +180,19 @@ struct Gossip {
   std::string cluster;
   std::uint64_t digest = 0;  // of the asker's view; 0: it has none yet
   Bytes view;
+  // An encoded ClusterSettings; empty: of an older release. `settled`: they and the view are the
+  // cluster's, as far as the asker knows; else what its file proposes.
+  Bytes settings{};
+  bool settled = false;
+  // The asker comes back with its directory at another address, which `view` has: to be believed
+  // when it is silent at the old one.
+  bool moved = false;
 };
 struct GossipAnswer {
   std::uint64_t digest = 0;  // of the answerer's view, after it took the asker's
   Bytes view;                // when the digests differ
+  Bytes settings{};          // as in Gossip
+  bool settled = false;
 };
 
 // ---- repair (core/repair) ----

@@ -482,6 +482,10 @@ Message TombstoneCollection::answer(const ReapAsk& ask, Now now) {
   return impl_->answer(ask, now);
 }
 
+void TombstoneCollection::set_grace(Duration grace) {
+  impl_->options.grace = grace;
+}
+
 void TombstoneCollection::walk_now(Now now) {
   impl_->note_at = std::min(impl_->note_at, now.instant);
   if (!impl_->walking) impl_->begin_walk(now);

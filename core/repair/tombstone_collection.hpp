@@ -79,6 +79,7 @@ class TombstoneCollection {
   ~TombstoneCollection();
 
   void start(Now now);
+  void set_grace(Duration grace);
   void walk_now(Now now);  // an operator's wish; otherwise every period
   void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
   void on_unreachable(NodeId node, Now now);

@@ -197,6 +197,7 @@ void World::restart(HostId node) {
   options.address = host.address;
   options.seeds = {hosts_[0]->address};
   if (founders_ > 1) options.seeds.push_back(hosts_[1]->address);
+  if (on_options) on_options(node, options);
   // Of a stream of their own: these bits are drawn at every start, whether the store needs them or not.
   if (std::exchange(host.forgot_time, false)) host.skew_ms += host.started_ms - clock(host).wall_ms;
   FirstEpoch first(clock(host).wall_ms,

@@ -49,6 +49,8 @@ class World {
   HostId add_node(const std::string& name, const std::string& zone = "", std::uint32_t weight = 1);
   // Once, after the nodes were added; starts the first `founders` of them. The others wait, and
   // once restarted are strangers until they are joined. `options.name` and the ring come from here.
+  // Of one node, each time it starts: its file, should it differ from the others'.
+  std::function<void(HostId node, NodeOptions& options)> on_options;
   void start_cluster(Ring::Options ring, NodeOptions options, Duration fsync = Duration::millis(2),
                      std::size_t founders = SIZE_MAX);
   HostId add_client(ClientOptions options);

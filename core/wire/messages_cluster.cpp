@@ -155,6 +155,9 @@ void write(const Gossip& m, pbf_writer& out, Bytes&) {
   write_text(out, 3, m.cluster);
   write_fixed64(out, 4, m.digest);
   write_text(out, 5, m.view);
+  write_text(out, 6, m.settings);
+  write_number(out, 7, m.settled);
+  write_number(out, 8, m.moved);
 }
 void read(BytesView bytes, Gossip& m) {
   FieldReader fields("Gossip", bytes);
@@ -175,6 +178,15 @@ void read(BytesView bytes, Gossip& m) {
       case 5:
         m.view = fields.bytes("view");
         break;
+      case 6:
+        m.settings = fields.bytes("settings");
+        break;
+      case 7:
+        m.settled = fields.flag("settled");
+        break;
+      case 8:
+        m.moved = fields.flag("moved");
+        break;
       default:
         fields.skip();
     }
@@ -184,6 +196,8 @@ void read(BytesView bytes, Gossip& m) {
 void write(const GossipAnswer& m, pbf_writer& out, Bytes&) {
   write_fixed64(out, 1, m.digest);
   write_text(out, 2, m.view);
+  write_text(out, 3, m.settings);
+  write_number(out, 4, m.settled);
 }
 void read(BytesView bytes, GossipAnswer& m) {
   FieldReader fields("GossipAnswer", bytes);
@@ -194,6 +208,12 @@ void read(BytesView bytes, GossipAnswer& m) {
         break;
       case 2:
         m.view = fields.bytes("view");
+        break;
+      case 3:
+        m.settings = fields.bytes("settings");
+        break;
+      case 4:
+        m.settled = fields.flag("settled");
         break;
       default:
         fields.skip();

@@ -55,6 +55,7 @@ Result<std::vector<std::unique_ptr<Server>>> start_cluster(int nodes, int thread
   for (int i = 0; i < nodes; ++i) {
     NodeOptions node;
     node.name = "n" + std::to_string(i + 1);
+    node.founding_is_agreed = true;
     auto state = open_timed_node(node, make_memory_engine(), *ring);
     if (!state) return state.status();
     ServerOptions server;

@@ -181,6 +181,16 @@ void write_memberships() {
   }
   write("changes", "seed-raw", Bytes(1, '\0') + piece_of("") + changes.encode());
   write("changes", "seed-sealed", Bytes(1, '\1') + piece_of(join3) + changes.encode().substr(9));
+  ClusterSettings proposed =
+      ClusterSettings::proposed({{Setting::reconcile, 0}, {Setting::r, 2}}, {{Setting::r, 3}});
+  ClusterSettings set = proposed.with({{Setting::w, 3}}, node_member(1).id);
+  auto sealed_body = [](const ClusterSettings& settings) { return settings.encode().substr(9); };
+  write("settings", "seed-raw", Bytes(1, '\0') + set.encode());
+  write("settings", "seed-three",
+        Bytes(1, '\1') + piece_of(sealed_body(proposed)) + piece_of(sealed_body(set)) +
+            sealed_body(set));
+  (void)changes.set(base, proposed, "w", "1");
+  write("changes", "seed-set", Bytes(1, '\0') + piece_of("") + changes.encode());
   write("changes", "seed-orders", Bytes(1, '\2') + piece_of(leave1) + "\x18\x13\x84\x06\x05");
 }
 

@@ -44,6 +44,7 @@ Verdict changes(BytesView input);
 Verdict cursor(BytesView input);
 Verdict transfer(BytesView input);
 Verdict tree(BytesView input);
+Verdict settings(BytesView input);
 
 struct Target {
   std::string_view name;

@@ -8,7 +8,7 @@ constexpr Target all[] = {
     {"context", context, 5000},   {"record", record, 1024},   {"hint_row", hint_row, 256},
     {"history", history, 4 * 60}, {"config", config, 2048},   {"view", view, 2048},
     {"gossip", gossip, 2048},     {"changes", changes, 512},  {"cursor", cursor, 512},
-    {"transfer", transfer, 1024}, {"tree", tree, 1024},
+    {"transfer", transfer, 1024}, {"tree", tree, 1024},       {"settings", settings, 1024},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "law.hpp"
 #include "node/hint_key.hpp"
+#include "node/upkeep.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet::sim {
@@ -376,6 +377,38 @@ class Convergence final : public Law {
   }
 };
 
+// L20: members agree on what is the cluster's; a node whose file says another thing serves nobody.
+class MembersAgree final : public Law {
+ public:
+  explicit MembersAgree(Scene& scene)
+      : Law(scene, Kind::safety, "L20", "members agree or do not serve") {}
+
+ private:
+  void on_stored(HostId node, Table, const Key& key, const Object&) override {
+    if (scene_.odd != node) return;
+    fail(scene_.world.name_of_host(node) +
+         ", whose file has another reconcile than the others', stored " + printable(key));
+  }
+  void on_tick() override {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      if (state == nullptr) continue;
+      if (scene_.odd == node) {
+        if (!state->upkeep().is_out()) {
+          return fail(scene_.world.name_of_host(node) +
+                      " serves with another reconcile in its file");
+        }
+        scene_.saw(Seen::files_differed);
+      } else if (!state->upkeep().is_out() &&
+                 state->value(Setting::reconcile) !=
+                     static_cast<std::uint64_t>(scene_.plan.reconcile)) {
+        return fail(scene_.world.name_of_host(node) +
+                    " goes by another reconcile than the cluster");
+      }
+    }
+  }
+};
+
 // L9: what R (W) nodes in good health and in touch with the client could have served was served.
 class Availability final : public Law {
  public:
@@ -390,6 +423,18 @@ class Availability final : public Law {
       if (state != nullptr && !state->ring()) stranger_[node] = scene_.world.now();
     }
   }
+  // One that does not know yet that it belongs: after its first start, or with an empty disk.
+  void note_apart() {
+    for (HostId node = 0; node < scene_.world.nodes(); ++node) {
+      NodeState* state = scene_.world.state(node);
+      if (state != nullptr && state->upkeep().is_apart()) apart_[node] = scene_.world.now();
+    }
+  }
+  bool was_apart_since(HostId node, Instant from) const {
+    auto found = apart_.find(node);
+    return found != apart_.end() && found->second >= from;
+  }
+  void on_tick() override { note_apart(); }
   // A client that coordinates asks whom it knows of; of others it hears with its next table.
   void note_unknown() {
     if (scene_.plan.coordination != Coordination::client) return;
@@ -427,10 +472,15 @@ class Availability final : public Law {
     bool all_speak = true;
     bool moves = scene_.plan.strangers > 0;
     if (moves && call.strict) return;  // whose owners it asked changes under it
+    note_apart();
     for (HostId node = 0; node < scene_.world.nodes(); ++node) {
       bool near = troubles.side(node) == troubles.side(client);
       // Of all hosts: by an older ring any of them may have been asked.
       all_speak = all_speak && near && troubles.speaks_since(node, from);
+      if (was_apart_since(node, from)) {
+        all_speak = false;
+        continue;
+      }
       if (moves && (!scene_.is_member(node) || was_stranger_since(node, from))) continue;
       if (moves && was_unknown_since(client, node, from)) continue;
       bool counts = !call.strict || is_owner(call.key, node);
@@ -457,6 +507,7 @@ class Availability final : public Law {
     return false;
   }
   std::map<HostId, Instant> stranger_;                    // when it last was one
+  std::map<HostId, Instant> apart_;                       // likewise
   std::map<std::pair<HostId, HostId>, Instant> unknown_;  // when the client last knew no such node
 };
 
@@ -1038,6 +1089,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<SyncIsAJoin>(scene));
   laws.push_back(std::make_unique<ReadsDontGoBack>(scene));
   laws.push_back(std::make_unique<StrictReadsSeeStrictWrites>(scene));
+  laws.push_back(std::make_unique<MembersAgree>(scene));
   laws.push_back(std::make_unique<Availability>(scene));
   laws.push_back(std::make_unique<HintsLeaveLast>(scene));
   laws.push_back(std::make_unique<OneRing>(scene));

@@ -222,6 +222,8 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 19;
     case PlantedBug::stamp_not_above_seen:
       return 23;
+    case PlantedBug::reconcile_not_compared:
+      return 58;
     default:
       return 1;  // found within ten seeds
   }

@@ -135,6 +135,7 @@ std::string Plan::text() const {
   if (anti_entropy) out += " anti-entropy";
   if (strangers > 0) out += " strangers=" + std::to_string(strangers);
   if (slow_moves) out += " slow-moves";
+  if (mixed_files) out += " mixed-files";
   if (reaping) out += " reaping grace=" + std::to_string(grace.millis()) + "ms";
   if (hint_bytes > 0) out += " hint-bytes=" + std::to_string(hint_bytes);
   if (zones > 1) out += " zones=" + std::to_string(zones);
@@ -443,6 +444,10 @@ Plan draw_swarm(std::uint64_t seed) {
   }
   Random far(seed * 0x9E3779B97F4A7C15ULL + 17);
   if (plan.reaping && far.chance(0.5)) draw_far_clock(far, plan);
+  // Three agree at least, so that the one does not.
+  Random files(seed * 0x9E3779B97F4A7C15ULL + 17);
+  plan.mixed_files = files.chance(0.06) && plan.nodes >= 4 && plan.strangers == 0 &&
+                     plan.durability != WriteDurability::buffer;
   return plan;
 }
 

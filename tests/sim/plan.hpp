@@ -85,6 +85,7 @@ struct Plan {
   std::size_t zones = 1;
   std::size_t strangers = 0;  // nodes that wait to be joined; 0: the ring never changes
   bool slow_moves = false;    // transfers take seconds
+  bool mixed_files = false;   // the last founder's file says another reconcile (F-102)
   bool reaping = false;       // tombstones are forgotten within seconds
   Duration grace = Duration::millis(1500);  // of deletes, where they are forgotten
   bool anti_entropy = false;           // trees are compared every second, not every half minute

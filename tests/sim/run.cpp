@@ -112,6 +112,14 @@ class Run {
       options.tombstones.patience = Duration::seconds(1);
     }
     for (HostId node = 0; node < world_.nodes(); ++node) listen(node);
+    if (plan_.mixed_files) scene_.odd = plan_.nodes - 1;
+    world_.on_options = [this](HostId node, NodeOptions& mine) {
+      mine.said[Setting::reconcile] = static_cast<std::uint64_t>(plan_.reconcile);
+      if (scene_.odd != node) return;
+      bool lww = plan_.reconcile == Reconcile::lww;
+      mine.coordination.reconcile = lww ? Reconcile::siblings : Reconcile::lww;
+      mine.said[Setting::reconcile] = lww ? 0 : 1;
+    };
     if (plan_.zones > 1) scene_.saw(Seen::zone_fallback);
     scene_.laws = all_laws(scene_);
     world_.start_cluster(ring, options, Duration::millis(2), plan_.nodes);
@@ -191,6 +199,10 @@ class Run {
   }
 
   void live() {
+    if (scene_.odd) {
+      world_.crash(*scene_.odd, false);  // and starts again with its file corrected
+      scene_.odd.reset();
+    }
     faults_.heal();
     if (plan_.strangers > 0) ring_settles();
     opinions_mend();

@@ -105,6 +105,8 @@ const char* name_of(Seen seen) {
       return "a partition that changed owners";
     case Seen::surplus_erased:
       return "a copy given away";
+    case Seen::files_differed:
+      return "a node whose file differed served nobody";
     case Seen::tombstone_reaped:
       return "a delete forgotten";
     case Seen::strict_read:

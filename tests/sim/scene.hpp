@@ -79,6 +79,7 @@ enum class Seen {
   tombstone_reaped,
   strict_read,
   strict_read_while_moving,
+  files_differed,
   count
 };
 const char* name_of(Seen seen);
@@ -106,6 +107,7 @@ struct Scene {
   std::vector<HostId> clients;
   std::vector<std::unique_ptr<Law>> laws;
   std::set<HostId> gone;        // replaced: what their disks hold counts no more
+  std::optional<HostId> odd;    // its file says what the others' do not, until it is corrected
   std::set<HostId> lost_disks;  // by now: wiped, restored, or cut off before what it had was synced
   Situations situations{};
   std::optional<Violation> violation;  // the first

@@ -157,7 +157,7 @@ TEST_CASE(
   CHECK(limits.max_resident_bytes == std::size_t{314} << 20);
   CHECK(limits.max_request_bytes + limits.max_answer_bytes < std::size_t{314 - 125} << 20);
   CHECK(limits.max_queued_bytes <= limits.max_answer_bytes);
-  CHECK(config.node.max_siblings_bytes < limits.max_answer_bytes);
+  CHECK(config.node.siblings_bytes_here < limits.max_answer_bytes);
   // What the file allows less of stays.
   Config less = taken("[limits]\nmax_answer_bytes = 4096\n" + with("node", "memory_mb = 4096"));
   CHECK(less.server.limits.max_answer_bytes == 4096);
@@ -304,6 +304,17 @@ TEST_CASE("F-93 a file that cannot be read is named") {
   REQUIRE(!wrong.is_ok());
   CHECK_THAT(wrong.status().message(), StartsWith(path + ":6: unknown key members.w"));
   std::remove(path.c_str());
+}
+
+TEST_CASE("F-93 F-103 an address for clients is one, said once, and what a file names is noted") {
+  CHECK(refusal(with("node", "advertise = \"nowhere\""))
+            .find("node.advertise: wanted \"host:port\"") != Bytes::npos);
+  Config config = taken(with("node", "advertise = \"a.example:80\""));
+  CHECK(config.node.advertise == "a.example:80");
+  CHECK(config.node.said.empty());
+  config = taken(with("cluster", "n = 3\nr = 1\nreconcile = \"lww\""));
+  CHECK(config.node.said ==
+        SettingValues{{Setting::n, 3}, {Setting::reconcile, 1}, {Setting::r, 1}});
 }
 
 }  // namespace ringlet::test

@@ -170,7 +170,7 @@ void check_owners(const MembershipView& view) {
 
 MembershipView weight_changed(const MembershipView& view) {
   return after(view, [](Changes& c, const MembershipView& v) {
-    return c.set_address(v, "n0", "n0:1");  // an event, and no slot moves
+    return c.set_weight(v, "n0", 1);  // an event, and no slot moves
   });
 }
 

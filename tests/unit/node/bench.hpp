@@ -78,6 +78,7 @@ struct Bench {
   explicit Bench(std::size_t members = 4, NodeOptions wanted = {}, std::uint32_t replicas = 3)
       : options(std::move(wanted)), ring(ring_of(members, replicas)) {
     if (options.name.empty()) options.name = "n1";
+    options.founding_is_agreed = true;
     open();
   }
 

@@ -412,4 +412,61 @@ TEST_CASE("O-4 lanes that take epochs in transactions do not wait for one that r
   CHECK(work->state->counters().fresh_epochs == work->taken);
 }
 
+TEST_CASE("a new cluster has at most 4096 partitions, an older one of more goes on") {
+  Ring::Options options;
+  options.partitions = 8192;
+  options.members = {Member{node_id_of("n1"), "n1", "n1:1", "", 1}};
+  auto ring = Ring::build(options);
+  REQUIRE(ring.is_ok());
+  std::shared_ptr<StorageEngine> engine = make_memory_engine();
+  auto refused = NodeState::open(named("n1"), engine, *ring);
+  REQUIRE_FALSE(refused.is_ok());
+  CHECK(refused.status().message().find(
+            "cluster.partitions: wanted at most 4096 for a new cluster, got 8192") == 0);
+  auto view = MembershipView::found(options);
+  REQUIRE(view.is_ok());
+  REQUIRE(engine
+              ->transact(Durability::log,
+                         [&](Transaction& transaction) {
+                           return transaction.put(Table::state, "membership", view->encode());
+                         })
+              .is_ok());
+  auto opened = NodeState::open(named("n1"), engine, *ring);
+  INFO(opened.status().to_string());
+  REQUIRE(opened.is_ok());
+  CHECK((*opened)->ring()->partitions() == 8192);
+}
+
+TEST_CASE(
+    "L20 a founding that is not agreed upon is not kept, and a node of one member is at once") {
+  std::shared_ptr<StorageEngine> engine = make_memory_engine();
+  auto opened = NodeState::open(named("n1"), engine, ring_of(3));
+  REQUIRE(opened.is_ok());
+  CHECK((*opened)->founded_now());
+  CHECK((*opened)->upkeep().is_apart());
+  CHECK_FALSE((*engine->get(Table::state, "membership")).has_value());
+  auto alone = NodeState::open(named("n1"), make_memory_engine(), ring_of(1));
+  REQUIRE(alone.is_ok());
+  CHECK_FALSE((*alone)->upkeep().is_apart());
+}
+
+TEST_CASE("F-102 a store refuses a file that says otherwise in what never changes") {
+  std::shared_ptr<StorageEngine> engine = make_memory_engine();
+  NodeOptions options = named("n1");
+  options.founding_is_agreed = true;
+  REQUIRE(NodeState::open(options, engine, ring_of(3)).is_ok());
+  options.said = {{Setting::reconcile, 1}, {Setting::r, 1}};
+  auto refused = NodeState::open(options, engine, ring_of(3));
+  REQUIRE_FALSE(refused.is_ok());
+  CHECK(refused.status().message().find(
+            "cluster.reconcile: the cluster has \"siblings\", this file \"lww\"") == 0);
+  options.said = {{Setting::r, 1}};
+  std::string logged;
+  options.log = [&](LogLevel, std::string_view, const std::string& text) { logged += text; };
+  auto opened = NodeState::open(options, engine, ring_of(3));
+  REQUIRE(opened.is_ok());
+  CHECK((*opened)->value(Setting::r) == 2);
+  CHECK(logged.find("cluster.r: the cluster has 2, this file 1") != Bytes::npos);
+}
+
 }  // namespace ringlet::test

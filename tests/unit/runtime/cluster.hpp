@@ -55,6 +55,7 @@ struct Cluster {
     for (int i = 0; i < nodes; ++i) {
       NodeOptions node;
       node.name = "n" + std::to_string(i + 1);
+      node.founding_is_agreed = true;
       node.coordination.w = static_cast<std::uint8_t>(std::min(nodes, 2));
       node.coordination.r = node.coordination.w;
       node.log = log.sink();

@@ -12,6 +12,7 @@
 #include <random>
 #include <thread>
 
+#include "runtime/io_thread.hpp"
 #include "unit/runtime/cluster.hpp"
 #include "wire/codec.hpp"
 #include "wire/handshake.hpp"

@@ -182,9 +182,10 @@ inline Message any_message(std::size_t index) {
       return command;
     }
     case 17:
-      return Gossip{any_name(), any_name(), any_name(), any_u64(), any_bytes()};
+      return Gossip{any_name(),  any_name(),  any_name(), any_u64(),
+                    any_bytes(), any_bytes(), any_bool(), any_bool()};
     case 18:
-      return GossipAnswer{any_u64(), any_bytes()};
+      return GossipAnswer{any_u64(), any_bytes(), any_bytes(), any_bool()};
     case 19:
       return TransferPull{any_u32(), any_u32(), any_bool(), any_key(), any_u32()};
     case 20:
