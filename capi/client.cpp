@@ -1,6 +1,9 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 #include <vector>
 
 #include "client_handle.hpp"
@@ -378,6 +381,22 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
       }
     }
     return {};
+  });
+}
+
+ringlet_text* ringlet_client_counters(const ringlet_client* client) {
+  return guarded_pointer([&]() -> ringlet_text* {
+    if (client == nullptr || client->state->birthplace.forked()) return make_text("{}");
+    const ClientCounters& counted = client->state->client->counters();
+    boost::json::array versions;
+    for (const auto& count : counted.versions_per_get) versions.push_back(count.load());
+    return make_text(
+        boost::json::serialize(boost::json::object{{"gets", counted.gets.load()},
+                                                   {"puts", counted.puts.load()},
+                                                   {"failed", counted.failed.load()},
+                                                   {"versions_per_get", std::move(versions)},
+                                                   {"asked_early", counted.asked_early.load()},
+                                                   {"asked_a_node", counted.asked_a_node.load()}}));
   });
 }
 

@@ -35,6 +35,10 @@ json::object tally_of(const Outcome& outcome) {
   o["status"] = ringlet_status_name(static_cast<ringlet_status>(outcome.reply.status.code()));
   o["node"] = is_utf8(outcome.node) ? outcome.node : printable(outcome.node);
   o["attempts"] = outcome.attempts;
+  if (outcome.instead_of_client) {
+    o["instead_of_client"] =
+        "client coordination was wanted, but too few members were within reach: a node coordinated";
+  }
   o["write_id"] = outcome.write_id ? to_string(outcome.write_id) : "";
   o["wanted"] = tally.wanted;
   o["got"] = tally.got;

@@ -103,6 +103,9 @@ inline Handle client_open(Handle options) {
   return to(client);
 }
 
+inline std::string client_counters(Handle client) {
+  return take(ringlet_client_counters(from<ringlet_client>(client)));
+}
 inline void client_close(Handle client, int drain_ms) {
   check(ringlet_client_close(from<ringlet_client>(client), static_cast<uint32_t>(drain_ms)));
 }

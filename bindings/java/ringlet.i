@@ -61,6 +61,7 @@
 %rename("optionsDescribe") ringlet_java::options_describe;
 %rename("optionsRelease") ringlet_java::options_release;
 %rename("clientOpen") ringlet_java::client_open;
+%rename("clientCounters") ringlet_java::client_counters;
 %rename("clientClose") ringlet_java::client_close;
 %rename("clientRelease") ringlet_java::client_release;
 %rename("clientLogTake") ringlet_java::client_log_take;

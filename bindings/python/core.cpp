@@ -246,6 +246,8 @@ class Client {
 
   ringlet_client* get() const { return client_; }
 
+  py::str counters() const { return to_str(take_text(ringlet_client_counters(client_))); }
+
   void close(std::uint32_t drain_ms) {
     ringlet_status status = RINGLET_OK;
     {
@@ -504,6 +506,7 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Client>(m, "Client")
       .def(py::init<const py::dict&>(), py::arg("settings"))
+      .def("counters", &Client::counters)
       .def("close", &Client::close, py::arg("drain_ms"))
       .def("admin", &Client::admin, py::arg("command"), py::arg("json"), py::arg("timeout_ms"))
       .def("drain_logs", &Client::drain_logs);

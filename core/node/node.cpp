@@ -176,11 +176,14 @@ struct Node::Impl {
 
   // A request to this replica, from a member, a client, or our own coordinator.
   void serve(std::uint64_t link, std::uint64_t number, Message& message, Now now,
-             Instant until = Instant::never()) {
+             Instant until = Instant::never(), bool of_a_client = false) {
+    if (of_a_client) count_for_client(message);
     if (auto* get = std::get_if<ReplicaGet>(&message)) {
       if (auto bad = objection(get->key, get->counted, true))
         return deliver(link, number, Refused{*bad, 0}, now);
-      deliver(link, number, replica.get(*get), now);
+      Message found = replica.get(*get);
+      if (of_a_client && owns_first(get->key)) count_read_of_client(found);
+      deliver(link, number, std::move(found), now);
     } else if (auto* mint = std::get_if<MintPut>(&message)) {
       if (auto bad = over_limits(mint->key, mint->write.value.size())) {
         return deliver(link, number, Refused{*bad, 0}, now);
@@ -249,6 +252,28 @@ struct Node::Impl {
     if (!bad) return;
     bad->set_maybe_applied(true);
     outcome = {Refused{*bad, 0}};
+  }
+
+  // A client that coordinates by itself asks all owners of a key, and one of them counts it: of a read and a
+  // stamped write the first owner, of another write whoever mints. What the first owner misses while it
+  // is down is not counted; the client's own counters miss nothing.
+  void count_for_client(const Message& message) {
+    auto* put = std::get_if<ReplicaPut>(&message);
+    bool stamped = state->options().coordination.reconcile == Reconcile::lww;
+    bool first = put != nullptr && stamped && !put->hint_for && owns_first(put->key);
+    if (!first && !std::holds_alternative<MintPut>(message)) return;
+    state->counters().puts.fetch_add(1, std::memory_order_relaxed);
+  }
+  void count_read_of_client(const Message& found) {
+    auto* object = std::get_if<ReplicaObject>(&found);
+    if (object == nullptr) return;
+    state->counters().gets.fetch_add(1, std::memory_order_relaxed);
+    std::size_t versions = std::min<std::size_t>(siblings(object->object).size(), 4);
+    state->counters().versions_per_get[versions].fetch_add(1, std::memory_order_relaxed);
+  }
+  bool owns_first(const Key& key) const {
+    const auto& owners = ring->preference_list(token_of(key));
+    return !owners.empty() && owners.front() == state->self();
   }
 
   // Writers that never read what they replace: said long before their writes are refused.
@@ -337,7 +362,7 @@ struct Node::Impl {
 
   void put(std::uint64_t link, std::uint64_t number, ClientPut& request, Now now,
            const Arrival& arrival) {
-    state->counters().puts.fetch_add(1, std::memory_order_relaxed);
+    if (!request.forwarded) state->counters().puts.fetch_add(1, std::memory_order_relaxed);
     if (!accept_client(link, number)) return;
     if (auto bad = over_limits(request.key, request.write.value.size())) {
       return reply_to(link, number, failed(*bad));
@@ -485,7 +510,7 @@ struct Node::Impl {
     } else if (auto* query = std::get_if<StatusQuery>(&message)) {
       replies.push_back({link, number, answer_query(*query, now)});
     } else if (is_request(message)) {
-      serve(link, number, message, now, arrival.until);
+      serve(link, number, message, now, arrival.until, !from);
     } else {
       replies.push_back({link, number,
                          Refused{Status(Code::unsupported,

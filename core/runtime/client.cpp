@@ -403,6 +403,10 @@ Client::~Client() {
   [[maybe_unused]] auto ignored = close(Duration{});
 }
 
+const ClientCounters& Client::counters() const {
+  return impl_->core.counters();
+}
+
 const ClientOptions& Client::options() const {
   return impl_->options;
 }

@@ -68,6 +68,7 @@ class Client {
 
   // After fork(), in the child: calls are FORKED, destruction frees without joining or sending.
   const ClientOptions& options() const;
+  const ClientCounters& counters() const;  // any thread
 
  private:
   Client();

@@ -188,6 +188,15 @@ class Client(_Handle):
             self._logs.pull()
         return json.loads(text)
 
+    def counters(self) -> dict[str, Any]:
+        """What this client's calls came to: ``gets``, ``puts`` (deletes included) and ``failed`` that ended,
+        ``versions_per_get`` (reads that found 0, 1, 2, 3, 4 and more), ``asked_early`` (messages to a second
+        node while the first was waited for), ``asked_a_node`` (calls of client coordination that a node
+        coordinated, because too few members were within reach).
+        """
+        counted: dict[str, Any] = json.loads(self._core.counters())
+        return counted
+
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called."""

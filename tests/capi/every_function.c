@@ -133,6 +133,9 @@ int main(void) {
   EXPECT(ringlet_admin(client, "ring", NULL, &call, &text, &error) == RINGLET_OK);
   ringlet_text_release(text);
   ringlet_text_release(ringlet_client_log_next(client));
+  text = ringlet_client_counters(client);
+  EXPECT(strstr((const char *)ringlet_text_bytes(text).data, "\"versions_per_get\":[") != NULL);
+  ringlet_text_release(text);
   ringlet_client_log_drain(client, log_record, NULL);
   ringlet_cluster_log_drain(cluster, log_record, NULL);
   EXPECT(ringlet_client_close(client, 1000) == RINGLET_OK);

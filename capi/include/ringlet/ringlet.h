@@ -57,7 +57,7 @@ extern "C" {
 /* ---- version ---- */
 
 #define RINGLET_ABI_MAJOR 1u /* soname libringlet.so.1 */
-#define RINGLET_ABI_MINOR 1u /* up with every added symbol, field or code */
+#define RINGLET_ABI_MINOR 2u /* up with every added symbol, field or code */
 #define RINGLET_ABI ((RINGLET_ABI_MAJOR << 16) | RINGLET_ABI_MINOR)
 
 RINGLET_API uint32_t ringlet_abi_version(void); /* the library's RINGLET_ABI */
@@ -180,6 +180,11 @@ RINGLET_API void ringlet_client_retain(ringlet_client *);
    thread. Again: OK. From inside a resolver of its own: BUSY. */
 RINGLET_API ringlet_status ringlet_client_close(ringlet_client *, uint32_t drain_ms);
 RINGLET_API void ringlet_client_release(ringlet_client *); /* the last one closes, drain_ms 0 */
+/* What this client's calls came to, as JSON: "gets", "puts" (deletes included) and "failed" that ended,
+ * "versions_per_get" [0, 1, 2, 3, 4 and more], "asked_early" (messages to a second node while the first was
+ * waited for), "asked_a_node" (calls of client coordination that a node coordinated, because too few members
+ * were within reach). NULL when there is no memory; of a closed client: what it came to. Since ABI 1.2. */
+RINGLET_API ringlet_text *ringlet_client_counters(const ringlet_client *);
 
 /* What one call wants; 0 = the client's default, then the cluster's. Grows at its end. */
 typedef struct {

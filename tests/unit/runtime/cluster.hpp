@@ -35,7 +35,9 @@ class Log {
 };
 
 struct Cluster {
-  explicit Cluster(int nodes, int threads = 1, ServerLimits limits = {}) {
+  // `advertise`: the address that clients are told for every member.
+  explicit Cluster(int nodes, int threads = 1, ServerLimits limits = {},
+                   const std::string& advertise = {}) {
     Ring::Options options;
     options.partitions = 16;
     std::vector<std::unique_ptr<Listener>> listeners;
@@ -46,6 +48,7 @@ struct Cluster {
       member.name = "n" + std::to_string(i + 1);
       member.id = node_id_of(member.name);
       member.address = (*listener)->address();
+      member.advertise = advertise;
       options.members.push_back(member);
       listeners.push_back(std::move(*listener));
     }

@@ -194,4 +194,29 @@ TEST_CASE("an error says why no node was reached, and of which seed") {
   if (one.at_once) CHECK(took < std::chrono::milliseconds(800));
 }
 
+TEST_CASE("F-103 a client that reaches no member's own address is served through its seed") {
+  Stranger mute("");
+  // What clients are told of the members: nothing listens there; or packets seem to vanish.
+  std::string leads_nowhere = GENERATE(true, false) ? "127.0.0.9:9" : mute.address();
+  Cluster cluster(3, 1, {}, leads_nowhere);
+  ClientOptions options =
+      cluster.client_options(GENERATE(Coordination::server, Coordination::client));
+  options.seeds = {cluster.servers[0]->address()};
+  auto client = open(options);
+  std::vector<Clock::duration> took;
+  for (int i = 0; i < 40; ++i) {
+    auto begin = Clock::now();
+    auto outcome = client->update({"", std::to_string(i % 7)}, [](const auto&, std::uint32_t) {
+      return Client::Merge{Client::Merge::Kind::answer, "v", {}};
+    });
+    took.push_back(Clock::now() - begin);
+    INFO(i << ": " << outcome.reply.status.to_string());
+    REQUIRE(outcome.reply.status.is_ok());
+    if (i > 20) CHECK(outcome.instead_of_client == (options.coordination == Coordination::client));
+  }
+  std::sort(took.begin(), took.end());
+  CHECK(took[20] < std::chrono::milliseconds(100));
+  CHECK(client->counters().failed == 0);
+}
+
 }  // namespace ringlet

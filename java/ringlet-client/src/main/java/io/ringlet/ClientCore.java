@@ -111,6 +111,18 @@ final class ClientCore implements Runnable {
     }
   }
 
+  String counters() {
+    long nativeClient = client.use();
+    if (nativeClient == 0) {
+      throw closedException();
+    }
+    try {
+      return Text.ofNative(RingletNative.clientCounters(nativeClient));
+    } finally {
+      client.done();
+    }
+  }
+
   /** A future that the application cancels, or lets time out, ends the native request too. */
   private void cancelWithFuture(CompletableFuture<?> future, long tag, long number) {
     future.whenComplete((value, error) -> {

@@ -91,6 +91,19 @@ public final class RingletClient implements AutoCloseable {
     return core.admin(Text.cText(command, "command"), Text.cText(json, "json"), 0);
   }
 
+  /**
+   * What this client's calls came to, as JSON: {@code gets}, {@code puts} (deletes included) and
+   * {@code failed} that ended, {@code versions_per_get} (reads that found 0, 1, 2, 3, 4 and more),
+   * {@code asked_early} (messages to a second node while the first was waited for), {@code
+   * asked_a_node} (calls of client coordination that a node coordinated, because too few members were
+   * within reach).
+   *
+   * @return a JSON object
+   */
+  public String counters() {
+    return core.counters();
+  }
+
   /** Closes at once: {@link #close(Duration)} with no time to drain. */
   @Override
   public void close() {
