@@ -15,7 +15,7 @@ PutOperation::PutOperation(Plan plan, Health& health)
 
 std::size_t PutOperation::payload() const {
   if (object_) return payload_bytes(*object_);
-  return plan_.stamped ? payload_bytes(*plan_.stamped) : plan_.write.value.size();
+  return plan_.write.value.size();
 }
 
 void PutOperation::start(Now now, Effects& out) {

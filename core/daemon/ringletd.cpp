@@ -287,8 +287,7 @@ int set_addresses(Config config, const std::vector<std::string>& moves) {
   }
   auto engine = open_engine(config, config.node.log);
   if (!engine) return complain(exit_taken, engine.status().message());
-  config.node.first_epoch = now_in_micros();
-  auto state = NodeState::open(config.node, *engine, nullptr);
+  auto state = open_timed_node(config.node, *engine, nullptr);
   if (!state) return complain(exit_taken, state.status().message());
   MembershipView view = (*state)->first_view();
   if (view.empty()) return complain(exit_usage, "--set-address: this store knows no members yet");

@@ -254,14 +254,11 @@ struct Node::Impl {
     outcome = {Refused{*bad, 0}};
   }
 
-  // A client that coordinates by itself asks all owners of a key, and one of them counts it: of a read and a
-  // stamped write the first owner, of another write whoever mints. What the first owner misses while it
+  // A client that coordinates by itself asks all owners of a key, and one of them counts it: the first owner
+  // counts a read, the minter a write. What the first owner misses while it
   // is down is not counted; the client's own counters miss nothing.
   void count_for_client(const Message& message) {
-    auto* put = std::get_if<ReplicaPut>(&message);
-    bool stamped = state->options().coordination.reconcile == Reconcile::lww;
-    bool first = put != nullptr && stamped && !put->hint_for && owns_first(put->key);
-    if (!first && !std::holds_alternative<MintPut>(message)) return;
+    if (!std::holds_alternative<MintPut>(message)) return;
     state->counters().puts.fetch_add(1, std::memory_order_relaxed);
   }
   void count_read_of_client(const Message& found) {

@@ -419,7 +419,7 @@ TEST_CASE("a new cluster has at most 4096 partitions, an older one of more goes 
   auto ring = Ring::build(options);
   REQUIRE(ring.is_ok());
   std::shared_ptr<StorageEngine> engine = make_memory_engine();
-  auto refused = NodeState::open(named("n1"), engine, *ring);
+  auto refused = NodeState::open(named("n1"), first, engine, *ring);
   REQUIRE_FALSE(refused.is_ok());
   CHECK(refused.status().message().find(
             "cluster.partitions: wanted at most 4096 for a new cluster, got 8192") == 0);
@@ -431,7 +431,7 @@ TEST_CASE("a new cluster has at most 4096 partitions, an older one of more goes 
                            return transaction.put(Table::state, "membership", view->encode());
                          })
               .is_ok());
-  auto opened = NodeState::open(named("n1"), engine, *ring);
+  auto opened = NodeState::open(named("n1"), first, engine, *ring);
   INFO(opened.status().to_string());
   REQUIRE(opened.is_ok());
   CHECK((*opened)->ring()->partitions() == 8192);
@@ -440,12 +440,12 @@ TEST_CASE("a new cluster has at most 4096 partitions, an older one of more goes 
 TEST_CASE(
     "L20 a founding that is not agreed upon is not kept, and a node of one member is at once") {
   std::shared_ptr<StorageEngine> engine = make_memory_engine();
-  auto opened = NodeState::open(named("n1"), engine, ring_of(3));
+  auto opened = NodeState::open(named("n1"), first, engine, ring_of(3));
   REQUIRE(opened.is_ok());
   CHECK((*opened)->founded_now());
   CHECK((*opened)->upkeep().is_apart());
   CHECK_FALSE((*engine->get(Table::state, "membership")).has_value());
-  auto alone = NodeState::open(named("n1"), make_memory_engine(), ring_of(1));
+  auto alone = NodeState::open(named("n1"), first, make_memory_engine(), ring_of(1));
   REQUIRE(alone.is_ok());
   CHECK_FALSE((*alone)->upkeep().is_apart());
 }
@@ -454,16 +454,16 @@ TEST_CASE("F-102 a store refuses a file that says otherwise in what never change
   std::shared_ptr<StorageEngine> engine = make_memory_engine();
   NodeOptions options = named("n1");
   options.founding_is_agreed = true;
-  REQUIRE(NodeState::open(options, engine, ring_of(3)).is_ok());
+  REQUIRE(NodeState::open(options, first, engine, ring_of(3)).is_ok());
   options.said = {{Setting::reconcile, 1}, {Setting::r, 1}};
-  auto refused = NodeState::open(options, engine, ring_of(3));
+  auto refused = NodeState::open(options, first, engine, ring_of(3));
   REQUIRE_FALSE(refused.is_ok());
   CHECK(refused.status().message().find(
             "cluster.reconcile: the cluster has \"siblings\", this file \"lww\"") == 0);
   options.said = {{Setting::r, 1}};
   std::string logged;
   options.log = [&](LogLevel, std::string_view, const std::string& text) { logged += text; };
-  auto opened = NodeState::open(options, engine, ring_of(3));
+  auto opened = NodeState::open(options, first, engine, ring_of(3));
   REQUIRE(opened.is_ok());
   CHECK((*opened)->value(Setting::r) == 2);
   CHECK(logged.find("cluster.r: the cluster has 2, this file 1") != Bytes::npos);
