@@ -39,6 +39,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
     }
     asked->why = refused->status.code();
     refusals_.hear(from, *refused);
+    refused_but_stored_ |= refused->status.maybe_applied();
     if (ends_the_request(asked->why)) {
       asked->reply = Reply::refused;
       Status status = refused->status;
@@ -513,10 +514,9 @@ bool PutOperation::ends_the_request(Code code) const {
 }
 
 bool PutOperation::may_be_applied() const {
-  return std::any_of(asked_.begin(), asked_.end(),
-                     [](const Asked& a) {
-                       return a.reply != Reply::refused && !a.held && a.came_late < a.times;
-                     });
+  return refused_but_stored_ || std::any_of(asked_.begin(), asked_.end(), [](const Asked& a) {
+           return a.reply != Reply::refused && !a.held && a.came_late < a.times;
+         });
 }
 
 }  // namespace ringlet

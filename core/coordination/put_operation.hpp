@@ -137,7 +137,8 @@ class PutOperation {
   std::vector<NodeId> stored_by_;  // in the order heard
   Refusals refusals_;
   bool answered_ = false, done_ = false;
-  bool told_not_applied_ = false;  // the answer was a failure that nothing had left for
+  bool refused_but_stored_ = false;  // perhaps: a replica could not say, or its vote came too late
+  bool told_not_applied_ = false;    // the answer was a failure that nothing had left for
   bool overslept_ = false;  // so long that the asker has been to another coordinator meanwhile
 };
 

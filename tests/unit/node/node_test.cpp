@@ -1,9 +1,7 @@
 #include "node/node.hpp"
 
-#include <set>
-
 #include <algorithm>
-
+#include <set>
 #include <thread>
 
 #include "bench.hpp"
@@ -744,7 +742,7 @@ TEST_CASE("R6.3-a what reads showed is counted by siblings, not by stored versio
   CHECK(counts[1] == 1);
   CHECK(counts[2] == 0);
   for (std::uint64_t write = 6; write < 12; ++write)
-    bench.ask_for<Stored>(replica_put(key, object_of(Bench::id("n2"), write, write)));
+    bench.ask_for<Stored>(replica_put(key, object_of(NodeId{write}, write)));
   bench.ask_for<ClientReply>(client_get(key));
   CHECK(counts[4] == 1);  // four and more
 }
