@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "bench.hpp"
+#include "node/upkeep.hpp"
 #include "membership/changes.hpp"
 #include "storage/fault_engine.hpp"
 #include "storage/memory_engine.hpp"
