@@ -369,14 +369,39 @@ std::vector<std::uint32_t> shares_near(const std::vector<PlacementNode>& nodes, 
       break;
     }
   }
-  std::uint64_t dealt = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!capped[i]) {
-      shares[i] = static_cast<std::uint32_t>(nodes[i].weight * left / weights);
-      remainders[i] = nodes[i].weight * left % weights;
+  auto deal = [&](std::size_t i) {
+    if (capped[i]) return;
+    shares[i] = static_cast<std::uint32_t>(nodes[i].weight * left / weights);
+    remainders[i] = nodes[i].weight * left % weights;
+  };
+  for (std::size_t i = 0; i < count; ++i) deal(i);
+  // Where more are due less than one than there are rests to give them: one each, and what is left is
+  // dealt to the others, who are due less then.
+  while (count <= q) {
+    std::uint64_t sum = std::accumulate(shares.begin(), shares.end(), std::uint64_t{0});
+    auto none = static_cast<std::uint64_t>(std::count(shares.begin(), shares.end(), 0u));
+    if (none <= q - sum) break;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (shares[i] != 0) continue;
+      capped[i] = true;
+      shares[i] = 1;
+      remainders[i] = 0;
+      weights -= nodes[i].weight;
+      if (left > 0) {
+        --left;
+        continue;
+      }
+      // Those at the cap have it all: the first of the largest gives one up.
+      std::size_t most_of_all = i;
+      for (std::size_t j = 0; j < count; ++j) {
+        if (capped[j] && shares[j] > shares[most_of_all]) most_of_all = j;
+      }
+      --shares[most_of_all];
     }
-    dealt += shares[i];
+    if (weights == 0) break;
+    for (std::size_t i = 0; i < count; ++i) deal(i);
   }
+  std::uint64_t dealt = std::accumulate(shares.begin(), shares.end(), std::uint64_t{0});
   // The rest goes one each to those who have none yet, then to the largest remainders.
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), 0);

@@ -32,7 +32,9 @@ struct PlacementNode {
 
 // How many of q partitions each node gets: floor or ceil of its weighted share. A share above
 // q/replicas is cut to that (more cannot be used without putting two replicas on one node) and
-// the excess goes to the others by weight. Nobody gets none unless there are too few for all.
+// the excess goes to the others by weight. With at least as many partitions as nodes each node gets one:
+// where more nodes are due less than one than a rounding up can serve, they get one each and the others
+// share what is left by weight.
 std::vector<std::uint32_t> weighted_shares(const std::vector<PlacementNode>& nodes, std::uint32_t q,
                                            std::uint32_t replicas);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace ringlet {
@@ -378,6 +379,38 @@ TEST_CASE("weighted shares are floor or ceil, cut at what distinct replicas can 
       sum += shares[i];
     }
     RC_ASSERT(sum == 1024u);
+  }));
+}
+
+TEST_CASE("with as many partitions as nodes each node has one, whatever the weights") {
+  using Shares = std::vector<std::uint32_t>;
+  // Due 0.004 each beside a thousandfold: one rest would serve one of them.
+  CHECK(weighted_shares({{1000, ""}, {1, ""}, {1, ""}, {1, ""}}, 16, 1) == Shares{13, 1, 1, 1});
+  CHECK(weighted_shares({{1000, ""}, {1000, ""}, {1, ""}, {1, ""}}, 4, 2) == Shares{1, 1, 1, 1});
+  CHECK(weighted_shares({{1000, ""}, {3, ""}, {1, ""}, {1, ""}}, 8, 1) == Shares{5, 1, 1, 1});
+  // 21 members of weights 1 and 3 on 32 partitions were refused (seed 1940314581699286732 of ring_test).
+  std::vector<PlacementNode> many(21);
+  for (std::size_t i = 0; i < 8; ++i) many[i].weight = 3;
+  Shares shares = weighted_shares(many, 32, 5);
+  CHECK(*std::min_element(shares.begin(), shares.end()) == 1);
+  REQUIRE(rc::check([] {
+    auto count = *rc::gen::inRange<std::uint32_t>(1, 33);
+    auto replicas = *rc::gen::inRange<std::uint32_t>(1, 6);
+    std::vector<PlacementNode> nodes(count);
+    for (auto& node : nodes) {
+      node.weight = *rc::gen::element<std::uint32_t>(1, 2, 3, 10, 1000);
+    }
+    for (std::uint32_t q : {16u, 32u, 64u}) {
+      Shares dealt = weighted_shares(nodes, q, replicas);
+      RC_ASSERT(std::accumulate(dealt.begin(), dealt.end(), 0u) == q);
+      if (count > q) continue;
+      RC_ASSERT(*std::min_element(dealt.begin(), dealt.end()) >= 1u);
+      for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t j = 0; j < count; ++j) {
+          if (nodes[i].weight > nodes[j].weight) RC_ASSERT(dealt[i] + 1 >= dealt[j]);
+        }
+      }
+    }
   }));
 }
 
