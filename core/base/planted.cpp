@@ -77,6 +77,8 @@ const char* name_of(PlantedBug bug) {
       return "never_done";
     case PlantedBug::pointer_order:
       return "pointer_order";
+    case PlantedBug::flip_counted_before_data:
+      return "flip_counted_before_data";
     case PlantedBug::count:
       break;
   }

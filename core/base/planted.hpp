@@ -35,6 +35,8 @@ enum class PlantedBug {
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
+  flip_counted_before_data,  // coordination, node: strict requests count the owners of now, whoever else
+                             // knows of others
   count,
 };
 

@@ -109,6 +109,7 @@ struct Coordinator::Impl {
     participants.members = &ring->preference_list(token_of(key));
     participants.owners =
         std::min<std::size_t>(ring->effective_replicas(), participants.members->size());
+    if (request.strict) count_newcomers(ring->partition_of(token_of(key)), participants);
     timeout = request.timeout_ms != 0 ? Duration::millis(request.timeout_ms) : options.timeout;
     if (timeout > options.max_timeout) {
       return Status(Code::invalid_argument,
@@ -116,6 +117,23 @@ struct Coordinator::Impl {
                         std::to_string(options.max_timeout.millis()) + " ms is allowed");
     }
     return Status::ok();
+  }
+
+  // A strict request may miss N - R (N - W) of those that count, however many they are: so it meets every
+  // other one among the owners that there will be in the end (core/README.md).
+  void count_newcomers(std::uint32_t partition, Participants& participants) const {
+    participants.counted = {ring->owners_and_incoming(partition), ring->epoch()};
+    const std::vector<NodeId>& first = participants.counted.nodes;
+    if (planted(PlantedBug::flip_counted_before_data) || first.size() == participants.owners)
+      return;
+    auto list = std::make_shared<std::vector<NodeId>>(first);
+    for (NodeId node : *participants.members) {
+      if (std::find(first.begin(), first.end(), node) == first.end()) list->push_back(node);
+    }
+    participants.newcomers = first.size() - participants.owners;
+    participants.owners = first.size();
+    participants.members = list.get();
+    participants.own_list = std::move(list);
   }
 
   // Strictly rising, or two writes of one millisecond would be ordered by chance and the later one
@@ -221,11 +239,12 @@ void Coordinator::get(const Key& key, const RequestOptions& options, Now now, On
   GetOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
   if (!status) return on_answer(failed(status.code(), "get " + status.message()));
-  auto r = wanted(key, "r", options.r, impl_->options.r,
-                  static_cast<std::uint32_t>(plan.participants.owners));
+  auto r =
+      wanted(key, "r", options.r, impl_->options.r,
+             static_cast<std::uint32_t>(plan.participants.owners - plan.participants.newcomers));
   if (!r) return on_answer(failed(r.status().code(), "get " + r.status().message()));
   plan.key = key;
-  plan.wanted = *r;
+  plan.wanted = *r + plan.participants.newcomers;
   plan.strict = options.strict;
   plan.linger = impl_->options.linger;
   plan.durability = impl_->options.durability;
@@ -239,11 +258,12 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
   PutOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
   if (!status) return on_answer(failed(status.code(), verb + status.message()));
-  auto w = wanted(key, "w", options.w, impl_->options.w,
-                  static_cast<std::uint32_t>(plan.participants.owners));
+  auto w =
+      wanted(key, "w", options.w, impl_->options.w,
+             static_cast<std::uint32_t>(plan.participants.owners - plan.participants.newcomers));
   if (!w) return on_answer(failed(w.status().code(), verb + w.status().message()));
   plan.key = key;
-  plan.wanted = *w;
+  plan.wanted = *w + plan.participants.newcomers;
   plan.strict = options.strict;
   plan.linger = impl_->options.linger;
   plan.durability =
@@ -256,7 +276,8 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
   } else {
     plan.seen = context.seen;
     plan.write = std::move(write);
-    plan.preferred = choose_minter(*plan.participants.members, plan.participants.owners,
+    plan.preferred = choose_minter(*plan.participants.members,
+                                   plan.participants.owners - plan.participants.newcomers,
                                    impl_->self, preferred, impl_->health);
   }
   impl_->begin(PutOperation(std::move(plan), impl_->health), now, std::move(on_answer));

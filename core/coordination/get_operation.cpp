@@ -42,7 +42,7 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
   if (found == nullptr) return;  // no answer to what was asked
 
   asked->reply = Reply::yes;
-  if (counts(from)) quorum_.yes();
+  quorum_.yes();
   if (!answered_) {
     tally_.answered.push_back(from);
     if (!plan_.participants.is_owner(from)) tally_.substitutes.push_back(from);
@@ -86,7 +86,7 @@ void GetOperation::ask(NodeId node, Now now, Effects& out) {
   Asked& asked = asked_.emplace_back();
   asked.node = node;
   asked.until = now.instant + health_.patience(node);
-  out.push_back(Send{node, ReplicaGet{plan_.key}});
+  out.push_back(Send{node, ReplicaGet{plan_.key, plan_.participants.counted}});
   out.push_back(WakeAt{asked.until});
 }
 
@@ -107,10 +107,10 @@ void GetOperation::ask_whoever_is_left(Now now, Effects& out) {
   }
   for (Asked& asked : asked_) {
     if (quorum_.count() + waiting() >= plan_.wanted) return;
-    if (asked.reply != Reply::silent || !counts(asked.node)) continue;
+    if (asked.reply != Reply::silent) continue;
     asked.reply = Reply::waiting;
     asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
-    out.push_back(Send{asked.node, ReplicaGet{plan_.key}});
+    out.push_back(Send{asked.node, ReplicaGet{plan_.key, plan_.participants.counted}});
     out.push_back(WakeAt{asked.until});
   }
 }
@@ -118,7 +118,7 @@ void GetOperation::ask_whoever_is_left(Now now, Effects& out) {
 void GetOperation::give_up_on(Asked& asked, Reply reply, Now now, Effects& out) {
   bool was_waited_for = asked.reply == Reply::waiting;
   asked.reply = reply;
-  if (reply != Reply::silent && counts(asked.node)) quorum_.no();
+  if (reply != Reply::silent) quorum_.no();
   if (was_waited_for && !answered_) ask_a_fallback(asked.node, now, out);
   settle(now, out);
 }
@@ -158,8 +158,7 @@ void GetOperation::answer(Status status, Now now, Effects& out) {
     reply.retry_after_ms = refusals_.retry_after_ms;
   }
   reply.status = std::move(status);
-  auto first = std::find_if(heard_.begin(), heard_.end(), [&](auto& h) { return counts(h.from); });
-  if (first != heard_.end()) reply.fastest_reader = first->from;
+  if (!heard_.empty()) reply.fastest_reader = heard_.front().from;
   reply.tally = tally_;
   reply.tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
   reply.tally.got = static_cast<std::uint32_t>(quorum_.count());
@@ -195,9 +194,8 @@ Asked* GetOperation::open_question(NodeId node) {
 }
 
 std::size_t GetOperation::waiting() const {
-  return static_cast<std::size_t>(std::count_if(asked_.begin(), asked_.end(), [&](auto& a) {
-    return a.reply == Reply::waiting && counts(a.node);
-  }));
+  return static_cast<std::size_t>(std::count_if(
+      asked_.begin(), asked_.end(), [&](auto& a) { return a.reply == Reply::waiting; }));
 }
 
 }  // namespace ringlet

@@ -8,7 +8,7 @@
 //
 // The answer is the join of the first R distinct answers. Believed-down members are asked only when
 // without them R cannot be reached, and then the silent ones once more. With `strict` only owners
-// are asked and only owners count.
+// are asked, so only owners count.
 //
 // R counts members where W counts slots (put_operation.hpp): an owner and the fallback that was asked
 // in its place are two answers. A fallback answers with all it has of the key, hints for whomever
@@ -67,7 +67,6 @@ class GetOperation {
   void finish(Effects& out);
   Asked* open_question(NodeId node);
   std::size_t waiting() const;
-  bool counts(NodeId node) const { return !plan_.strict || plan_.participants.is_owner(node); }
 
   Plan plan_;
   Health& health_;

@@ -32,6 +32,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
     refusals_.hear(from, *refused);
+    refused_but_stored_ |= refused->status.maybe_applied();
     if (ends_the_request(asked->why)) {
       asked->reply = Reply::refused;
       Status status = refused->status;
@@ -384,13 +385,13 @@ Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, No
 
 void PutOperation::send_mint(const Asked& asked, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
-  MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability};
+  MintPut mint{plan_.key, plan_.seen, plan_.write, owner, plan_.durability, counted_by(owner)};
   out.push_back(Send{asked.node, std::move(mint), number_of(asked)});
 }
 
 void PutOperation::send_copy(const Asked& asked, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
-  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability};
+  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability, counted_by(owner)};
   out.push_back(Send{asked.node, std::move(copy), number_of(asked)});
 }
 
@@ -464,8 +465,9 @@ bool PutOperation::ends_the_request(Code code) const {
 }
 
 bool PutOperation::may_be_applied() const {
-  return std::any_of(asked_.begin(), asked_.end(),
-                     [](const Asked& a) { return a.reply != Reply::refused && !a.held; });
+  return refused_but_stored_ || std::any_of(asked_.begin(), asked_.end(), [](const Asked& a) {
+           return a.reply != Reply::refused && !a.held;
+         });
 }
 
 }  // namespace ringlet

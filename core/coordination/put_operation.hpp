@@ -112,6 +112,8 @@ class PutOperation {
   NodeId hint_for(NodeId node, std::size_t slot) const {
     return is_owner_of(node, slot) ? NodeId{} : members()[slot];
   }
+  // What a hint counts for is nobody's vote in a strict request, so it is never refused.
+  Counted counted_by(NodeId hint) const { return hint ? Counted{} : plan_.participants.counted; }
   std::uint32_t number_of(const Asked& asked) const {
     return static_cast<std::uint32_t>(&asked - asked_.data());
   }
@@ -127,7 +129,8 @@ class PutOperation {
   std::vector<NodeId> stored_by_;  // in the order heard
   Refusals refusals_;
   bool answered_ = false, done_ = false;
-  bool told_not_applied_ = false;  // the answer was a failure that nothing had left for
+  bool refused_but_stored_ = false;  // perhaps: a replica could not say, or its vote came too late
+  bool told_not_applied_ = false;    // the answer was a failure that nothing had left for
 };
 
 }  // namespace ringlet

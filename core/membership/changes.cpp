@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "membership/event_encoding.hpp"
 #include "ring/placement.hpp"
@@ -189,6 +190,34 @@ std::vector<NodeId> final_owners(const Ring& ring) {
   return finals;
 }
 
+// A slot that is on its way to a member that stays goes on to it. Its newcomer flips it by its own word, so
+// an order that gave it to somebody else could cross that flip, and strict requests of those who know of
+// the one would not meet those of the others. Who was to have it gets another slot of the member it stays
+// with, if there is one at rest; if not, shares are uneven until that member or another claims its own.
+void keep_what_moves(const Ring& ring, const std::vector<std::uint32_t>& wanted, std::uint32_t n,
+                     std::vector<std::uint32_t>& owners) {
+  if (!ring.moving()) return;
+  std::size_t q = owners.size();
+  auto kept = [&](std::size_t p) { return ring.next()[p] && wanted[p] != no_owner; };
+  auto repeats = [&](std::size_t p, std::uint32_t owner) {
+    for (std::size_t d = 1; d < n && d < q; ++d) {
+      if (owners[(p + d) % q] == owner || owners[(p + q - d) % q] == owner) return true;
+    }
+    return false;
+  };
+  for (std::size_t p = 0; p < q; ++p) {
+    if (!kept(p) || owners[p] == wanted[p]) continue;
+    std::uint32_t other = std::exchange(owners[p], wanted[p]);
+    std::size_t best = q;
+    for (std::size_t each = 0; each < q; ++each) {
+      if (each == p || kept(each) || owners[each] != wanted[p]) continue;
+      if (best == q || !repeats(each, other)) best = each;
+      if (!repeats(each, other)) break;
+    }
+    if (best != q) owners[best] = other;
+  }
+}
+
 // Who is to have each slot in the end: all of `members` (sorted by id) their shares, with the fewest
 // moves.
 Result<std::vector<NodeId>> fair_owners(const MembershipView& view, const Draft& draft,
@@ -196,10 +225,9 @@ Result<std::vector<NodeId>> fair_owners(const MembershipView& view, const Draft&
   std::vector<PlacementNode> nodes;
   for (const Member& member : members) nodes.push_back({member.weight, member.zone});
   std::uint32_t q = view.partitions();
-  for (std::uint32_t share : weighted_shares(nodes, q, view.replicas())) {
-    if (share > 0) continue;
+  if (nodes.size() > q) {
     return wrong(std::to_string(q) + " partitions are too few to give every one of " +
-                 std::to_string(nodes.size()) + " members of such different weights at least one");
+                 std::to_string(nodes.size()) + " members one");
   }
   std::vector<std::uint32_t> numbers;
   for (NodeId owner : final_owners(*view.ring())) {
@@ -209,10 +237,10 @@ Result<std::vector<NodeId>> fair_owners(const MembershipView& view, const Draft&
     bool stays = at != members.end() && at->id == id;
     numbers.push_back(stays ? static_cast<std::uint32_t>(at - members.begin()) : no_owner);
   }
+  std::vector<std::uint32_t> fair = rebalanced_owners(nodes, numbers, q, view.replicas());
+  keep_what_moves(*view.ring(), numbers, view.replicas(), fair);
   std::vector<NodeId> owners;
-  for (std::uint32_t number : rebalanced_owners(nodes, numbers, q, view.replicas())) {
-    owners.push_back(members[number].id);
-  }
+  for (std::uint32_t number : fair) owners.push_back(members[number].id);
   return owners;
 }
 

@@ -151,6 +151,8 @@ struct Node::Impl {
   // A request to this replica, from a member, a client, or our own coordinator.
   void serve(std::uint64_t link, std::uint64_t number, Message& message, Now now) {
     if (auto* get = std::get_if<ReplicaGet>(&message)) {
+      if (auto bad = objection(get->key, get->counted, true))
+        return deliver(link, number, Refused{*bad, 0}, now);
       deliver(link, number, replica.get(*get), now);
     } else if (auto* mint = std::get_if<MintPut>(&message)) {
       if (auto bad = over_limits(mint->key, mint->write.value.size())) {
@@ -158,22 +160,68 @@ struct Node::Impl {
       }
       if (auto bad = not_hintable(mint->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
+      if (auto bad = objection(mint->key, mint->counted, false))
+        return deliver(link, number, Refused{*bad, 0}, now);
       if (!mint->hint_for) upkeep().before_storing(mint->key);
       auto outcome = replica.mint(*mint, now);
+      object_after_all(mint->key, mint->counted, outcome);
       warn_of_siblings(mint->key, outcome.reply);
       answer(link, number, std::move(outcome), now);
     } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
       if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
       if (auto bad = not_hintable(put->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
+      if (auto bad = objection(put->key, put->counted, false))
+        return deliver(link, number, Refused{*bad, 0}, now);
       if (!put->hint_for) upkeep().before_storing(put->key);
       auto outcome = replica.merge(*put, now);
+      object_after_all(put->key, put->counted, outcome);
       answer(link, number, std::move(outcome), now);
     } else if (Upkeep::answers(message)) {
       answer(link, number, upkeep().answer(state->self(), message, now), now);
     } else {
       RINGLET_ASSERT(false && "serve() is given replica requests only");
     }
+  }
+
+  // Why this replica must not vote for a strict request: the request would not meet those that count owners
+  // of whom its coordinator has not heard; or, of a read, this node owns the key and has not all of it yet.
+  std::optional<Status> objection(const Key& key, const Counted& counted, bool read) const {
+    if (counted.nodes.empty() || planted(PlantedBug::flip_counted_before_data)) return std::nullopt;
+    auto its = state->ring();
+    std::uint32_t partition = its->partition_of(token_of(key));
+    auto counts = [&](NodeId node) {
+      return std::find(counted.nodes.begin(), counted.nodes.end(), node) != counted.nodes.end();
+    };
+    std::vector<NodeId> last = its->owners_in_the_end(partition);
+    auto owners = its->preference_list(partition).begin();
+    // A coordinator that knows more may know that an owner of now has gone; one that knows less may not.
+    bool knows_more = counted.ring_epoch > its->epoch();
+    bool counts_all =
+        std::all_of(last.begin(), last.end(), counts) &&
+        (knows_more || std::all_of(owners, owners + its->effective_replicas(), counts));
+    const std::string& name = state->options().name;
+    if (!counts_all) {
+      return Status(Code::unavailable, "node " + name + " knows of other owners of " +
+                                           printable(key) +
+                                           " than the strict request counts: "
+                                           "partitions are moving, ask again");
+    }
+    if (read && its->owns(state->self(), token_of(key)) && upkeep().is_to_be_filled(partition)) {
+      return Status(Code::unavailable, "node " + name +
+                                           " took a lost node's place and has not all of " +
+                                           printable(key) + " yet: no strict read counts it");
+    }
+    return std::nullopt;
+  }
+
+  // The ring may have changed while the write was stored, and a page of a transfer been read before it.
+  void object_after_all(const Key& key, const Counted& counted, Replica::Outcome& outcome) const {
+    if (std::holds_alternative<Refused>(outcome.reply)) return;
+    auto bad = objection(key, counted, false);
+    if (!bad) return;
+    bad->set_maybe_applied(true);
+    outcome = {Refused{*bad, 0}};
   }
 
   // Writers that never read what they replace: said long before their writes are refused.

@@ -191,6 +191,13 @@ Replica::Outcome Upkeep::Impl::answer(NodeId from, const Message& message, Now n
   if (auto* pull = std::get_if<TransferPull>(&message)) {
     if (pull->max_bytes == 0) return {answer_whether(*pull, ring->partitions(), *transfer)};
     bool may = pull->partition < ring->partitions() && store.keeps(from, pull->partition);
+    // The newcomer asks nobody else then, so this copy must be whole.
+    if (may && ring->outgoing(pull->partition) == std::vector<NodeId>{state->self()} &&
+        !transfer->has_all_of(pull->partition)) {
+      return refused(Status(Code::unavailable, "this node has not all of partition " +
+                                                   std::to_string(pull->partition) + " itself yet"),
+                     1000);
+    }
     return {ringlet::answer(*pull, may, state->options().transfer.page_bytes * 4, store, store,
                             &pace, now)};
   }
@@ -404,6 +411,14 @@ std::vector<NodeId> Upkeep::targets_for(const Hint& hint) const {
   std::uint32_t partition = ring->partition_of(token_of(hint.key));
   if (impl_->store.keeps(hint.target, partition)) return {hint.target};
   return impl_->store.owners(partition);
+}
+
+bool Upkeep::is_to_be_filled(std::uint32_t partition) const {
+  auto ring = impl_->state->ring();
+  const auto& pulls = ring->pulls(impl_->state->self());
+  if (!std::binary_search(pulls.begin(), pulls.end(), partition)) return false;
+  std::lock_guard lock(impl_->mutex);
+  return !impl_->transfer || !impl_->transfer->has_all_of(partition);
 }
 
 Pace& Upkeep::pace() {

@@ -62,6 +62,9 @@ class Upkeep {
   // go to those who own the key now (F-45).
   bool ever_member(NodeId node) const;
 
+  // Does this node own the partition in a lost node's place, and lacks some of it yet?
+  bool is_to_be_filled(std::uint32_t partition) const;
+
   // Where a hint goes: its target, or all who own the key when that does not any more (F-45).
   std::vector<NodeId> targets_for(const Hint& hint) const;
   Pace& pace();

@@ -32,8 +32,18 @@ enum class WriteDurability : std::uint8_t { unset = 0, buffer = 1, log = 2, disk
 
 // ---- to one replica ----
 
+// Whom a strict request counts: the N owners of the key and who will be one, as its coordinator sees the
+// ring. A replica that knows of another owner, or of one to come, refuses its vote: a request that does
+// not count that one need not meet those that do (core/README.md). Empty: not strict, nothing is asked.
+struct Counted {
+  std::vector<NodeId> nodes;
+  std::uint64_t ring_epoch = 0;  // the coordinator's
+  friend bool operator==(const Counted&, const Counted&) = default;
+};
+
 struct ReplicaGet {
   Key key;
+  Counted counted;
 };
 struct ReplicaObject {
   Object object;  // missing(): the replica has nothing
@@ -46,6 +56,7 @@ struct MintPut {
   Write write;
   NodeId hint_for;  // set: the minter is a fallback and keeps its copy as a hint for this owner
   WriteDurability durability = WriteDurability::unset;
+  Counted counted;
 };
 struct Minted {
   Object object;  // what the minter holds now: replicate this
@@ -58,6 +69,7 @@ struct ReplicaPut {
   Object object;
   NodeId hint_for;
   WriteDurability durability = WriteDurability::unset;
+  Counted counted;
 };
 struct Stored {};
 

@@ -20,10 +20,11 @@ struct Ring::Data {
   std::vector<NodeId> next;                             // empty: nothing moves
   std::vector<std::vector<NodeId>> lists;               // by partition: all members
   std::vector<std::vector<NodeId>> incoming, outgoing;  // by partition; empty: nothing moves
+  std::vector<std::vector<NodeId>> in_the_end;          // the same
   std::map<NodeId, std::vector<std::uint32_t>> pulls;
   std::map<NodeId, Companions> companions;
 
-  // Fills the last four. Members as numbers.
+  // Fills the last five. Members as numbers.
   void set_in_motion(const Options& options, const std::vector<std::uint32_t>& numbers,
                      const std::vector<std::uint32_t>& final_numbers,
                      const std::map<std::uint32_t, std::vector<std::uint32_t>>& arriving);
@@ -327,12 +328,6 @@ Result<std::shared_ptr<const Ring>> Ring::build(Options options) {
   if (Status status = check(options, false); !status) return status;
   std::vector<PlacementNode> nodes;
   for (const Member& member : options.members) nodes.push_back({member.weight, member.zone});
-  for (std::uint32_t share : weighted_shares(nodes, options.partitions, options.replicas)) {
-    if (share > 0) continue;
-    return wrong(std::to_string(options.partitions) +
-                 " partitions are too few to give every one of " + std::to_string(nodes.size()) +
-                 " members of such different weights at least one");
-  }
   std::vector<NodeId> owners;
   owners.reserve(options.partitions);
   for (std::uint32_t owner : constrained_owners(nodes, options.partitions, options.replicas)) {
@@ -430,6 +425,9 @@ void Ring::Data::set_in_motion(
       }
     }
   };
+  in_the_end.resize(q);
+  OwnersFinder last(members, final_numbers, n);
+  for (std::uint32_t p = 0; p < q; ++p) in_the_end[p] = last.first(p);
   if (arriving.size() > 1) compare(final_numbers, {});
   std::vector<std::uint32_t> applied = numbers;
   for (const auto& [member, slots] : arriving) {
@@ -528,6 +526,22 @@ const std::vector<NodeId>& Ring::outgoing(std::uint32_t partition) const {
   RINGLET_ASSERT(partition < data_->lists.size());
   static const std::vector<NodeId> none;
   return moving() ? data_->outgoing[partition] : none;
+}
+
+std::vector<NodeId> Ring::owners_in_the_end(std::uint32_t partition) const {
+  if (moving()) return data_->in_the_end[partition];
+  const std::vector<NodeId>& list = preference_list(partition);
+  std::vector<NodeId> owners(list.begin(), list.begin() + data_->effective_replicas);
+  std::sort(owners.begin(), owners.end());
+  return owners;
+}
+
+std::vector<NodeId> Ring::owners_and_incoming(std::uint32_t partition) const {
+  const std::vector<NodeId>& list = preference_list(partition);
+  std::vector<NodeId> all(list.begin(), list.begin() + data_->effective_replicas);
+  const std::vector<NodeId>& newcomers = incoming(partition);
+  all.insert(all.end(), newcomers.begin(), newcomers.end());
+  return all;
 }
 
 const std::vector<std::uint32_t>& Ring::pulls(NodeId node) const {

@@ -86,6 +86,10 @@ class Ring {
   const std::vector<NodeId>& incoming(std::uint32_t partition) const;
   // Who is among the N, but will not be. Sorted.
   const std::vector<NodeId>& outgoing(std::uint32_t partition) const;
+  // The N owners once every `next` that is known is applied; the owners now, when nothing moves. Sorted.
+  std::vector<NodeId> owners_in_the_end(std::uint32_t partition) const;
+  // Whom a strict request counts: the N owners, then incoming().
+  std::vector<NodeId> owners_and_incoming(std::uint32_t partition) const;
   // The partitions that the node has to pull before its slots flip: those it is incoming to, and,
   // when it took a lost node's place, those it owns already. Ascending.
   const std::vector<std::uint32_t>& pulls(NodeId node) const;

@@ -27,5 +27,6 @@ inline constexpr std::size_t max_reaped = 4096;            // keys of one questi
 inline constexpr std::size_t max_held = 1024;              // keys of one question
 inline constexpr std::size_t max_held_bytes = 256 * 1024;  // of those keys
 inline constexpr std::size_t max_what_bytes = 255;         // of a status query
+inline constexpr std::size_t max_counted = max_members;    // of a strict request
 
 }  // namespace ringlet::wire

@@ -11,10 +11,38 @@ void read_nothing(const char* message, BytesView bytes) {
   while (fields.next()) fields.skip();
 }
 
+// The same field in all requests to a replica; away where a request is not strict.
+constexpr std::uint32_t counted_tag = 16;
+
+void write_counted(pbf_writer& out, const Counted& counted) {
+  if (counted.nodes.empty()) return;
+  pbf_writer message(out, counted_tag);
+  write_nodes(message, 1, counted.nodes);
+  write_number(message, 2, counted.ring_epoch);
+}
+Counted read_counted(BytesView bytes) {
+  Counted counted;
+  FieldReader fields("Counted", bytes);
+  while (fields.next()) {
+    switch (fields.tag()) {
+      case 1:
+        counted.nodes = read_nodes(fields, "nodes", max_counted);
+        break;
+      case 2:
+        counted.ring_epoch = fields.number("ring_epoch");
+        break;
+      default:
+        fields.skip();
+    }
+  }
+  return counted;
+}
+
 }  // namespace
 
 void write(const ReplicaGet& m, pbf_writer& out, Bytes&) {
   write_key(out, 1, m.key);
+  write_counted(out, m.counted);
 }
 void read(BytesView bytes, ReplicaGet& m) {
   FieldReader fields("ReplicaGet", bytes);
@@ -22,6 +50,9 @@ void read(BytesView bytes, ReplicaGet& m) {
     switch (fields.tag()) {
       case 1:
         m.key = read_key(fields.bytes("key"));
+        break;
+      case counted_tag:
+        m.counted = read_counted(fields.bytes("counted"));
         break;
       default:
         fields.skip();
@@ -53,6 +84,7 @@ void write(const MintPut& m, pbf_writer& out, Bytes& bytes) {
   write_write(out, 3, m.write);
   write_fixed64(out, 4, m.hint_for.value);
   write_number(out, 5, static_cast<std::uint64_t>(m.durability));
+  write_counted(out, m.counted);
 }
 void read(BytesView bytes, MintPut& m) {
   FieldReader fields("MintPut", bytes);
@@ -72,6 +104,9 @@ void read(BytesView bytes, MintPut& m) {
         break;
       case 5:
         m.durability = read_durability(fields);
+        break;
+      case counted_tag:
+        m.counted = read_counted(fields.bytes("counted"));
         break;
       default:
         fields.skip();
@@ -107,6 +142,7 @@ void write(const ReplicaPut& m, pbf_writer& out, Bytes& bytes) {
   write_object(out, bytes, 2, m.object);
   write_fixed64(out, 3, m.hint_for.value);
   write_number(out, 4, static_cast<std::uint64_t>(m.durability));
+  write_counted(out, m.counted);
 }
 void read(BytesView bytes, ReplicaPut& m) {
   FieldReader fields("ReplicaPut", bytes);
@@ -123,6 +159,9 @@ void read(BytesView bytes, ReplicaPut& m) {
         break;
       case 4:
         m.durability = read_durability(fields);
+        break;
+      case counted_tag:
+        m.counted = read_counted(fields.bytes("counted"));
         break;
       default:
         fields.skip();

@@ -296,6 +296,53 @@ class ReadsDontGoBack final : public Law {
   std::map<Key, WriteId> last_;
 };
 
+// L21: whoever begins a strict read after a strict write was acknowledged is shown that write or what was
+// written having seen it, though owners change and die meanwhile. R + W > N, and as long as no disk was
+// lost but those of members that were replaced.
+class StrictReadsSeeStrictWrites final : public Law {
+ public:
+  explicit StrictReadsSeeStrictWrites(Scene& scene)
+      : Law(scene, Kind::safety, "L21",
+            "a strict read sees every strict write acknowledged before") {}
+
+ private:
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    if (!call.strict || !outcome.reply.status) return;
+    if (scene_.plan.reconcile == Reconcile::lww || !disks_are_there()) return;
+    if (call.kind != ClientCore::Kind::get) {
+      acknowledged_[call.key].push_back({call.write_id, scene_.world.now(), call.wanted});
+      return;
+    }
+    scene_.saw(Seen::strict_read);
+    if (scene_.ring()->moving()) scene_.saw(Seen::strict_read_while_moving);
+    auto writes = acknowledged_.find(call.key);
+    if (writes == acknowledged_.end()) return;
+    std::set<WriteId> explained = scene_.book.explained_by(call.key, {&outcome.reply.object});
+    for (const Acknowledged& write : writes->second) {
+      bool overlap = call.wanted + write.wanted > scene_.plan.n;
+      if (!overlap || write.at > call.began || explained.contains(write.id)) continue;
+      fail("c" + std::to_string(call.client) + " read " + printable(call.key) + " strictly " +
+           std::to_string((call.began - write.at).us / 1000) + " ms after " +
+           where_from(call.key, *scene_.book.find(write.id)) + " was acknowledged, without it");
+    }
+  }
+  // What a replaced member alone had is gone with it; the other owners of its keys are not.
+  bool disks_are_there() const {
+    std::size_t replaced = 0;
+    for (HostId node : scene_.lost_disks) {
+      if (!scene_.gone.contains(node)) return false;
+      ++replaced;
+    }
+    return replaced == 0 || (replaced < 2 && scene_.plan.n > 2);
+  }
+  struct Acknowledged {
+    WriteId id;
+    Instant at;
+    std::uint32_t wanted;
+  };
+  std::map<Key, std::vector<Acknowledged>> acknowledged_;
+};
+
 // L8: healed and read, the owners of a key hold the same bytes, and no hint is left.
 class Convergence final : public Law {
  public:
@@ -846,6 +893,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<NoAncestor>(scene));
   laws.push_back(std::make_unique<SyncIsAJoin>(scene));
   laws.push_back(std::make_unique<ReadsDontGoBack>(scene));
+  laws.push_back(std::make_unique<StrictReadsSeeStrictWrites>(scene));
   laws.push_back(std::make_unique<Availability>(scene));
   laws.push_back(std::make_unique<HintsLeaveLast>(scene));
   laws.push_back(std::make_unique<OneRing>(scene));

@@ -12,7 +12,17 @@
 
 namespace ringlet::sim {
 
-enum class WorkloadKind { carts, registers, sets, deletes, sessions, hot_key, stamps, count };
+enum class WorkloadKind {
+  carts,
+  registers,
+  sets,
+  deletes,
+  sessions,
+  hot_key,
+  stamps,
+  strict,  // quorums that overlap, of several clients (L21)
+  count
+};
 const char* name_of(WorkloadKind kind);
 std::optional<WorkloadKind> workload_named(const std::string& name);
 
@@ -86,6 +96,8 @@ struct Plan {
 // The swarm: everything is drawn. The shoppers: carts on three to six nodes, as the first simulator.
 Plan draw_swarm(std::uint64_t seed);
 Plan draw_shoppers(std::uint64_t seed);
+// Strict readers and writers while nodes join, leave, are replaced and die (L21).
+Plan draw_strict(std::uint64_t seed);
 
 // What is left of a plan after shrinking, and the flags that say so.
 struct Smaller {

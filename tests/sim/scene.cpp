@@ -97,6 +97,10 @@ const char* name_of(Seen seen) {
       return "a copy given away";
     case Seen::tombstone_reaped:
       return "a delete forgotten";
+    case Seen::strict_read:
+      return "strict read";
+    case Seen::strict_read_while_moving:
+      return "strict read while partitions move";
     case Seen::count:
       break;
   }

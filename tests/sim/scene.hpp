@@ -72,6 +72,8 @@ enum class Seen {
   partition_flipped,
   surplus_erased,
   tombstone_reaped,
+  strict_read,
+  strict_read_while_moving,
   count
 };
 const char* name_of(Seen seen);

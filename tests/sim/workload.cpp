@@ -225,6 +225,39 @@ class Sessions final : public Workload {
   std::vector<Key> keys_;
 };
 
+// Several clients read and write a few keys, each time with quorums that overlap on the owners. Often
+// somebody else reads at once what was just acknowledged: a stale answer shows there first (L21).
+class Strict final : public Workload {
+ public:
+  using Workload::Workload;
+
+ private:
+  void turn(std::size_t client) override {
+    Key key = shared_key("strict", random_, scene_.plan.keys);
+    scene_.get(client, key, options(), false, [=, this](const ClientCore::Outcome& outcome) {
+      if (!outcome.reply.status || random_.chance(0.3)) return again(client);
+      Scene::Put put;
+      put.key = key;
+      put.value = "line " + next_name(client);
+      put.context = outcome.context;
+      put.shown = shown_by(outcome.reply.object);
+      put.options = options();
+      scene_.put(client, std::move(put), random_, [=, this](const ClientCore::Outcome& answer) {
+        again(client);
+        if (!answer.reply.status || scene_.over() || !random_.chance(0.6)) return;
+        std::size_t other = random_.below(scene_.clients.size());
+        scene_.get(other, key, options(), false, [](const ClientCore::Outcome&) {});
+      });
+    });
+  }
+  RequestOptions options() const {
+    RequestOptions options;
+    options.strict = true;
+    options.r = options.w = static_cast<std::uint8_t>(scene_.plan.n / 2 + 1);
+    return options;
+  }
+};
+
 // Everybody writes one key without reading it (F-51); now and then somebody tidies up.
 class HotKey final : public Workload {
  public:
@@ -295,6 +328,8 @@ std::unique_ptr<Workload> make_workload(WorkloadKind kind, Scene& scene, std::ui
       return std::make_unique<HotKey>(scene, seed, rare);
     case WorkloadKind::stamps:
       return std::make_unique<Stamps>(scene, seed, usual);
+    case WorkloadKind::strict:
+      return std::make_unique<Strict>(scene, seed, usual);
     case WorkloadKind::count:
       break;
   }

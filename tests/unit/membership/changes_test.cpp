@@ -116,6 +116,30 @@ TEST_CASE("A leave before the join's data has moved gives the slots back without
   REQUIRE(settled(back).ring()->members().size() == 3);
 }
 
+TEST_CASE("L21 a slot on its way to a member that stays is given to nobody else") {
+  for (int members = 3; members < 7; ++members) {
+    for (std::uint32_t q : {16u, 64u}) {
+      MembershipView moving = with_join(founded(members, q, 3), members, 0);
+      MembershipView both = with_join(moving, members + 1, 1);
+      both = after(both, [](Changes& c, const MembershipView& v) { return c.leave(v, "n0"); }, 2);
+      for (std::uint32_t p = 0; p < q; ++p) {
+        if (!moving.table()[p].next) continue;
+        CHECK(both.table()[p].next == moving.table()[p].next);
+        CHECK(both.table()[p].epoch == moving.table()[p].epoch);
+      }
+      // Whoever is short of its share claims it, once nothing moves.
+      MembershipView quiet = settled(both);
+      for (int round = 0; round < 3 && !is_even(quiet); ++round) {
+        for (const Member& m : std::vector<Member>(quiet.ring()->members())) {
+          quiet = settled(claim_share(quiet, m.id));
+        }
+      }
+      CHECK(is_even(quiet));
+      CHECK(quiet.standing("n0") == MembershipView::Standing::left);
+    }
+  }
+}
+
 TEST_CASE("A change of weight moves slots to it") {
   MembershipView view = founded(4, 64, 2);
   view = settled(

@@ -333,6 +333,20 @@ TEST_CASE("R4.8.1-a a stranger owns nothing and is in nobody's map until it is j
   REQUIRE(stranger.persisted == 1);
 }
 
+TEST_CASE("R4.8.1-a a stranger takes no view that has its name at another address") {
+  Network network(5);
+  MembershipView view = founded(4, 32, 2);
+  Node& stranger = network.add("n3", "n3:9", {});
+  Gossip gossip{"n0", "n0:1", "ringlet", view.digest(), view.encode()};
+  Message said = stranger.gossip->on_gossip(gossip, {network.now, 0});
+  CHECK(stranger.gossip->view().empty());
+  CHECK(stranger.persisted == 0);
+  // At the address that the view has it is the member.
+  Node& member_itself = network.add("n3", "n3:1", {});
+  said = member_itself.gossip->on_gossip(gossip, {network.now, 0});
+  CHECK(member_itself.gossip->view() == view);
+}
+
 TEST_CASE("R4.8.1-a a stranger that is told that it was joined is turned away no more") {
   Network network(5);
   MembershipView view = founded(3, 32, 2);

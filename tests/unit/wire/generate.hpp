@@ -98,19 +98,27 @@ inline std::vector<KeyedObject> any_objects() {
   return objects;
 }
 
+inline Counted any_counted() {
+  if (any_bool()) return {};
+  Counted counted{any_nodes(), any_u64()};
+  if (counted.nodes.empty()) counted.ring_epoch = 0;  // not strict: the field is away
+  return counted;
+}
+
 // The index-th kind of message.
 inline Message any_message(std::size_t index) {
   switch (index) {
     case 0:
-      return ReplicaGet{any_key()};
+      return ReplicaGet{any_key(), any_counted()};
     case 1:
       return ReplicaObject{any_object()};
     case 2:
-      return MintPut{any_key(), any_object().context, any_write(), any_node(), any_durability()};
+      return MintPut{any_key(),  any_object().context, any_write(),
+                     any_node(), any_durability(),     any_counted()};
     case 3:
       return Minted{any_object(), any_dot()};
     case 4:
-      return ReplicaPut{any_key(), any_object(), any_node(), any_durability()};
+      return ReplicaPut{any_key(), any_object(), any_node(), any_durability(), any_counted()};
     case 5:
       return Stored{};
     case 6:
