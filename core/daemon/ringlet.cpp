@@ -98,7 +98,8 @@ class Program {
     app.add_option("--output", output_, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    app.add_option("--timeout", timeout_ms_, "milliseconds for the whole verb, 1 to 3600000")
+    app.add_option("--timeout", timeout_ms_,
+                   "milliseconds for the whole verb (status: for each node), 1 to 3600000")
         ->check(CLI::Range(1, 3'600'000))
         ->capture_default_str();
     app.add_option("--coordination", coordination_,
