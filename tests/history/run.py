@@ -516,7 +516,10 @@ class Run:
                 if "holds" in replica:
                     holds = replica["holds"]
                     shown = sorted({v["value"].split(";", 1)[0] for v in holds["versions"] if not v["tombstone"]})
-                    copies[replica["node"]] = (shown, holds["bytes"])
+                    # What is seen and shown, without what a replica remembers of replaced writes: each forgets
+                    # at its own time.
+                    what = [sorted((v["dot"], v["tombstone"]) for v in holds["versions"]), sorted(holds["context"])]
+                    copies[replica["node"]] = (shown, client.digest_of(json.dumps(what)))
                 else:
                     copies[replica["node"]] = ([], "unknown: " + str(replica.get("error")))
         except ringlet.RingletError as error:
