@@ -489,44 +489,6 @@ Plan draw_strict(std::uint64_t seed) {
   return plan;
 }
 
-// Where a ring changes, strict quorums must still overlap: short opinions, moves that are quick or take
-// seconds, nothing that mends replicas by the way, and deaths around the moment when slots flip.
-Plan draw_strict(std::uint64_t seed) {
-  Random random(seed * 0x9E3779B97F4A7C15ULL + 21);
-  Plan plan;
-  plan.seed = seed;
-  plan.n = static_cast<std::uint32_t>(random.chance(0.8) ? 3 : random.between(1, 4));
-  plan.nodes = plan.n + static_cast<std::size_t>(random.between(0, 3));
-  plan.r = plan.w = static_cast<std::uint8_t>(plan.n / 2 + 1);
-  plan.partitions = 16u << random.below(2);
-  plan.clients = static_cast<std::size_t>(random.between(3, 6));
-  plan.keys = static_cast<std::size_t>(random.between(4, 12));
-  if (random.chance(0.35)) plan.coordination = Coordination::client;
-  if (random.chance(0.3)) plan.durability = WriteDurability::disk;
-  plan.retry = Duration::millis(random.between(200, 600));
-  plan.scan = Duration::millis(random.between(400, 1200));
-  plan.strangers = static_cast<std::size_t>(random.between(1, 3));
-  plan.slow_moves = random.chance(0.4);
-  plan.length = Duration::seconds(random.between(8, 12));
-  if (random.chance(0.2)) plan.zones = 2;
-  plan.workloads = {WorkloadKind::strict};
-  std::vector<FaultKind> changes = {FaultKind::ring_join, FaultKind::ring_leave,
-                                    FaultKind::ring_replace};
-  if (random.chance(0.2)) changes.push_back(FaultKind::leave_with_hints);
-  if (random.chance(0.7)) changes.resize(2);
-  draw_faults(random, plan, changes, static_cast<std::size_t>(random.between(1, 3)));
-  std::vector<FaultKind> troubles = {
-      FaultKind::transfer_crash, FaultKind::process_crash, FaultKind::pause, FaultKind::split,
-      FaultKind::part_split,     FaultKind::one_way,       FaultKind::loss,  FaultKind::delay};
-  random.shuffle(troubles);
-  troubles.resize(static_cast<std::size_t>(random.between(1, 3)));
-  if (random.chance(0.5)) troubles = {FaultKind::transfer_crash};
-  if (random.chance(0.85))
-    draw_faults(random, plan, troubles, static_cast<std::size_t>(random.between(1, 4)));
-  drop_unfair(plan);
-  return plan;
-}
-
 Plan draw_shoppers(std::uint64_t seed) {
   Random random(seed * 0x9E3779B97F4A7C15ULL + 1);
   Plan plan;

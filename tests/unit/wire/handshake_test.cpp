@@ -94,13 +94,13 @@ TEST_CASE("anything else in the handshake is corrupt") {
   wire::encode_frame(1, 5, Ping{}, message);
   CHECK(wire::decode_hello(as_frame(message)).status().code() == Code::corrupt);
   CHECK(wire::decode_welcome(as_frame(message)).status().code() == Code::corrupt);
-  wire::Frame no_version{0, 100, 0, ""};
+  wire::Frame no_version{0, 100, 0, {}, ""};
   CHECK_THAT(wire::decode_hello(no_version).status().message(), Catch::Contains("versions"));
   Random random(92);
   for (int i = 0; i < 5000; ++i) {
     Bytes noise(random.below(40), 0);
     for (char& c : noise) c = static_cast<char>(random.next());
-    auto hello = wire::decode_hello({0, 100, 0, noise});
+    auto hello = wire::decode_hello({0, 100, 0, {}, noise});
     if (!hello) CHECK(hello.status().code() == Code::corrupt);
   }
 }
