@@ -19,7 +19,8 @@ struct NodeReport {
 std::string status_text(NodeState& state, const Ring& ring, const NodeReport& report);
 
 // One replica's copy of a key: digest of its bytes, versions with dots, context. "bytes" is the
-// hex digest of what is stored, equal on two replicas iff they hold the same.
+// hex digest of the versions and the context, equal on two replicas iff they hold the same; what is
+// remembered of replaced writes is left out.
 std::string replica_json(const std::string& node, const Key& key, const Object& object);
 
 }  // namespace ringlet
