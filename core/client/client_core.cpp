@@ -1004,6 +1004,8 @@ struct ClientCore::Impl {
     why_gone[node] = why.is_ok() ? Status(Code::unavailable, "its connection broke") : why;
     const bool news = !health.is_down(node);
     health.unreachable(node, now.instant);
+    // This host may have slept: what is past its deadline ends as late, and not for want of this node.
+    if (coordinator.next_wake() <= now.instant) coordinator.on_wake(now);
     coordinator.on_unreachable(node, now);
     if (table_message != 0 && table_asked == node) table_failed(now);
     lose_questions(node, now);

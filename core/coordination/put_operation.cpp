@@ -288,7 +288,10 @@ void PutOperation::ask_again(Asked& asked, Now now, Effects& out) {
   asked.reply = Reply::waiting;
   asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
   out.push_back(WakeAt{asked.until});
-  if (!object_) return send_mint(asked, now, out);
+  if (!object_) {
+    asked.may_mint = true;  // also where it had said that the question before came too late
+    return send_mint(asked, now, out);
+  }
   asked.what = Asked::For::vote;
   send_copy(asked, out);
 }

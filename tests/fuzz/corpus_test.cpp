@@ -215,8 +215,12 @@ TEST_CASE("F-90 R4.7 tree: no message breaks an exchange, and two owners still b
   run("tree");
 }
 
+TEST_CASE("F-90 L20 settings: any settings are refused, or merge the same in every order") {
+  run("settings");
+}
+
 TEST_CASE("every target has its corpus and its case here") {
-  CHECK(targets().size() == 14);  // a new one wants a TEST_CASE above
+  CHECK(targets().size() == 15);  // a new one wants a TEST_CASE above
   for (const Target& target : targets()) CHECK_FALSE(corpus_of(target).empty());
 }
 

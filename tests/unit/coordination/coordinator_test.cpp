@@ -454,6 +454,7 @@ TEST_CASE("F-100 who says that it came too late did not take the write, and is a
   SECTION("and takes it") {
     w.run();
     REQUIRE(w.replies.size() == 1);
+    INFO(w.replies[0].status.to_string());
     CHECK(w.replies[0].status.is_ok());
   }
   SECTION("and the deadline comes: it was certainly not applied") {

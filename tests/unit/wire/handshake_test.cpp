@@ -71,7 +71,7 @@ TEST_CASE("F-92 without a common version both are named") {
   CHECK(refused.status().code() == Code::unsupported);
   CHECK_THAT(refused.status().message(),
              Catch::Contains("n1 speaks 1") && Catch::Contains("4 to 6"));
-  wire::Welcome odd{2, 0, "shop", "n1", NodeId{7}};
+  wire::Welcome odd{9, 0, "shop", "n1", NodeId{7}};
   CHECK(wire::check_welcome(odd, member("n2")).code() == Code::unsupported);
 }
 
