@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -17,6 +18,7 @@ struct Parcel {
   std::vector<NodeId> to;
   std::size_t unconfirmed = 0;
   bool released = false;  // its target is not among them, though it owns the key
+  bool alone = false;     // no other is under way to the same target meanwhile
 };
 
 // One walk over the hints of one owner.
@@ -28,6 +30,7 @@ struct Pass {
   std::optional<Key> after;  // the last key read
   std::deque<Parcel> page;   // read, not sent
   std::size_t under_way = 0;
+  bool alone = false;                // what is under way is one that met silence before
   std::uint64_t bytes_released = 0;  // read, and still in the table
 };
 
@@ -43,6 +46,7 @@ struct Sent {
 
 constexpr int most_reads = 16;                // pages without a hint to send, in one go
 constexpr std::size_t most_refused = 10'000;  // remembered
+constexpr std::size_t most_suspects = 1'000;  // remembered of one target
 
 // The owner may take everything else: it is this hint that it does not want.
 bool is_about_the_hint(const Message& message) {
@@ -80,6 +84,9 @@ struct HintDelivery::Impl {
   std::uint64_t last_number = 0, delivered = 0, released = 0, refused = 0;
   std::map<std::pair<NodeId, Key>, Instant> refused_until;
   std::map<NodeId, Key> behind;  // where the next pass begins: the one before met silence there
+  // Hints that were under way when their target fell silent. Which of them was the cause is not
+  // known until each was sent alone.
+  std::map<NodeId, std::set<Key>> suspects;
   std::map<NodeId, Release> releasing;  // whose hints are being released
   Instant scan_at = Instant::never();
   Instant pace_at{INT64_MIN / 2};  // the next copy may leave then
@@ -113,6 +120,9 @@ struct HintDelivery::Impl {
     }
     // Nothing went since the last look but one through all: it is over.
     if (redirect) end_releases();
+    std::erase_if(suspects, [&](const auto& entry) {
+      return std::find(targets->begin(), targets->end(), entry.first) == targets->end();
+    });
     std::erase_if(refused_until, [&](const auto& entry) {
       return entry.second + options.redirect_scan < now.instant;
     });
@@ -201,13 +211,15 @@ struct HintDelivery::Impl {
       std::rotate(turn.begin(), next, turn.end());
       for (NodeId target : turn) {
         Pass& pass = passes.at(target);
-        if (pass.under_way >= options.window) continue;
+        if (pass.alone || pass.under_way >= options.window) continue;
         if (pass.page.empty() && !read_page(target, pass, now)) {
           bool waits = pass.to_start && pass.under_way > 0;  // for an answer
           if (!pass.read_all && !waits) read_again = now.instant + Duration::millis(1);
           forget_if_over(target);
           continue;
         }
+        pass.page.front().alone = is_suspect(pass.page.front().hint);
+        if (pass.page.front().alone && pass.under_way > 0) continue;
         if (!may_send(pass.page.front(), now)) return;
         send(target, pass, now);
         sent_one = true;
@@ -217,7 +229,8 @@ struct HintDelivery::Impl {
 
   bool read_page(NodeId target, Pass& pass, Now now) {
     if (pass.to_start) {
-      // Not together with what is under way: the hint that met silence is the first there.
+      // Not together with what is under way, so that the first of what fails together is the
+      // first in the order of keys.
       if (pass.under_way > 0) return false;
       pass.to_start = false;
       pass.after.reset();
@@ -275,6 +288,25 @@ struct HintDelivery::Impl {
     });
   }
 
+  bool is_suspect(const Hint& hint) const {
+    auto found = suspects.find(hint.target);
+    return found != suspects.end() && found->second.contains(hint.key);
+  }
+
+  void suspect(const Hint& hint) {
+    std::set<Key>& keys = suspects[hint.target];
+    // When so many met silence the cause is the target, and none of them.
+    if (keys.size() >= most_suspects) keys.clear();
+    keys.insert(hint.key);
+  }
+
+  void answered(const Hint& hint) {
+    auto found = suspects.find(hint.target);
+    if (found == suspects.end()) return;
+    found->second.erase(hint.key);
+    if (found->second.empty()) suspects.erase(found);
+  }
+
   bool may_send(const Parcel& parcel, Now now) {
     if (pace == nullptr) return true;
     if (pace->take(Pace::Kind::hints, bytes_of(parcel.hint), now)) return true;
@@ -287,6 +319,7 @@ struct HintDelivery::Impl {
     Parcel parcel = std::move(pass.page.front());
     pass.page.pop_front();
     ++pass.under_way;
+    pass.alone = parcel.alone;
     last_served = target;
     parcel.unconfirmed = parcel.to.size();
     std::uint64_t name = last_number + 1;
@@ -306,7 +339,9 @@ struct HintDelivery::Impl {
   Parcel end_parcel(std::uint64_t name) {
     auto found = under_way.find(name);
     Parcel parcel = std::move(found->second);
-    --passes.at(parcel.hint.target).under_way;
+    Pass& pass = passes.at(parcel.hint.target);
+    --pass.under_way;
+    if (parcel.alone) pass.alone = false;
     under_way.erase(found);
     std::erase_if(sent, [&](const auto& entry) { return entry.second.parcel == name; });
     return parcel;
@@ -317,6 +352,7 @@ struct HintDelivery::Impl {
     Parcel parcel = end_parcel(name);
     NodeId target = parcel.hint.target;
     refused_until.erase({target, parcel.hint.key});
+    answered(parcel.hint);
     // A hint that grew meanwhile stays, and the next scan finds it.
     if (store.drop_if_same(parcel.hint)) {
       if (!parcel.released) ++delivered;
@@ -330,7 +366,7 @@ struct HintDelivery::Impl {
   }
 
   // It stays; if its own target failed, so would the next ones.
-  void failed(std::uint64_t name, NodeId node) {
+  void failed(std::uint64_t name, NodeId node, bool silent) {
     Parcel parcel = end_parcel(name);
     NodeId target = parcel.hint.target;
     if (parcel.released) {
@@ -338,6 +374,7 @@ struct HintDelivery::Impl {
       pass.bytes_released -= std::min<std::uint64_t>(pass.bytes_released, bytes_of(parcel.hint));
     }
     if (target == node) {
+      if (silent) suspect(parcel.hint);
       behind.try_emplace(target,
                          std::move(parcel.hint.key));  // the first of those that failed together
       leave(target);
@@ -350,6 +387,7 @@ struct HintDelivery::Impl {
   void put_off(std::uint64_t name, NodeId by, const Status& why, Now now) {
     Parcel parcel = end_parcel(name);
     const Hint& hint = parcel.hint;
+    answered(hint);
     bool news = !refused_until.contains({hint.target, hint.key});
     if (news && refused_until.size() < most_refused) {
       ++refused;
@@ -414,7 +452,7 @@ void HintDelivery::on_reply(NodeId from, std::uint64_t number, const Message& me
   } else if (is_about_the_hint(message)) {
     impl_->put_off(parcel, from, std::get<Refused>(message).status, now);
   } else {
-    impl_->failed(parcel, from);
+    impl_->failed(parcel, from, false);
   }
   impl_->fill(now);
 }
@@ -424,7 +462,7 @@ void HintDelivery::on_unreachable(NodeId node, Now now) {
   for (const auto& [number, sent] : impl_->sent) {
     if (sent.to == node) parcels.push_back(sent.parcel);
   }
-  for (std::uint64_t parcel : parcels) impl_->failed(parcel, node);
+  for (std::uint64_t parcel : parcels) impl_->failed(parcel, node, true);
   impl_->leave(node);
   impl_->fill(now);
 }
@@ -432,7 +470,7 @@ void HintDelivery::on_unreachable(NodeId node, Now now) {
 void HintDelivery::on_wake(Now now) {
   while (!impl_->sent.empty() && impl_->sent.begin()->second.until <= now.instant) {
     Sent silent = impl_->sent.begin()->second;
-    impl_->failed(silent.parcel, silent.to);
+    impl_->failed(silent.parcel, silent.to, true);
   }
   if (impl_->scan_at <= now.instant) impl_->scan(now);
   impl_->fill(now);

@@ -7,8 +7,8 @@
 //
 //   refused      a hint that its owner refuses for what it is (too large, a stamp from the future) stays, and is
 //                tried again after `redirect_scan`; those behind it are sent meanwhile. After a silence
-//                the next pass begins behind the hint that met it: one that breaks the connection
-//                holds up no other (F-108).
+//                the next pass begins behind the first hint that met it, and each that met it is sent alone
+//                until it is answered: one that breaks the connection holds up no other (F-108).
 //   bound        more than `max_bytes` of hints for an owner that is down, or hints older than `max_age`, are
 //                *released*: sent to all other owners of the key, and dropped when each of them
 //                confirmed. Then this copy is one that anti-entropy brings to the owner, too. No hint is
