@@ -189,9 +189,11 @@ TEST_CASE("F-100 L18 a put that waited in the socket for longer than it is wante
   Cluster cluster(1);
   Raw raw(cluster.servers[0]->address());
   raw.shake_hands();
-  auto send = [&](std::uint64_t id, Duration ago, const Asking& asking) {
+  auto send = [&](std::uint64_t id, Duration ago, const Asking& asking, Duration timeout = {}) {
     Bytes bytes;
-    wire::encode_frame(wire::max_version, id, a_put(id), bytes,
+    ClientPut put = a_put(id);
+    put.options.timeout_ms = static_cast<std::uint32_t>(timeout.millis());
+    wire::encode_frame(wire::max_version, id, std::move(put), bytes,
                        wire::frame_time(asking, read_instant() - ago));
     REQUIRE(raw.send(bytes));
     return put_reply(raw);
@@ -204,8 +206,15 @@ TEST_CASE("F-100 L18 a put that waited in the socket for longer than it is wante
   CHECK_FALSE(late.maybe_applied());
   // Within its time, but its asker has heard nothing for longer than it bears.
   CHECK(send(3, Duration::millis(1500), usual).code() == Code::unavailable);
-  CHECK(send(4, Duration::millis(1500), {Duration::seconds(8), {}}).is_ok());
-  CHECK(send(5, Duration::seconds(5000), {}).is_ok());  // it did not say
+  CHECK(send(4, Duration::millis(1500), {Duration::seconds(8), {}}, Duration::seconds(8)).is_ok());
+  // What does not say how long it is wanted has its own deadline all the same, or the cluster's.
+  CHECK(send(5, Duration::seconds(50), {}, Duration::seconds(80)).is_ok());
+  for (Duration timeout : {Duration{}, Duration::seconds(2)}) {
+    late = send(6, Duration::seconds(50), {}, timeout);
+    CHECK(late.code() == Code::timeout);
+    CHECK_THAT(late.message(), Catch::Contains("came after its deadline"));
+    CHECK_FALSE(late.maybe_applied());
+  }
   CHECK_THAT(cluster.servers[0]->status_json(), Catch::Contains("\"refused_late\":2"));
 }
 
@@ -275,8 +284,8 @@ TEST_CASE("F-90 F-91 garbage, oversize and forbidden frames drop the peer, with 
     Raw raw(address);
     raw.shake_hands();
     Bytes bytes;
-    std::size_t begun =
-        wire::begin_frame(wire::max_version, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
+    std::size_t begun = wire::begin_frame(
+        wire::max_version, static_cast<std::uint8_t>(wire::Type::client_get), 1, bytes);
     bytes += "\xff\xff\xff";
     wire::end_frame(begun, bytes);
     raw.send(bytes);
