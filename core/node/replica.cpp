@@ -444,10 +444,9 @@ Status Replica::in_time(const Key& key, Now now, Instant until) const {
   Instant by_now = state_->by_now(now);
   if (by_now <= until || planted(PlantedBug::executed_after_its_age)) return Status::ok();
   state_->counters().refused_late.fetch_add(1, std::memory_order_relaxed);
-  return Status(Code::timeout, printable(key) + ": node " + state_->options().name +
-                                   " came to this request " +
-                                   std::to_string((by_now - until).millis() + 1) +
-                                   " ms after it was wanted");
+  return Status(Code::timeout,
+                printable(key) + ": node " + state_->options().name + " came to this request " +
+                    std::to_string((by_now - until).millis() + 1) + " ms after it was wanted");
 }
 
 // Two questions that only a row can answer. One id names one write: the same id with something else in
@@ -491,18 +490,23 @@ std::int64_t Replica::latest_stamp(const Object& object) {
 }
 
 // The latest stamp wins (O-19), so one from the far future would win for as long. What is held here
-// (`held_us`) counts as well as the clock: had a replica once taken a stamp while its clock was wrong,
-// the writes that follow it lie above it, and the key would take none until that time.
+// (`held_us`) counts in place of the clock only when it is itself too far ahead: had a replica once taken a
+// stamp while its clock was wrong, the writes that follow it lie above it, and the key would take none
+// until that time. Counted always, it would let stamps run ahead step by step. The stamp next to what
+// is held is the one that a write without any error gets.
 Status Replica::stamps_in_time(const Key& key, const Object& object, std::int64_t held_us,
                                Now now) const {
   if (object.mode != Reconcile::lww) return Status::ok();
+  const std::int64_t most_ms = state_->options().max_stamp_ahead_ms;
+  const bool held_is_ahead = held_us / 1000 - now.wall_ms > most_ms;
+  const std::int64_t from_ms = held_is_ahead ? held_us / 1000 : now.wall_ms;
   for (const auto& version : object.versions) {
-    std::int64_t ahead_ms = version.written_us / 1000 - std::max(now.wall_ms, held_us / 1000);
-    if (ahead_ms <= state_->options().max_stamp_ahead_ms) continue;
-    return Status(Code::invalid_argument, "put " + printable(key) + ": its stamp is " +
-                                              std::to_string(ahead_ms) +
-                                              " ms ahead of this node's clock, wanted at most " +
-                                              std::to_string(state_->options().max_stamp_ahead_ms));
+    if (version.written_us <= held_us || version.written_us == held_us + 1) continue;
+    std::int64_t ahead_ms = version.written_us / 1000 - from_ms;
+    if (ahead_ms <= most_ms) continue;
+    return Status(Code::invalid_argument,
+                  "put " + printable(key) + ": its stamp is " + std::to_string(ahead_ms) +
+                      " ms ahead of this node's clock, wanted at most " + std::to_string(most_ms));
   }
   return Status::ok();
 }

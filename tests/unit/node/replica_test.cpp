@@ -424,21 +424,21 @@ TEST_CASE("F-51 one sibling too many is refused and changes nothing; with the co
 
 TEST_CASE("F-51 siblings of too many bytes are refused likewise; one alone may have more") {
   NodeOptions options;
-  options.max_siblings_bytes = 100;
+  options.max_siblings_bytes = 1024;  // the least that may be set
   Bench bench(4, options);
   auto put = [](std::uint64_t id, std::size_t bytes, CausalContext seen = {}) {
     MintPut request = mint_put(key, id, seen);
     request.write.value = Bytes(bytes, 'x');
     return request;
   };
-  Object lone = bench.minted(put(1, 101)).object;
+  Object lone = bench.minted(put(1, 1025)).object;
   Status status = bench.refusal(bench.replica->mint(put(2, 1), bench.now));
   CHECK(status.code() == Code::too_many_siblings);
-  CHECK_THAT(status.message(), Catch::Contains("at most 100 bytes of siblings") &&
-                                   Catch::Contains("make 2 of 102 bytes"));
+  CHECK_THAT(status.message(), Catch::Contains("at most 1024 bytes of siblings") &&
+                                   Catch::Contains("make 2 of 1026 bytes"));
   CHECK(bench.got(key) == lone);
-  bench.minted(put(3, 60, lone.context));
-  CHECK(bench.minted(put(4, 40)).object.versions.size() == 2);
+  bench.minted(put(3, 600, lone.context));
+  CHECK(bench.minted(put(4, 424)).object.versions.size() == 2);
   CHECK(bench.refusal(bench.replica->mint(put(5, 1), bench.now)).code() == Code::too_many_siblings);
 }
 
@@ -585,7 +585,8 @@ TEST_CASE("L18 one write id with two values is refused where it can be told") {
   other.write.value = "bread";
   Status status = bench.refusal(bench.replica->mint(other, bench.now));
   CHECK(status.code() == Code::invalid_argument);
-  CHECK_THAT(status.message(), Catch::Contains("carts/alice") && Catch::Contains("one id for each"));
+  CHECK_THAT(status.message(),
+             Catch::Contains("carts/alice") && Catch::Contains("one id for each"));
   CHECK(bench.got(key) == first);
   // An update that is repeated has read what it wrote the first time.
   other.seen = first.context;
@@ -593,7 +594,8 @@ TEST_CASE("L18 one write id with two values is refused where it can be told") {
   CHECK(bench.got(key) == first);
 }
 
-TEST_CASE("L18 a repetition whose id was forgotten for want of room is refused, a new write never") {
+TEST_CASE(
+    "L18 a repetition whose id was forgotten for want of room is refused, a new write never") {
   Bench bench(3);
   Object object = bench.minted(mint_put(key, 1)).object;
   for (std::uint64_t i = 2; i <= 300; ++i) {
@@ -664,6 +666,19 @@ TEST_CASE("O-19 F-30 a last-write-wins stamp too far ahead is refused") {
   CHECK(status.code() == Code::invalid_argument);
   CHECK_THAT(status.message(), Catch::Contains("60001") && Catch::Contains("60000"));
   CHECK(bench.got(key).versions[0].value == "near");
+  // A stamp at the limit moves it no further: not by a write, nor by what follows it.
+  bench.pass(Duration::millis(1));
+  CHECK(
+      std::holds_alternative<Stored>(bench.replica->merge(replica_put(key, far), bench.now).reply));
+  MintPut put = mint_put(key, 3);
+  put.reconcile = Reconcile::lww;
+  put.write.above_us = us + 60'002'000;
+  CHECK(bench.refusal(bench.replica->mint(put, bench.now)).code() == Code::invalid_argument);
+  CHECK(bench.got(key).versions[0].value == "far");
+  // The key stays writable meanwhile.
+  put.write.above_us = 0;
+  put.write.born_us = bench.now.wall_us();
+  CHECK(bench.minted(put).object.versions[0].written_us == us + 60'001'001);
 }
 
 TEST_CASE("F-10 F-11 a failing disk is a refusal, and nothing was changed") {
