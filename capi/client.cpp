@@ -42,40 +42,13 @@ Status ClientState::check() const {
   return closing_ ? Status(Code::closed, "the client is closed") : Status::ok();
 }
 
-void ClientState::add_update(const std::shared_ptr<Request>& request) {
-  std::lock_guard lock(mutex_);
-  updates_[request.get()] = request;
-}
-
-void ClientState::remove_update(const Request* request) {
-  std::lock_guard lock(mutex_);
-  updates_.erase(request);
-  fewer_.notify_all();
-}
-
 Status ClientState::close(std::uint32_t drain_ms) {
   if (Resolving::inside(this)) {
     return Status(Code::busy, "a client cannot be closed from inside its own resolver");
   }
   closing_ = true;
   std::lock_guard one_at_a_time(closing_mutex_);
-  auto until = Clock::now() + std::chrono::milliseconds(std::min<std::uint32_t>(drain_ms, 3600000));
-  {
-    // An update between its read and its write has nothing under way that the client could wait for.
-    std::unique_lock lock(mutex_);
-    fewer_.wait_until(lock, until, [&] { return updates_.empty(); });
-  }
-  auto left = std::chrono::duration_cast<std::chrono::microseconds>(until - Clock::now()).count();
-  Status closed = client->close(Duration::micros(std::max<std::int64_t>(left, 0)));
-  std::vector<std::shared_ptr<Request>> waiting;
-  {
-    std::lock_guard lock(mutex_);
-    for (auto& [request, weak] : updates_) {
-      if (std::shared_ptr<Request> strong = weak.lock()) waiting.push_back(std::move(strong));
-    }
-  }
-  for (const std::shared_ptr<Request>& request : waiting) request->client_closed();
-  return closed;
+  return client->close(Duration::millis(std::min<std::uint32_t>(drain_ms, 3600000)));
 }
 
 const std::shared_ptr<ClientState>& state_of(const ringlet_client* client) {
@@ -106,9 +79,14 @@ Result<CallOptions> read_call(const ringlet_call* call) {
     if (value > 16)
       return bad(std::string(name) + ": wanted at most 16, got " + std::to_string(value));
   }
-  if ((call->flags & ~RINGLET_RETURN_SIBLINGS) != 0) {
+  constexpr std::uint32_t deletes = RINGLET_DELETES_WIN | RINGLET_DELETES_ASK;
+  if ((call->flags & ~(RINGLET_RETURN_SIBLINGS | deletes)) != 0) {
     return Status(Code::unsupported, "call.flags: " + std::to_string(call->flags) +
                                          " has flags that this library does not know");
+  }
+  if ((call->flags & deletes) == deletes) {
+    return bad(
+        "call.flags: wanted at most one of RINGLET_DELETES_WIN and RINGLET_DELETES_ASK, got both");
   }
   if (Status s = check_bytes("call.content_type", call->content_type, 1024); !s) return s;
   if (Status s = check_bytes("call.traceparent", call->traceparent, 1024); !s) return s;
@@ -119,6 +97,8 @@ Result<CallOptions> read_call(const ringlet_call* call) {
   out.options.durability = static_cast<WriteDurability>(call->durability);
   out.write_id = WriteId{call->write_id[0], call->write_id[1]};
   out.content_type = Bytes(view(call->content_type));
+  if ((call->flags & RINGLET_DELETES_WIN) != 0) out.deletes = Deletes::win;
+  if ((call->flags & RINGLET_DELETES_ASK) != 0) out.deletes = Deletes::ask;
   out.return_siblings = (call->flags & RINGLET_RETURN_SIBLINGS) != 0;
   return out;
 }
@@ -144,7 +124,7 @@ Status check_context(ringlet_bytes context, const Key& key) {
 
 Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_bytes context,
                                    ringlet_bytes value, const ringlet_call* call,
-                                   bool* show_versions) {
+                                   Showing* showing) {
   Result<CallOptions> options = read_call(call);
   if (!options) return options.status();
   Result<Key> k = read_key(key);
@@ -152,7 +132,8 @@ Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_
   Client::Request request;
   request.key = std::move(*k);
   request.options = options->options;
-  *show_versions = kind == RINGLET_GET || kind == RINGLET_UPDATE || options->return_siblings;
+  showing->versions = kind == RINGLET_GET || kind == RINGLET_UPDATE || options->return_siblings;
+  showing->deletes = options->deletes;
   if (kind == RINGLET_GET) return request;
   request.write_id = options->write_id;
   if (kind != RINGLET_DELETE) request.content_type = std::move(options->content_type);
@@ -181,7 +162,7 @@ ringlet_status blocking(std::uint32_t kind, const char* name, ringlet_client* cl
   return guarded(error, [&]() -> Failure {
     if (Status s = check_client(client); !s) return s;
     if (kind == RINGLET_GET && reply == nullptr) return missing("reply");
-    bool show = false;
+    Showing show;
     Result<Client::Request> request = read_write(kind, key, context, value, call, &show);
     if (!request) return request.status();
     std::shared_ptr<ClientState> state = client->state;
@@ -189,7 +170,7 @@ ringlet_status blocking(std::uint32_t kind, const char* name, ringlet_client* cl
     if (Failure failure = failure_of(outcome); !failure.status.is_ok()) return failure;
     if (reply == nullptr) return {};
     try {
-      *reply = new ringlet_reply(std::move(outcome), name, show);
+      *reply = new ringlet_reply(std::move(outcome), name, show.versions, show.deletes);
     } catch (const std::bad_alloc&) {
       return Status(Code::no_memory, {}, kind != RINGLET_GET);  // it was written
     }
@@ -307,7 +288,7 @@ ringlet_status ringlet_multi_get(ringlet_client* client, const ringlet_key* keys
     for (size_t i = 0; i < count; ++i) {
       Failure failure = failure_of(outcomes[i]);
       if (failure.status.is_ok()) {
-        replies[i] = new ringlet_reply(std::move(outcomes[i]), "get", true);
+        replies[i] = new ringlet_reply(std::move(outcomes[i]), "get", true, options->deletes);
         continue;
       }
       if (errors != nullptr) errors[i] = make_error(failure);
@@ -355,7 +336,7 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
             Status(Code::invalid_argument, "kind: wanted 1 to 4, got " + std::to_string(op.kind)));
       }
       if (op.reserved != 0) return in_op(Status(Code::unsupported, "reserved: wanted 0"));
-      bool show = false;
+      Showing show;
       Result<Client::Request> wanted =
           read_write(op.kind, op.key, op.context, op.value, op.call, &show);
       if (!wanted) return in_op(wanted.status());

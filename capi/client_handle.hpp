@@ -3,8 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
-#include <map>
 #include <memory>
 #include <mutex>
 
@@ -14,7 +12,7 @@
 
 namespace ringlet::capi {
 
-class Request;
+struct Showing;
 
 class ClientState {
  public:
@@ -26,16 +24,11 @@ class ClientState {
 
   ~ClientState();
   Status check() const;  // FORKED, CLOSED or OK
-  void add_update(const std::shared_ptr<Request>& request);
-  void remove_update(const Request* request);
   Status close(std::uint32_t drain_ms);
 
  private:
   std::atomic<bool> closing_{false};
   std::mutex closing_mutex_;  // one close at a time
-  std::mutex mutex_;          // guards updates_
-  std::condition_variable fewer_;
-  std::map<const Request*, std::weak_ptr<Request>> updates_;
 };
 
 Status check_client(const ringlet_client* client);
@@ -47,14 +40,14 @@ struct CallOptions {
   WriteId write_id;
   Bytes content_type;
   bool return_siblings = false;
+  Deletes deletes = Deletes::lose;
 };
 Result<CallOptions> read_call(const ringlet_call* call);
 Result<Key> read_key(ringlet_key key);
 // `context` must be of this key; nothing was sent when it is not.
 Status check_context(ringlet_bytes context, const Key& key);
 Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_bytes context,
-                                   ringlet_bytes value, const ringlet_call* call,
-                                   bool* show_versions);
+                                   ringlet_bytes value, const ringlet_call* call, Showing* showing);
 
 // The resolvers running on this thread, innermost first: their client cannot be closed from inside.
 struct Resolving {

@@ -1,8 +1,6 @@
 #include "completion.hpp"
 
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,32 +14,20 @@ namespace ringlet::capi {
 Result<std::shared_ptr<Completion>> Completion::make(bool with_fd) {
   auto made = std::make_shared<Completion>();
   if (!with_fd) return made;
-  auto failed = [](const char* call) {
-    return Status(Code::io, std::string("queue: ") + call + " failed: " + std::strerror(errno));
-  };
   made->event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (made->event_fd_ < 0) return failed("eventfd");
-  made->timer_fd_ = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (made->timer_fd_ < 0) return failed("timerfd_create");
-  made->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
-  if (made->epoll_fd_ < 0) return failed("epoll_create1");
-  for (int fd : {made->event_fd_, made->timer_fd_}) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (epoll_ctl(made->epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) return failed("epoll_ctl");
+  if (made->event_fd_ < 0) {
+    return Status(Code::io, std::string("queue: eventfd failed: ") + std::strerror(errno));
   }
   return made;
 }
 
 Completion::~Completion() {
-  close_fds();
+  close_fd();
 }
 
-void Completion::close_fds() {
-  for (int* fd : {&epoll_fd_, &event_fd_, &timer_fd_}) {
-    if (*fd >= 0) ::close(*fd);
-    *fd = -1;
-  }
+void Completion::close_fd() {
+  if (event_fd_ >= 0) ::close(event_fd_);
+  event_fd_ = -1;
 }
 
 std::uint64_t Completion::add(std::shared_ptr<Request> request) {
@@ -65,13 +51,11 @@ std::shared_ptr<Request> Completion::find(std::uint64_t request) {
   return it == in_flight_.end() ? nullptr : it->second;
 }
 
-void Completion::push_merge(std::uint64_t request, const ringlet_event& event,
-                            Clock::time_point deadline) {
+void Completion::push(const ringlet_event& event) {
   {
     std::lock_guard lock(mutex_);
     if (!closed_) {
       events_.push_back(event);
-      merging_[request] = deadline;
       signal();
       changed_.notify_all();
       return;
@@ -81,16 +65,10 @@ void Completion::push_merge(std::uint64_t request, const ringlet_event& event,
   ringlet_event_clear(&gone);
 }
 
-void Completion::merge_over(std::uint64_t request) {
-  std::lock_guard lock(mutex_);
-  if (merging_.erase(request) > 0) signal();
-}
-
 void Completion::push_done(std::uint64_t request, const ringlet_event& event) {
   std::shared_ptr<Request> last;
   {
     std::lock_guard lock(mutex_);
-    merging_.erase(request);
     if (auto it = in_flight_.find(request); it != in_flight_.end()) {
       last = std::move(it->second);
       in_flight_.erase(it);
@@ -106,32 +84,10 @@ void Completion::push_done(std::uint64_t request, const ringlet_event& event) {
   ringlet_event_clear(&gone);
 }
 
-std::vector<std::shared_ptr<Request>> Completion::due(Clock::time_point now) {
-  std::vector<std::shared_ptr<Request>> requests;
-  for (auto& [number, deadline] : merging_) {
-    if (deadline > now) continue;
-    if (auto it = in_flight_.find(number); it != in_flight_.end()) requests.push_back(it->second);
-  }
-  return requests;
-}
-
 std::size_t Completion::drain(std::vector<ringlet_event>& events, std::size_t room,
                               Clock::time_point until) {
   std::unique_lock lock(mutex_);
-  while (true) {
-    Clock::time_point now = Clock::now();
-    if (std::vector<std::shared_ptr<Request>> late = due(now); !late.empty()) {
-      lock.unlock();
-      for (const std::shared_ptr<Request>& request : late) request->expire();
-      late.clear();
-      lock.lock();
-      continue;
-    }
-    if (!events_.empty() || woken_ || now >= until) break;
-    Clock::time_point next = until;
-    for (auto& [number, deadline] : merging_) next = std::min(next, deadline);
-    changed_.wait_until(lock, next);
-  }
+  changed_.wait_until(lock, until, [&] { return !events_.empty() || woken_; });
   woken_ = false;
   std::size_t count = std::min(room, events_.size());
   events.assign(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -154,7 +110,6 @@ void Completion::close() {
     std::lock_guard lock(mutex_);
     closed_ = true;
     events.swap(events_);
-    merging_.clear();
     for (auto& [number, request] : in_flight_) requests.push_back(request);
   }
   // Their DONE comes back through push_done, where a closed queue drops it.
@@ -173,16 +128,6 @@ void Completion::signal() {
     (void)done;
     signalled_ = wanted;
   }
-  itimerspec when{};
-  if (!merging_.empty()) {
-    Clock::time_point next = Clock::time_point::max();
-    for (auto& [number, deadline] : merging_) next = std::min(next, deadline);
-    auto ns = std::chrono::nanoseconds(next.time_since_epoch()).count();
-    when.it_value.tv_sec = static_cast<time_t>(ns / 1000000000);
-    when.it_value.tv_nsec = static_cast<long>(ns % 1000000000);
-  }
-  // steady_clock is CLOCK_MONOTONIC with this library; all zero disarms.
-  timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
 }  // namespace ringlet::capi
@@ -234,7 +179,7 @@ void ringlet_queue_release(ringlet_queue* queue) {
   if (queue->birthplace.forked()) {
     // A thread that is gone may have held the locks inside, and destroying a condition variable
     // waits for its waiters: the descriptors are closed, the rest of it is left where it is.
-    queue->completion->close_fds();
+    queue->completion->close_fd();
     (void)new (std::nothrow) std::shared_ptr<Completion>(queue->completion);
   } else {
     queue->completion->close();

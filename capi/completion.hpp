@@ -1,8 +1,8 @@
 // Where finished requests and merge questions wait for whoever drains them.
 //
-// Every request added here ends in exactly one DONE event. Thread-safe; the fd is an epoll of an
-// eventfd (something waits, or a wake) and a timerfd (the deadline of an unanswered merge has
-// come), so that poll() wakes up for both and no thread is needed to keep time.
+// Every request added here ends in exactly one DONE event. Thread-safe; the fd is an eventfd that is
+// readable while something waits or after a wake. Deadlines, of unanswered merges too, are the
+// client's to keep, so no time is kept here.
 #pragma once
 
 #include <chrono>
@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <vector>
 
 #include "handles.hpp"
@@ -23,36 +22,33 @@ using Clock = std::chrono::steady_clock;
 
 class Completion : public std::enable_shared_from_this<Completion> {
  public:
-  // With or without descriptors: a blocking update needs none.
+  // With or without a descriptor: a blocking update needs none.
   static Result<std::shared_ptr<Completion>> make(bool with_fd);
   ~Completion();
 
-  int fd() const { return epoll_fd_; }
-  void close_fds();  // in the child of a fork too: takes no lock
+  int fd() const { return event_fd_; }
+  void close_fd();  // in the child of a fork too: takes no lock
 
   std::uint64_t add(std::shared_ptr<Request> request);  // its number
   void forget(std::uint64_t request);                   // taken back before it began
   std::shared_ptr<Request> find(std::uint64_t request);
 
-  void push_merge(std::uint64_t request, const ringlet_event& event, Clock::time_point deadline);
-  void merge_over(std::uint64_t request);  // answered, or ended: its deadline counts no more
+  void push(const ringlet_event& event);  // a MERGE
   void push_done(std::uint64_t request, const ringlet_event& event);
 
-  // Waits for the first event until `until`; unanswered merges end at their deadlines.
+  // Waits for the first event until `until`.
   std::size_t drain(std::vector<ringlet_event>& events, std::size_t room, Clock::time_point until);
   void wake();
   void close();  // nobody will drain: cancels and clears
 
  private:
-  std::vector<std::shared_ptr<Request>> due(Clock::time_point now);
-  void signal();  // with mutex_: brings eventfd and timerfd up to date
+  void signal();  // with mutex_: brings the eventfd up to date
 
-  int epoll_fd_ = -1, event_fd_ = -1, timer_fd_ = -1;  // fixed after make()
-  std::mutex mutex_;                                   // guards what follows
+  int event_fd_ = -1;  // fixed after make()
+  std::mutex mutex_;   // guards what follows
   std::condition_variable changed_;
   std::deque<ringlet_event> events_;
   std::map<std::uint64_t, std::shared_ptr<Request>> in_flight_;
-  std::map<std::uint64_t, Clock::time_point> merging_;
   std::uint64_t next_ = 1;
   bool woken_ = false, closed_ = false, signalled_ = false;
 };

@@ -93,6 +93,10 @@ uint32_t ringlet_merge_attempt(const ringlet_merge* merge) {
   return merge == nullptr ? 0 : merge->attempt;
 }
 
+int ringlet_merge_written(const ringlet_merge* merge) {
+  return merge != nullptr && merge->written;
+}
+
 ringlet_status ringlet_merge_answer(ringlet_merge* merge, ringlet_bytes value) {
   return guarded(nullptr, [&]() -> Failure {
     if (Status s = check_bytes("value", value, max_value_bytes); !s) return s;
@@ -143,14 +147,14 @@ ringlet_status ringlet_update(ringlet_client* client, ringlet_key key,
     if (Status s = check_client(client); !s) return s;
     if (resolver == nullptr) return missing("resolver");
     if (resolver->resolve == nullptr) return missing("resolver.resolve");
-    bool show = true;
+    Showing show;
     Result<Client::Request> wanted = read_write(RINGLET_UPDATE, key, {}, {}, call, &show);
     if (!wanted) return wanted.status();
     Keep keep(client);
     Result<std::shared_ptr<Completion>> completion = Completion::make(false);
     if (!completion) return completion.status();
     auto request = std::make_shared<Request>(state_of(client), *completion, RINGLET_UPDATE, 0,
-                                             std::move(*wanted), true);
+                                             std::move(*wanted), show);
     std::vector<ringlet_event> events;
     events.reserve(1);
     request->set_number((*completion)->add(request));

@@ -98,9 +98,9 @@ Result<CausalContext> seen_of(const char* name, ringlet_bytes bytes) {
 
 }  // namespace
 
-ringlet_reply::ringlet_reply(Outcome o, const char* name, bool show_versions)
+ringlet_reply::ringlet_reply(Outcome o, const char* name, bool show_versions, Deletes deletes)
     : outcome(std::move(o)), operation(name) {
-  if (show_versions) shown = siblings(outcome.reply.object);
+  if (show_versions) shown = ringlet::shown(outcome.reply.object, deletes).versions;
   dots.reserve(shown.size());
   for (const Version* version : shown) dots.push_back(dot_bytes(version->dot));
 }
@@ -158,6 +158,10 @@ int ringlet_reply_is_tombstone(const ringlet_reply* reply, size_t index) {
   return version != nullptr && version->tombstone;
 }
 
+int ringlet_reply_merged(const ringlet_reply* reply) {
+  return reply == nullptr || reply->outcome.update.merged;
+}
+
 ringlet_bytes ringlet_reply_context(const ringlet_reply* reply) {
   return reply == nullptr ? ringlet_bytes{nullptr, 0} : bytes_of(reply->outcome.context);
 }
@@ -167,6 +171,13 @@ ringlet_text* ringlet_reply_explain(const ringlet_reply* reply) {
     if (reply == nullptr) return make_text("{}");
     json::object o = tally_of(reply->outcome);
     o["operation"] = reply->operation;
+    if (reply->operation == std::string_view("update")) {
+      const UpdateEnd& end = reply->outcome.update;
+      o["edited"] = end.edited;
+      o["merged"] = end.merged;
+      o["left"] = end.left;
+      o["why"] = is_utf8(end.why) ? end.why : printable(end.why);
+    }
     json::array versions;
     for (const Version& version : reply->outcome.reply.object.versions) {
       json::object v;

@@ -11,7 +11,8 @@
 
 struct ringlet_reply {
   // `operation`: "get", "put", … for explain. Without `show_versions` count is 0.
-  ringlet_reply(ringlet::Outcome outcome, const char* operation, bool show_versions);
+  ringlet_reply(ringlet::Outcome outcome, const char* operation, bool show_versions,
+                ringlet::Deletes deletes);
   std::atomic<std::size_t> references{1};
   const ringlet::Outcome outcome;
   const char* const operation;

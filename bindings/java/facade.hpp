@@ -226,6 +226,10 @@ inline int reply_is_tombstone(Handle reply, int index) {
   return ringlet_reply_is_tombstone(from<ringlet_reply>(reply), static_cast<size_t>(index));
 }
 
+inline int reply_merged(Handle reply) {
+  return ringlet_reply_merged(from<ringlet_reply>(reply));
+}
+
 inline std::string reply_context(Handle reply) {
   return bytes_of(ringlet_reply_context(from<ringlet_reply>(reply)));
 }
@@ -252,6 +256,10 @@ inline Handle merge_siblings(Handle merge) {
 }
 inline int merge_attempt(Handle merge) {
   return static_cast<int>(ringlet_merge_attempt(from<ringlet_merge>(merge)));
+}
+
+inline int merge_written(Handle merge) {
+  return ringlet_merge_written(from<ringlet_merge>(merge));
 }
 
 // The statuses of answers are not failures here: CLOSED says that the request ended meanwhile.

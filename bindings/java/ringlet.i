@@ -79,11 +79,13 @@
 %rename("replyWrittenMs") ringlet_java::reply_written_ms;
 %rename("replyIsTombstone") ringlet_java::reply_is_tombstone;
 %rename("replyContext") ringlet_java::reply_context;
+%rename("replyMerged") ringlet_java::reply_merged;
 %rename("replyExplain") ringlet_java::reply_explain;
 %rename("replyRelease") ringlet_java::reply_release;
 %rename("contextCompare") ringlet_java::context_compare;
 %rename("mergeSiblings") ringlet_java::merge_siblings;
 %rename("mergeAttempt") ringlet_java::merge_attempt;
+%rename("mergeWritten") ringlet_java::merge_written;
 %rename("mergeAnswer") ringlet_java::merge_answer;
 %rename("mergeErase") ringlet_java::merge_erase;
 %rename("mergeKeep") ringlet_java::merge_keep;

@@ -178,6 +178,7 @@ class Reply {
   bool is_tombstone(std::size_t index) const {
     return ringlet_reply_is_tombstone(reply_, checked(index)) != 0;
   }
+  bool merged() const { return ringlet_reply_merged(reply_) != 0; }
   py::bytes context() const { return to_bytes(ringlet_reply_context(reply_)); }
   py::str explain() const { return to_str(take_text(ringlet_reply_explain(reply_))); }
 
@@ -203,6 +204,7 @@ class Merge {
         }) {}
   Reply siblings() const { return {merge_, ringlet_merge_siblings(merge_.get())}; }
   std::uint32_t attempt() const { return ringlet_merge_attempt(merge_.get()); }
+  bool written() const { return ringlet_merge_written(merge_.get()) != 0; }
   int answer(const py::object& value) {
     Borrowed borrowed(value);
     Unlocked unlocked;
@@ -303,7 +305,7 @@ class Queue {
                        const py::bytes& bucket, const py::bytes& key, const py::bytes& context,
                        const py::object& value, const py::bytes& content_type,
                        std::uint32_t timeout_ms, std::uint8_t r, std::uint8_t w, bool strict,
-                       std::uint8_t durability) {
+                       std::uint8_t durability, std::uint32_t deletes, const py::bytes& write_id) {
     Borrowed borrowed(value);
     ringlet_call call = RINGLET_CALL_INIT;
     call.timeout_ms = timeout_ms;
@@ -311,8 +313,15 @@ class Queue {
     call.w = w;
     call.strict = strict ? 1 : 0;
     call.durability = durability;
-    call.flags = RINGLET_RETURN_SIBLINGS;
+    call.flags = RINGLET_RETURN_SIBLINGS | deletes;
     call.content_type = view_of(content_type);
+    ringlet_bytes id = view_of(write_id);
+    if (id.size != 0 && id.size != 16) {
+      throw py::value_error("write_id: wanted 0 or 16 bytes, got " + std::to_string(id.size));
+    }
+    for (std::size_t i = 0; i < id.size; ++i) {
+      call.write_id[i / 8] = call.write_id[i / 8] << 8 | static_cast<const unsigned char*>(id.data)[i];
+    }
     ringlet_op op = {
         kind, 0, tag, {view_of(bucket), view_of(key)}, view_of(context), borrowed.bytes(), &call};
     std::uint64_t request = 0;
@@ -478,6 +487,8 @@ PYBIND11_MODULE(_core, m) {
   m.attr("PUT") = static_cast<int>(RINGLET_PUT);
   m.attr("DELETE") = static_cast<int>(RINGLET_DELETE);
   m.attr("UPDATE") = static_cast<int>(RINGLET_UPDATE);
+  m.attr("DELETES_WIN") = static_cast<int>(RINGLET_DELETES_WIN);
+  m.attr("DELETES_ASK") = static_cast<int>(RINGLET_DELETES_ASK);
 
   py::class_<View>(m, "View", py::buffer_protocol()).def_buffer([](View& view) {
     static const char nothing = 0;
@@ -493,12 +504,14 @@ PYBIND11_MODULE(_core, m) {
       .def("dot", &Reply::dot, py::arg("index"))
       .def("written_ms", &Reply::written_ms, py::arg("index"))
       .def("is_tombstone", &Reply::is_tombstone, py::arg("index"))
+      .def_property_readonly("merged", &Reply::merged)
       .def("context", &Reply::context)
       .def("explain", &Reply::explain);
 
   py::class_<Merge>(m, "Merge")
       .def("siblings", &Merge::siblings)
       .def_property_readonly("attempt", &Merge::attempt)
+      .def_property_readonly("written", &Merge::written)
       .def("answer", &Merge::answer, py::arg("value"))
       .def("erase", &Merge::erase)
       .def("keep", &Merge::keep)
@@ -516,7 +529,7 @@ PYBIND11_MODULE(_core, m) {
       .def("submit", &Queue::submit, py::arg("client"), py::arg("kind"), py::arg("tag"),
            py::arg("bucket"), py::arg("key"), py::arg("context"), py::arg("value"),
            py::arg("content_type"), py::arg("timeout_ms"), py::arg("r"), py::arg("w"),
-           py::arg("strict"), py::arg("durability"))
+           py::arg("strict"), py::arg("durability"), py::arg("deletes"), py::arg("write_id"))
       .def("wait", &Queue::wait, py::arg("timeout_ms"))
       .def("cancel", &Queue::cancel, py::arg("request"));
 

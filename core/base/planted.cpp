@@ -87,6 +87,8 @@ const char* name_of(PlantedBug bug) {
       return "stamp_not_above_seen";
     case PlantedBug::reconcile_not_compared:
       return "reconcile_not_compared";
+    case PlantedBug::edit_twice:
+      return "edit_twice";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

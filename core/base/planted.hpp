@@ -46,6 +46,7 @@ enum class PlantedBug {
   first_epoch_by_clock_alone,    // node: two stores that start in one second count alike
   flip_counted_before_data,  // coordination, node: strict requests count the owners of now, whoever else
                              // knows of others
+  edit_twice,     // client: an update asks for its edit again after the edit was acknowledged
   count,
 };
 

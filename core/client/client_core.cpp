@@ -120,6 +120,18 @@ class OwnOrder {
 };
 
 struct ClientCore::Impl {
+  // One update of the application, until its on_done. It uses calls like any other caller of submit.
+  struct Updating {
+    UpdateOperation operation;
+    Request request;  // what each of its calls has in common
+    std::function<void(std::uint64_t, UpdateQuestion)> on_ask;
+    OnDone on_done;
+    Instant deadline;
+    std::uint64_t call = 0;   // under way: its number; 0 none
+    std::uint64_t steps = 0;  // calls begun; tells the end of the latest from a late one
+    Instant wake = Instant::never();
+  };
+
   // One call of the application, until its on_done.
   struct Call {
     Request request;
@@ -181,6 +193,8 @@ struct ClientCore::Impl {
   std::set<std::pair<Instant, std::uint64_t>> doubts;  // when to doubt the node of which question
   std::vector<std::uint64_t> waiting_for_ring;         // client coordination before the first table
   std::vector<Outgoing> outgoing;
+  std::map<std::uint64_t, Updating> updates;                 // numbered like the calls
+  std::set<std::pair<Instant, std::uint64_t>> update_clock;  // pauses and unanswered questions
   std::uint64_t next_call = 1, next_message = 1;
   Instant next_refresh = Instant::never();
   Instant refresh_not_before{};
@@ -419,9 +433,10 @@ struct ClientCore::Impl {
     Call call;
     call.request = std::move(request);
     call.on_done = std::move(on_done);
-    call.deadline = std::min(since, now.instant) + (call.request.options.timeout_ms
-                                       ? Duration::millis(call.request.options.timeout_ms)
-                                       : options.timeout);
+    call.deadline =
+        std::min(since, now.instant) + (call.request.options.timeout_ms
+                                            ? Duration::millis(call.request.options.timeout_ms)
+                                            : options.timeout);
     Status bad = refuse(call);
     if (bad && call.request.kind != Kind::get) {
       auto context = decode_client_context(call.request.context, call.request.key);
@@ -475,12 +490,16 @@ struct ClientCore::Impl {
     return last_born_us;
   }
 
-  Status refuse(const Call& call) const {
+  Status refuse_options(const RequestOptions& wanted) const {
     if (closed) return closed_why;
-    if (call.request.options.timeout_ms > 3'600'000) {
-      return Status(Code::invalid_argument, "timeout_ms: wanted at most 3600000, got " +
-                                                std::to_string(call.request.options.timeout_ms));
+    if (wanted.timeout_ms > 3'600'000) {
+      return Status(Code::invalid_argument,
+                    "timeout_ms: wanted at most 3600000, got " + std::to_string(wanted.timeout_ms));
     }
+    return Status::ok();
+  }
+  Status refuse(const Call& call) const {
+    if (Status bad = refuse_options(call.request.options); !bad) return bad;
     if (calls.size() >= options.max_in_flight) {
       return Status(Code::overloaded, std::string(verb_of(call.request.kind)) + " " +
                                           printable(call.request.key) + ": " +
@@ -488,6 +507,139 @@ struct ClientCore::Impl {
                                           " calls are under way, this client's limit");
     }
     return Status::ok();
+  }
+
+  // ---- updates ----
+
+  std::uint64_t update(Update wanted, Now now, OnDone on_done, Instant since) {
+    std::uint64_t number = next_call++;
+    Status bad = refuse_options(wanted.request.options);
+    if (bad && wanted.attempts == 0) {
+      bad = Status(Code::invalid_argument, "update_attempts: wanted at least 1, got 0");
+    }
+    if (bad && updates.size() >= options.max_in_flight) {
+      bad = Status(Code::overloaded, "update " + printable(wanted.request.key) + ": " +
+                                         std::to_string(updates.size()) +
+                                         " updates are under way, this client's limit");
+    }
+    if (!bad) {
+      Outcome refused;
+      refused.reply = failure(bad);
+      if (on_done) on_done(std::move(refused));
+      return number;
+    }
+    UpdateOperation::Options operation;
+    operation.attempts = wanted.attempts;
+    operation.deletes = wanted.deletes;
+    operation.write_id = wanted.request.write_id;
+    Duration time = wanted.request.options.timeout_ms
+                        ? Duration::millis(wanted.request.options.timeout_ms)
+                        : options.timeout;
+    Updating updating{UpdateOperation(wanted.request.key, operation), std::move(wanted.request),
+                      std::move(wanted.on_ask), std::move(on_done),
+                      std::min(since, now.instant) + time};
+    auto at = updates.emplace(number, std::move(updating)).first;
+    proceed(number, at->second.operation.start(), now);
+    return number;
+  }
+
+  // Does the one thing that an update wants next. What that leads to at once (a call that is refused,
+  // a question that is answered from inside) comes back here, so nothing of the update is used after.
+  void proceed(std::uint64_t number, UpdateOperation::Next next, Now now) {
+    Updating& updating = updates.at(number);
+    if (std::holds_alternative<UpdateOperation::Read>(next)) {
+      Request read;
+      read.key = updating.request.key;
+      read.options = updating.request.options;
+      return launch(number, std::move(read), now);
+    }
+    if (auto* write = std::get_if<UpdateOperation::Write>(&next)) {
+      Request request;
+      request.kind = write->tombstone ? Kind::erase : Kind::put;
+      request.key = updating.request.key;
+      request.options = updating.request.options;
+      request.context = std::move(write->context);
+      request.value = std::move(write->value);
+      if (!write->tombstone) request.content_type = updating.request.content_type;
+      request.write_id = write->write_id;
+      return launch(number, std::move(request), now);
+    }
+    if (auto* ask = std::get_if<UpdateOperation::Ask>(&next)) {
+      wake_update(number, updating.deadline);
+      auto on_ask = updating.on_ask;  // the answer from inside may end the update
+      return on_ask(number, std::move(ask->question));
+    }
+    if (auto* pause = std::get_if<UpdateOperation::Pause>(&next)) {
+      return wake_update(number, std::min(updating.deadline, now.instant + pause->time));
+    }
+    wake_update(number, Instant::never());
+    auto over = updates.extract(number);
+    Outcome& outcome = std::get<UpdateOperation::Over>(next).outcome;
+    if (over.mapped().on_done) over.mapped().on_done(std::move(outcome));
+  }
+
+  void launch(std::uint64_t number, Request request, Now now) {
+    Updating& updating = updates.at(number);
+    wake_update(number, Instant::never());
+    std::int64_t left = (updating.deadline - now.instant).millis();
+    // A call has at least a millisecond: its own deadline then says in its words what it waited for.
+    request.options.timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
+    std::uint64_t step = ++updating.steps;
+    std::uint64_t call = submit(
+        std::move(request), now,
+        [this, number, step](Outcome outcome) {
+          auto it = updates.find(number);
+          if (it == updates.end() || it->second.steps != step) return;
+          it->second.call = 0;
+          ++it->second.steps;
+          Duration left = it->second.deadline - current.instant;
+          proceed(number, it->second.operation.on_outcome(std::move(outcome), left, random),
+                  current);
+        },
+        Instant::never());
+    auto it = updates.find(number);
+    if (it != updates.end() && it->second.steps == step) it->second.call = call;
+  }
+
+  void wake_update(std::uint64_t number, Instant when) {
+    Updating& updating = updates.at(number);
+    if (updating.wake != Instant::never()) update_clock.erase({updating.wake, number});
+    updating.wake = when;
+    if (when != Instant::never()) update_clock.insert({when, number});
+  }
+
+  Status answer(std::uint64_t number, std::uint32_t attempt, UpdateAnswer answer, Now now) {
+    auto it = updates.find(number);
+    if (it == updates.end() || !it->second.operation.asking() ||
+        it->second.operation.attempt() != attempt) {
+      return Status(Code::closed, "the update does not wait for this answer any more");
+    }
+    proceed(number, it->second.operation.on_answer(std::move(answer)), now);
+    return Status::ok();
+  }
+
+  // An update that waits for its application or pauses ends here; one with a call under way ends with
+  // the call.
+  void end_update(std::uint64_t number, const Status& why, Now now) {
+    UpdateOperation& operation = updates.at(number).operation;
+    if (operation.asking() || operation.pausing()) proceed(number, operation.end(why), now);
+  }
+
+  void wake_updates(Now now) {
+    while (!update_clock.empty() && update_clock.begin()->first <= now.instant) {
+      std::uint64_t number = update_clock.begin()->second;
+      Updating& updating = updates.at(number);
+      std::string name = "update " + printable(updating.request.key);
+      if (updating.operation.asking()) {
+        end_update(number,
+                   Status(Code::timeout, name + ": the application did not answer by the deadline"),
+                   now);
+      } else if (updating.deadline <= now.instant) {
+        end_update(number, Status(Code::timeout, name + ": its deadline has come"), now);
+      } else {
+        proceed(number, updating.operation.on_pause_over(), now);
+      }
+    }
   }
 
   // When its deadline or the patience with its node ends. Our own coordinator has the same deadline
@@ -1121,6 +1273,7 @@ struct ClientCore::Impl {
         touch(number, call);
       }
     }
+    wake_updates(now);
     for (std::uint64_t number : due) {
       auto it = calls.find(number);
       if (it == calls.end()) continue;  // ended by what another one's end led to
@@ -1198,6 +1351,7 @@ struct ClientCore::Impl {
                              table_doubt_at, table_early_at, table_until});
     if (!doubts.empty()) next = std::min(next, doubts.begin()->first);
     if (!clock.empty()) next = std::min(next, clock.begin()->first);
+    if (!update_clock.empty()) next = std::min(next, update_clock.begin()->first);
     return next;
   }
 };
@@ -1218,7 +1372,28 @@ std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done, Insta
   return number;
 }
 
-void ClientCore::cancel(std::uint64_t request, Now) {
+std::uint64_t ClientCore::update(Update update, Now now, OnDone on_done, Instant since) {
+  impl_->current = now;
+  std::uint64_t number = impl_->update(std::move(update), now, std::move(on_done), since);
+  impl_->settle(now);
+  return number;
+}
+
+Status ClientCore::answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer,
+                          Now now) {
+  impl_->current = now;
+  Status status = impl_->answer(update, attempt, std::move(answer), now);
+  impl_->settle(now);
+  return status;
+}
+
+void ClientCore::cancel(std::uint64_t request, Now now) {
+  impl_->current = now;
+  if (auto update = impl_->updates.find(request); update != impl_->updates.end()) {
+    if (update->second.call != 0) return cancel(update->second.call, now);
+    std::string text = "update " + printable(update->second.request.key) + ": cancelled";
+    return impl_->end_update(request, Status(Code::cancelled, text), now);
+  }
   auto it = impl_->calls.find(request);
   if (it == impl_->calls.end()) return;
   const auto& call = it->second;
@@ -1227,23 +1402,28 @@ void ClientCore::cancel(std::uint64_t request, Now) {
   impl_->finish(request, impl_->failure(Status(Code::cancelled, text)));
 }
 
-void ClientCore::close(const Status& why, Now) {
+void ClientCore::close(const Status& why, Now now) {
   RINGLET_ASSERT(!why.is_ok());
+  impl_->current = now;
   impl_->closed = true;
   impl_->closed_why = why;
   while (!impl_->calls.empty()) {
     auto it = impl_->calls.begin();
     impl_->finish(it->first, impl_->failure(why));
   }
+  while (!impl_->updates.empty()) impl_->end_update(impl_->updates.begin()->first, why, now);
 }
 
 void ClientCore::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+  impl_->current = now;
   impl_->on_reply(from, number, std::move(message), now);
 }
 void ClientCore::on_unreachable(NodeId node, Now now, const Status& why) {
+  impl_->current = now;
   impl_->on_unreachable(node, now, why);
 }
 void ClientCore::on_wake(Now now) {
+  impl_->current = now;
   impl_->on_wake(now);
 }
 std::vector<ClientCore::Outgoing> ClientCore::take_outgoing() {
@@ -1256,7 +1436,10 @@ std::shared_ptr<const Ring> ClientCore::ring() const {
   return impl_->ring;
 }
 std::size_t ClientCore::unanswered() const {
-  return impl_->calls.size();
+  // An update with a call under way counts once.
+  std::size_t waiting = 0;
+  for (const auto& [number, updating] : impl_->updates) waiting += updating.call == 0;
+  return impl_->calls.size() + waiting;
 }
 Reconcile ClientCore::reconcile() const {
   return impl_->coordination.reconcile;

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "client/update_operation.hpp"
 #include "coordination/coordinator.hpp"
 #include "membership/fault_detector.hpp"
 
@@ -72,16 +73,7 @@ class ClientCore {
     WriteId write_id;  // zero: drawn here
     RequestOptions options;
   };
-  struct Outcome {
-    ClientReply reply;  // with status
-    Bytes context;      // get: what to hand to the next put; put: what the minter holds now
-    WriteId write_id;   // the write's, for a later retry
-    std::uint32_t attempts = 0;
-    NodeId coordinator;  // who coordinated; nobody: this client
-    std::string node;    // its name or address, for people
-    // Client coordination was wanted, but a node coordinated: too few members were in the client's reach.
-    bool instead_of_client = false;
-  };
+  using Outcome = ClientOutcome;
   using OnDone = std::function<void(Outcome outcome)>;
 
   // A message for a node; connect to `address` when there is no connection to `to`. A seed that has
@@ -101,8 +93,20 @@ class ClientCore {
   // `on_done` is called exactly once, from inside this or a later call. Returns the number for cancel().
   // `since`: when the application asked, if that was earlier than now: its deadline counts from then,
   // and nothing is sent that is past it.
-  std::uint64_t submit(Request request, Now now, OnDone on_done,
-                       Instant since = Instant::never());
+  std::uint64_t submit(Request request, Now now, OnDone on_done, Instant since = Instant::never());
+  // An update (client/update_operation.hpp): reads, asks, writes, merges. `request` says key, options,
+  // content type and, where it is wanted, the edit's write id; its timeout is the whole update's.
+  // `on_ask` is called from inside this or a later call, with the update's number; the answer may come
+  // from inside it or at any time later. Unanswered, the update ends at its deadline.
+  struct Update {
+    Request request;
+    std::uint32_t attempts = 16;  // questions, at least 1
+    Deletes deletes = Deletes::lose;
+    std::function<void(std::uint64_t update, UpdateQuestion question)> on_ask;
+  };
+  std::uint64_t update(Update update, Now now, OnDone on_done, Instant since = Instant::never());
+  // Answers the question `attempt` of an update. closed: the update is over, or was answered already.
+  Status answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer, Now now);
   void cancel(std::uint64_t request,
               Now now);  // CANCELLED, maybe applied once a write left; late: no effect
   void close(const Status& why, Now now);  // everything unanswered ends with it

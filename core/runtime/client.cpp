@@ -92,9 +92,15 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   // ---- any thread ----
   struct Submission {
     std::uint64_t id;
-    Request request;
+    std::variant<Request, ClientCore::Update> wanted;
     OnDone on_done;
     Instant since;  // its deadline counts from here, however late this thread comes to it
+  };
+  // The application's answer to a question of an update.
+  struct Reply {
+    std::uint64_t id;
+    std::uint32_t attempt;
+    UpdateAnswer answer;
   };
 
   bool is_forked() const { return fork_generation() != generation; }
@@ -102,7 +108,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     return Status(Code::forked, "the client was opened before fork(); open another one here");
   }
 
-  std::uint64_t submit(Request request, OnDone on_done) {
+  std::uint64_t submit(std::variant<Request, ClientCore::Update> wanted, OnDone on_done) {
     if (is_forked()) {
       on_done(failed(forked()));
       return 0;
@@ -116,7 +122,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
         return 0;
       }
       id = ++last_id;
-      submissions.push_back({id, std::move(request), std::move(on_done), read_instant()});
+      submissions.push_back({id, std::move(wanted), std::move(on_done), read_instant()});
       if (std::exchange(posted, true)) return id;
     }
     try {
@@ -130,11 +136,20 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   }
 
   void cancel(std::uint64_t id) {
+    wake_for([&] { cancelled.push_back(id); });
+  }
+  void answer(Reply reply) {
+    wake_for([&] { replies.push_back(std::move(reply)); });
+  }
+
+  // Adds to what the I/O thread takes up in its next turn.
+  template <typename Add>
+  void wake_for(const Add& add) {
     if (is_forked()) return;
     {
       std::lock_guard lock(mutex);
       if (stopped) return;
-      cancelled.push_back(id);
+      add();
       if (std::exchange(posted, true)) return;
     }
     try {
@@ -144,20 +159,6 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       posted = false;
       throw;
     }
-  }
-
-  void after(Duration pause, std::function<void()> what) {
-    if (!is_forked()) {
-      std::lock_guard lock(mutex);
-      if (!closing) {
-        // Posted under the lock: before what close() posts.
-        Instant at = read_clocks().instant + pause;
-        thread.post(
-            [this, at, what = std::move(what)]() mutable { pauses.emplace(at, std::move(what)); });
-        return;
-      }
-    }
-    what();
   }
 
   Status close(Duration drain) {
@@ -182,7 +183,6 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       Status why(Code::closed, "the client was closed before the answer came");
       core.close(why, read_clocks());
       for (auto& [number, query] : std::exchange(queries, {})) query.on_done(failed_text(why));
-      for (auto& [at, what] : std::exchange(pauses, {})) what();
       peers.clear();
       query_peers.clear();
       done->set(true);
@@ -200,10 +200,12 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   // ---- the I/O thread ----
   void take_submissions() {
     std::vector<Submission> batch;
+    std::vector<Reply> answered;
     std::vector<std::uint64_t> gone;
     {
       std::lock_guard lock(mutex);
       batch.swap(submissions);
+      answered.swap(replies);
       gone.swap(cancelled);
       posted = false;
       under_way += batch.size();
@@ -212,13 +214,26 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     for (Submission& submission : batch) {
       std::uint64_t id = submission.id;
       numbers[id] = 0;
-      std::uint64_t number =
-          core.submit(std::move(submission.request), now,
-                      [this, id, on_done = std::move(submission.on_done)](Outcome outcome) {
-                        finish(id, on_done, std::move(outcome));
-                      },
-                      submission.since);
+      auto on_done = [this, id, then = std::move(submission.on_done)](Outcome outcome) {
+        finish(id, then, std::move(outcome));
+      };
+      std::uint64_t number = 0;
+      if (auto* request = std::get_if<Request>(&submission.wanted)) {
+        number = core.submit(std::move(*request), now, std::move(on_done), submission.since);
+      } else {
+        auto& update = std::get<ClientCore::Update>(submission.wanted);
+        update.on_ask = [id, ask = std::move(update.on_ask)](std::uint64_t,
+                                                             UpdateQuestion question) {
+          ask(id, std::move(question));
+        };
+        number = core.update(std::move(update), now, std::move(on_done), submission.since);
+      }
       if (auto found = numbers.find(id); found != numbers.end()) found->second = number;
+    }
+    for (Reply& reply : answered) {
+      // Too late is no error: the update's end says why.
+      if (auto found = numbers.find(reply.id); found != numbers.end())
+        (void)core.answer(found->second, reply.attempt, std::move(reply.answer), now);
     }
     for (std::uint64_t id : gone) {
       if (auto found = numbers.find(id); found != numbers.end()) core.cancel(found->second, now);
@@ -233,16 +248,10 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     if (closing) changed.notify_all();
   }
 
-  Instant next_wake() const override {
-    Instant next = std::min(core.next_wake(), next_query_deadline);
-    return pauses.empty() ? next : std::min(next, pauses.begin()->first);
-  }
+  Instant next_wake() const override { return std::min(core.next_wake(), next_query_deadline); }
 
   void on_wake(Now now) override {
     core.on_wake(now);
-    while (!pauses.empty() && pauses.begin()->first <= now.instant) {
-      pauses.extract(pauses.begin()).mapped()();
-    }
     next_query_deadline = Instant::never();
     for (auto at = queries.begin(); at != queries.end();) {
       if (at->second.deadline > now.instant) {
@@ -365,12 +374,12 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   std::map<std::uint64_t, Query> queries;
   std::uint64_t last_query = 0;
   Instant next_query_deadline = Instant::never();
-  std::multimap<Instant, std::function<void()>> pauses;
 
   // Guarded by mutex.
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<Submission> submissions;
+  std::vector<Reply> replies;
   std::vector<std::uint64_t> cancelled;
   bool posted = false, closing = false, stopped = false;
   std::uint64_t last_id = 0;
@@ -419,16 +428,12 @@ void Client::cancel(std::uint64_t request) {
   impl_->cancel(request);
 }
 
-void Client::after(Duration pause, std::function<void()> what) {
-  impl_->after(pause, std::move(what));
+std::uint64_t Client::update_async(ClientCore::Update update, OnDone on_done) {
+  return impl_->submit(std::move(update), std::move(on_done));
 }
 
-// Writers of one key that each answer the others' siblings at once make new ones for ever.
-Duration Client::update_pause(std::uint32_t attempt, Duration left) {
-  thread_local Random random((std::uint64_t{std::random_device{}()} << 32) | attempt);
-  std::int64_t longest = std::int64_t{1000} << std::min<std::uint32_t>(attempt, 6);
-  return Duration::micros(
-      random.between(0, std::max<std::int64_t>(std::min(longest, left.us / 2), 0)));
+void Client::answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer) {
+  impl_->answer({update, attempt, std::move(answer)});
 }
 
 Status Client::close(Duration drain) {
@@ -492,65 +497,83 @@ std::vector<Outcome> Client::multi_get(std::vector<Key> keys, RequestOptions opt
   return outcomes;
 }
 
-Outcome Client::update(Key key, const Resolver& resolver, RequestOptions options,
-                       std::uint32_t attempts) {
-  if (attempts == 0) {
-    return failed(Status(Code::invalid_argument, "attempts: wanted at least 1, got 0"));
+namespace {
+
+// The answer of the application's functions to one question.
+UpdateAnswer answer_to(const UpdateQuestion& question, const Client::Edit& edit,
+                       const Client::Resolver& resolver, Deletes deletes) {
+  Shown there = shown(question.read.reply.object, deletes);
+  Version merged;
+  const Version* current = there.versions.empty() ? nullptr : there.versions.front();
+  if (there.conflict) {
+    if (!resolver) {
+      return {UpdateAnswer::Kind::fail,
+              {},
+              std::to_string(there.versions.size()) +
+                  " versions were written at the same time and there is no resolver"};
+    }
+    UpdateAnswer answer = resolver(there.versions);
+    if (question.written || answer.kind == UpdateAnswer::Kind::fail) return answer;
+    // The edit follows on what the siblings become, whichever of the three that is.
+    current = nullptr;
+    if (answer.kind == UpdateAnswer::Kind::keep) return answer;
+    if (answer.kind == UpdateAnswer::Kind::value) {
+      merged.value = std::move(answer.value);
+      merged.content_type = there.versions.front()->content_type;
+      current = &merged;
+    }
   }
-  Duration whole =
-      options.timeout_ms != 0 ? Duration::millis(options.timeout_ms) : impl_->options.timeout;
-  Instant deadline = read_clocks().instant + whole;
-  Outcome last = get(key, options);
-  for (std::uint32_t attempt = 1; last.reply.status.is_ok(); ++attempt) {
-    auto seen = siblings(last.reply.object);
-    // A write that left nothing else behind is the end of it.
-    if (attempt > 1 && seen.size() <= 1) return last;
-    Duration left = deadline - read_clocks().instant;
-    if (attempt > attempts || left < Duration::millis(1)) {
-      Status status(Code::update_exhausted,
-                    "update " + printable(key) + ": still " + std::to_string(seen.size()) +
-                        " siblings after " + std::to_string(attempt - 1) + " of " +
-                        std::to_string(attempts) + " attempts within " +
-                        std::to_string(whole.millis()) + " ms",
-                    attempt > 1);
-      last.reply.status = std::move(status);
-      return last;
-    }
-    auto bound = [&options, deadline] {
-      std::int64_t ms = (deadline - read_clocks().instant).millis();
-      options.timeout_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 1, UINT32_MAX));
-    };
-    if (attempt > 1) {
-      {
-        std::unique_lock lock(impl_->mutex);
-        impl_->changed.wait_for(lock, std::chrono::microseconds(update_pause(attempt - 1, left).us),
-                                [&] { return impl_->closing; });
-      }
-      bound();
-      // What the write met is old by now; somebody may have resolved it, our value included.
-      WriteId written = last.write_id;
-      last = get(key, options);
-      last.write_id = written;
-      if (!last.reply.status.is_ok()) {
-        last.reply.status.set_maybe_applied(true);
-        return last;
-      }
-      seen = siblings(last.reply.object);
-      if (seen.size() <= 1) return last;
-    }
-    Merge merge = resolver(seen, attempt);
-    if (merge.kind == Merge::Kind::keep) return last;
-    if (merge.kind == Merge::Kind::fail) {
-      last.reply.status =
-          Status(Code::merge_failed, "update " + printable(key) + ": " + merge.reason, attempt > 1);
-      return last;
-    }
-    bound();
-    last = merge.kind == Merge::Kind::erase
-               ? erase(key, last.context, options)
-               : put(key, std::move(merge.value), last.context, options);
+  return edit(current);
+}
+
+}  // namespace
+
+Outcome Client::update(Key key, const Edit& edit, const Resolver& resolver, UpdateOptions options) {
+  if (!edit) return failed(Status(Code::invalid_argument, "edit: wanted a function, got none"));
+  if (!impl_->is_forked() && impl_->thread.is_current()) {
+    return failed(
+        Status(Code::busy, "a blocking call on the client's own thread, from a callback"));
   }
-  return last;
+  // The functions run on this thread; the I/O thread hands the questions over.
+  struct Inbox {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<UpdateQuestion> question;
+    std::optional<Outcome> over;
+  };
+  auto inbox = std::make_shared<Inbox>();
+  ClientCore::Update update;
+  update.request.key = std::move(key);
+  update.request.options = options.call;
+  update.request.content_type = std::move(options.content_type);
+  update.request.write_id = options.write_id;
+  update.attempts = options.attempts;
+  update.deletes = options.deletes;
+  update.on_ask = [inbox](std::uint64_t, UpdateQuestion question) {
+    std::lock_guard lock(inbox->mutex);
+    inbox->question = std::move(question);
+    inbox->changed.notify_one();
+  };
+  std::uint64_t number = update_async(std::move(update), [inbox](Outcome outcome) {
+    std::lock_guard lock(inbox->mutex);
+    inbox->over = std::move(outcome);
+    inbox->changed.notify_one();
+  });
+  while (true) {
+    std::optional<UpdateQuestion> question;
+    {
+      std::unique_lock lock(inbox->mutex);
+      inbox->changed.wait(lock, [&] { return inbox->over || inbox->question; });
+      if (inbox->over) return std::move(*inbox->over);
+      question.swap(inbox->question);
+    }
+    try {
+      answer(number, question->attempt, answer_to(*question, edit, resolver, options.deletes));
+    } catch (...) {
+      cancel(number);  // the caller's exception is its own; nothing is left waiting
+      throw;
+    }
+  }
 }
 
 StatusText Client::query(const std::string& node, const std::string& what, const Key& key,

@@ -28,11 +28,11 @@ class Client {
       Outcome)>;  // exactly once; on the I/O thread, or inside submit when refused at once
   std::uint64_t submit(Request request, OnDone on_done);
   void cancel(std::uint64_t request);  // stops waiting: CANCELLED
-  // Calls `what` on the I/O thread when `pause` is over; at once when the client closes or is closed.
-  void after(Duration pause, std::function<void()> what);
-  // How long to wait before an update's next attempt when `attempt` of them met other writers: a
-  // part, by chance, of a time that doubles up to 64 ms, and at most half of what is left.
-  static Duration update_pause(std::uint32_t attempt, Duration left);
+  // An update (client/update_operation.hpp) in the background. `on_ask` and `on_done` are called on the
+  // I/O thread and must not block; `on_ask` is given this call's number. Each question is answered with
+  // answer(), from any thread, at any time; an answer to a question that is over has no effect.
+  std::uint64_t update_async(ClientCore::Update update, OnDone on_done);
+  void answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer);
 
   // Blocking; the deadline is in options.timeout_ms or the client's.
   Outcome call(Request request);
@@ -41,18 +41,29 @@ class Client {
   Outcome erase(Key key, Bytes context, RequestOptions options = {});
   std::vector<Outcome> multi_get(std::vector<Key> keys, RequestOptions options = {});  // in order
 
-  // Read, resolve, write with the context read; again, after a pause, if that write met new siblings
-  // that nobody resolved meanwhile, at most `attempts` times or until the deadline (R4.4-e). The resolver runs on the calling thread, sees the
-  // siblings (none, one or more; tombstones flagged) and returns the merged value, erase, or keep.
-  struct Merge {
-    enum class Kind { answer, erase, keep, fail } kind = Kind::answer;
-    Bytes value;         // of answer
-    std::string reason;  // of fail
+  // Read, merge what is a conflict, edit, write with the context read (Dynamo 4.4). Both functions run
+  // on the calling thread. The edit is called at most once, and exactly once when the update succeeds
+  // with update.edited: it may do what must not be done twice. When the write met siblings only the
+  // resolver runs on them, again after a growing pause, until one version is left. Once the edit is
+  // acknowledged the update succeeds; update.merged says whether it came down to one version.
+  //
+  // edit      the value, nullptr when the key is missing; answers the new value, erase or keep
+  // resolver  the siblings of a conflict, by dot; answers the one value. It must be a function of
+  //           the siblings alone, whatever their order. Empty: a conflict before the edit is
+  //           merge_failed, one after it stays for the next reader.
+  using Edit = std::function<UpdateAnswer(const Version* current)>;
+  using Resolver = std::function<UpdateAnswer(const std::vector<const Version*>& siblings)>;
+  struct UpdateOptions {
+    RequestOptions call;  // timeout_ms is the whole update's
+    Bytes content_type;
+    WriteId write_id;             // of the edit; zero: a new one
+    std::uint32_t attempts = 16;  // questions, the edit included
+    Deletes deletes = Deletes::lose;
   };
-  using Resolver =
-      std::function<Merge(const std::vector<const Version*>& siblings, std::uint32_t attempt)>;
-  Outcome update(Key key, const Resolver& resolver, RequestOptions options = {},
-                 std::uint32_t attempts = 16);
+  Outcome update(Key key, const Edit& edit, const Resolver& resolver, UpdateOptions options);
+  Outcome update(Key key, const Edit& edit, const Resolver& resolver = nullptr) {
+    return update(std::move(key), edit, resolver, UpdateOptions());
+  }
 
   // A query to one node (by name or address; empty: any), e.g. "status".
   StatusText query(const std::string& node, const std::string& what, const Key& key,

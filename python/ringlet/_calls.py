@@ -25,6 +25,8 @@ class Spec(NamedTuple):
     w: int = 0
     strict: bool = False
     durability: int = 0
+    deletes: int = 0
+    write_id: bytes = b""
 
 
 class Target(NamedTuple):

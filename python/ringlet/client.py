@@ -34,6 +34,7 @@ U = TypeVar("U")
 DEFAULT_SEEDS: Final = "127.0.0.1:7400"
 _MAX_TIMEOUT_S: Final = 3600.0
 _DURABILITY: Final = {None: 0, "buffer": 1, "log": 2, "disk": 3}
+_DELETES: Final = {"lose": 0, "win": _core.DELETES_WIN, "ask": _core.DELETES_ASK}
 _UNSET: Any = object()
 
 
@@ -149,9 +150,14 @@ class Client(_Handle):
         timeout: float | None = None,
         strict: bool = False,
         durability: str | None = None,
+        deletes: str = "lose",
     ) -> Bucket[T]:
         """A bucket of keys, with how its values are read and merged. Costs nothing and sends
         nothing.
+
+        ``deletes`` says what a delete beside a write of the same time means to this reader:
+        ``"lose"``: the write survives; ``"win"``: the key reads as missing (a session that was
+        logged out); ``"ask"``: the delete is a sibling, ``.deleted``, which the resolver is given.
         """
         return Bucket(
             self,
@@ -163,6 +169,7 @@ class Client(_Handle):
             timeout=timeout,
             strict=strict,
             durability=durability,
+            deletes=deletes,
         )
 
     def admin(self, command: str, *, timeout: float | None = None, **args: Any) -> Any:
@@ -241,9 +248,10 @@ class Bucket(Generic[T]):
     """A bucket as one part of a program sees it: immutable, cheap, thread-safe. Made by
     ``Client.bucket``.
 
-    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count)
-    and ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``); ``with_`` sets them for good in a new
-    Bucket.
+    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count),
+    ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``) and ``deletes=`` (see ``Client.bucket``);
+    ``with_`` sets them for good in a new Bucket. A write also takes ``write_id=``, the ``write_id``
+    of the error of an earlier try: repeating a write under its id makes no second version.
     """
 
     def __init__(
@@ -258,6 +266,7 @@ class Bucket(Generic[T]):
         timeout: float | None,
         strict: bool,
         durability: str | None,
+        deletes: str,
     ) -> None:
         for member in ("content_type", "encode", "decode"):
             if not hasattr(codec, member):
@@ -276,6 +285,7 @@ class Bucket(Generic[T]):
             "timeout": timeout,
             "strict": strict,
             "durability": durability,
+            "deletes": deletes,
         }
         self._spec = _spec(**self._options)
 
@@ -294,9 +304,17 @@ class Bucket(Generic[T]):
         timeout: float | None = _UNSET,
         strict: bool = _UNSET,
         durability: str | None = _UNSET,
+        deletes: str = _UNSET,
     ) -> Bucket[U]:
         """The same bucket with other settings; this one stays as it is."""
-        asked = {"r": r, "w": w, "timeout": timeout, "strict": strict, "durability": durability}
+        asked = {
+            "r": r,
+            "w": w,
+            "timeout": timeout,
+            "strict": strict,
+            "durability": durability,
+            "deletes": deletes,
+        }
         options = {
             **self._options,
             **{name: value for name, value in asked.items() if value is not _UNSET},
@@ -348,13 +366,20 @@ class Bucket(Generic[T]):
         resolver: Resolver[T] | None = None,
         **call: Any,
     ) -> Versioned[T]:
-        """Reads, merges, changes, writes; again if other writers came between.
+        """Reads, merges if there is a conflict, changes by ``fn``, and writes.
 
         ``fn`` gets the value (merged by the resolver if there were siblings; None if there is none)
-        and returns the new one, or ``Delete``, or ``Keep``. It runs on this thread, perhaps several
-        times, so what it returns must be its only effect. An exception in it, or in the resolver,
-        comes out of ``update`` as it is, with a note, and nothing is written. Siblings without any
-        resolver are a ConflictError.
+        and returns the new one, or ``Delete``, or ``Keep``. It runs on this thread, **at most once,
+        and exactly once when the update returns**, so it may count, append or send. When the write
+        meets writes of the same time, only the resolver runs, on siblings that contain the written
+        value already, until one version is left.
+
+        Once the write is acknowledged ``update`` returns: what came between the merging (the
+        deadline, ``update_attempts``, no resolver) leaves siblings for the next reader, and
+        ``.merged`` of the answer is False. An exception in ``fn`` comes out of ``update`` as it is,
+        and nothing is written; one of the resolver too, and its note says whether the write is
+        applied. Siblings before the write without any resolver are a ConflictError. ``fn`` that
+        returns None is a UsageError: a change in place must return what it changed.
         """
         if not callable(fn):
             raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
@@ -365,7 +390,10 @@ class Bucket(Generic[T]):
             try:
                 self._answer(merge, key, fn, chosen)
             except BaseException as error:
-                error.add_note(f"in ringlet update of {self._where(key)}, attempt {merge.attempt}")
+                error.add_note(
+                    f"in ringlet update of {self._where(key)}, attempt {merge.attempt}, "
+                    f"applied={merge.written}"
+                )
                 merge.fail(f"{type(error).__name__} in the application's function")
                 raise
 
@@ -416,25 +444,47 @@ class Bucket(Generic[T]):
     ) -> None:
         reply = merge.siblings()
         siblings = read_siblings(reply, self._codec, key)
-        living = [sibling for sibling in siblings if not sibling.deleted]
+        if merge.written:
+            # The edit is in the store and in these siblings: they are merged, and nothing else.
+            if resolver is None:
+                merge.keep()
+            else:
+                self._end(merge, resolver(siblings), "resolver", resolver, key)
+            return
 
         def conflict() -> ConflictError:
             versioned = Versioned(siblings, Context._trusted(reply.context()), key=key)
             return ConflictError(
-                f"{self._where(key)}: {len(living)} versions were written at the same "
+                f"{self._where(key)}: {len(siblings)} versions were written at the same "
                 "time and neither the call, "
                 "the bucket nor the client has a resolver",
                 versioned=versioned,
                 key=key,
             )
 
-        changed = fn(resolve(living, resolver, conflict) if living else None)
-        if changed is Delete or isinstance(changed, Delete):
+        current = resolve(siblings, resolver, conflict) if siblings else None
+        if current is Delete or isinstance(current, Delete):
+            current = None
+        self._end(merge, fn(current), "function", fn, key)
+
+    def _end(
+        self, merge: _core.Merge, answer: Any, what: str, fn: Callable[..., Any], key: Key
+    ) -> None:
+        """Hands the application's answer to the core."""
+        if answer is Delete or isinstance(answer, Delete):
             merge.erase()
-        elif changed is Keep or isinstance(changed, Keep):
+        elif answer is Keep or isinstance(answer, Keep):
             merge.keep()
+        elif answer is None:
+            name = getattr(fn, "__qualname__", repr(fn))
+            raise UsageError(
+                f"update of {self._where(key)}: the {what} {name} returned None; return the new "
+                "value (a change in place must return what it changed), ringlet.Delete or "
+                "ringlet.Keep",
+                key=key,
+            )
         else:
-            merge.answer(self._codec.encode(changed))
+            merge.answer(self._codec.encode(answer))
 
     def _run(self, kind: int, key: Key, call: dict[str, Any], **more: Any) -> _core.Reply:
         core = self._client._ready()
@@ -446,10 +496,11 @@ class Bucket(Generic[T]):
     def _call_spec(self, call: dict[str, Any]) -> Spec:
         if not call:
             return self._spec
-        unknown = sorted(set(call) - set(self._options))
+        unknown = sorted(set(call) - set(self._options) - {"write_id"})
         if unknown:
             raise TypeError(
-                f"there is no call option {unknown[0]!r}; there are {', '.join(self._options)}"
+                f"there is no call option {unknown[0]!r}; "
+                f"there are {', '.join(self._options)}, write_id"
             )
         return _spec(**{**self._options, **call})
 
@@ -485,8 +536,17 @@ class _Logs:
 
 
 def _spec(
-    *, r: int | None, w: int | None, timeout: float | None, strict: bool, durability: str | None
+    *,
+    r: int | None,
+    w: int | None,
+    timeout: float | None,
+    strict: bool,
+    durability: str | None,
+    deletes: str,
+    write_id: bytes | str | None = None,
 ) -> Spec:
+    if deletes not in _DELETES:
+        raise UsageError(f"deletes: wanted 'lose', 'win' or 'ask', got {deletes!r}")
     if durability not in _DURABILITY:
         raise UsageError(f"durability: wanted 'buffer', 'log' or 'disk', got {durability!r}")
     if not isinstance(strict, bool):
@@ -497,7 +557,25 @@ def _spec(
         _replicas("w", w),
         strict,
         _DURABILITY[durability],
+        _DELETES[deletes],
+        _write_id(write_id),
     )
+
+
+def _write_id(given: bytes | str | None) -> bytes:
+    """The 16 bytes of an id; none: the core draws one."""
+    if given is None:
+        return b""
+    if isinstance(given, str):
+        try:
+            given = bytes.fromhex(given)
+        except ValueError:
+            raise UsageError(f"write_id: wanted 32 hexadecimal digits, got {given!r}") from None
+    if not isinstance(given, bytes):
+        raise TypeError(f"write_id: wanted bytes or str, got {type(given).__name__}")
+    if len(given) != 16 or given == bytes(16):
+        raise UsageError(f"write_id: wanted 16 bytes that are not all zero, got {given.hex()!r}")
+    return given
 
 
 def _replicas(name: str, count: int | None) -> int:

@@ -80,6 +80,12 @@ class RingletError(Exception):
         self.key = key
         self.details: dict[str, Any] = {} if details is None else details
 
+    @property
+    def write_id(self) -> bytes | None:
+        """Of a write that may have been applied: its id, for repeating it with ``write_id=``."""
+        text = self.details.get("write_id")
+        return bytes.fromhex(text) if text else None
+
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show its repr
 
@@ -192,7 +198,7 @@ class KeyMissing(DataError, KeyError):
 
 
 class UpdateExhausted(RingletError):
-    """Every attempt of an update met new siblings."""
+    """Not raised any more: an update whose write is acknowledged returns; see ``.merged``."""
 
     default_status = Status.UPDATE_EXHAUSTED
 

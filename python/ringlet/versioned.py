@@ -158,11 +158,12 @@ class Versioned(Generic[T]):
     of them.
     """
 
-    __slots__ = ("_explain", "context", "key", "siblings")
+    __slots__ = ("_explain", "context", "key", "merged", "siblings")
 
     siblings: tuple[Sibling[T], ...]
     context: Context
     key: Key | None
+    merged: bool  # False: an update that wrote, and ended before one version was left
     _explain: Callable[[], str]
 
     def __init__(
@@ -171,28 +172,27 @@ class Versioned(Generic[T]):
         context: Context,
         *,
         key: Key | None = None,
+        merged: bool = True,
         explain: Callable[[], str] = lambda: "{}",
     ) -> None:
         set_ = object.__setattr__
         set_(self, "siblings", tuple(siblings))
         set_(self, "context", context)
         set_(self, "key", key)
+        set_(self, "merged", merged)
         set_(self, "_explain", explain)
 
     @property
     def living(self) -> tuple[Sibling[T], ...]:
-        """The siblings that are not deletes. A delete beside a value is no conflict: the value
-        wins.
-        """
+        """The siblings that are not deletes: all of them but in a bucket with ``deletes="ask"``."""
         return tuple(sibling for sibling in self.siblings if not sibling.deleted)
 
     @property
     def value(self) -> T:
         """The one value. KeyMissing: there is none. ConflictError: there are several."""
-        living = self.living
-        if not living:
+        if not self.siblings:
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
-        return resolve(living, None, self._conflict)
+        return resolve(self.siblings, None, self._conflict)
 
     def resolved(self, resolver: Resolver[T]) -> T:
         """The value, a conflict merged by ``resolver``; nothing is written. KeyMissing: none."""
@@ -200,10 +200,9 @@ class Versioned(Generic[T]):
             raise TypeError(
                 f"resolved wanted a function of siblings, got {type(resolver).__name__}"
             )
-        living = self.living
-        if not living:
+        if not self.siblings:
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
-        return resolve(living, resolver, self._conflict)
+        return resolve(self.siblings, resolver, self._conflict)
 
     @property
     def left_out(self) -> int:
@@ -218,7 +217,7 @@ class Versioned(Generic[T]):
 
     def _conflict(self) -> ConflictError:
         return ConflictError(
-            f"{_shown(self.key)}: wanted one value, there are {len(self.living)} "
+            f"{_shown(self.key)}: wanted one value, there are {len(self.siblings)} "
             "written at the same time; "
             "look at .siblings, or merge them with .resolved(resolver) or Bucket.update",
             versioned=self,
@@ -235,8 +234,8 @@ class Versioned(Generic[T]):
         raise AttributeError("a Versioned is immutable")
 
     def __repr__(self) -> str:
-        living = len(self.living)
-        what = "no value" if living == 0 else "one value" if living == 1 else f"{living} siblings"
+        count = len(self.siblings)
+        what = "no value" if count == 0 else "one value" if count == 1 else f"{count} siblings"
         return f"<Versioned {_shown(self.key)}: {what}>"
 
 
@@ -264,6 +263,7 @@ def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versione
         read_siblings(reply, codec, key),
         Context._trusted(reply.context()),
         key=key,
+        merged=reply.merged,
         explain=reply.explain,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 
 import pytest
 
@@ -176,6 +177,112 @@ def test_an_exception_in_the_resolver_leaves_update_as_itself(client, name):
     with pytest.raises(ZeroDivisionError):
         bucket.update("k", lambda v: v, resolver=lambda siblings: 1 // 0)
     assert len(bucket.get("k")) == 2
+
+
+def test_the_function_of_an_update_runs_once_and_what_it_met_is_only_merged(cluster, name):
+    with cluster.connect(timeout=10.0) as client:
+        bucket = client.bucket(name, codec=ringlet.Json, w=3, r=3)
+        bucket.put("page", {"me": 5})
+        calls, merges = [], []
+
+        def count(value):
+            calls.append(dict(value))
+            bucket.put("page", {"rival": 1})  # a blind write, behind the update's back
+            return {**value, "me": value["me"] + 1}
+
+        def merge(siblings):
+            merges.append(len(siblings))
+            return ringlet.resolvers.counter()(siblings)
+
+        done = bucket.update("page", count, resolver=merge)
+        assert calls == [{"me": 5}]
+        assert merges == [2]
+        assert done.merged
+        assert bucket.get("page").value == {"me": 6, "rival": 1}
+
+
+def test_two_hundred_increments_of_eight_writers_count_two_hundred(cluster, name):
+    with cluster.connect(timeout=30.0) as client:
+        bucket = client.bucket(
+            name, codec=ringlet.Json, resolver=ringlet.resolvers.counter(), r=2, w=2
+        )
+
+        def write(me):
+            for _ in range(25):
+                bucket.update("page", lambda v: {**(v or {}), me: (v or {}).get(me, 0) + 1})
+
+        threads = [threading.Thread(target=write, args=(f"w{n}",)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = bucket.get("page", r=3).resolved(ringlet.resolvers.counter())
+        assert found == {f"w{n}": 25 for n in range(8)}
+
+
+def test_an_update_that_ends_before_one_version_is_left_says_so(cluster, name):
+    with cluster.connect(timeout=10.0) as client:
+        bucket = client.bucket(name, codec=ringlet.Text, w=3, r=3)
+        bucket.put("k", "old")
+
+        def change(value):
+            bucket.put("k", "rival")
+            return "mine"
+
+        left = bucket.update("k", change)  # without a resolver
+        assert not left.merged
+        assert sorted(s.value for s in bucket.get("k").siblings) == ["mine", "rival"]
+
+        mine = ZeroDivisionError("mine")
+
+        def fail(siblings):
+            raise mine
+
+        bucket.put("k", "one", bucket.get("k"))
+        with pytest.raises(ZeroDivisionError) as caught:
+            bucket.update("k", change, resolver=fail)
+        assert caught.value is mine
+        assert any("applied=True" in note for note in mine.__notes__)
+        assert sorted(s.value for s in bucket.get("k").siblings) == ["mine", "rival"]
+
+
+def test_a_delete_beside_a_write_is_the_buckets_choice(cluster, name):
+    with cluster.connect(timeout=10.0) as client:
+        bucket = client.bucket(name, codec=ringlet.Text, w=3, r=3)
+        seen = bucket.put("k", "old")
+        bucket.put("k", "new", seen)
+        bucket.delete("k", seen)
+        assert bucket.get("k").value == "new"
+        assert not bucket.with_(deletes="win").get("k")
+        asked = bucket.with_(deletes="ask").get("k")
+        assert sorted(s.deleted for s in asked.siblings) == [False, True]
+        with pytest.raises(ringlet.ConflictError):
+            _ = asked.value
+        given = []
+
+        def undelete(siblings):
+            given.extend(s.deleted for s in siblings)
+            return next(s.value for s in siblings if not s.deleted)
+
+        kept = bucket.with_(deletes="ask").update("k", lambda v: v + "!", resolver=undelete)
+        assert sorted(given) == [False, True]
+        assert kept.value == "new!"
+
+
+def test_equal_values_written_at_the_same_time_are_one(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "tea")
+    bucket.put("k", "tea")
+    assert bucket.get("k").value == "tea"
+
+
+def test_a_write_repeated_under_its_id_is_one_version(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    for _ in range(2):
+        bucket.put("k", "tea", write_id="00112233445566778899aabbccddeeff")
+    assert len(bucket.get("k", r=3)) == 1
+    bucket.put("k", "milk", write_id=bytes(range(16)))
+    assert len(bucket.get("k", r=3)) == 2
 
 
 def test_calls_inside_an_update_work_and_do_not_mix_up_events(client, name):

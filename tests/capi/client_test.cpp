@@ -49,7 +49,7 @@ TEST_CASE("blind writes are siblings, a write with their context replaces both")
   CHECK(ringlet_reply_count(f.get(key).get()) == 1);
 }
 
-TEST_CASE("a delete beside a write is a tombstone among the siblings") {
+TEST_CASE("M-2 a delete beside a write is a tombstone among the siblings where it is asked for") {
   Fixture f;
   ringlet_key key = key_of("carts", "carol");
   f.put(key, "", "tea\n");
@@ -57,7 +57,12 @@ TEST_CASE("a delete beside a write is a tombstone among the siblings") {
   f.put(key, "", "milk\n");  // a version that `read` has not seen
   REQUIRE(ringlet_delete(f.client.get(), key, ringlet_reply_context(read.get()), nullptr, nullptr,
                          nullptr) == RINGLET_OK);
-  Reply both = f.get(key);
+  CHECK(ringlet_reply_count(f.get(key).get()) == 1);
+  ringlet_call call = RINGLET_CALL_INIT;
+  call.flags = RINGLET_DELETES_ASK;
+  ringlet_reply* made = nullptr;
+  REQUIRE(ringlet_get(f.client.get(), key, &call, &made, nullptr) == RINGLET_OK);
+  Reply both(made);
   REQUIRE(ringlet_reply_count(both.get()) == 2);
   CHECK(ringlet_reply_is_tombstone(both.get(), 0) + ringlet_reply_is_tombstone(both.get(), 1) == 1);
 }
@@ -301,7 +306,7 @@ TEST_CASE("fields of a call that make no sense are named") {
   call.durability = 4;
   refused(call, RINGLET_INVALID_ARGUMENT, "durability");
   call = RINGLET_CALL_INIT;
-  call.flags = 2;
+  call.flags = 8;
   refused(call, RINGLET_UNSUPPORTED, "flags");
   call = RINGLET_CALL_INIT;
   call.content_type = {nullptr, 3};

@@ -12,6 +12,7 @@ static int answer_x(void *user_data, ringlet_merge *merge) {
   EXPECT(user_data != NULL);
   EXPECT(ringlet_reply_count(ringlet_merge_siblings(merge)) <= 2);
   EXPECT(ringlet_merge_attempt(merge) >= 1);
+  EXPECT(ringlet_merge_written(merge) == (ringlet_merge_attempt(merge) > 1));
   return ringlet_merge_answer(merge, x) != RINGLET_OK;
 }
 static int erase(void *user_data, ringlet_merge *merge) {
@@ -85,6 +86,7 @@ int main(void) {
   EXPECT(ringlet_reply_dot(reply, 0).size == 24);
   EXPECT(ringlet_reply_written_ms(reply, 0) > 0);
   EXPECT(ringlet_reply_is_tombstone(reply, 0) == 0);
+  EXPECT(ringlet_reply_merged(reply) == 1);
   EXPECT(ringlet_context_compare(none, ringlet_reply_context(reply), &order) == RINGLET_OK &&
          order == -1);
   EXPECT(ringlet_context_describe(&key, ringlet_reply_context(reply), &text, &error) == RINGLET_OK);

@@ -193,7 +193,7 @@ typedef struct {
   uint8_t r, w;
   uint8_t strict;       /* 1: only owners of the key count, no substitutes */
   uint8_t durability;   /* 1 buffer, 2 log, 3 disk */
-  uint32_t flags;       /* RINGLET_RETURN_SIBLINGS */
+  uint32_t flags;       /* RINGLET_RETURN_SIBLINGS, RINGLET_DELETES_… */
   /* 0: the library's own; set it to repeat a write, also after a crash (see
      ringlet_error_maybe_applied). One id names one write: INVALID_ARGUMENT where another value is stored
      under it. An id of your own: 128 random bits, or a UUID of version 4 or 7, high half first. */
@@ -203,6 +203,13 @@ typedef struct {
 /* A put or delete also brings the versions there are after it; without this flag its reply has only
    the context and count 0. An update always brings them. */
 #define RINGLET_RETURN_SIBLINGS 1u
+/* What a delete beside a write of the same time means to this reader (at most one of the two):
+   neither  the write survives; the delete is not shown
+   WIN      the key reads as missing
+   ASK      the delete is shown beside the write, flagged; an update's resolver decides
+   Alone, a delete is a missing key for all three. */
+#define RINGLET_DELETES_WIN 2u
+#define RINGLET_DELETES_ASK 4u
 #define RINGLET_CALL_INIT \
   {(uint32_t)sizeof(ringlet_call), 0, 0, 0, 0, 0, 0, {0, 0}, {NULL, 0}, {NULL, 0}}
 
@@ -224,8 +231,9 @@ RINGLET_API ringlet_status ringlet_multi_get(ringlet_client *, const ringlet_key
 
 /* ---- replies ---- */
 
-RINGLET_API size_t
-ringlet_reply_count(const ringlet_reply *); /* 0 missing, 1 a value, 2.. a conflict */
+/* 0 missing, 1 a value, 2.. a conflict: versions written at the same time that differ in value or content
+   type. Versions that are equal in both count once, under the newest one's dot and time. */
+RINGLET_API size_t ringlet_reply_count(const ringlet_reply *);
 /* The siblings, in one order on every node. An index out of range: the empty answer. */
 RINGLET_API ringlet_bytes ringlet_reply_value(const ringlet_reply *, size_t);
 RINGLET_API ringlet_bytes ringlet_reply_content_type(const ringlet_reply *, size_t);
@@ -233,8 +241,12 @@ RINGLET_API ringlet_bytes ringlet_reply_content_type(const ringlet_reply *, size
 RINGLET_API ringlet_bytes ringlet_reply_dot(const ringlet_reply *, size_t);
 RINGLET_API uint64_t ringlet_reply_written_ms(const ringlet_reply *,
                                               size_t); /* minter's wall clock */
-/* 1: a delete that happened at the same time as the other siblings. Alone, a delete is count 0. */
+/* 1: a delete that happened at the same time as the other siblings; only with RINGLET_DELETES_ASK. */
 RINGLET_API int ringlet_reply_is_tombstone(const ringlet_reply *, size_t);
+/* 0: an update whose edit is in the store but which ended before one version was left: its
+   deadline, a cancel, a failure or a resolver came between (explain's "why"). The next reader finds
+   count siblings, the edit among them. 1: every other reply. */
+RINGLET_API int ringlet_reply_merged(const ringlet_reply *);
 /* Opaque, at most 4 KiB, checksummed, of this key only. May be stored and used later, anywhere. */
 RINGLET_API ringlet_bytes ringlet_reply_context(const ringlet_reply *);
 /* JSON: operation, node, attempts, write_id, wanted, got, asked, not_found, answered, silent, refused,
@@ -260,9 +272,17 @@ RINGLET_API ringlet_status ringlet_context_describe(const ringlet_key *key, ring
 
 /* ---- merging ---- */
 
-/* Asked what the siblings become. Called on the thread that called Ringlet, perhaps several times a
-   call, so its answer must be its only effect. Ends the merge with exactly one of answer, erase, keep,
-   fail, and returns 0; another number is a failure. May use any handle. Must not longjmp. */
+/* An update reads, asks for the new value, writes it with the context read; when that write met siblings
+   it asks what they become, as often as needed. ringlet_merge_written tells the two questions apart:
+
+     0  the edit: the new value of the key, from count siblings: 0 it is missing, 1 its value, 2.. a
+        conflict to be merged first. Asked at most once in an update, and exactly once when it
+        succeeds, so the edit may do what must not be done twice (count, append, send).
+     1  a merge: what the siblings become. The edit is acknowledged and contained in them; editing again
+        would count it twice. The answer must be a function of the siblings alone.
+
+   Called on the thread that called Ringlet. Ends the merge with exactly one of answer, erase, keep, fail,
+   and returns 0; another number is a failure. May use any handle. Must not longjmp. */
 typedef int (*ringlet_resolve_fn)(void *user_data, ringlet_merge *);
 typedef struct {
   ringlet_resolve_fn resolve;
@@ -273,20 +293,25 @@ typedef struct {
 
 RINGLET_API const ringlet_reply *ringlet_merge_siblings(
     const ringlet_merge *);                                        /* borrowed; count 0.. */
-RINGLET_API uint32_t ringlet_merge_attempt(const ringlet_merge *); /* from 1 */
+RINGLET_API uint32_t ringlet_merge_attempt(const ringlet_merge *); /* from 1: the edit */
+RINGLET_API int ringlet_merge_written(const ringlet_merge *);      /* 0 the edit, 1 a merge */
 /* One of these ends the merge. A second one is BUSY and changes nothing; one after the request has
    ended (deadline, cancel, close) is CLOSED and harmless. */
 RINGLET_API ringlet_status ringlet_merge_answer(ringlet_merge *, ringlet_bytes value); /* copied */
 RINGLET_API ringlet_status ringlet_merge_erase(ringlet_merge *);
-RINGLET_API ringlet_status ringlet_merge_keep(ringlet_merge *); /* nothing to write: done, OK */
+/* Writes nothing. The edit: the update is over, OK, and nothing changed. A merge: the siblings stay. */
+RINGLET_API ringlet_status ringlet_merge_keep(ringlet_merge *);
 RINGLET_API ringlet_status ringlet_merge_fail(ringlet_merge *, const char *message);
-/* Of a merge from an event. Unanswered: the request fails with MERGE_FAILED. Inside a resolver the
+/* Of a merge from an event. Released without an answer it fails: the edit with MERGE_FAILED; a merge
+   leaves the siblings. Inside a resolver the
    merge is borrowed and this has no effect. */
 RINGLET_API void ringlet_merge_release(ringlet_merge *);
 
-/* Read, resolve, write with the context read; again if that write met new siblings. Before it reads again
-   it pauses, at random and longer with each attempt, so that many writers of one key come to an end; the
-   pause counts against the deadline. */
+/* Once the edit is acknowledged the update is OK, whatever comes after: a deadline, a cancel, a close, a
+   failing resolver or client.update_attempts questions end the merging, and ringlet_reply_merged is 0.
+   Before that an error says maybe_applied truthfully, and its details name the write_id.
+   Between two merges it pauses, at random and longer with each, so that many writers of one key come to
+   an end; the pauses count against the deadline. */
 RINGLET_API ringlet_status ringlet_update(ringlet_client *, ringlet_key, const ringlet_resolver *,
                                           const ringlet_call *, ringlet_reply **, ringlet_error **);
 
@@ -304,7 +329,7 @@ typedef struct {           /* grows at its end; op_size is an argument */
 enum { RINGLET_DONE = 1, RINGLET_MERGE = 2 };
 typedef struct { /* grows at its end; event_size is an argument */
   /* DONE: the request's last event; each request has exactly one. MERGE (of UPDATE): answer me, on any
-     thread, now or later; left unanswered, the request ends at its deadline. */
+     thread, now or later; left unanswered, the update ends at its deadline. */
   uint32_t kind;
   ringlet_status status;
   uint64_t tag, request;

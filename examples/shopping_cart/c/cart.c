@@ -126,7 +126,9 @@ static int resolve(void *user_data, ringlet_merge *merge) {
   int i;
 
   cart_union(&merged, versions);
-  for (i = 0; i < wanted->count; i++) {
+  /* A merge after the write holds this change already: editing again would undo what others did
+     since, a removal of theirs for example. */
+  for (i = 0; i < wanted->count && !ringlet_merge_written(merge); i++) {
     if (wanted->removing) {
       cart_remove(&merged, wanted->items[i]);
     } else {

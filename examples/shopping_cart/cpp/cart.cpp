@@ -47,31 +47,24 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-// Read, merge, write with the context of what was read; what the write met in its turn is merged again.
+// One edit; versions that were written at the same time, before it or beside it, become their union.
 ringlet::Outcome change(Client& client, const ringlet::Key& key, const std::string& verb,
                         const std::vector<std::string>& items) {
-  ringlet::Outcome seen = client.get(key);
-  for (int attempt = 0; seen.reply.status.is_ok() && attempt < 16; ++attempt) {
-    std::vector<const ringlet::Version*> versions = ringlet::siblings(seen.reply.object);
-    Cart cart = union_of(versions);
+  using ringlet::UpdateAnswer;
+  auto edit = [&](const ringlet::Version* current) -> UpdateAnswer {
+    Cart cart = current == nullptr ? Cart{} : union_of({current});
     for (const std::string& item : items) {
       if (verb == "add") cart.insert(item);
       if (verb == "remove") cart.erase(item);
     }
-    std::string text = text_of(cart);
-    if (versions.size() == 1 && !text.empty() && versions[0]->value == text)
-      break;  // as it is already
-
-    Client::Request write;
-    write.kind = ringlet::ClientCore::Kind::put;
-    write.key = key;
-    write.context = seen.context;
-    write.value = text;
-    write.content_type = "text/plain";
-    seen = client.call(std::move(write));
-    if (ringlet::siblings(seen.reply.object).size() <= 1) break;
-  }
-  return seen;
+    return {UpdateAnswer::Kind::value, text_of(cart), {}};
+  };
+  auto resolver = [](const std::vector<const ringlet::Version*>& siblings) -> UpdateAnswer {
+    return {UpdateAnswer::Kind::value, text_of(union_of(siblings)), {}};
+  };
+  Client::UpdateOptions options;
+  options.content_type = "text/plain";
+  return client.update(key, edit, resolver, options);
 }
 
 }  // namespace
@@ -106,6 +99,6 @@ int main(int argc, char** argv) {
               << (status.maybe_applied() ? " (the change may have been made)" : "") << "\n";
     return 1;
   }
-  for (const std::string& item : union_of(ringlet::siblings(outcome.reply.object)))
+  for (const std::string& item : union_of(ringlet::shown(outcome.reply.object).versions))
     std::cout << item << "\n";
 }

@@ -25,7 +25,7 @@ std::vector<std::string> values(const Outcome& outcome) {
   return found;
 }
 
-Client::Merge union_of(const std::vector<const Version*>& siblings, const std::string& add) {
+UpdateAnswer union_of(const std::vector<const Version*>& siblings, const std::string& add) {
   std::string all;
   for (const Version* version : siblings) {
     for (char c : version->value) {
@@ -33,7 +33,7 @@ Client::Merge union_of(const std::vector<const Version*>& siblings, const std::s
     }
   }
   if (all.find(add) == std::string::npos) all += add;
-  return {Client::Merge::Kind::answer, all, {}};
+  return {UpdateAnswer::Kind::value, all, {}};
 }
 
 TEST_CASE("put, get, siblings, update and delete, through both coordinations") {
@@ -54,10 +54,12 @@ TEST_CASE("put, get, siblings, update and delete, through both coordinations") {
   auto both = client->get(key);
   CHECK(values(both) == std::vector<std::string>{"a", "b"});
 
-  auto merged = client->update(key, [](const auto& seen, std::uint32_t) {
-    CHECK(seen.size() == 2);
-    return union_of(seen, "c");
-  });
+  auto merged = client->update(
+      key, [](const Version* current) { return union_of({current}, "c"); },
+      [](const auto& seen) {
+        CHECK(seen.size() == 2);
+        return union_of(seen, "");
+      });
   INFO(merged.reply.status.to_string());
   REQUIRE(merged.reply.status.is_ok());
   auto after = client->get(key);
@@ -133,39 +135,6 @@ TEST_CASE("a refused handshake is told by the call's error, through both coordin
   }
 }
 
-TEST_CASE("a pause ends by its time, or with the client") {
-  Cluster cluster(1);
-  auto client = cluster.client();
-  std::promise<void> over, closed;
-  auto start = std::chrono::steady_clock::now();
-  client->after(Duration::millis(20), [&] { over.set_value(); });
-  over.get_future().get();
-  auto took = std::chrono::steady_clock::now() - start;
-  CHECK(took >= std::chrono::milliseconds(20));
-  CHECK(took < std::chrono::seconds(5));
-  client->after(Duration::seconds(3600), [&] { closed.set_value(); });
-  CHECK(client->close(Duration{}).is_ok());
-  CHECK(closed.get_future().wait_for(std::chrono::seconds(0)) == std::future_status::ready);
-  bool at_once = false;
-  client->after(Duration::seconds(3600), [&] { at_once = true; });
-  CHECK(at_once);
-}
-
-TEST_CASE("the pause of an update grows, has an end, and leaves time for the attempt") {
-  for (std::uint32_t attempt : {1U, 3U, 6U, 1000U}) {
-    std::int64_t longest = 0;
-    for (int i = 0; i < 200; ++i) {
-      Duration pause = Client::update_pause(attempt, Duration::seconds(1));
-      CHECK(pause >= Duration{});
-      CHECK(pause <= Duration::micros(1000 << std::min(attempt, 6U)));
-      longest = std::max(longest, pause.us);
-    }
-    CHECK(longest > 500 << std::min(attempt, 6U));
-  }
-  CHECK(Client::update_pause(6, Duration::millis(4)) <= Duration::millis(2));
-  CHECK(Client::update_pause(6, Duration::millis(-4)) == Duration{});
-}
-
 TEST_CASE("eight writers of one key all succeed: each pauses, and sees what the others resolved") {
   Cluster cluster(3);
   auto client = cluster.client();
@@ -174,13 +143,16 @@ TEST_CASE("eight writers of one key all succeed: each pauses, and sees what the 
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
       std::string item(1, static_cast<char>('a' + t));
-      RequestOptions options;
-      options.timeout_ms = 20'000;
-      options.w =
-          3;  // whoever coordinates the next write has met this one, however busy the machine
+      Client::UpdateOptions options;
+      options.call.timeout_ms = 20'000;
+      // Each coordinator of a later write has met this one, however busy the machine is.
+      options.call.w = 3;
       auto done = client->update(
-          {"u", "one"}, [&](const auto& seen, std::uint32_t) { return union_of(seen, item); },
-          options);
+          {"u", "one"},
+          [&](const Version* current) {
+            return current == nullptr ? union_of({}, item) : union_of({current}, item);
+          },
+          [](const auto& seen) { return union_of(seen, ""); }, options);
       if (!done.reply.status.is_ok()) ++failed;
     });
   }
@@ -328,13 +300,14 @@ TEST_CASE("an update whose merge fails changes nothing") {
   auto client = cluster.client();
   Key key{"", "k"};
   REQUIRE(client->put(key, "v").reply.status.is_ok());
-  auto failed = client->update(key, [](const auto&, std::uint32_t) {
-    return Client::Merge{Client::Merge::Kind::fail, {}, "no idea"};
-  });
+  auto failed = client->update(
+      key, [](const Version*) { return UpdateAnswer{UpdateAnswer::Kind::fail, {}, "no idea"}; });
   CHECK(failed.reply.status.code() == Code::merge_failed);
   CHECK_THAT(failed.reply.status.message(), Catch::Contains("no idea"));
   CHECK(values(client->get(key)) == std::vector<std::string>{"v"});
-  CHECK(client->update(key, nullptr, {}, 0).reply.status.code() == Code::invalid_argument);
+  CHECK(client->update(key, nullptr).reply.status.code() == Code::invalid_argument);
+  CHECK_THROWS_AS(client->update(key, [](const Version*) -> UpdateAnswer { throw 7; }), int);
+  CHECK(values(client->get(key)) == std::vector<std::string>{"v"});
 }
 
 }  // namespace

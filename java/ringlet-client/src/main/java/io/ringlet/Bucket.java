@@ -11,6 +11,7 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 
 /**
@@ -290,36 +291,76 @@ public final class Bucket<T> {
   }
 
   /**
-   * Reads a key, lets its siblings be resolved, changes the value and writes it with the context
-   * read; and again if that write met new siblings. So the function may run several times: its
-   * answer must be its only effect. What the resolver or the function throws, checked exceptions
-   * and errors too, leaves this method as the same object, and nothing is written.
+   * Reads a key, lets its siblings be resolved if they are a conflict, changes the value and writes
+   * it with the context read. The function runs at most once, and exactly once when this method
+   * returns, so it may count or append. When the write meets writes of the same time only the
+   * resolver runs, on siblings that contain the written value already, until one version is left.
+   *
+   * <p>Once the write is acknowledged this method returns: what ended the merging (the deadline,
+   * {@code update_attempts}, no resolver) leaves siblings for the next reader, and {@link
+   * Versioned#isMerged()} is false. What the function throws, checked exceptions and errors too,
+   * leaves this method as the same object, and nothing is written; what the resolver throws does
+   * too, and it may come after the write.
    *
    * @param key which
-   * @param function from the value, null if the key is missing, to the new value; null deletes the
-   *     key
+   * @param function from the value, null if the key is missing, to the new value, not null; {@link
+   *     #change} can also delete, or leave the key as it is
    * @return the versions there are now
-   * @throws ConflictException the key has several siblings and this bucket no resolver
-   * @throws UpdateExhaustedException every attempt met new siblings
+   * @throws ConflictException the key has several siblings before the write and this bucket no
+   *     resolver
    */
   public Versioned<T> update(Key key, UnaryOperator<T> function) {
+    return change(key, changing(function));
+  }
+
+  /**
+   * Updates, as {@link #update}, with a function that may also delete the key or leave it.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to what is to be done, not null
+   * @return the versions there are now
+   */
+  public Versioned<T> change(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
     return block(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, function, executor));
   }
 
   /**
-   * Updates, as {@link #update}.
+   * Updates, as {@link #change}.
    *
    * @param key which
-   * @param function from the value, null if the key is missing, to the new value; null deletes the
-   *     key
+   * @param function from the value, null if the key is missing, to what is to be done, not null
    * @return the versions there are then, later
    */
-  public CompletableFuture<Versioned<T>> updateAsync(Key key, UnaryOperator<T> function) {
+  public CompletableFuture<Versioned<T>> changeAsync(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
     return async(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, function, executor));
+  }
+
+  private static <T> Function<T, Change<T>> changing(UnaryOperator<T> function) {
+    Objects.requireNonNull(function, "function");
+    return current -> {
+      T next = function.apply(current);
+      if (next == null) {
+        throw Text.invalid("update: the function returned null; return the new value (a change in"
+            + " place must return what it changed), or use change() with Change.delete() or"
+            + " Change.keep()", null);
+      }
+      return Change.to(next);
+    };
+  }
+
+  /**
+   * Updates, as {@link #update}.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to the new value, not null
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> updateAsync(Key key, UnaryOperator<T> function) {
+    return changeAsync(key, changing(function));
   }
 
   ConflictResolver<T> resolver() {
@@ -352,7 +393,7 @@ public final class Bucket<T> {
   }
 
   private Request<T> send(
-      int kind, Key key, byte[] context, byte[] value, UnaryOperator<T> function,
+      int kind, Key key, byte[] context, byte[] value, Function<T, Change<T>> function,
       Executor executor) {
     Request<T> request = new Request<>(this, key, function, executor);
     client.core().submit(

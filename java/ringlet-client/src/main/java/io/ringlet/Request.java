@@ -11,7 +11,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.function.UnaryOperator;
+import java.util.function.Function;
 
 /**
  * One request under way: takes its events from the drain thread to its executor, where the
@@ -28,7 +28,7 @@ final class Request<T> {
   final CompletableFuture<Versioned<T>> future = new CompletableFuture<>();
   private final Bucket<T> bucket;
   private final Key key;
-  private final UnaryOperator<T> function;
+  private final Function<T, Change<T>> function;
   private final Executor executor;
   private volatile Runnable nativeCancel = () -> {};
   /**
@@ -36,7 +36,7 @@ final class Request<T> {
    */
   private volatile Throwable thrown;
 
-  Request(Bucket<T> bucket, Key key, UnaryOperator<T> function, Executor executor) {
+  Request(Bucket<T> bucket, Key key, Function<T, Change<T>> function, Executor executor) {
     this.bucket = bucket;
     this.key = key;
     this.function = function;
@@ -77,6 +77,11 @@ final class Request<T> {
     try {
       if (status == 0) {
         RingletNative.errorRelease(error);
+        // What the resolver threw after the write was acknowledged: the write stays, and it is told.
+        if (thrown != null) {
+          fail(thrown);
+          return;
+        }
         future.complete(read(reply));
         return;
       }
@@ -99,21 +104,31 @@ final class Request<T> {
   private void merge(long merge) {
     try {
       List<Sibling<T>> siblings = siblings(RingletNative.mergeSiblings(merge));
+      if (RingletNative.mergeWritten(merge) != 0) {
+        mergeOnly(merge, siblings);
+        return;
+      }
       T current = null;
       if (siblings.size() == 1) {
         current = siblings.get(0).value();
       } else if (siblings.size() > 1) {
         ConflictResolver<T> resolver = bucket.resolver();
         if (resolver == null) {
-          throw new ConflictException(new Versioned<>(key, siblings, Context.NONE, "{}"));
+          throw new ConflictException(new Versioned<>(key, siblings, Context.NONE, true, "{}"));
         }
         current = resolver.resolve(siblings);
       }
-      T next = function.apply(current);
+      Change<T> next = function.apply(current);
       if (next == null) {
+        throw Text.invalid("change: the function returned null; wanted Change.to(value),"
+            + " Change.delete() or Change.keep()", null);
+      }
+      if (next.isDelete()) {
         RingletNative.mergeErase(merge);
+      } else if (next.isKeep()) {
+        RingletNative.mergeKeep(merge);
       } else {
-        RingletNative.mergeAnswer(merge, bucket.encode(next));
+        RingletNative.mergeAnswer(merge, bucket.encode(next.value()));
       }
     } catch (Throwable e) {
       thrown = e;
@@ -124,9 +139,23 @@ final class Request<T> {
     }
   }
 
+  /** The write is acknowledged and contained in the siblings: they are merged, and nothing else. */
+  private void mergeOnly(long merge, List<Sibling<T>> siblings) {
+    ConflictResolver<T> resolver = bucket.resolver();
+    if (resolver == null) {
+      RingletNative.mergeKeep(merge);
+      return;
+    }
+    T merged = resolver.resolve(siblings);
+    if (merged == null) {
+      throw Text.invalid("update: the resolver returned null, wanted the merged value", null);
+    }
+    RingletNative.mergeAnswer(merge, bucket.encode(merged));
+  }
+
   private Versioned<T> read(long reply) {
     return new Versioned<>(key, siblings(reply), new Context(RingletNative.replyContext(reply)),
-        Text.ofNative(RingletNative.replyExplain(reply)));
+        RingletNative.replyMerged(reply) != 0, Text.ofNative(RingletNative.replyExplain(reply)));
   }
 
   private List<Sibling<T>> siblings(long reply) {

@@ -14,12 +14,15 @@ public final class Versioned<T> {
   private final Key key;
   private final List<Sibling<T>> siblings;
   private final Context context;
+  private final boolean merged;
   private final String explanation;
 
-  Versioned(Key key, List<Sibling<T>> siblings, Context context, String explanation) {
+  Versioned(Key key, List<Sibling<T>> siblings, Context context, boolean merged,
+      String explanation) {
     this.key = key;
     this.siblings = List.copyOf(siblings);
     this.context = context;
+    this.merged = merged;
     this.explanation = explanation;
   }
 
@@ -83,6 +86,17 @@ public final class Versioned<T> {
    */
   public boolean isConflict() {
     return siblings.size() > 1;
+  }
+
+  /**
+   * Whether an update came down to one version before it ended.
+   *
+   * @return false: the answer of an {@link Bucket#update} whose write is in the store, and which
+   *     ended (deadline, no resolver, attempts) while siblings were left for the next reader; true:
+   *     every other answer
+   */
+  public boolean isMerged() {
+    return merged;
   }
 
   /**

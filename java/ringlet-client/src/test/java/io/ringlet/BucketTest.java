@@ -131,10 +131,53 @@ class BucketTest {
   }
 
   @Test
-  void updateOfAMissingKeyGetsNullAndAnAnswerOfNullDeletes() {
+  void updateOfAMissingKeyGetsNullAndAnAnswerOfNullIsRefusedInWords() {
     assertEquals("new", bucket.update(KEY, old -> old == null ? "new" : "wrong").value());
-    assertTrue(bucket.update(KEY, old -> null).isMissing());
+    UsageException e = assertThrows(UsageException.class, () -> bucket.update(KEY, old -> null));
+    assertTrue(e.getMessage().contains("Change.delete()"), e.getMessage());
+    assertEquals("new", bucket.get(KEY).value());
+    assertThrows(UsageException.class, () -> bucket.change(KEY, old -> null));
+  }
+
+  @Test
+  void aChangeWritesDeletesOrKeeps() throws Exception {
+    assertEquals("new", bucket.change(KEY, old -> Change.to("new")).value());
+    assertEquals("new", bucket.change(KEY, old -> Change.keep()).value());
+    assertTrue(bucket.changeAsync(KEY, old -> Change.<String>delete()).get(5, TimeUnit.SECONDS)
+        .isMissing());
     assertTrue(bucket.get(KEY).isMissing());
+  }
+
+  @Test
+  void theFunctionOfAnUpdateRunsOnceAndOnlyTheResolverMeetsWhatItMet() {
+    Bucket<String> all = bucket.withW(3).withR(3);
+    all.put(KEY, "n");
+    AtomicInteger edits = new AtomicInteger();
+    AtomicInteger merges = new AtomicInteger();
+    Versioned<String> after = all.withResolver(siblings -> {
+      merges.incrementAndGet();
+      return siblings.stream().map(Sibling::value).max(String::compareTo).orElseThrow();
+    }).update(KEY, old -> {
+      edits.incrementAndGet();
+      all.put(KEY, "m");
+      return old + "1";
+    });
+    assertEquals(1, edits.get());
+    assertEquals(1, merges.get());
+    assertTrue(after.isMerged());
+    assertEquals("n1", all.get(KEY).value());
+  }
+
+  @Test
+  void anUpdateWithoutResolverThatMetAnotherWriteSucceedsAndSaysSo() {
+    Bucket<String> all = bucket.withW(3).withR(3);
+    all.put(KEY, "n");
+    Versioned<String> after = all.update(KEY, old -> {
+      all.put(KEY, "m");
+      return old + "1";
+    });
+    assertFalse(after.isMerged());
+    assertEquals(2, all.get(KEY).siblings().size());
   }
 
   @Test
