@@ -206,8 +206,8 @@ TEST_CASE("F-103 a client that reaches no member's own address is served through
   std::vector<Clock::duration> took;
   for (int i = 0; i < 40; ++i) {
     auto begin = Clock::now();
-    auto outcome = client->update({"", std::to_string(i % 7)}, [](const auto&, std::uint32_t) {
-      return Client::Merge{Client::Merge::Kind::answer, "v", {}};
+    auto outcome = client->update({"", std::to_string(i % 7)}, [](const Version*) {
+      return UpdateAnswer{UpdateAnswer::Kind::value, "v", {}};
     });
     took.push_back(Clock::now() - begin);
     INFO(i << ": " << outcome.reply.status.to_string());

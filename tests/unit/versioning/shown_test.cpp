@@ -95,7 +95,7 @@ TEST_CASE("M-2 a key that is only deleted reads as missing, whatever the choice"
 }
 
 TEST_CASE("M-1 M-2 what is shown is each living value once, in the order of dots") {
-  rc::prop("over random objects", [] {
+  CHECK(rc::check("over random objects", [] {
     std::vector<Version> versions;
     std::set<Bytes> alive;
     bool dead = false;
@@ -119,7 +119,7 @@ TEST_CASE("M-1 M-2 what is shown is each living value once, in the order of dots
     RC_ASSERT(win.versions.size() == (dead ? 0 : alive.size()));
     Shown ask = shown(object, Deletes::ask);
     RC_ASSERT(ask.versions.size() == alive.size() + (dead && !alive.empty() ? 1 : 0));
-  });
+  }));
 }
 
 }  // namespace
