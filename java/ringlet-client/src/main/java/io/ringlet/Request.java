@@ -140,7 +140,7 @@ final class Request<T> {
   }
 
   /** The write is acknowledged and contained in the siblings: they are merged, and nothing else. */
-  private void mergeOnly(long merge, List<Sibling<T>> siblings) {
+  private void mergeOnly(long merge, List<Sibling<T>> siblings) throws Exception {
     ConflictResolver<T> resolver = bucket.resolver();
     if (resolver == null) {
       RingletNative.mergeKeep(merge);

@@ -79,7 +79,7 @@ final class LifetimeTest {
       once.put(key, "tea");
       once.put(key, "tea");
       assertEquals(1, bucket.get(key).siblings().size());
-      bucket.put(key, "tea");
+      bucket.put(key, "milk");
       assertEquals(2, bucket.get(key).siblings().size());
       assertThrows(UsageException.class, () -> bucket.withWriteId(new UUID(0, 0)));
       assertThrows(NullPointerException.class, () -> bucket.withWriteId(null));
