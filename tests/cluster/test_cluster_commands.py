@@ -150,10 +150,12 @@ def test_a_copied_directory_at_another_address_serves_nobody(cluster):
     shutil.copytree(n1.data, twin.data)
     n1.start()
     twin.start()
-    wait_for("it serves nobody", lambda: "serves nobody" not in at(
-        twin, "cluster", "status", "--node", twin.address).stdout, 20)
-    said = at(twin, "cluster", "leave", "n2", "--node", twin.address)
-    assert said.returncode == 4 and "two nodes are named alike" in said.stderr
+    wait_for("the reason", lambda: "was not found silent" not in at(
+        twin, "cluster", "status", "--node", twin.address).stderr, 20)
+    status = at(twin, "cluster", "status", "--node", twin.address)
+    assert status.returncode == 4 and "serves nobody" in status.stderr
+    assert "stop that one, or this copy of its directory" in status.stderr
+    assert at(twin, "cluster", "leave", "n2", "--node", twin.address).returncode == 4
     assert cluster.cli("put", "k", "v").returncode == 0
 
 
