@@ -570,6 +570,13 @@ struct Gossiper::Impl {
     }
     Result<MembershipView> merged = merged_with(gossip.view, from_settled);
     if (!merged) {
+      if (view.empty() && merged.status().code() == Code::closed) {
+        // It waits to be joined itself, so it says nothing about the asker. A refusal would take a
+        // member out of service (Upkeep).
+        say(LogLevel::warn, "gossip of " + quoted(gossip.name) + " at " + quoted(gossip.address) +
+                                ": " + merged.status().message());
+        return GossipAnswer{};
+      }
       if (both && merged.status().code() == Code::invalid_argument) {
         auto own = MembershipView::decode(gossip.view);
         if (own && own->cluster() == view.cluster() && own->founding() != view.founding()) {
@@ -634,6 +641,11 @@ struct Gossiper::Impl {
         if (answer.view.empty() && !asked.told) return ask(asked.to, asked.address, true, now);
         return heard_difference(asked.to, other_founding(answer.view), *theirs, false, 0);
       }
+    }
+    if (answer.view.empty() && answer.digest == 0) {
+      // A node without a view neither turns this one away nor takes back what a member refused.
+      if (!asked.told && !view.empty()) ask(asked.to, asked.address, true, now);
+      return;
     }
     if (answer.view.empty()) {
       // Only a peer that agrees, or took what it was told, has not turned this node away: one that

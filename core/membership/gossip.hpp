@@ -4,6 +4,7 @@
 //
 // A node without a view is a stranger: it asks its seeds, and takes a view only when that view has
 // it, by name and address, as a member. Until then it owns nothing and is in nobody's map.
+// What it answers takes no member out of service: it has no view to judge by.
 // Refused with a sentence: another cluster, another founding, a name that is no member or was
 // replaced, a member's name at another address. Said to the log once each.
 #pragma once

@@ -364,6 +364,59 @@ TEST_CASE("R4.8.1-a a stranger that is told that it was joined is turned away no
   REQUIRE(stranger.gossip->refusal().is_ok());
 }
 
+TEST_CASE("F-43 a node that is no member itself turns no member away") {
+  Network network(7);
+  MembershipView view = founded(3, 32, 2);
+  for (int i = 0; i < 3; ++i) network.add(i, view, {"n6:1"});  // an address that was used before
+  Node& stranger = network.add(6, {});
+  for (int tenth = 0; tenth < 300; ++tenth) {
+    network.run(Duration::millis(100));
+    for (std::size_t i = 0; i < 3; ++i) {
+      INFO(network[i].gossip->refusal().message());
+      REQUIRE(network[i].gossip->refusal().is_ok());
+    }
+  }
+  CHECK(stranger.gossip->view().empty());
+  CHECK(stranger.logged("\"n6\" is not a member of cluster"));  // its own log says why it waits
+}
+
+TEST_CASE("F-42 a node that is no member itself does not take back what a member refused") {
+  Network network(8);
+  MembershipView old = founded(3, 32, 2);
+  MembershipView replaced = after(
+      old, [](Changes& c, const MembershipView& v) { return c.replace(v, "n2", "n4", "n4:1"); });
+  network.add(0, replaced);
+  Node& back = network.add(2, old, {"n6:1"});
+  Node& stranger = network.add(6, {});
+  Gossip shown{"n2", "n2:1", "ringlet", old.digest(), old.encode()};
+  back.gossip->on_wake({{10'000'000}, 0});
+  auto out = back.gossip->take_outgoing();
+  REQUIRE_FALSE(out.empty());
+  Message refused = network[0].gossip->on_gossip(shown, {network.now, 0});
+  REQUIRE(std::holds_alternative<Refused>(refused));
+  back.gossip->on_reply(out[0].number, refused, {{10'000'000}, 0});
+  REQUIRE(back.gossip->refusal().code() == Code::closed);
+  int answers = 0;
+  for (std::int64_t second = 11; second < 200; ++second) {
+    Now now{{second * 1'000'000}, 0};
+    back.gossip->on_wake(now);
+    for (auto asked = back.gossip->take_outgoing(); !asked.empty();
+         asked = back.gossip->take_outgoing()) {
+      for (auto& each : asked) {
+        if (each.address != "n6:1") {
+          back.gossip->on_unreachable(each.number, now);
+          continue;
+        }
+        Message said = stranger.gossip->on_gossip(std::get<Gossip>(each.message), now);
+        back.gossip->on_reply(each.number, said, now);
+        ++answers;
+      }
+    }
+    REQUIRE(back.gossip->refusal().code() == Code::closed);
+  }
+  CHECK(answers > 10);
+}
+
 TEST_CASE("R4.8.1-b add, remove, add, while the node keeps its old directory") {
   Network network(6);
   for (int i = 0; i < 3; ++i) network.add(i, founded(3, 32, 2));
