@@ -74,9 +74,10 @@ def test_delete_of_a_missing_key_writes_nothing(cluster):
 
 def test_delete_with_a_context_leaves_what_it_has_not_seen(cluster, tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
-    assert cluster.cli("put", "k", "a", "--context-out", str(old)).returncode == 0
-    assert cluster.cli("put", "k", "b").returncode == 0
-    said = cluster.cli("delete", "k", "--context", str(old))
+    every = ("--w", "3")  # whichever node makes the delete has met both values
+    assert cluster.cli(*every, "put", "k", "a", "--context-out", str(old)).returncode == 0
+    assert cluster.cli(*every, "put", "k", "b").returncode == 0
+    said = cluster.cli(*every, "delete", "k", "--context", str(old))
     assert said.returncode == 0
     assert said.stdout == "deleted what the context has seen; 1 version that it has not seen remain\n"
     assert "b" in cluster.cli("get", "k", "--context-out", str(new)).stdout

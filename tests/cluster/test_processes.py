@@ -61,8 +61,8 @@ def test_status_ring_and_locate(cluster):
     assert {s["node"] for s in cluster.json("status")} == {"n1", "n2", "n3"}
     ring = cluster.json("ring")
     assert sum(m["partitions"] for m in ring["members"]) == ring["partitions"] == 64
-    place = cluster.json("locate", "")  # R4.1-c: the position of the empty key
-    assert place["token"] == "d41d8cd98f00b204e9800998ecf8427e"
+    place = cluster.json("locate", "abc")  # R4.1-c: the MD5 of RFC 1321
+    assert place["token"] == "900150983cd24fb0d6963f7d28e17f72"
     assert len({n["name"] for n in place["preference_list"]}) == 3
 
 

@@ -77,7 +77,7 @@ def test_only_a_port_map_is_reachable(tmp_path, coordination, mute):
             took = []
             for number in range(40):
                 begin = time.monotonic()
-                bucket.update(f"k{number % 7}", lambda values, number=number: f"{len(values)} {number}")
+                bucket.update(f"k{number % 7}", lambda values, number=number: f"{len(values or '')} {number}")
                 took.append(time.monotonic() - begin)
             explained = json.loads(str(bucket.get("k1")._explain()))
             counted = client.counters()
