@@ -233,7 +233,8 @@ Result<ClusterSettings> ClusterSettings::decode(BytesView bytes) {
   if (!body) return body.status();
   try {
     protozero::pbf_reader in{body->data(), body->size()};
-    while (in.next(1)) {
+    // A field 1 of another wire type is no entry, and reading it as one would abort.
+    while (in.next(1, protozero::pbf_wire_type::length_delimited)) {
       if (settings.entries_.size() == max_entries) return corrupt("more than 64");
       auto [number, entry] = read_entry(in.get_message());
       if (!settings.entries_.try_emplace(number, entry).second) {

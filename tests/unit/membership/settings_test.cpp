@@ -104,6 +104,16 @@ TEST_CASE("F-91 settings that are no settings are refused with a sentence") {
   CHECK(refused.status().message() == "settings: setting 4 is there twice");
 }
 
+TEST_CASE("F-91 settings whose entry is of another wire type are refused") {
+  // Field 1 as a varint, as 8 bytes and as 4 bytes; an entry is a message.
+  for (std::string body : {std::string("\x08\x05"), "\x09" + std::string(8, 'x'),
+                           "\x0d" + std::string(4, 'x'), std::string("\x0b\x0c")}) {
+    INFO(printable(body));
+    auto refused = ClusterSettings::decode(sealed(body));
+    CHECK(refused.status().code() == Code::corrupt);
+  }
+}
+
 TEST_CASE("F-92 a setting of a newer release is kept and handed on") {
   Bytes newer = sealed(Bytes("\x0a\x04\x08\x04\x20\x02\x0a\x06\x08\x63\x10\x03\x20\x07", 14));
   auto settings = ClusterSettings::decode(newer);
