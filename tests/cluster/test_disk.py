@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 from conftest import wait_for
@@ -9,12 +10,12 @@ from conftest import wait_for
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 400 MiB: enough for a ballast, little enough to be filled."""
+    """A file system of 512 MiB: enough for a log and a ballast, little enough to be filled."""
     path = tmp_path / "small"
     path.mkdir()
     if os.geteuid() != 0:
         pytest.skip("a small file system takes root")
-    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", str(path)], capture_output=True, text=True)
+    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "none", str(path)], capture_output=True, text=True)
     if said.returncode != 0:
         pytest.skip(f"no small file system here: {said.stderr.strip()}")
     yield path
@@ -22,7 +23,7 @@ def small_disk(tmp_path):
 
 
 def fill(path):
-    with open(path, "wb", buffering=0) as out:
+    with open(path, "ab", buffering=0) as out:
         try:
             while out.write(b"x" * 4096):
                 pass
@@ -38,15 +39,18 @@ def test_a_node_starts_while_its_disk_has_no_byte_free(make_cluster, small_disk,
     cluster.start()
     for i in range(20):
         assert cluster.cli("--bucket", "b", "put", f"k{i}", f"v{i}").returncode == 0
+    assert (small_disk / "data" / "ringlet.ballast").stat().st_size == 96 << 20
     node.terminate() if how == "terminated" else node.kill()
     filler = small_disk / "filler"
     fill(filler)
     for _ in range(2):  # a start that finds no room leaves some for the next
         node.start()
-        for i in range(20):
-            assert cluster.cli("--bucket", "b", "get", f"k{i}").stdout == f"v{i}\n"
+        fill(filler)  # a start gives back the log that the last run had reserved
+        time.sleep(0.2)  # the node looks every 100 ms how much is free
         refused = cluster.cli("--bucket", "b", "put", "k0", "more")
         assert refused.returncode != 0 and "disk full" in refused.stderr, refused
+        for i in range(20):
+            assert cluster.cli("--bucket", "b", "get", f"k{i}").stdout == f"v{i}\n"
         node.kill()
     assert "empty one" not in node.log(), "advice that throws data away for want of room"
     node.start()

@@ -212,6 +212,8 @@ void WtConnection::set_broken() {
 
 Status WtConnection::room() {
   const std::int64_t now = steady_us();
+  const std::uint64_t wanted =
+      options_.min_free_bytes + owed_bytes_.load(std::memory_order_relaxed);
   std::int64_t next = next_look_.load();
   // A row is written twice, to the log and to its table: what is kept free must not be gone before
   // the next look, however fast the disk is.
@@ -219,7 +221,7 @@ Status WtConnection::room() {
   if ((now >= next || soon) && next_look_.compare_exchange_strong(next, now + 100'000)) {
     unseen_bytes_.store(0, std::memory_order_relaxed);
     if (const auto free = free_bytes(options_.directory)) {
-      const bool full = *free < options_.min_free_bytes;
+      const bool full = *free < wanted;
       if (full_.exchange(full) != full) {
         say(full ? LogLevel::error : LogLevel::info,
             full ? "disk full: writes stop" : "disk has room again: writes go on");
@@ -227,7 +229,7 @@ Status WtConnection::room() {
     }
   }
   if (!full_) return Status::ok();
-  return {Code::unavailable, "disk full: less than " + std::to_string(options_.min_free_bytes) +
+  return {Code::unavailable, "disk full: less than " + std::to_string(wanted) +
                                  " bytes are free for " + options_.directory};
 }
 

@@ -63,6 +63,11 @@ class WtConnection {
   void set_broken();
   // ok, or Code::unavailable "disk full". Looks every 100 ms, and sooner when much was written.
   Status room();
+  // Bytes that must be free besides min_free_bytes: those that the ballast lacks after a start used it.
+  void keep_free_too(std::uint64_t bytes) {
+    owed_bytes_.store(bytes, std::memory_order_relaxed);
+    next_look_.store(0);
+  }
   void wrote(std::size_t bytes) {
     unseen_bytes_.fetch_add(bytes, std::memory_order_relaxed);
     since_checkpoint_.fetch_add(bytes, std::memory_order_relaxed);
@@ -92,6 +97,7 @@ class WtConnection {
   std::atomic<bool> broken_{false}, damage_seen_{false}, no_room_seen_{false};
   std::atomic<bool> full_{false};
   std::atomic<std::int64_t> next_look_{0};      // steady microseconds
+  std::atomic<std::uint64_t> owed_bytes_{0};    // that the ballast lacks
   std::atomic<std::uint64_t> unseen_bytes_{0};  // written since the last look
   std::atomic<std::uint64_t> since_checkpoint_{0};
   std::int64_t checkpoint_at_ = 0;  // of the checkpointing thread, as the next two

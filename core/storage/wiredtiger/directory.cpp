@@ -190,7 +190,7 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   return directory;
 }
 
-void Directory::keep_ballast(std::uint64_t bytes, std::uint64_t spare) {
+std::uint64_t Directory::keep_ballast(std::uint64_t bytes, std::uint64_t spare) {
   const std::string path = path_ + "/ringlet.ballast";
   struct stat info{};
   const std::uint64_t has =
@@ -202,13 +202,17 @@ void Directory::keep_ballast(std::uint64_t bytes, std::uint64_t spare) {
   } else if (gave_up_ballast_ && free > bytes / 4) {
     wanted = std::min(bytes, has + free - bytes / 4);
   }
-  if (wanted <= has) return;
+  auto owed = [&](std::uint64_t kept) {
+    return gave_up_ballast_ ? bytes - std::min(bytes, kept) : 0;
+  };
+  if (wanted <= has) return owed(has);
   int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (file < 0) return;
+  if (file < 0) return owed(has);
   const bool taken = ::posix_fallocate(file, 0, static_cast<off_t>(wanted)) == 0;
   if (!taken && ::ftruncate(file, static_cast<off_t>(has)) != 0) ::unlink(path.c_str());
   ::close(file);
   gave_up_ballast_ = gave_up_ballast_ && !(taken && wanted == bytes);
+  return owed(taken ? wanted : has);
 }
 
 Directory::~Directory() {

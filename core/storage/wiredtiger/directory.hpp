@@ -39,7 +39,8 @@ class Directory {
   Status remember_clean();    // all is on the disk
   // Takes the ballast, or as much of what was given up as leaves a quarter of it free; `spare`: bytes that
   // are free beside it at least, twice, before a new one is made. Does nothing when there is no room.
-  void keep_ballast(std::uint64_t bytes, std::uint64_t spare);
+  // Returns what is still to be taken back of what was given up: no room for anything else.
+  std::uint64_t keep_ballast(std::uint64_t bytes, std::uint64_t spare);
   void release();  // the lock; the destructor's part, earlier
 
  private:

@@ -139,7 +139,7 @@ class WiredTigerEngine final : public StorageEngine {
       if (Status written = directory_->remember_running(); !written) return written;
       remembered_ = true;
     }
-    directory_->keep_ballast(options_.ballast_bytes, options_.min_free_bytes);
+    keep_ballast();
     flusher_ = std::thread([this] { run_flusher(); });
     writer_ = std::thread([this] { run_writer(); });
     checkpointer_ = std::thread([this] { run_checkpointer(); });
@@ -489,6 +489,12 @@ class WiredTigerEngine final : public StorageEngine {
     }
   }
 
+  // What a start took of the ballast is the next start's: writes would use it up.
+  void keep_ballast() {
+    connection_.keep_free_too(
+        directory_->keep_ballast(options_.ballast_bytes, options_.min_free_bytes));
+  }
+
   void run_checkpointer() {
     name_this_thread("wt-checkpoint");
     let_others_go_first();
@@ -497,9 +503,7 @@ class WiredTigerEngine final : public StorageEngine {
       checkpointer_wake_.wait_for(lock, std::chrono::milliseconds(250));
       if (stop_) return;
       lock.unlock();
-      if (turn % 40 == 0) {
-        directory_->keep_ballast(options_.ballast_bytes, options_.min_free_bytes);
-      }
+      if (turn % 40 == 0) keep_ballast();
       if (connection_.checkpoint_due()) {
         Status done = connection_.checkpoint();
         if (!done && options_.log) {

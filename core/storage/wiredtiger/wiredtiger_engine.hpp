@@ -10,8 +10,9 @@
 //               it writes a checkpoint: then the engine is broken, and its directory whole; it is opened
 //               again once there is room. Everything acknowledged with `log` is in it (F-10).
 //   Start       on a full disk works too: it uses a ballast file that was kept for this, serves reads and
-//               refuses writes until there is room. Where there is no ballast (never room for one, or used up
-//               by an earlier start) and not a byte, opening is Code::unavailable and says how much is wanted.
+//               refuses writes until there is room for the ballast again and min_free_bytes. Where there is
+//               no ballast (never room for one, or used up by an earlier start) and not a byte, opening is
+//               Code::unavailable and says how much is wanted.
 //   Broken      after WiredTiger has given up, every call is Code::io until the directory is opened
 //               again; the read that met a damaged page is Code::corrupt.
 //   Output      what WiredTiger says goes to `log`; nothing to stderr.
