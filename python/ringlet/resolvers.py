@@ -1,9 +1,10 @@
 """Ready-made merge functions, and the parts to build your own from.
 
-A resolver gets the living siblings, two or more, and returns the value that replaces them. It may
-be asked several times and on different machines, so it must be a function of the values alone: the
-order of the siblings, and whether they come at once or one after another, must not matter. All here
-keep that law.
+A resolver gets the siblings, two or more, and returns the value that replaces them. It may be asked
+several times and on different machines, so it must be a function of the values alone: the order of
+the siblings, and whether they come at once or one after another, must not matter. All here keep that
+law but ``last_write``, and ``merge_dict`` for fields that go to it: they look at the time of a whole
+version, so three siblings merged two by two may end otherwise than at once.
 """
 
 from __future__ import annotations
