@@ -194,6 +194,8 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 46;
     case PlantedBug::executed_after_its_age:
       return 11;
+    case PlantedBug::hint_released_unconfirmed:
+      return 237;
     case PlantedBug::no_hint_at_quorum:
       return 509;
     case PlantedBug::tree_not_updated:
@@ -244,7 +246,8 @@ int planted_bugs(Flags flags) {
     auto run = [&](std::uint64_t seed) {
       plant(bug);
       Flags its = flags;
-      its.strict = bug == PlantedBug::flip_counted_before_data;  // where rings change and little mends
+      its.strict =
+          bug == PlantedBug::flip_counted_before_data;  // where rings change and little mends
       return run_checked(draw(its, seed), bug == PlantedBug::pointer_order);
     };
     std::uint64_t chunk = std::min(flags.seeds, flags.sample);
