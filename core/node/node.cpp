@@ -69,9 +69,10 @@ struct Node::Impl {
     NodeId to;
     Duration silence;  // that its client bears
     Instant until;
-    Instant patience_until;  // half of the time is the other node's, while it answers pings; the rest
-                             // is kept to do it here
-    Instant doubt_at;  // no answer until then: is it there at all?
+    Instant
+        patience_until;  // half of the time is the other node's, while it answers pings; the rest
+                         // is kept to do it here
+    Instant doubt_at;    // no answer until then: is it there at all?
   };
   std::map<std::uint64_t, Forwarded> forwarded;
   std::uint64_t next_number = 1;
@@ -246,7 +247,8 @@ struct Node::Impl {
   }
 
   // The ring may have changed while the write was stored, and a page of a transfer been read before it.
-  void object_after_all(const Key& key, const CountedNodes& counted, Replica::Outcome& outcome) const {
+  void object_after_all(const Key& key, const CountedNodes& counted,
+                        Replica::Outcome& outcome) const {
     if (std::holds_alternative<Refused>(outcome.reply)) return;
     auto bad = objection(key, counted, false);
     if (!bad) return;
@@ -286,16 +288,14 @@ struct Node::Impl {
                             " such writes are refused");
   }
 
-  // A hint for somebody unknown would never be delivered; one for ourselves is no hint. One for a
-  // member that left, from a caller who has not heard of it, goes to those who own the key now.
+  // A hint for ourselves is no hint. One for a member that left, from a caller that has not heard of it,
+  // goes to the nodes that own the key now. So does one for a node that is unknown here: its sender may
+  // have a newer routing table, in which that node replaces a dead one, and to refuse would leave the
+  // write without a place until the table has come here too (L9).
   std::optional<Status> not_hintable(NodeId target) const {
-    if (!target) return std::nullopt;
-    bool known = ring->find(target) != nullptr || upkeep().ever_member(target);
-    if (target == state->self() || !known) {
-      return Status(Code::invalid_argument, "a hint for node " + to_string(target) +
-                                                ", wanted another member of the cluster");
-    }
-    return std::nullopt;
+    if (target != state->self()) return std::nullopt;
+    return Status(Code::invalid_argument,
+                  "a hint for node " + to_string(target) + ", which is this node: wanted another");
   }
 
   // ---- as a coordinator ----
@@ -406,9 +406,9 @@ struct Node::Impl {
         static_cast<std::uint32_t>(std::max<std::int64_t>(timeout.millis(), 1));
     Duration patience = health.patience(to) + carrying_time(request.write.value.size());
     requests.push_back({to, {}, mine, std::move(handed_on), {timeout / 2, patience}});
-    forwarded.emplace(mine, Forwarded{link, number, std::move(request), to, arrival.silence,
-                                      now.instant + timeout, now.instant + timeout / 2,
-                                      now.instant + patience});
+    forwarded.emplace(
+        mine, Forwarded{link, number, std::move(request), to, arrival.silence,
+                        now.instant + timeout, now.instant + timeout / 2, now.instant + patience});
   }
 
   // The node it was handed to is gone: coordinate it here. The write id keeps it one write.
@@ -651,8 +651,7 @@ struct Node::Impl {
     }
   }
 
-  void send(NodeId to, std::uint64_t number, Message& message, Now now,
-            const Asking& asking = {}) {
+  void send(NodeId to, std::uint64_t number, Message& message, Now now, const Asking& asking = {}) {
     if (to == state->self()) {
       serve(own_link, number, message, now, arrival(asking, {}, now.instant).until);
     } else {

@@ -314,7 +314,6 @@ Result<Object> Replica::stored(const Key& key) {
 }
 
 Message Replica::get(const ReplicaGet& request) {
-  auto ring = state_->ring();
   Key key = request.key;
   if (planted(PlantedBug::reply_from_another_key) && !key.key.empty()) key.key.back() ^= 1;
   auto object = stored(key);
@@ -323,10 +322,9 @@ Message Replica::get(const ReplicaGet& request) {
   std::size_t left_out = 0;
   // A fallback's copies are in the hint table, one for each owner it stands in for.
   const HintCounts& counts = state_->hint_counts();
-  bool any = counts.any();
-  for (const auto& member : ring->members()) {
-    if (!any || member.id == state_->self() || !counts.any_for(member.id)) continue;
-    auto hinted = state_->engine().get(Table::hints, hint_row(member.id, request.key));
+  std::vector<NodeId> targets = counts.any() ? counts.targets() : std::vector<NodeId>{};
+  for (NodeId target : targets) {  // also one that this node's table does not have, yet or any more
+    auto hinted = state_->engine().get(Table::hints, hint_row(target, request.key));
     if (!hinted) return refused(hinted.status());
     if (!*hinted) continue;
     auto object = decode_record(**hinted);
@@ -468,12 +466,12 @@ Status Replica::may_be_executed(const MintPut& request, const Object& object, No
             " names a write of something else that is stored: wanted one id for each write");
   }
   const SpentLimits& limits = state_->options().spent;
-  if (object.forgotten_s == 0 || write.age_ms / 1000 < limits.young_s) return Status::ok();
-  std::int64_t first_sent_s = (now.wall_ms - static_cast<std::int64_t>(write.age_ms)) / 1000;
+  if (object.forgotten_ms == 0 || write.age_ms / 1000 < limits.young_s) return Status::ok();
+  std::int64_t first_sent_ms = now.wall_ms - static_cast<std::int64_t>(write.age_ms);
   bool known = object.is_spent(write.write_id) ||
                std::any_of(object.versions.begin(), object.versions.end(),
                            [&](const Version& v) { return v.write_id == write.write_id; });
-  if (known || first_sent_s > object.forgotten_s + 1) return Status::ok();
+  if (known || first_sent_ms > object.forgotten_ms + 1000) return Status::ok();
   return Status(Code::invalid_argument,
                 "put " + printable(request.key) + ": write " + to_string(write.write_id) +
                     " was first sent " + std::to_string(write.age_ms / 1000) +

@@ -82,7 +82,7 @@ std::string replica_json(const std::string& node, const Key& key, const Object& 
   // Each replica forgets replaced writes at its own time: what is remembered of them is not compared.
   Object compared = object;
   compared.spent.clear();
-  compared.forgotten_s = 0;
+  compared.forgotten_ms = 0;
   json::array context;
   for (const auto& entry : object.context.entries()) {
     context.push_back(json::value(to_string(Dot{entry.actor, entry.counter})));

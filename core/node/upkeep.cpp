@@ -449,11 +449,6 @@ Status Upkeep::why_out() const {
   return impl_->out_why;
 }
 
-bool Upkeep::ever_member(NodeId node) const {
-  std::lock_guard lock(impl_->mutex);
-  return impl_->ever_member(node);
-}
-
 void Upkeep::before_storing(const Key& key) {
   if (!impl_->surplus_busy.load(std::memory_order_acquire)) return;
   std::lock_guard lock(impl_->mutex);

@@ -65,10 +65,6 @@ class Upkeep {
   // Who is to be asked whether it is there; lane 0 does.
   std::vector<NodeId> take_to_check();
 
-  // Was it ever a member? A caller with an older ring may still hand in hints for one that left; they
-  // go to those who own the key now (F-45).
-  bool ever_member(NodeId node) const;
-
   // Does this node own the partition in a lost node's place, and lacks some of it yet?
   bool is_to_be_filled(std::uint32_t partition) const;
 

@@ -58,7 +58,7 @@ enum : unsigned {
   versions = 3,
   spent = 4,         // fingerprints, packed
   spent_newest = 5,  // seconds since 1970
-  spent_before = 6,  // how many seconds before the newest, packed, one each
+  spent_before = 6,  // how many milliseconds before the newest, packed, one each
   forgotten = 7
 };
 }
@@ -109,19 +109,19 @@ void write_spent(pbf_writer& out, const Object& object) {
       protozero::packed_field_fixed64 prints{out, object_field::spent};
       for (const SpentWrite& s : spent) {
         prints.add_element(s.fingerprint);
-        newest = std::max(newest, s.time_s);
+        newest = std::max(newest, s.time_ms);
       }
     }
     if (newest != 0) out.add_uint64(object_field::spent_newest, static_cast<std::uint64_t>(newest));
     {
       protozero::packed_field_uint64 before{out, object_field::spent_before};
       for (const SpentWrite& s : spent) {
-        before.add_element(static_cast<std::uint64_t>(newest - s.time_s));
+        before.add_element(static_cast<std::uint64_t>(newest - s.time_ms));
       }
     }
   }
-  if (object.forgotten_s != 0) {
-    out.add_uint64(object_field::forgotten, static_cast<std::uint64_t>(object.forgotten_s));
+  if (object.forgotten_ms != 0) {
+    out.add_uint64(object_field::forgotten, static_cast<std::uint64_t>(object.forgotten_ms));
   }
 }
 
@@ -277,14 +277,14 @@ Version read_version(pbf_reader in) {
   return version;
 }
 
-std::int64_t read_seconds(std::uint64_t seconds, const char* what) {
+std::int64_t read_millis(std::uint64_t millis, const char* what) {
   // Far beyond any clock, and small enough to be told in microseconds.
-  constexpr std::uint64_t most = std::uint64_t{1} << 42;
-  if (seconds > most) {
-    throw Malformed{std::string(what) + " is " + std::to_string(seconds) +
-                    " s, at most 2^42 is possible"};
+  constexpr std::uint64_t most = std::uint64_t{1} << 52;
+  if (millis > most) {
+    throw Malformed{std::string(what) + " is " + std::to_string(millis) +
+                    " ms, at most 2^52 is possible"};
   }
-  return static_cast<std::int64_t>(seconds);
+  return static_cast<std::int64_t>(millis);
 }
 
 void read_fingerprints(pbf_reader& in, std::vector<std::uint64_t>& prints, const char* what) {
@@ -302,9 +302,9 @@ struct SpentFields {
   std::int64_t newest = 0;
 
   void read_before(pbf_reader& in) {
-    for (std::uint64_t seconds : in.get_packed_uint64()) {
+    for (std::uint64_t millis : in.get_packed_uint64()) {
       if (before.size() == max_items) throw Malformed{"more than 65536 times of replaced writes"};
-      before.push_back(seconds);
+      before.push_back(millis);
     }
   }
   void give(Object& object) const {
@@ -377,13 +377,13 @@ Object read_object(pbf_reader in) {
         read_fingerprints(in, spent.prints, "replaced writes");
         break;
       case varint(object_field::spent_newest):
-        spent.newest = read_seconds(in.get_uint64(), "the newest replaced write's time");
+        spent.newest = read_millis(in.get_uint64(), "the newest replaced write's time");
         break;
       case bytes(object_field::spent_before):
         spent.read_before(in);
         break;
       case varint(object_field::forgotten):
-        object.forgotten_s = read_seconds(in.get_uint64(), "the time of the forgotten writes");
+        object.forgotten_ms = read_millis(in.get_uint64(), "the time of the forgotten writes");
         break;
       default:
         in.skip();

@@ -35,27 +35,37 @@ auto find_spent(std::vector<SpentWrite>& spent, std::uint64_t fingerprint) {
 }
 
 // Of two times the later one. Returns whether anything changed.
-bool spend(Object& object, std::uint64_t fingerprint, std::int64_t time_s) {
+bool spend(Object& object, std::uint64_t fingerprint, std::int64_t time_ms) {
   auto at = find_spent(object.spent, fingerprint);
   if (at != object.spent.end() && at->fingerprint == fingerprint) {
-    if (at->time_s >= time_s) return false;
-    at->time_s = time_s;
+    if (at->time_ms >= time_ms) return false;
+    at->time_ms = time_ms;
     return true;
   }
   if (object.spent.capacity() == 0) {
     object.spent.reserve(first_room);
     at = object.spent.end();
   }
-  object.spent.insert(at, {fingerprint, time_s});
+  object.spent.insert(at, {fingerprint, time_ms});
   return true;
 }
 
 // A stamp may be any number, from damage or a forged message; what is stored must be read again.
-std::int64_t seconds_of(std::int64_t us) {
-  return std::clamp<std::int64_t>(us / 1'000'000, 0, std::int64_t{1} << 42);
+constexpr std::int64_t latest_ms = std::int64_t{1} << 52;
+std::int64_t millis_of(std::int64_t us) {
+  return std::clamp<std::int64_t>(us / 1000, 0, latest_ms);
 }
 std::int64_t just_after(std::int64_t us) {
   return us == std::numeric_limits<std::int64_t>::max() ? us : us + 1;
+}
+
+// The time of what is noted next in this object: after all that was noted or forgotten before, though
+// another node's clock was ahead of this one. By the clock alone the newest notes of a node whose clock
+// is behind would be the first to be forgotten.
+std::int64_t next_note_ms(const Object& object, std::int64_t wall_us) {
+  std::int64_t last_ms = object.forgotten_ms;
+  for (const SpentWrite& s : object.spent) last_ms = std::max(last_ms, s.time_ms);
+  return std::max(millis_of(wall_us), std::min(last_ms + 1, latest_ms));
 }
 
 bool adds_spent(const std::vector<SpentWrite>& mine, const std::vector<SpentWrite>& other) {
@@ -63,15 +73,15 @@ bool adds_spent(const std::vector<SpentWrite>& mine, const std::vector<SpentWrit
   for (const SpentWrite& theirs : other) {
     while (at != mine.end() && at->fingerprint < theirs.fingerprint) ++at;
     if (at == mine.end() || at->fingerprint != theirs.fingerprint) return true;
-    if (at->time_s < theirs.time_s) return true;
+    if (at->time_ms < theirs.time_ms) return true;
   }
   return false;
 }
 
 bool join_spent(Object& object, const Object& other) {
   if (planted(PlantedBug::spent_forgotten_by_sync)) return false;
-  bool changed = object.forgotten_s < other.forgotten_s;
-  if (changed) object.forgotten_s = other.forgotten_s;
+  bool changed = object.forgotten_ms < other.forgotten_ms;
+  if (changed) object.forgotten_ms = other.forgotten_ms;
   if (!adds_spent(object.spent, other.spent)) return changed;
   std::vector<SpentWrite> joined;
   joined.reserve(object.spent.size() + other.spent.size());
@@ -82,7 +92,7 @@ bool join_spent(Object& object, const Object& other) {
     }
     joined.push_back(theirs);
     if (mine != object.spent.end() && mine->fingerprint == theirs.fingerprint) {
-      joined.back().time_s = std::max(mine->time_s, theirs.time_s);
+      joined.back().time_ms = std::max(mine->time_ms, theirs.time_ms);
       ++mine;
     }
   }
@@ -117,7 +127,7 @@ bool sync_lww(Object& object, const Object& other) {
     for (const Object* side : {static_cast<const Object*>(&object), &other}) {
       for (const Version& version : side->versions) {
         if (&version == winner || version == *winner || !version.write_id) continue;
-        changed |= spend(object, fingerprint(version.write_id), seconds_of(version.written_us));
+        changed |= spend(object, fingerprint(version.write_id), millis_of(version.written_us));
       }
     }
   }
@@ -150,8 +160,9 @@ Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wal
   sync_lww(object, stamped);
   if (!planted(PlantedBug::spent_forgotten_by_update)) {
     std::uint64_t own = fingerprint(stamped.versions[0].write_id);
+    std::int64_t note_ms = next_note_ms(object, wall_us);
     for (std::uint64_t seen : write.replaces) {
-      if (seen != own) spend(object, seen, seconds_of(wall_us));
+      if (seen != own) spend(object, seen, note_ms);
     }
   }
   return stamped.versions[0].dot;
@@ -246,22 +257,23 @@ Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write 
   // What the client was shown and what is replaced here are noted; the write itself never, though a
   // client may have been shown a copy of it before it repeats it.
   bool noted = false;
-  auto note = [&](std::uint64_t replaced, std::int64_t time_us) {
+  const std::int64_t note_ms = next_note_ms(object, wall_us);
+  auto note = [&](std::uint64_t replaced, std::int64_t time_ms) {
     if (planted(PlantedBug::spent_forgotten_by_update)) return;
-    spend(object, replaced, seconds_of(time_us));
+    spend(object, replaced, time_ms);
     noted = true;
   };
   std::erase_if(object.versions, [&](const Version& v) {
     bool replaced = seen.contains(v.dot);
     if (replaced && v.write_id && v.write_id != write.write_id) {
-      note(fingerprint(v.write_id), std::max(v.written_us, wall_us));
+      note(fingerprint(v.write_id), std::max(millis_of(v.written_us), note_ms));
     }
     return replaced || (planted(PlantedBug::plain_clocks) && v.dot.actor == actor);
   });
   if (!write.replaces.empty()) {
     std::uint64_t own = fingerprint(write.write_id);
     for (std::uint64_t replaced : write.replaces) {
-      if (replaced != own || !write.write_id) note(replaced, wall_us);
+      if (replaced != own || !write.write_id) note(replaced, note_ms);
     }
   }
   // A copy of a replaced write under another dot goes with it.
@@ -352,37 +364,38 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
   std::vector<SpentWrite>& spent = object.spent;
   if (spent.empty()) return 0;
   const std::size_t before = spent.size();
-  std::int64_t now_s = seconds_of(wall_us), newest_s = 0;
+  std::int64_t now_ms = millis_of(wall_us), newest_ms = 0;
   for (const Version& version : object.versions) {
-    newest_s = std::max(newest_s, seconds_of(version.written_us));
+    newest_ms = std::max(newest_ms, millis_of(version.written_us));
   }
-  std::int64_t by_both_s = object.versions.empty() ? now_s : std::min(now_s, newest_s);
-  std::erase_if(spent, [&](const SpentWrite& s) { return s.time_s < by_both_s - limits.life_s; });
+  std::int64_t by_both_ms = object.versions.empty() ? now_ms : std::min(now_ms, newest_ms);
+  std::int64_t life_ms = limits.life_s * 1000, young_ms = limits.young_s * 1000;
+  std::erase_if(spent, [&](const SpentWrite& s) { return s.time_ms < by_both_ms - life_ms; });
   if (spent.size() <= limits.usual) return before - spent.size();
 
   std::vector<std::int64_t> times;
   times.reserve(spent.size());
-  for (const SpentWrite& s : spent) times.push_back(s.time_s);
+  for (const SpentWrite& s : spent) times.push_back(s.time_ms);
   std::sort(times.begin(), times.end());
   // The time below which they go: those in excess of the usual number as far as they are not young, and
   // those in excess of the most in any case.
   std::size_t excess = spent.size() - limits.usual;
   std::size_t must = spent.size() > limits.most ? spent.size() - limits.most : 0;
   std::size_t gone = must;
-  while (gone < excess && times[gone] < now_s - limits.young_s) ++gone;
+  while (gone < excess && times[gone] < now_ms - young_ms) ++gone;
   if (gone == 0) return before - spent.size();
-  std::int64_t last_s = times[gone - 1];
-  // Of those of the last second only as many as must.
+  std::int64_t last_ms = times[gone - 1];
+  // Of those of the last millisecond only as many as must.
   std::size_t of_last = static_cast<std::size_t>(
       times.begin() + static_cast<std::ptrdiff_t>(gone) -
-      std::lower_bound(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(gone), last_s));
+      std::lower_bound(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(gone), last_ms));
   std::erase_if(spent, [&](const SpentWrite& s) {
-    if (s.time_s != last_s) return s.time_s < last_s;
+    if (s.time_ms != last_ms) return s.time_ms < last_ms;
     if (of_last == 0) return false;
     --of_last;
     return true;
   });
-  object.forgotten_s = std::max(object.forgotten_s, last_s);
+  object.forgotten_ms = std::max(object.forgotten_ms, last_ms);
   return before - spent.size();
 }
 

@@ -43,10 +43,12 @@ struct Version {
 // by chance once in 10^17.
 std::uint64_t fingerprint(WriteId id);
 
-// A write that was replaced, and when, as far as the minter's clock knew.
+// A write that was replaced, and when: by the minter's clock, and at least a millisecond after what the
+// minter's copy had noted or forgotten before. So the order of the times is that of the replacements,
+// whatever the clocks say, and the oldest can be told where there are too many.
 struct SpentWrite {
   std::uint64_t fingerprint = 0;
-  std::int64_t time_s = 0;  // seconds since 1970
+  std::int64_t time_ms = 0;  // milliseconds since 1970
   friend bool operator==(const SpentWrite&, const SpentWrite&) = default;
 };
 
@@ -57,7 +59,7 @@ struct Object {
   // Replaced writes, sorted by fingerprint, each once. In siblings mode none of them is a version's.
   std::vector<SpentWrite> spent;
   // The newest time of those that were forgotten for want of room; 0: none was.
-  std::int64_t forgotten_s = 0;
+  std::int64_t forgotten_ms = 0;
   bool missing() const { return versions.empty() && context.empty(); }
   bool is_spent(WriteId id) const;
   // Whether both show the same. What they remember of replaced writes is not compared, as the times of
@@ -117,7 +119,7 @@ struct SpentLimits {
 };
 // Forgets what is older than its life by this clock and by the newest version's stamp, so that neither
 // clock alone can make a replica forget; and the oldest where there are too many, which raises
-// forgotten_s. A local matter of whoever stores, not part of sync: cutting a set to its newest is not
+// forgotten_ms. A local matter of whoever stores, not part of sync: cutting a set to its newest is not
 // associative. Returns the number forgotten.
 std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits&);
 

@@ -1,5 +1,8 @@
 // The laws of failure-modes.md, one class each (L14: three).
 #include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "law.hpp"
@@ -586,14 +589,18 @@ class NotAfterItsTime final : public Law {
 
 // L18: what somebody replaced who had been shown it is not shown again, under whatever dot and however
 // late a copy of it was executed. In the end by all copies together; before that by strict reads whose
-// quorum meets that of the strict write that replaced it.
+// quorum meets that of the strict write that replaced it. One situation is excepted, in which nothing can
+// tell the late copy from a new write: a row forgot the note for want of room, after as many other writes
+// of the key were replaced as are usually remembered (object.hpp, SpentLimits). Then the write is shown
+// again rather than lost.
 class SeenOnce final : public Law {
  public:
   explicit SeenOnce(Scene& scene)
       : Law(scene, Kind::safety, "L18", "what was replaced is not shown again") {}
 
  private:
-  void on_stored(HostId node, Table, const Key& key, const Object& object) override {
+  void on_stored(HostId node, Table table, const Key& key, const Object& object) override {
+    note(key, rows_[{node, table, key}], object);
     if (object.spent.size() <= SpentLimits{}.most) return;
     fail(scene_.world.name_of_host(node) + " remembers " + std::to_string(object.spent.size()) +
          " replaced writes of " + printable(key));
@@ -627,14 +634,35 @@ class SeenOnce final : public Law {
         for (WriteId id : ids) {
           const WriteRecord& write = scene_.book.writes().at(id);
           if (!write.acknowledged || !write.shown.contains(version.write_id)) continue;
-          return back(key, version, id, "what is left in the end");
+          back(key, version, id, "what is left in the end");
+          break;
         }
       }
     }
   }
+  // Keeps count of the notes that this row has, and of those that it had and forgot for want of room.
+  void note(const Key& key, std::vector<std::uint64_t>& had, const Object& object) {
+    Notes& notes = notes_[key];
+    std::vector<std::uint64_t> has;
+    has.reserve(object.spent.size());
+    for (const SpentWrite& spent : object.spent) {
+      has.push_back(spent.fingerprint);
+      notes.order.emplace(spent.fingerprint, notes.order.size());
+    }
+    for (std::uint64_t gone : had) {
+      if (has.size() < SpentLimits{}.usual || object.forgotten_ms == 0) break;
+      if (std::binary_search(has.begin(), has.end(), gone)) continue;
+      std::size_t later = notes.order.size() - notes.order.at(gone) - 1;
+      if (later >= SpentLimits{}.usual) notes.forgotten.insert(gone);
+    }
+    had = std::move(has);
+  }
   void back(const Key& key, const Version& version, WriteId by, const char* what) {
     const WriteRecord* old = scene_.book.find(version.write_id);
     if (old == nullptr) return;  // a phantom; told elsewhere
+    if (notes_[key].forgotten.contains(fingerprint(version.write_id))) {
+      return scene_.saw(Seen::replaced_write_forgotten);
+    }
     fail(where_from(key, *old) + ", which write " + to_string(by).substr(0, 8) +
          " had been shown and replaced, is back in " + what + " as " + to_string(version.dot));
   }
@@ -643,17 +671,29 @@ class SeenOnce final : public Law {
     std::uint32_t wanted = 0;  // W of the strict write that did it
     WriteId by;
   };
+  struct Notes {
+    std::map<std::uint64_t, std::size_t>
+        order;                          // of each write noted anywhere, how many were before it
+    std::set<std::uint64_t> forgotten;  // for want of room, by some row
+  };
+  std::map<Key, Notes> notes_;
+  std::map<std::tuple<HostId, Table, Key>, std::vector<std::uint64_t>> rows_;
   std::map<Key, std::map<WriteId, Replaced>> replaced_;
 };
 
 // L19: a write that follows another, by what its writer was shown or by the order of one client, has the
-// later stamp, and one that was executed once is there when it is acknowledged.
+// later stamp, and one that was executed once is stored when it is acknowledged: what replaced it since,
+// if anything did, was stamped above it.
 class FollowersWin final : public Law {
  public:
   explicit FollowersWin(Scene& scene)
       : Law(scene, Kind::safety, "L19", "last-write-wins loses only what is concurrent") {}
 
  private:
+  void on_stored(HostId, Table, const Key&, const Object& object) override {
+    if (scene_.plan.reconcile != Reconcile::lww) return;
+    for (const Version& version : object.versions) stored_.insert(version.write_id);
+  }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (scene_.plan.reconcile != Reconcile::lww || !outcome.reply.status) return;
     if (call.kind == ClientCore::Kind::get || outcome.reply.object.versions.empty()) return;
@@ -665,7 +705,10 @@ class FollowersWin final : public Law {
       const Tally& tally = outcome.reply.tally;
       bool once = outcome.attempts == 1 && tally.silent.empty() && tally.refused.empty() &&
                   !scene_.plan.has(FaultKind::duplicates) && tally.got == tally.asked;
-      if (once) fail(where_from(call.key, write) + " was acknowledged and lost at once");
+      // A node that was asked twice may execute it, stamp another write above it, and answer the second
+      // question with that one.
+      if (once && !stored_.contains(write.id))
+        fail(where_from(call.key, write) + " was acknowledged and lost at once");
       return;
     }
     for (WriteId before : write.shown) follows(call.key, write, held, before);
@@ -685,7 +728,7 @@ class FollowersWin final : public Law {
     WriteId id;
     Instant at;
   };
-  std::set<WriteId> told_;
+  std::set<WriteId> told_, stored_;
   std::map<WriteId, std::int64_t> stamps_;  // as first acknowledged
   std::map<std::pair<std::size_t, Key>, Last> last_;
 };

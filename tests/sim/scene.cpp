@@ -37,6 +37,8 @@ const char* name_of(Seen seen) {
       return "a crash with requests under way";
     case Seen::clock_far_off:
       return "a clock was days off while deletes waited to be forgotten";
+    case Seen::replaced_write_forgotten:
+      return "a replaced write whose note was forgotten for want of room came back";
     case Seen::hint_released:
       return "a hint beyond its bound went when all other owners had it";
     case Seen::clock_stood_still:

@@ -44,6 +44,7 @@ enum class Seen {
   disk_lost,
   clock_stood_still,
   clock_far_off,
+  replaced_write_forgotten,
   hint_released,
   disk_restored,
   paused,

@@ -603,7 +603,7 @@ TEST_CASE(
     MintPut put = mint_put(key, i, object.context);
     object = bench.minted(put).object;
   }
-  REQUIRE(object.forgotten_s > 0);
+  REQUIRE(object.forgotten_ms > 0);
   MintPut again = mint_put(key, 1);
   again.write.age_ms = 29'900;
   Status status = bench.refusal(bench.replica->mint(again, bench.now));

@@ -99,13 +99,14 @@ TEST_CASE("L18 encoding: replaced writes come back with their times; older bytes
   Object object = sample();
   CHECK(object.spent.empty());
   CHECK(decode_object(object_bytes(object))->spent.empty());
-  object.spent = {{5, 1'700'000'000}, {1ull << 63, 1'700'000'090}, {~0ull, 1'699'999'000}};
-  object.forgotten_s = 1'699'990'000;
+  object.spent = {
+      {5, 1'700'000'000'000}, {1ull << 63, 1'700'000'090'000}, {~0ull, 1'699'999'000'007}};
+  object.forgotten_ms = 1'699'990'000'001;
   auto again = decode_record(encode_record(object));
   REQUIRE(again);
   CHECK(*again == object);
   CHECK(again->spent == object.spent);
-  CHECK(again->forgotten_s == object.forgotten_s);
+  CHECK(again->forgotten_ms == object.forgotten_ms);
   CHECK(encode_record(*again) == encode_record(object));
   // What is compared is what is shown, not what is remembered.
   CHECK(object == sample());
@@ -113,9 +114,9 @@ TEST_CASE("L18 encoding: replaced writes come back with their times; older bytes
   Object hot = object;
   hot.spent.clear();
   for (std::uint64_t i = 0; i < 64; ++i) {
-    hot.spent.push_back({i << 50, 1'700'000'000 + static_cast<std::int64_t>(i * 50)});
+    hot.spent.push_back({i << 50, 1'700'000'000'000 + static_cast<std::int64_t>(i * 50'000)});
   }
-  CHECK(object_bytes(hot).size() < object_bytes(sample()).size() + 680);
+  CHECK(object_bytes(hot).size() < object_bytes(sample()).size() + 750);
 }
 
 TEST_CASE("L18 F-90 encoding: replaced writes that make no sense are refused") {
@@ -129,8 +130,9 @@ TEST_CASE("L18 F-90 encoding: replaced writes that make no sense are refused") {
   refuse(one, "1 replaced writes have 0 times");
   refuse(one + Bytes("\x32\x01\x01", 3), "before 1970");
   refuse(one + Bytes("\x28\x05\x32\x01\x01", 5), "no replaced write is of the time of the newest");
-  refuse(Bytes("\x22\x10", 2) + Bytes(16, '\1') + Bytes("\x32\x02\0\0", 4), "out of order or twice");
-  refuse(Bytes("\x28", 1) + Bytes(7, '\xff') + "\1", "at most 2^42");
+  refuse(Bytes("\x22\x10", 2) + Bytes(16, '\1') + Bytes("\x32\x02\0\0", 4),
+         "out of order or twice");
+  refuse(Bytes("\x28", 1) + Bytes(8, '\xff') + "\1", "at most 2^52");
   Object living = sample();
   living.spent = {{fingerprint(living.versions[0].write_id), 5}};
   CHECK_FALSE(decode_object(object_bytes(living)));

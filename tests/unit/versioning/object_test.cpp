@@ -537,7 +537,8 @@ TEST_CASE("L18 what is remembered is bounded, and what was forgotten for room is
   CHECK(x.spent.size() == limits.usual);
   CHECK(x.is_spent(writes[298].write_id));
   CHECK_FALSE(x.is_spent(writes[0].write_id));
-  CHECK(x.forgotten_s == now / second - 30 + 23);  // the 235th of 299 went last
+  CHECK(x.forgotten_ms ==
+        (now - 30 * second + 235 * second / 10) / 1000);  // the 235th of 299 went last
   CHECK(encode_record(x).size() < 900);
 
   // In a second of many writes the young ones stay up to the hard limit.
@@ -546,8 +547,28 @@ TEST_CASE("L18 what is remembered is bounded, and what was forgotten for room is
     forget_spent(x, now, limits);
   }
   CHECK(x.spent.size() == limits.most);
-  CHECK(x.forgotten_s == now / second);
+  CHECK(x.forgotten_ms / 1000 == now / second);
   CHECK(encode_record(x).size() < 1700);
+}
+
+TEST_CASE("L18 what was replaced first is forgotten first, whatever the clocks say") {
+  const SpentLimits limits;
+  Object x;
+  std::int64_t now = 1'700'000'000 * second, ahead = now + 78 * second;
+  std::vector<Write> writes;
+  auto overwrite = [&](const Actor& actor, std::int64_t clock) {
+    writes.push_back(value("v"));
+    update(x, x.context, actor, writes.back(), clock);
+    forget_spent(x, clock, limits);
+  };
+  for (int i = 0; i < 200; ++i) overwrite(sx, ahead);  // one replica's clock is ahead
+  for (int i = 0; i < 100; ++i) {                      // the other's writes follow in one second
+    overwrite(i % 2 == 0 ? sy : sx, i % 2 == 0 ? now : ahead);
+    for (std::size_t back = 2; back <= limits.usual; ++back) {
+      REQUIRE(x.is_spent(writes[writes.size() - back].write_id));
+    }
+  }
+  CHECK(x.spent.size() == limits.most);
 }
 
 TEST_CASE("L18 an id is forgotten when its life is over by both clocks") {
@@ -563,7 +584,7 @@ TEST_CASE("L18 an id is forgotten when its life is over by both clocks") {
   CHECK(forget_spent(x, now, limits) == 0);  // a minter's clock was ahead
   CHECK(forget_spent(x, now + life + 2 * second, limits) == 1);
   CHECK_FALSE(x.is_spent(a.write_id));
-  CHECK(x.forgotten_s == 0);  // of age, not for want of room
+  CHECK(x.forgotten_ms == 0);  // of age, not for want of room
 }
 
 // ---- truncation ----
