@@ -127,6 +127,7 @@ void Request::cancel() {
     std::lock_guard lock(mutex_);
     if (done_) return;
     cancelled_ = true;
+    asked_ = 0;  // an answer that comes after the cancel is too late
     call = call_;
   }
   if (call != 0) client_->client->cancel(call);

@@ -545,7 +545,22 @@ struct ClientCore::Impl {
 
   // Does the one thing that an update wants next. What that leads to at once (a call that is refused,
   // a question that is answered from inside) comes back here, so nothing of the update is used after.
+  // Without memory for it the update ends: it would have nothing under way that could end it later.
   void proceed(std::uint64_t number, UpdateOperation::Next next, Now now) {
+    try {
+      take_step(number, std::move(next), now);
+    } catch (const std::bad_alloc&) {
+      auto over = updates.extract(number);
+      if (over.empty()) throw;
+      Updating& updating = over.mapped();
+      if (updating.wake != Instant::never()) update_clock.erase({updating.wake, number});
+      Outcome outcome;
+      outcome.reply.status = Status(Code::no_memory, {}, updating.operation.may_be_written());
+      if (updating.on_done) updating.on_done(std::move(outcome));
+    }
+  }
+
+  void take_step(std::uint64_t number, UpdateOperation::Next next, Now now) {
     Updating& updating = updates.at(number);
     if (std::holds_alternative<UpdateOperation::Read>(next)) {
       Request read;

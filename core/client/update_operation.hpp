@@ -89,6 +89,7 @@ class UpdateOperation {
   bool pausing() const { return step_ == Step::pausing; }
   std::uint32_t attempt() const { return attempt_; }
   bool edited() const { return edited_; }
+  bool may_be_written() const { return edited_ || step_ == Step::writing; }
 
   // How long an update waits before it reads again, when its own version is the rank-th of the
   // living ones: the writer of the first merges at once, the others give it time, and find one

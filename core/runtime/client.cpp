@@ -212,23 +212,15 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     }
     Now now = read_clocks();
     for (Submission& submission : batch) {
-      std::uint64_t id = submission.id;
-      numbers[id] = 0;
-      auto on_done = [this, id, then = std::move(submission.on_done)](Outcome outcome) {
-        finish(id, then, std::move(outcome));
-      };
-      std::uint64_t number = 0;
-      if (auto* request = std::get_if<Request>(&submission.wanted)) {
-        number = core.submit(std::move(*request), now, std::move(on_done), submission.since);
-      } else {
-        auto& update = std::get<ClientCore::Update>(submission.wanted);
-        update.on_ask = [id, ask = std::move(update.on_ask)](std::uint64_t,
-                                                             UpdateQuestion question) {
-          ask(id, std::move(question));
-        };
-        number = core.update(std::move(update), now, std::move(on_done), submission.since);
+      // Shared, so that an answer is still given when there is no memory to begin.
+      std::shared_ptr<OnDone> then;
+      try {
+        then = std::make_shared<OnDone>(std::move(submission.on_done));
+        begin(submission, then, now);
+      } catch (const std::bad_alloc&) {
+        finish(submission.id, then ? *then : submission.on_done,
+               failed(Status(Code::no_memory, {}, true)));
       }
-      if (auto found = numbers.find(id); found != numbers.end()) found->second = number;
     }
     for (Reply& reply : answered) {
       // Too late is no error: the update's end says why.
@@ -240,8 +232,26 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     }
   }
 
+  void begin(Submission& submission, const std::shared_ptr<OnDone>& then, Now now) {
+    std::uint64_t id = submission.id;
+    numbers[id] = 0;
+    auto on_done = [this, id, then](Outcome outcome) { finish(id, *then, std::move(outcome)); };
+    std::uint64_t number = 0;
+    if (auto* request = std::get_if<Request>(&submission.wanted)) {
+      number = core.submit(std::move(*request), now, std::move(on_done), submission.since);
+    } else {
+      auto& update = std::get<ClientCore::Update>(submission.wanted);
+      update.on_ask = [id, ask = std::move(update.on_ask)](std::uint64_t, UpdateQuestion question) {
+        ask(id, std::move(question));
+      };
+      number = core.update(std::move(update), now, std::move(on_done), submission.since);
+    }
+    if (auto found = numbers.find(id); found != numbers.end()) found->second = number;
+  }
+
   void finish(std::uint64_t id, const OnDone& on_done, Outcome outcome) {
-    numbers.erase(id);
+    // Once: what began without memory for all of it may end a second time.
+    if (numbers.erase(id) == 0 && outcome.reply.status.code() != Code::no_memory) return;
     on_done(std::move(outcome));
     std::lock_guard lock(mutex);
     --under_way;
