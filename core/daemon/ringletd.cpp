@@ -437,6 +437,7 @@ int run(Config config) {
 
   MembersFile members(config, *state);
   int caught = wait_for_stop(signals, **engine, *log_of_process, log, members);
+  members.follow();  // what was learnt since the last look
   sd_notify(0, "STOPPING=1");
   if (caught < 0) {
     log(LogLevel::error, "ringletd", "stopping: " + (*engine)->health().message());

@@ -88,8 +88,8 @@ def test_delete_with_a_context_leaves_what_it_has_not_seen(cluster, tmp_path):
 
 
 def test_a_blind_delete_is_asked_for_by_name(cluster):
-    assert cluster.cli("put", "k", "v").returncode == 0
-    answer = cluster.json("delete", "k", "--blind")
+    assert cluster.cli("--w", "3", "put", "k", "v").returncode == 0
+    answer = cluster.json("--w", "3", "delete", "k", "--blind")
     assert (answer["replaced"], answer["remain"]) == (0, 1)
     assert "v" in cluster.cli("get", "k").stdout
 
