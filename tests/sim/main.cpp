@@ -213,7 +213,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::tie_by_arrival:
       return 19;
     case PlantedBug::lease_not_synced:
-      return 323;
+      return 679;
     case PlantedBug::tie_never_repaired:
       return 319;
     case PlantedBug::first_epoch_by_clock_alone:
