@@ -215,7 +215,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::lease_not_synced:
       return 679;
     case PlantedBug::tie_never_repaired:
-      return 319;
+      return 674;
     case PlantedBug::first_epoch_by_clock_alone:
       return 94;
     case PlantedBug::tombstone_aged_by_wall_clock:
