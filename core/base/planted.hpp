@@ -34,19 +34,19 @@ enum class PlantedBug {
   tombstone_reaped_at_once,       // node: gone before anybody else has it
   late_replies_kept,              // coordination: a finished request still waits for its replies
   never_done,                     // coordination: a request that is answered and stays
-  executed_after_its_age,         // node: a request that nobody waits for any more is executed
+  executed_after_its_age,         // node: a request is executed after its asker has given it up
   spent_forgotten_by_sync,        // versioning: ids of replaced writes do not reach other replicas
   spent_forgotten_by_update,      // versioning: ids of replaced writes are not noted
   stamp_not_above_held,           // versioning: a stamp may lie below the one it finds
   stamp_not_above_seen,           // versioning: a stamp may lie below the one its writer has seen
-  reconcile_not_compared,  // membership: what never changes may differ between members
+  reconcile_not_compared,         // membership: what never changes may differ between members
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says
   hint_released_unconfirmed,     // repair: a hint beyond the bound goes before any owner has it
   first_epoch_by_clock_alone,    // node: two stores that start in one second count alike
-  flip_counted_before_data,  // coordination, node: strict requests count the owners of now, whoever else
-                             // knows of others
-  edit_twice,     // client: an update asks for its edit again after the edit was acknowledged
+  flip_counted_before_data,  // coordination, node: strict requests count only the owners of now, though
+                             // replicas know of incoming ones
+  edit_twice,  // client: an update asks for its edit again after the edit was acknowledged
   count,
 };
 

@@ -1144,7 +1144,7 @@ struct ClientCore::Impl {
     question.held = false;
     note_time(question);
     auto at = calls.find(question.call);
-    if (at == calls.end()) return;  // somebody else was faster
+    if (at == calls.end()) return;  // another node answered first and ended the call
     Call& call = at->second;
     std::erase(call.open, number);
     ClientReply reply;

@@ -43,8 +43,8 @@ struct ClientOptions {
   Duration refresh = Duration::seconds(10);   // routing table pull, jittered (R6.4-b, O-21)
   std::size_t max_in_flight = 10'000;         // calls at once; more is overloaded
   FaultDetector::Options fault_detector;
-  // "host:port,…", in numbers, whom names are asked of; empty: those of /etc/resolv.conf. Names in
-  // /etc/hosts are not asked of any.
+  // The name servers to ask, "address:port,…" in numbers; empty: the servers of /etc/resolv.conf. A
+  // name that stands in /etc/hosts is looked up there and not asked of a server.
   std::string name_servers;
   LogSink log;
 };

@@ -35,9 +35,9 @@ struct Participants {
   std::shared_ptr<const Ring> ring;              // for the members' names
   const std::vector<NodeId>* members = nullptr;  // all S in the order to try them, owners first
   std::size_t owners = 0;                        // N: the first of them
-  // Strict requests: what each replica that counts is told, so that it can refuse its vote. While the
-  // partition moves, who will own it counts as an owner as well: `members` is a list of this request's
-  // own then, and `owners` greater than N by `newcomers`.
+  // The nodes that a strict request counts. Each replica is told them, so that it can refuse its vote.
+  // While the partition moves, its incoming owners are counted as owners, too: this request then has a
+  // list of `members` of its own, and `owners` is greater than N by `newcomers`.
   CountedNodes counted;
   std::shared_ptr<const std::vector<NodeId>> own_list;
   std::size_t newcomers = 0;
