@@ -89,6 +89,16 @@ const char* name_of(PlantedBug bug) {
       return "reconcile_not_compared";
     case PlantedBug::edit_twice:
       return "edit_twice";
+    case PlantedBug::document_tag_forgotten:
+      return "document_tag_forgotten";
+    case PlantedBug::document_cover_too_large:
+      return "document_cover_too_large";
+    case PlantedBug::document_gap_skipped:
+      return "document_gap_skipped";
+    case PlantedBug::document_self_of_another:
+      return "document_self_of_another";
+    case PlantedBug::document_write_counted_twice:
+      return "document_write_counted_twice";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

@@ -47,6 +47,11 @@ enum class PlantedBug {
   flip_counted_before_data,  // coordination, node: strict requests count only the owners of now, though
                              // replicas know of incoming ones
   edit_twice,  // client: an update asks for its edit again after the edit was acknowledged
+  document_tag_forgotten,        // document: beside a tag of one side that of the other goes
+  document_cover_too_large,      // document: a writer claims one write more than it has seen
+  document_gap_skipped,          // document: a version's cover has what lies before its dot
+  document_self_of_another,      // document: each sibling's own tags get the first one's dot
+  document_write_counted_twice,  // document: two dots of one write are two events
   count,
 };
 

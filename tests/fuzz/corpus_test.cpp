@@ -215,6 +215,15 @@ TEST_CASE("F-90 R4.7 tree: no message breaks an exchange, and two owners still b
   run("tree");
 }
 
+TEST_CASE(
+    "F-90 L23 document: any bytes are refused, or are the ones that would be written, and merge") {
+  run("document");
+}
+
+TEST_CASE("F-90 edits: any bytes are refused, or are the ones that would be written") {
+  run("edits");
+}
+
 TEST_CASE("F-90 L20 settings: any settings are refused, or merge the same in every order") {
   run("settings");
 }

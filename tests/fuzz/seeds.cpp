@@ -7,6 +7,7 @@
 
 #include "base/random.hpp"
 #include "daemon/config_file.hpp"
+#include "document/edits.hpp"
 #include "fuzz/input.hpp"
 #include "fuzz/views.hpp"
 #include "node/hint_key.hpp"
@@ -244,6 +245,44 @@ void write_repairs() {
             piece_of(Message(differs)) + Bytes("\1\0\2\0\2\3", 6));
 }
 
+// What three nodes make of one cart: two siblings, one with tags of its own, one that was written over.
+void write_documents() {
+  using namespace ringlet::document;
+  auto text = [](const char* bytes) { return Scalar::of_text(bytes); };
+  constexpr std::int64_t start_us = 1'700'000'000'000'000;
+  Edits cart = {{EditKind::add, {text("coupons")}, text("SUMMER")},
+                {EditKind::increment, {text("items"), text("tea")}, {}, 2},
+                {EditKind::enable, {text("gift")}},
+                {EditKind::set, {text("note")}, Scalar::of_real(0.5)},
+                {EditKind::set_all, {text("colour")}, Scalar::of_bytes("\xff")}};
+  Edits change = {{EditKind::remove, {text("coupons")}, text("SUMMER")},
+                  {EditKind::discard, {Scalar::of_integer(-3)}},
+                  {EditKind::disable, {text("gift")}},
+                  {EditKind::increment, {text("items"), text("tea")}, {}, -1},
+                  {EditKind::clear, {}},
+                  {EditKind::add, {text("deep"), text("set")}, Scalar::of_boolean(true)}};
+  State state;
+  Bytes first, last;
+  for (std::uint64_t n = 1; n <= 5; ++n) {
+    last = ringlet::document::encode(*apply(state, state.cover.seen(), cart,
+                                            start_us + static_cast<std::int64_t>(n) * 1'000'000,
+                                            {.usual = 2, .most = 2}));
+    if (n == 1) first = last;
+    state = resolve(*decode(last), {Actor{NodeId{n % 2 + 1}, 1}, (n + 1) / 2}, WriteId{1, n});
+  }
+  Bytes changed = ringlet::document::encode(*apply(state, {}, change, start_us));
+  auto pair = [](const Bytes& one, const Bytes& other) {
+    Bytes out;
+    append_piece(out, one);
+    return out + other;
+  };
+  write("document", "seed-one", pair(first, {}));
+  write("document", "seed-siblings", pair(last, changed));
+  write("document", "seed-ancestor", pair(last, first));
+  write("edits", "seed-cart", ringlet::document::encode(cart));
+  write("edits", "seed-change", ringlet::document::encode(change));
+}
+
 }  // namespace
 }  // namespace ringlet::fuzz
 
@@ -263,4 +302,5 @@ int main(int argc, char** argv) {
   write_configs();
   write_memberships();
   write_repairs();
+  write_documents();
 }

@@ -45,6 +45,8 @@ Verdict cursor(BytesView input);
 Verdict transfer(BytesView input);
 Verdict tree(BytesView input);
 Verdict settings(BytesView input);
+Verdict document(BytesView input);
+Verdict edits(BytesView input);
 
 struct Target {
   std::string_view name;

@@ -9,6 +9,7 @@ constexpr Target all[] = {
     {"history", history, 4 * 60}, {"config", config, 2048},   {"view", view, 2048},
     {"gossip", gossip, 2048},     {"changes", changes, 512},  {"cursor", cursor, 512},
     {"transfer", transfer, 1024}, {"tree", tree, 1024},       {"settings", settings, 1024},
+    {"document", document, 2048}, {"edits", edits, 1024},
 };
 
 }  // namespace

@@ -17,6 +17,10 @@ from pathlib import Path
 ARROWS: dict[str, dict[str, str]] = {
     "base": {},
     "versioning": {"base": "bytes, node ids, status"},
+    "document": {
+        "base": "bytes, write ids, status",
+        "versioning": "tags are dots, a cover is a context, and documents are siblings",
+    },
     "ring": {"base": "tokens, node ids, status, random numbers"},
     "protocol": {
         "base": "keys, ids, instants in messages",
@@ -55,6 +59,7 @@ ARROWS: dict[str, dict[str, str]] = {
     "client": {
         "base": "everything",
         "versioning": "siblings and contexts",
+        "document": "it applies edits to documents",
         "ring": "it routes by itself",
         "protocol": "it speaks in messages",
         "coordination": "it may coordinate by itself",

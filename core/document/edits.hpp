@@ -1,0 +1,61 @@
+// An edit of a document as data: a list of operations on paths. It is applied to what the writer has
+// read, by whoever does the reading (ClientCore), and may be sent again under the same write id.
+#pragma once
+
+#include <vector>
+
+#include "document/state.hpp"
+
+namespace ringlet::document {
+
+enum class EditKind : std::uint8_t {
+  add = 1,        // to a set: `value`
+  remove = 2,     // from a set: `value`; nothing happens where it is not
+  increment = 3,  // a counter, by `amount`, which may be negative
+  set = 4,        // a register, to `value`
+  set_all = 5,    // a register that keeps all concurrent values
+  enable = 6,     // a flag
+  disable = 7,    // a flag; nothing happens where it is not enabled
+  erase = 8,      // the field, whatever it holds; an error where it is not
+  discard = 9,    // the same; nothing happens where it is not
+  clear = 10,     // what the field holds, or with an empty path the document
+};
+const char* name_of(EditKind kind);
+
+struct Edit {
+  EditKind kind = EditKind::clear;
+  std::vector<Scalar> path;  // names of fields from the root to the one that is edited
+  Scalar value;
+  std::int64_t amount = 0;
+  friend bool operator==(const Edit&, const Edit&) = default;
+};
+using Edits = std::vector<Edit>;
+
+inline constexpr std::size_t max_edits = 4096;  // in one list
+
+// "items/tea"; "the document" for an empty path.
+std::string printable(const std::vector<Scalar>& path);
+
+// Not ok: which edit, what was wanted and what was got, by name: invalid_argument.
+Status check(const Edits& edits);
+// Bytes and back, canonical like a document's. A list that check() refuses is not read.
+Bytes encode(const Edits& edits);
+Result<Edits> decode_edits(BytesView bytes);
+
+// How long and how many events a document remembers, and how many actors it says it has seen. An event
+// that is forgotten is told by its dots alone: its counts are summed up, and if it was written twice
+// and both of its dots have never met, it counts twice (docs/documents.md).
+struct Limits {
+  std::int64_t life_s = 3600;  // longer than any request lives
+  std::int64_t young_s = 60;
+  std::size_t usual = 64;   // beyond this the oldest go, unless they are young
+  std::size_t most = 1024;  // beyond this the oldest go in any case
+  std::size_t actors = 64;  // beyond this those go that the store has forgotten
+};
+
+// The document that a writer writes who has read `state` under the context `seen`: nothing is written
+// where an edit does not fit. `now_us`: the writer's clock. Without edits it is a merge.
+Result<Document> apply(State state, const CausalContext& seen, const Edits& edits,
+                       std::int64_t now_us, const Limits& limits = {});
+
+}  // namespace ringlet::document
