@@ -1,5 +1,6 @@
 """Real processes on free ports of 127.0.0.1. Binaries: RINGLET_BIN, else build/dev/bin."""
 
+import errno
 import json
 import os
 import pathlib
@@ -176,6 +177,32 @@ def make_cluster(tmp_path):
     yield make
     for cluster in made:
         cluster.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 512 MiB, enough for a log and a ballast and little enough to be filled; needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("a small file system takes root")
+    path = tmp_path / "small"
+    path.mkdir()
+    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "none", str(path)], capture_output=True, text=True)
+    if said.returncode != 0:
+        pytest.skip(f"no small file system here: {said.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def fill(path):
+    """Writes to the file until its file system has no byte left."""
+    with open(path, "ab", buffering=0) as out:
+        try:
+            while out.write(b"x" * 4096):
+                pass
+        except OSError as full:
+            assert full.errno == errno.ENOSPC
 
 
 @pytest.fixture

@@ -1,34 +1,9 @@
 """Nodes that start while their disk is full (F-112), and hints that cannot be read or are too many (F-108)."""
 
-import os
-import subprocess
 import time
 
 import pytest
-from conftest import wait_for
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 512 MiB: enough for a log and a ballast, little enough to be filled."""
-    path = tmp_path / "small"
-    path.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("a small file system takes root")
-    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "none", str(path)], capture_output=True, text=True)
-    if said.returncode != 0:
-        pytest.skip(f"no small file system here: {said.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=False)
-
-
-def fill(path):
-    with open(path, "ab", buffering=0) as out:
-        try:
-            while out.write(b"x" * 4096):
-                pass
-        except OSError as full:
-            assert full.errno == 28
+from conftest import fill, wait_for
 
 
 @pytest.mark.parametrize("how", ["terminated", "killed"])

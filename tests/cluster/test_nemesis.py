@@ -12,7 +12,7 @@ import time
 import nemesis
 import pytest
 import workloads
-from conftest import wait_for
+from conftest import fill, wait_for
 from nemesis import make_network  # noqa: F401  a fixture
 
 LONG = os.environ.get("RINGLET_LONG") == "1"
@@ -79,20 +79,6 @@ def test_all_seeds_die_and_come_back(make_cluster):
     end(cluster, writers, everybody, refused_allowed=True, least=50)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 400 MiB; a node keeps its last 64 free."""
-    path = tmp_path / "small"
-    path.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("a small file system takes root")
-    said = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", str(path)], capture_output=True, text=True)
-    if said.returncode != 0:
-        pytest.skip(f"no small file system here: {said.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=False)
-
-
 def test_a_full_disk_hurts_nobody_and_heals(make_cluster, small_disk):
     """F-10."""
     cluster = make_cluster(nodes=4, cluster="partitions = 32\n")
@@ -102,12 +88,7 @@ def test_a_full_disk_hurts_nobody_and_heals(make_cluster, small_disk):
     writers = all_writers(cluster)
     time.sleep(2)
     filler = small_disk / "filler"
-    with open(filler, "wb", buffering=0) as out:
-        try:
-            while out.write(b"x" * 4096):
-                pass
-        except OSError as full:
-            assert full.errno == 28
+    fill(filler)
     time.sleep(seconds(8, 60))
     assert "disk full" in victim.log(), "it never noticed: nothing was proved"
     was_running = victim.running
