@@ -142,7 +142,7 @@ Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_
   if (Status s = check_context(context, request.key); !s) return s;
   request.context = Bytes(view(context));
   if (kind == RINGLET_PUT) {
-    if (Status s = check_bytes("value", value, max_value_bytes); !s) return s;
+    if (Status s = check_bytes("value", value, max_value_bytes()); !s) return s;
     request.value = Bytes(view(value));
   }
   return request;
@@ -189,13 +189,13 @@ ringlet_status ringlet_client_open(const ringlet_options* options, uint32_t abi,
     if (client == nullptr) return missing("client");
     // libcrypto's own exit handler would take away MD5 under an I/O thread that still runs.
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+    if (Status s = options->settings.check_use(for_client); !s) return s;
     Result<ClientOptions> wanted = options->settings.client();
     if (!wanted) return wanted.status();
     auto state = std::make_shared<ClientState>();
     state->log = LogQueue::make(options->settings.log_level());
-    state->update_attempts =
-        static_cast<std::uint32_t>(options->settings.number("client.update_attempts"));
-    state->timeout_ms = static_cast<std::uint32_t>(options->settings.number("client.timeout_ms"));
+    state->update_attempts = options->settings.config().update_attempts;
+    state->timeout_ms = static_cast<std::uint32_t>(wanted->timeout.millis());
     wanted->log = LogQueue::sink(state->log);
     auto made = std::make_unique<ringlet_client>();
     Result<std::unique_ptr<Client>> opened = Client::open(std::move(*wanted));

@@ -56,18 +56,25 @@ ringlet_status ringlet_cluster_start(const ringlet_options* options, uint32_t no
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     auto made = std::make_unique<ringlet_cluster>();
     if (options != nullptr) made->settings = options->settings;
+    if (Status s = made->settings.check_use(for_cluster); !s) return s;
     // Fewer nodes than copies: what was not asked for gives way, what was asked for is checked.
-    std::uint64_t copies = std::min<std::uint64_t>(made->settings.number("cluster.n"), nodes);
-    for (const char* name : {"cluster.n", "cluster.r", "cluster.w"}) {
-      if (made->settings.is_set(name) || made->settings.number(name) <= copies) continue;
-      if (Status s = made->settings.set(name, std::to_string(copies)); !s) return s;
-    }
-    if (Status s = made->settings.check_cluster(); !s) return s;
-    for (const char* name : {"cluster.r", "cluster.w"}) {
-      if (made->settings.number(name) > nodes) {
+    Config& config = made->settings.config();
+    auto give_way = [&](const char* name, auto& value) {
+      std::uint32_t copies = std::min(config.ring.replicas, nodes);
+      if (!made->settings.is_set(name) && value > copies) {
+        value = static_cast<std::remove_reference_t<decltype(value)>>(copies);
+      }
+    };
+    give_way("cluster.n", config.ring.replicas);
+    give_way("cluster.r", config.node.coordination.r);
+    give_way("cluster.w", config.node.coordination.w);
+    if (Status s = check_quorums(config); !s) return s;
+    for (auto [name, value] : {std::pair{"cluster.r", config.node.coordination.r},
+                               {"cluster.w", config.node.coordination.w}}) {
+      if (value > nodes) {
         return Status(Code::invalid_argument, std::string(name) + ": wanted at most the " +
                                                   std::to_string(nodes) + " nodes there are, got " +
-                                                  std::to_string(made->settings.number(name)));
+                                                  std::to_string(value));
       }
     }
     made->log = LogQueue::make(made->settings.log_level());

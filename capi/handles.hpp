@@ -101,7 +101,7 @@ Status check_text(const char* name, const char* text, std::size_t most);  // NUL
 bool is_utf8(std::string_view text);
 
 inline constexpr std::size_t max_key_bytes = 64 * 1024;
-inline constexpr std::size_t max_value_bytes = 60 * 1024 * 1024;  // a frame has 64 MiB
+std::size_t max_value_bytes();  // what a cluster can be set to take at most
 inline constexpr std::size_t max_struct_bytes = 4096;
 
 // A struct that grows at its end: `known` is what this library reads of it.

@@ -99,7 +99,7 @@ int ringlet_merge_written(const ringlet_merge* merge) {
 
 ringlet_status ringlet_merge_answer(ringlet_merge* merge, ringlet_bytes value) {
   return guarded(nullptr, [&]() -> Failure {
-    if (Status s = check_bytes("value", value, max_value_bytes); !s) return s;
+    if (Status s = check_bytes("value", value, max_value_bytes()); !s) return s;
     MergeAnswer answer{MergeAnswer::Kind::value, Bytes(view(value)), {}};
     return Status(static_cast<Code>(end_merge(merge, Status::ok(), std::move(answer))), {});
   });

@@ -22,10 +22,8 @@ Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& me
   Result<std::shared_ptr<NodeState>> state =
       open_timed_node(std::move(options), std::move(engine), std::move(ring));
   if (!state) return state.status();
-  ServerOptions server;
+  ServerOptions server = settings.config().server;
   server.listen = member.address;
-  server.threads = static_cast<int>(settings.number("node.threads"));
-  server.limits = settings.server_limits();
   server.log = std::move(log);
   return Server::start(std::move(*state), std::move(server), std::move(listener));
 }
@@ -62,18 +60,21 @@ ringlet_status ringlet_node_start(const ringlet_options* options, uint32_t abi, 
     if (node == nullptr) return missing("node");
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     const Settings& settings = options->settings;
-    if (Status s = settings.check_cluster(); !s) return s;
+    if (Status s = settings.check_use(for_node); !s) return s;
+    if (Status s = check_quorums(settings.config()); !s) return s;
     Result<std::vector<Member>> members = settings.members();
     if (!members) return members.status();
-    const std::string& name = settings.text("node.name");
+    const std::string& name = settings.config().node.name;
     auto self = std::find_if(members->begin(), members->end(),
                              [&](const Member& m) { return m.name == name; });
     if (!members->empty() && self == members->end()) {
       return Status(Code::invalid_argument, "node.name: wanted one of node.members, got " + name);
     }
-    bool own_address = settings.is_set("node.listen") || self == members->end();
+    const std::string& listen = settings.config().server.listen;
     Result<std::unique_ptr<Listener>> listener =
-        Listener::open(own_address ? settings.text("node.listen") : self->address);
+        Listener::open(!listen.empty()          ? listen
+                       : self != members->end() ? self->address
+                                                : "127.0.0.1:0");
     if (!listener) return listener.status();
     if (members->empty()) members->push_back(member_of(name, (*listener)->address()));
     Result<std::shared_ptr<const Ring>> ring = Ring::build(settings.ring(*members));

@@ -1,20 +1,17 @@
-// The settings that come as text: one table of names, types, defaults and explanations, and what a
-// client, a node and a cluster read of them.
+// The settings that come as text: a Config filled key by key, by the table of all settings
+// (configuration/config_keys.hpp), and what a client, a node and a cluster read of it.
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.hpp"
-#include "client/client_core.hpp"
+#include "configuration/config_keys.hpp"
 #include "handles.hpp"
-#include "node/node_state.hpp"
-#include "ring/ring.hpp"
-#include "runtime/server_limits.hpp"
 
 namespace ringlet::capi {
 
@@ -22,25 +19,26 @@ class Settings {
  public:
   // Checks the name, then the value against the type of that name.
   Status set(std::string_view name, std::string_view value);
-  const std::string& text(std::string_view name) const;  // the value, or the default
-  bool is_set(std::string_view name) const { return values_.find(name) != values_.end(); }
-  std::uint64_t number(std::string_view name) const;
-  std::vector<std::string> list(std::string_view name) const;  // split at commas, without blanks
+  bool is_set(const std::string& name) const { return set_.contains(name); }
+  // The values and the defaults. Written to by a cluster that has fewer nodes than N.
+  Config& config() { return config_; }
+  const Config& config() const { return config_; }
 
+  // A key that is set and that the handle has no use for, unless options.shared says that the set is for
+  // several handles.
+  Status check_use(ConfigUse use) const;
   // Empty: logging is off.
   std::optional<LogLevel> log_level() const;
   Result<ClientOptions> client() const;  // client.seeds must be there
   NodeOptions node(std::string name) const;
-  ServerLimits server_limits() const;
-  // Checks that N, R and W fit each other.
-  Status check_cluster() const;
   Ring::Options ring(std::vector<Member> members) const;
   Result<std::vector<Member>> members() const;  // of node.members
 
   static std::string describe();  // JSON
 
  private:
-  std::map<std::string, std::string, std::less<>> values_;
+  Config config_;
+  std::set<std::string> set_;  // names
 };
 
 }  // namespace ringlet::capi

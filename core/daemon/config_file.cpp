@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <fstream>
-#include <functional>
+#include <optional>
 #include <set>
 #include <sstream>
 
-#include "runtime/address.hpp"
+#include "configuration/config_keys.hpp"
 
 #define TOML_EXCEPTIONS 0
 // Two mistakes of toml++ 3.3 that a file can reach. It asserts that a key follows a '[' ("[#"), and
@@ -25,252 +25,73 @@
 namespace ringlet {
 namespace {
 
-// One key of the file: how it is read, how its default is printed, what it means.
-struct Entry {
-  std::string section, key, about, shown;  // shown: its default, as TOML
-  // Empty when taken; else what was wanted.
-  std::function<std::string(const toml::node&)> read;
-};
-
 std::string quoted(const std::string& text) {
   return "\"" + text + "\"";
 }
 
-class Keys {
- public:
-  void text(const char* section, const char* key, std::string* value, const char* about,
-            std::vector<std::string> allowed = {}) {
-    std::string wanted = "a string";
-    for (const auto& word : allowed)
-      wanted += (&word == &allowed.front() ? ": " : " or ") + quoted(word);
-    entries_.push_back(
-        {section, key, about, quoted(*value), [=](const toml::node& node) -> std::string {
-           auto got = node.value_exact<std::string>();
-           if (!got) return wanted;
-           if (!allowed.empty() &&
-               std::find(allowed.begin(), allowed.end(), *got) == allowed.end()) {
-             return wanted;
-           }
-           *value = *got;
-           return "";
-         }});
-  }
-
-  void addresses(const char* section, const char* key, std::vector<std::string>* value,
-                 const char* about) {
-    entries_.push_back({section, key, about, "[]", [=](const toml::node& node) -> std::string {
-                          const char* wanted = "a list of \"host:port\"";
-                          const toml::array* list = node.as_array();
-                          if (list == nullptr) return wanted;
-                          value->clear();
-                          for (const auto& element : *list) {
-                            auto text = element.value_exact<std::string>();
-                            if (!text || !Address::parse(*text)) return wanted;
-                            value->push_back(*text);
-                          }
-                          return "";
-                        }});
-  }
-
-  void number(const char* section, const char* key, std::int64_t shown, std::int64_t low,
-              std::int64_t high, const char* about, std::function<void(std::int64_t)> set) {
-    std::string wanted =
-        "a whole number from " + std::to_string(low) + " to " + std::to_string(high);
-    entries_.push_back(
-        {section, key, about, std::to_string(shown), [=](const toml::node& node) -> std::string {
-           auto got = node.value_exact<std::int64_t>();
-           if (!got || *got < low || *got > high) return wanted;
-           set(*got);
-           return "";
-         }});
-  }
-
-  // Any integer variable.
-  template <typename Number>
-  void number(const char* section, const char* key, Number* value, std::int64_t low,
-              std::int64_t high, const char* about) {
-    number(section, key, static_cast<std::int64_t>(*value), low, high, about,
-           [value](std::int64_t got) { *value = static_cast<Number>(got); });
-  }
-
-  // A span of time, given in milliseconds.
-  void millis(const char* section, const char* key, Duration* value, std::int64_t low,
-              std::int64_t high, const char* about) {
-    number(section, key, value->millis(), low, high, about,
-           [value](std::int64_t got) { *value = Duration::millis(got); });
-  }
-
-  const Entry* find(std::string_view section, std::string_view key) const {
-    for (const auto& entry : entries_) {
-      if (entry.section == section && entry.key == key) return &entry;
+// As TOML; nothing where the node is of another type.
+std::optional<ConfigValue> value_of(const toml::node& node, ConfigType type) {
+  switch (type) {
+    case ConfigType::integer:
+    case ConfigType::power:
+      if (auto number = node.value_exact<std::int64_t>()) return *number;
+      return std::nullopt;
+    case ConfigType::addresses:
+    case ConfigType::members: {
+      const toml::array* list = node.as_array();
+      if (list == nullptr) return std::nullopt;
+      std::vector<std::string> items;
+      for (const auto& element : *list) {
+        auto text = element.value_exact<std::string>();
+        if (!text) return std::nullopt;
+        items.push_back(*text);
+      }
+      return items;
     }
-    return nullptr;
+    case ConfigType::text:
+    case ConfigType::name:
+    case ConfigType::word:
+    case ConfigType::address:
+      if (auto text = node.value_exact<std::string>()) return *text;
   }
-  bool has_section(std::string_view section) const {
-    for (const auto& entry : entries_) {
-      if (entry.section == section) return true;
-    }
-    return false;
-  }
-  const std::vector<Entry>& entries() const { return entries_; }
-
- private:
-  std::vector<Entry> entries_;
-};
-
-constexpr std::int64_t gib = 1 << 30;
-constexpr std::int64_t hour_ms = 3'600'000;
-
-// Every key there is. The pointers are into `config`.
-Keys table_of(Config& config, std::string& reconcile, std::string& durability) {
-  Keys table;
-  table.text("node", "name", &config.node.name, "this node's name, one of the members'");
-  table.text("node", "listen", &config.server.listen,
-             "host:port to listen on; port 0: any free one; empty: the member's address");
-  table.text("node", "advertise", &config.node.advertise,
-             "host:port where clients reach it, behind a port map or NAT; empty: at its address");
-  table.text("node", "data_dir", &config.data_dir,
-             "where the engine keeps its files; one node a directory");
-  table.text("node", "engine", &config.engine, "wiredtiger, or memory (nothing survives a stop)",
-             {"wiredtiger", "memory"});
-  table.text("node", "pid_file", &config.pid_file,
-             "written when ready, removed at the end; empty: none");
-  table.text("node", "port_file", &config.port_file, "the port listened on, likewise");
-  table.number("node", "threads", &config.server.threads, 1, 64, "I/O threads");
-  table.number("node", "cache_mb", &config.cache_mb, 8, 1 << 20, "the engine's cache, MiB");
-  table.number("node", "memory_mb", &config.memory_mb, 0, 1 << 22,
-               "the whole process may use, MiB; near it clients are overloaded; 0: no limit");
-
-  table.text("cluster", "name", &config.ring.cluster,
-             "nodes and clients of another name are refused");
-  table.addresses(
-      "cluster", "seeds", &config.node.seeds,
-      "nodes to hear of the cluster from; with no [[members]] this node waits to be joined");
-  table.number("cluster", "n", &config.ring.replicas, 1, 16, "replicas of a key (N)");
-  table.number("cluster", "r", &config.node.coordination.r, 1, 16, "answers a read waits for (R)");
-  table.number("cluster", "w", &config.node.coordination.w, 1, 16, "copies a write waits for (W)");
-  table.number("cluster", "partitions", &config.ring.partitions, 1, 65536,
-               "Q, a power of two, the same for ever");
-  table.number("cluster", "epoch", &config.ring.epoch, 1, INT64_MAX,
-               "raise it with every change of the members");
-  table.text(
-      "cluster", "reconcile", &reconcile,
-      "siblings: the application merges; lww: the last stamp wins and concurrent writes are lost",
-      {"siblings", "lww"});
-  table.text(
-      "cluster", "durability", &durability,
-      "what an acknowledged write survives: buffer nothing, log the process, disk the machine",
-      {"buffer", "log", "disk"});
-  table.millis("cluster", "timeout_ms", &config.node.coordination.timeout, 1, hour_ms,
-               "of a request that names none");
-  table.millis("cluster", "linger_ms", &config.node.coordination.linger, 0, hour_ms,
-               "for late replies, after the answer");
-
-  table.number("limits", "max_key_bytes", &config.node.max_key_bytes, 1, 64 * 1024,
-               "bucket and key together");
-  table.number("limits", "max_value_bytes", &config.node.max_value_bytes, 1, 32 * 1024 * 1024,
-               "one value");
-  table.number("limits", "warn_siblings", &config.node.warn_siblings, 0, 65536,
-               "said in the log at each multiple of it; 0: never");
-  table.number("limits", "max_siblings", &config.node.max_siblings, 1, 65536,
-               "a write that would make more is refused");
-  table.number("limits", "max_siblings_bytes", &config.node.max_siblings_bytes, 1024, 32 << 20,
-               "likewise, of all siblings of a key together");
-  table.number("limits", "max_requests", &config.node.max_requests, 1, 10'000'000,
-               "at once on a thread; more is overloaded");
-  table.number("limits", "max_requests_per_connection",
-               &config.server.limits.max_requests_per_connection, 1, 10'000'000,
-               "of a client, under way");
-  table.number("limits", "max_requests_per_node", &config.server.limits.max_requests_per_node, 1,
-               10'000'000, "of clients, under way, all threads together");
-  table.number("limits", "max_requests_per_key", &config.server.limits.max_requests_per_key, 1,
-               10'000'000, "of clients, of one key, served at once by a thread; others wait");
-  table.millis("limits", "key_wait_ms", &config.server.limits.key_wait, 1, hour_ms,
-               "a request that waited longer for others of its key is overloaded");
-  table.number("limits", "max_request_bytes", &config.server.limits.max_request_bytes, 1024,
-               64 * gib, "of clients' requests under way, all threads together");
-  table.number("limits", "max_answer_bytes", &config.server.limits.max_answer_bytes, 1024, 64 * gib,
-               "of answers not taken yet, all threads together; then reads are overloaded");
-  table.number("limits", "max_reading_bytes", &config.server.limits.max_reading_bytes, 1024,
-               64 * gib,
-               "of frames that are not whole yet, all threads together; beyond it reading pauses");
-  table.millis("limits", "shed_after_ms", &config.server.limits.shed_after, 1, hour_ms,
-               "a client's request that waited longer is overloaded, when that lasts");
-  table.number("limits", "max_connections", &config.server.limits.max_connections, 1, 1'000'000,
-               "at once; fewer where the process may not have as many open files (RLIMIT_NOFILE)");
-  table.number("limits", "member_connections", &config.server.limits.member_connections, 0, 100'000,
-               "of them, which clients cannot take; a quarter of all at most");
-  table.millis("limits", "client_idle_ms", &config.server.limits.client_idle, 0, 24 * hour_ms,
-               "a client that asks nothing for so long is disconnected; 0: never");
-  table.millis("limits", "peer_gone_after_ms", &config.server.limits.peer_gone_after, 1000, hour_ms,
-               "nothing acknowledged by the other machine for so long: its connection is closed");
-  table.number("limits", "max_frame_bytes", &config.server.limits.max_frame_bytes, 1024, gib,
-               "one message");
-  table.number("limits", "max_queued_bytes", &config.server.limits.max_queued_bytes, 1024, 4 * gib,
-               "to one slow reader");
-
-  auto& failure = config.node.fault_detector;
-  table.number("failure", "silences_to_suspect", &failure.silences_to_suspect, 1, 100,
-               "in a row, until a node is believed gone");
-  table.millis("failure", "retry_ms", &failure.retry, 10, hour_ms,
-               "until a node believed gone is asked again");
-  table.millis("failure", "min_patience_ms", &failure.min_patience, 1, hour_ms,
-               "least time a replica may be silent");
-  table.millis("failure", "max_patience_ms", &failure.max_patience, 1, hour_ms, "most");
-
-  auto& hints = config.node.hints;
-  table.number("hints", "window", &hints.window, 1, 10'000, "under way to one owner");
-  table.millis("hints", "scan_ms", &hints.scan, 10, hour_ms,
-               "between two looks at the waiting hints");
-  table.number(
-      "hints", "max_mb", static_cast<std::int64_t>(hints.max_bytes >> 20), 1, 1'048'576,
-      "of hints for one owner that is down; beyond it those go that all other owners have",
-      [&hints](std::int64_t mb) { hints.max_bytes = static_cast<std::uint64_t>(mb) << 20; });
-  table.millis("hints", "max_age_ms", &hints.max_age, 1000, 366LL * 24 * hour_ms,
-               "likewise when they are older");
-
-  auto& pace = config.node.pace;
-  table.millis("upkeep", "threshold_ms", &pace.storage_threshold, 1, hour_ms,
-               "p99 of the storage's calls beyond which background work steps back");
-  table.millis("upkeep", "window_ms", &pace.window, 1000, hour_ms, "of that p99");
-  table.millis("upkeep", "queue_threshold_ms", &pace.queue_threshold, 1, hour_ms,
-               "p99 of the requests' wait for a thread, likewise");
-  table.millis("upkeep", "queue_window_ms", &pace.queue_window, 1000, hour_ms, "of that p99");
-  table.number("upkeep", "least_slices", &pace.floor, 1, 1000,
-               "a second, each kind of background work; a slice is up to 64 KiB");
-  table.number("upkeep", "busy_slices", &pace.busy, 1, 1'000'000,
-               "a second, all kinds together, while requests are served");
-  table.number("upkeep", "most_slices", &pace.most, 4000, 1'000'000,
-               "a second, all kinds together");
-  table.millis("upkeep", "gossip_ms", &config.node.gossip.round, 10, hour_ms,
-               "between two rounds of gossip");
-  table.number("upkeep", "transfer_parallel", &config.node.transfer.parallel, 1, 1024,
-               "partitions that come in at a time");
-  table.number("upkeep", "transfer_page_bytes", &config.node.transfer.page_bytes, 1024,
-               16 * 1024 * 1024, "asked for at a time; 8 KiB while requests are served");
-  table.millis("upkeep", "transfer_patience_ms", &config.node.transfer.patience, 10, hour_ms,
-               "for one page, before another owner is asked");
-  table.millis("upkeep", "repair_ms", &config.node.tree_exchange.period, 10, 24 * hour_ms,
-               "between two comparisons with an owner of the same partitions (anti-entropy)");
-  table.millis("upkeep", "surplus_ms", &config.node.surplus.scan, 10, 24 * hour_ms,
-               "between two looks for objects of partitions that left");
-  table.millis("upkeep", "tombstone_ms", &config.node.tombstones.period, 10, 24 * hour_ms,
-               "between two walks in search of tombstones");
-  table.millis("upkeep", "tombstone_grace_ms", &config.node.tombstones.grace, 0,
-               10LL * 366 * 24 * hour_ms,
-               "a tombstone is kept so long, by each owner's own running time; below an hour also "
-               "how long a write that was deleted is known when it is repeated");
-
-  table.text("log", "level", &config.log_level, "trace, debug, info, warn or error",
-             {"trace", "debug", "info", "warn", "error"});
-  table.text("log", "file", &config.log_file, "empty: stderr; SIGHUP and SIGUSR1 open it again");
-  return table;
+  return std::nullopt;
 }
+
+std::string as_toml(const ConfigValue& value) {
+  if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
+  if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
+  std::string all;
+  for (const std::string& item : std::get<std::vector<std::string>>(value)) {
+    all += (all.empty() ? "" : ", ") + quoted(item);
+  }
+  return "[" + all + "]";
+}
+
+// A key of a [[members]] table.
+struct MemberKey {
+  const char* key;
+  ConfigType type;
+  std::int64_t low, high;
+  void (*set)(Member& member, const ConfigValue& value);
+};
+const MemberKey member_keys[] = {
+    {"name", ConfigType::text, 0, 0,
+     [](Member& m, const ConfigValue& v) { m.name = std::get<std::string>(v); }},
+    {"address", ConfigType::text, 0, 0,
+     [](Member& m, const ConfigValue& v) { m.address = std::get<std::string>(v); }},
+    {"advertise", ConfigType::text, 0, 0,
+     [](Member& m, const ConfigValue& v) { m.advertise = std::get<std::string>(v); }},
+    {"zone", ConfigType::text, 0, 0,
+     [](Member& m, const ConfigValue& v) { m.zone = std::get<std::string>(v); }},
+    {"weight", ConfigType::integer, 1, 1000,
+     [](Member& m, const ConfigValue& v) {
+       m.weight = static_cast<std::uint32_t>(std::get<std::int64_t>(v));
+     }},
+};
 
 class Reader {
  public:
-  Reader(const std::string& file, Config& config)
-      : file_(file), config_(config), table_(table_of(config, reconcile_, durability_)) {}
+  Reader(const std::string& file, Config& config) : file_(file), config_(config) {}
 
   Status read(const toml::table& root) {
     for (const auto& [section, node] : root) {
@@ -278,7 +99,7 @@ class Reader {
           section == "members" ? members(node) : this->section(std::string(section.str()), node);
       if (!read) return read;
     }
-    if (config_.node.name.empty())
+    if (!named_.contains("node.name"))
       return Status(Code::invalid_argument, file_ + ": [node] name is missing");
     if (config_.ring.members.empty() && config_.node.seeds.empty()) {
       return Status(Code::invalid_argument,
@@ -286,11 +107,6 @@ class Reader {
                         ": wanted a [[members]] table for each node that founds the cluster, or "
                         "cluster.seeds to join one; got neither");
     }
-    config_.node.coordination.reconcile =
-        reconcile_ == "lww" ? Reconcile::lww : Reconcile::siblings;
-    config_.node.coordination.durability = durability_ == "buffer" ? WriteDurability::buffer
-                                           : durability_ == "disk" ? WriteDurability::disk
-                                                                   : WriteDurability::log;
     SettingValues values = settings_of(config_.node);
     values[Setting::n] = config_.ring.replicas;
     values[Setting::partitions] = config_.ring.partitions;
@@ -314,21 +130,30 @@ class Reader {
   }
 
   Status section(const std::string& name, const toml::node& node) {
-    if (!table_.has_section(name)) return wrong(node, "unknown section [" + printable(name) + "]");
+    const std::vector<ConfigKey>& all = config_keys();
+    if (std::none_of(all.begin(), all.end(), [&](const ConfigKey& key) {
+          return key.section == name && (key.uses & for_daemon) != 0;
+        })) {
+      return wrong(node, "unknown section [" + printable(name) + "]");
+    }
     const toml::table* keys = node.as_table();
     if (keys == nullptr) return wrong(node, "[" + name + "]: wanted a table");
     for (const auto& [key, value] : *keys) {
       std::string path = name + "." + std::string(key.str());
-      const Entry* entry = table_.find(name, key.str());
-      if (entry == nullptr) return wrong(value, "unknown key " + printable(path));
-      std::string wanted = entry->read(value);
-      if (!wanted.empty())
-        return wrong(value, path + ": wanted " + wanted + ", got " + shown(value));
-      named_.insert(path);
-      if (path == "node.advertise" && !config_.node.advertise.empty() &&
-          !Address::parse(config_.node.advertise)) {
-        return wrong(value, path + ": wanted \"host:port\", got " + shown(value));
+      const ConfigKey* entry = find_config_key(path);
+      if (entry == nullptr) {
+        return wrong(value, "unknown key " + printable(path) + "; the nearest is " +
+                                nearest_config_key(path).name());
       }
+      if ((entry->uses & for_daemon) == 0) {
+        return wrong(value, path + " is for " + users_of(*entry) + ", not for ringletd");
+      }
+      std::optional<ConfigValue> got = value_of(value, entry->type);
+      if (std::string want = got ? entry->wrong(*got) : entry->wanted(); !want.empty()) {
+        return wrong(value, path + ": wanted " + want + ", got " + shown(value));
+      }
+      entry->set(config_, *got);
+      named_.insert(path);
     }
     return Status::ok();
   }
@@ -340,19 +165,19 @@ class Reader {
       const toml::table* keys = element.as_table();
       if (keys == nullptr) return wrong(element, "members: wanted [[members]] tables");
       Member member;
-      Keys table;
-      table.text("members", "name", &member.name, "");
-      table.text("members", "address", &member.address, "");
-      table.text("members", "advertise", &member.advertise, "");
-      table.text("members", "zone", &member.zone, "");
-      table.number("members", "weight", &member.weight, 1, 1000, "");
       for (const auto& [key, value] : *keys) {
         std::string path = "members." + std::string(key.str());
-        const Entry* entry = table.find("members", key.str());
-        if (entry == nullptr) return wrong(value, "unknown key " + printable(path));
-        std::string wanted = entry->read(value);
-        if (!wanted.empty())
-          return wrong(value, path + ": wanted " + wanted + ", got " + shown(value));
+        const auto* entry =
+            std::find_if(std::begin(member_keys), std::end(member_keys),
+                         [&](const MemberKey& known) { return known.key == key.str(); });
+        if (entry == std::end(member_keys)) return wrong(value, "unknown key " + printable(path));
+        ConfigKey type{"members", entry->key, entry->type, entry->low, entry->high,
+                       {},        "",         for_daemon,  nullptr,    nullptr};
+        std::optional<ConfigValue> got = value_of(value, entry->type);
+        if (std::string want = got ? type.wrong(*got) : type.wanted(); !want.empty()) {
+          return wrong(value, path + ": wanted " + want + ", got " + shown(value));
+        }
+        entry->set(member, *got);
       }
       if (member.name.empty()) return wrong(element, "members.name is missing");
       if (member.address.empty()) return wrong(element, "members.address is missing");
@@ -367,13 +192,7 @@ class Reader {
     auto bad = [&](const std::string& text) {
       return Status(Code::invalid_argument, file_ + ": " + text);
     };
-    const auto& options = config_.node.coordination;
-    for (auto [name, value] : {std::pair{"cluster.r", options.r}, {"cluster.w", options.w}}) {
-      if (value > config_.ring.replicas) {
-        return bad(std::string(name) + ": wanted at most cluster.n (" +
-                   std::to_string(config_.ring.replicas) + "), got " + std::to_string(value));
-      }
-    }
+    if (Status fit = check_quorums(config_); !fit) return bad(fit.message());
     if (std::uint64_t memory = config_.memory_mb; memory != 0) {
       std::uint64_t least = config_.cache_mb * 5 / 2 + 64;
       if (memory < least) {
@@ -430,9 +249,7 @@ class Reader {
 
   const std::string& file_;
   Config& config_;
-  std::string reconcile_ = "siblings", durability_ = "log";
   std::set<std::string> named_;  // keys that the file has
-  Keys table_;
 };
 
 }  // namespace
@@ -445,7 +262,6 @@ Result<Config> parse_config(const std::string& text, const std::string& file) {
                                               ": " + printable(error.description(), 400));
   }
   Config config;
-  config.server.listen.clear();
   config.server.own_process = true;
   Reader reader(file, config);
   Status read = reader.read(parsed.table());
@@ -464,18 +280,16 @@ Result<Config> load_config(const std::string& path) {
 
 std::string default_config() {
   Config config;
-  config.node.name = "n1";
-  config.server.listen.clear();
-  std::string reconcile = "siblings", durability = "log", section, out;
-  Keys table = table_of(config, reconcile, durability);
-  for (const auto& entry : table.entries()) {
-    if (entry.section != section) {
-      section = entry.section;
+  std::string section, out;
+  for (const ConfigKey& key : config_keys()) {
+    if ((key.uses & for_daemon) == 0) continue;
+    if (key.section != section) {
+      section = key.section;
       out += (out.empty() ? "[" : "\n[") + section + "]\n";
     }
-    std::string line = entry.key + " = " + entry.shown;
+    std::string line = key.key + " = " + as_toml(key.get(config));
     if (line.size() < 36) line.resize(36, ' ');
-    out += line + "# " + entry.about + "\n";
+    out += line + "# " + key.about + "\n";
   }
   return out +
          "\n# One for each node of the cluster, the same in every node's file.\n"

@@ -4,26 +4,11 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
-#include "node/node_state.hpp"
-#include "ring/ring.hpp"
-#include "runtime/server.hpp"
+#include "base/status.hpp"
+#include "configuration/config.hpp"
 
 namespace ringlet {
-
-struct Config {
-  std::string data_dir = "data";
-  std::string engine = "wiredtiger";  // or "memory"
-  std::string pid_file, port_file;    // "": none
-  std::uint64_t cache_mb = 256;
-  std::uint64_t memory_mb = 0;  // of the process; 0: no limit. Lowers what `limits` allows.
-  std::string log_level = "info";
-  std::string log_file;  // "": stderr
-  NodeOptions node;      // with coordination, limits, failure, hints
-  ServerOptions server;
-  Ring::Options ring;  // cluster, partitions, replicas, members
-};
 
 // `file` names the text in errors.
 Result<Config> parse_config(const std::string& text, const std::string& file);

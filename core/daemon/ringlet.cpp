@@ -14,6 +14,7 @@
 #include <boost/json.hpp>
 
 #include "base/token.hpp"
+#include "configuration/config_keys.hpp"
 #include "daemon/answers.hpp"
 #include "runtime/client.hpp"
 
@@ -83,6 +84,12 @@ Result<Bytes> read_file(const std::string& path) {
   return Bytes(std::istreambuf_iterator<char>(in), {});
 }
 
+// The bounds that a setting has everywhere; `least`: where 0 leaves the choice to the cluster.
+CLI::Range bounds_of(const char* name, std::optional<std::int64_t> least = std::nullopt) {
+  const ConfigKey& key = *find_config_key(name);
+  return CLI::Range(least.value_or(key.low), key.high);
+}
+
 class Program {
  public:
   int run(int argc, char** argv) {
@@ -100,16 +107,16 @@ class Program {
         ->capture_default_str();
     app.add_option("--timeout", timeout_ms_,
                    "milliseconds for the whole verb (status: for each node), 1 to 3600000")
-        ->check(CLI::Range(1, 3'600'000))
+        ->check(bounds_of("client.timeout_ms"))
         ->capture_default_str();
     app.add_option("--coordination", coordination_,
                    "who runs the quorum: server (a node) or client (this process)")
-        ->check(CLI::IsMember({"server", "client"}))
+        ->check(CLI::IsMember(find_config_key("client.coordination")->words))
         ->capture_default_str();
     app.add_option("--r", request_.r, "answers a read waits for, 1 to 16; 0: the cluster's")
-        ->check(CLI::Range(0, 16));
+        ->check(bounds_of("cluster.r", 0));
     app.add_option("--w", request_.w, "copies a write waits for, 1 to 16; 0: the cluster's")
-        ->check(CLI::Range(0, 16));
+        ->check(bounds_of("cluster.w", 0));
     app.add_flag("--strict", request_.strict, "count only the key's owners, no substitutes");
     auto* get = app.add_subcommand("get", "print the versions of KEY");
     auto* put = app.add_subcommand(

@@ -12,16 +12,22 @@ from .errors import OptionError
 
 
 class Option(NamedTuple):
-    """One setting: ``client.coordination``, its type, its default and what it does."""
+    """One setting: ``client.coordination``, its type, its default and what it does.
+
+    ``handles``: what takes it, of ``"client"`` (``connect``) and ``"cluster"`` (``local_cluster``);
+    another one refuses it. ``wanted``: the bounds of a number, the words of a choice, else ``""``.
+    """
 
     name: str
     type: str
     default: str
     doc: str
+    handles: tuple[str, ...] = ()
+    wanted: str = ""
 
 
 def options() -> list[Option]:
-    """All settings that ``connect`` and ``local_cluster`` take as keywords.
+    """All settings that ``connect`` or ``local_cluster`` take as keywords (``handles`` says which).
 
     ``client.refresh_ms`` is given as ``refresh_ms=5000`` or ``client_refresh_ms=5000``.
     """
@@ -31,8 +37,13 @@ def options() -> list[Option]:
             str(item.get("type", "")),
             str(item.get("default", "")),
             str(item.get("doc", "")),
+            tuple(handle for handle in item.get("handles", ()) if handle in ("client", "cluster")),
+            f"{item['min']} to {item['max']}"
+            if "min" in item
+            else " or ".join(item.get("choices", ())),
         )
         for item in json.loads(_core.describe_options())
+        if {"client", "cluster"} & set(item.get("handles", ()))
     ]
 
 

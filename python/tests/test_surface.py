@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,36 @@ def test_the_stub_names_what_the_module_has():
 def test_options_are_described():
     found = {option.name: option for option in ringlet.options()}
     assert found["client.coordination"].doc and "cluster.reconcile" in found
+
+
+def test_the_documented_options_are_those_there_are():
+    """docs/configuration.md has a row for each option that only programs have."""
+    documents = PACKAGE.parents[1] / "docs" / "configuration.md"
+    text = documents.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (\w+).* \| `(.*)` \| .* \| (.*) \|$", text, re.M)
+    listed = {name: (kind, default, doc) for name, kind, default, doc in rows}
+    file = text.split("```toml\n")[1].split("```")[0]
+    sections = re.split(r"^\[(\w+)\]\n", file, flags=re.M)[1:]
+    in_file = {
+        f"{section}.{line.split(' = ')[0]}"
+        for section, body in zip(sections[::2], sections[1::2], strict=True)
+        for line in body.splitlines()
+        if " = " in line
+    }
+    described = {option.name: option for option in ringlet.options()}
+    for name, option in described.items():
+        if name not in in_file:
+            assert listed.pop(name) == (option.type, option.default, option.doc)
+    assert set(listed) == {"node.members"}
+
+
+def test_an_option_that_the_handle_has_no_use_for_is_refused():
+    for wrong in ({"r": 1}, {"n": 5}, {"max_requests": 5}, {"partitions": 8}):
+        with pytest.raises(ringlet.RingletError, match="a client has no use for it"):
+            ringlet.connect("127.0.0.1:1", **wrong)
+    for wrong in ({"max_in_flight": 5}, {"coordination": "client"}):
+        with pytest.raises(ringlet.RingletError, match="a cluster inside a program has no use"):
+            ringlet.local_cluster(1, **wrong)
 
 
 def test_import_has_no_side_effects():

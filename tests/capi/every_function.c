@@ -69,6 +69,7 @@ int main(void) {
   EXPECT(ringlet_text_bytes(text).size > 100);
   ringlet_text_release(text);
 
+  EXPECT(ringlet_options_set(options, "options.shared", "true", &error) == RINGLET_OK);
   EXPECT(ringlet_cluster_start(options, 3, RINGLET_ABI, &cluster, &error) == RINGLET_OK);
   EXPECT(ringlet_cluster_size(cluster) == 3);
   EXPECT(ringlet_options_set(options, "client.seeds", ringlet_cluster_seeds(cluster), &error) ==

@@ -70,6 +70,7 @@ struct Fixture {
   explicit Fixture(std::initializer_list<std::pair<const char*, std::string>> extra = {},
                    std::uint32_t nodes = 3) {
     Options o = options(extra);
+    REQUIRE(ringlet_options_set(o.get(), "options.shared", "true", nullptr) == RINGLET_OK);
     ringlet_cluster* c = nullptr;
     ringlet_error* error = nullptr;
     ringlet_status status = ringlet_cluster_start(o.get(), nodes, RINGLET_ABI, &c, &error);

@@ -26,21 +26,21 @@ TEST_CASE("a bad value names the option, what was wanted and what was got") {
   struct {
     const char *name, *value, *wanted;
   } cases[] = {
-      {"client.timeout_ms", "soon", "an integer from 1 to 3600000"},
-      {"client.timeout_ms", "0", "an integer from 1 to 3600000"},
-      {"client.timeout_ms", "3600001", "an integer"},
-      {"client.timeout_ms", "-1", "an integer"},
-      {"client.timeout_ms", "99999999999999999999999", "an integer"},
+      {"client.timeout_ms", "soon", "a whole number from 1 to 3600000"},
+      {"client.timeout_ms", "0", "a whole number from 1 to 3600000"},
+      {"client.timeout_ms", "3600001", "a whole number"},
+      {"client.timeout_ms", "-1", "a whole number"},
+      {"client.timeout_ms", "99999999999999999999999", "a whole number"},
       {"cluster.partitions", "63", "a power of two"},
-      {"client.coordination", "both", "one of server client"},
-      {"cluster.reconcile", "", "one of siblings lww"},
+      {"client.coordination", "both", "\"server\" or \"client\""},
+      {"cluster.reconcile", "", "\"siblings\" or \"lww\""},
       {"client.seeds", "nowhere", "host:port"},
       {"client.seeds", "a:1,,b:2", "host:port"},
       {"client.seeds", "a:65536", "host:port"},
       {"node.members", "a=b:1,c", "name=host:port"},
       {"node.members", "a b=b:1", "name=host:port"},
       {"cluster.name", "with blank", "1 to 64 of"},
-      {"log.level", "loud", "one of off"},
+      {"log.level", "loud", "\"off\""},
   };
   for (const auto& c : cases) {
     std::string said = refused(c.name, c.value, RINGLET_INVALID_ARGUMENT);
@@ -93,6 +93,60 @@ TEST_CASE("every option is described and takes its own default") {
   }
   CHECK(has(json, "\"doc\""));
   CHECK(has(json, "\"default\":\"siblings\""));
+}
+
+TEST_CASE(
+    "an option that a handle would ignore is an error, unless the set is for several handles") {
+  struct {
+    const char *name, *value;
+  } of_others[] = {
+      {"cluster.n", "5"}, {"cluster.r", "1"}, {"limits.max_requests", "5"}, {"node.threads", "2"}};
+  for (const auto& other : of_others) {
+    Options o = options({{"client.seeds", "127.0.0.1:1"}, {other.name, other.value}});
+    ringlet_client* client = nullptr;
+    ringlet_error* error = nullptr;
+    CHECK(ringlet_client_open(o.get(), RINGLET_ABI, &client, &error) == RINGLET_INVALID_ARGUMENT);
+    Error owned(error);
+    CHECK(client == nullptr);
+    CHECK(has(message(owned), other.name));
+    CHECK(has(message(owned), "a client has no use for it"));
+    REQUIRE(ringlet_options_set(o.get(), "options.shared", "true", nullptr) == RINGLET_OK);
+    CHECK(ringlet_client_open(o.get(), RINGLET_ABI, &client, nullptr) == RINGLET_OK);
+    ringlet_client_release(client);
+  }
+  Options o = options({{"client.seeds", "127.0.0.1:1"}});
+  ringlet_node* node = nullptr;
+  ringlet_cluster* cluster = nullptr;
+  CHECK(ringlet_node_start(o.get(), RINGLET_ABI, &node, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_start(o.get(), 1, RINGLET_ABI, &cluster, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
+  CHECK(has(refused("node.data_dir", "data", RINGLET_UNKNOWN_OPTION), "is for ringletd"));
+}
+
+TEST_CASE("every key of the file that a program can use takes effect in it") {
+  Options o = options({{"cluster.n", "1"},
+                       {"cluster.r", "1"},
+                       {"cluster.w", "1"},
+                       {"limits.max_value_bytes", "4"},
+                       {"limits.max_connections", "50"},
+                       {"hints.max_age_ms", "5000"},
+                       {"upkeep.gossip_ms", "200"},
+                       {"options.shared", "true"}});
+  ringlet_cluster* cluster = nullptr;
+  REQUIRE(ringlet_cluster_start(o.get(), 1, RINGLET_ABI, &cluster, nullptr) == RINGLET_OK);
+  REQUIRE(ringlet_options_set(o.get(), "client.seeds", ringlet_cluster_seeds(cluster), nullptr) ==
+          RINGLET_OK);
+  ringlet_client* client = nullptr;
+  REQUIRE(ringlet_client_open(o.get(), RINGLET_ABI, &client, nullptr) == RINGLET_OK);
+  ringlet_key key = key_of("b", "k");
+  ringlet_error* error = nullptr;
+  const std::string fits = "four", too_long = "five5";
+  CHECK(ringlet_put(client, key, {}, bytes(fits), nullptr, nullptr, nullptr) == RINGLET_OK);
+  CHECK(ringlet_put(client, key, {}, bytes(too_long), nullptr, nullptr, &error) != RINGLET_OK);
+  Error owned(error);
+  CHECK(has(message(owned), "4 bytes"));
+  ringlet_client_release(client);
+  ringlet_cluster_release(cluster);
 }
 
 TEST_CASE("a client without seeds is refused, and says so") {

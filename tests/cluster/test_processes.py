@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import BIN, wait_for
+from conftest import BIN, ROOT, wait_for
 
 
 def test_put_get_delete_and_exit_codes(cluster, tmp_path):
@@ -97,6 +97,12 @@ def test_the_printed_default_configuration_is_accepted(tmp_path):
     config = tmp_path / "config.toml"
     config.write_bytes(subprocess.check_output([str(BIN / "ringletd"), "--print-default-config"]))
     assert subprocess.run([str(BIN / "ringletd"), "--config", str(config), "--check-config"]).returncode == 0
+
+
+def test_the_documented_configuration_is_the_printed_one():
+    printed = subprocess.check_output([str(BIN / "ringletd"), "--print-default-config"], text=True)
+    documented = (ROOT / "docs" / "configuration.md").read_text().split("```toml\n")[1].split("```")[0]
+    assert documented == printed
 
 
 def test_sigterm_drains_and_exits_0(cluster):

@@ -84,6 +84,20 @@ ARROWS: dict[str, dict[str, str]] = {
         "client": "it drives a client",
         "wire": "messages become bytes",
     },
+    "configuration": {
+        "base": "everything",
+        "versioning": "how a key reconciles",
+        "ring": "a configuration lists members",
+        "protocol": "how durable a write is",
+        "coordination": "options of operations",
+        "membership": "bounds of what is the cluster's",
+        "repair": "options of repair",
+        "storage": "a server is given its engine",
+        "node": "its options",
+        "client": "its options",
+        "wire": "its limits are configured",
+        "runtime": "a server's options",
+    },
     "sim": {
         "base": "everything",
         "versioning": "checkers read objects",
@@ -109,6 +123,7 @@ ARROWS: dict[str, dict[str, str]] = {
         "client": "the command line is a client",
         "wire": "its limits are configured",
         "runtime": "it runs a server",
+        "configuration": "it reads a file",
     },
 }
 
@@ -124,7 +139,7 @@ LIBRARIES: dict[str, tuple[set[str], str]] = {
 }
 
 # Folders that get time, randomness and threads from whoever drives them.
-DRIVEN = [folder for folder in ARROWS if folder not in ("runtime", "daemon")]
+DRIVEN = [folder for folder in ARROWS if folder not in ("runtime", "configuration", "daemon")]
 
 
 @dataclass(frozen=True)

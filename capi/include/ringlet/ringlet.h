@@ -148,25 +148,28 @@ RINGLET_API void ringlet_text_release(ringlet_text *);
 
 /* ---- options: rare settings, as text ---- */
 
-/* Names and values are the configuration file's. Durations are in the unit that ends the name.
+/* Names, values, bounds and defaults are those of the configuration file (docs/configuration.md), for
+   nodes and clusters inside a program, and these of a client:
      client.seeds         "host:port,host:port", where to find the cluster; needed by a client
-     client.cluster       the name of the cluster; a node of another one is refused
-     client.coordination  server | client: who runs the quorum, a node or this process
+     client.cluster       the name of the cluster, where it is not cluster.name
+     client.coordination  server | client: what runs the quorum, a node or this process
      client.timeout_ms    client.refresh_ms    client.max_in_flight    client.update_attempts
-     cluster.n .r .w      copies, and how many must answer a read, a write
-     cluster.partitions   cluster.reconcile (siblings | lww)   cluster.name
-     node.name   node.listen   node.members ("a=host:port,b=host:port")   node.threads
-     limits.max_key_bytes   limits.max_value_bytes   limits.max_siblings   limits.max_siblings_bytes
-     limits.max_requests .max_requests_per_connection .max_request_bytes .max_answer_bytes
-     limits.max_connections   upkeep.busy_slices
-     log.level            off | error | warn | info | debug | trace
-   ringlet_options_describe has them all with types and defaults. Options that a handle has no use for
-   are ignored by it, so that one set may serve a cluster and its clients. */
+     client.name_servers  "address:port,..."; empty: the system's
+   Of the file, node.data_dir, node.engine, node.cache_mb, node.memory_mb, node.pid_file, node.port_file,
+   cluster.seeds and log.file are ringletd's: a node inside a program keeps its data in memory. Its
+   node.members are "a=host:port,b=host:port". Durations are in the unit that ends the name.
+   ringlet_options_describe has all with types, bounds, defaults and the handles that take them.
+
+   An option that is set and that a handle has no use for is an error when the handle is made
+   (INVALID_ARGUMENT): cluster.n, say, for a client. With options.shared = "true" one set of options may
+   serve a cluster, nodes and clients; each handle takes what is its. (Since ABI 1.2; before, such options
+   were ignored in silence.) */
 RINGLET_API ringlet_options *ringlet_options_new(void); /* NULL: no memory */
 /* Checks name (UNKNOWN_OPTION, with the nearest one) and value (INVALID_ARGUMENT) at once. */
 RINGLET_API ringlet_status ringlet_options_set(ringlet_options *, const char *name,
                                                const char *value, ringlet_error **);
-RINGLET_API ringlet_text *ringlet_options_describe(void); /* JSON: [{name, type, default, doc}] */
+RINGLET_API ringlet_text *ringlet_options_describe(void); /* JSON: [{name, type, default,
+   doc, handles: ["client", "node", "cluster"]; of integers min, max; of choices choices}] */
 RINGLET_API void ringlet_options_release(ringlet_options *);
 
 /* ---- client ---- */
