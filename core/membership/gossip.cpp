@@ -463,13 +463,12 @@ struct Gossiper::Impl {
                                                 quoted(options.cluster) + ", got cluster " +
                                                 quoted(decoded->cluster()));
     }
-    bool theirs_counts = founded && from_settled && decoded->founding() == view.founding() &&
-                         decoded->is_member(options.name);
-    if (theirs_counts && decoded->find(options.name)->member.address == options.address) {
-      return decoded;  // the founding of this node's file was theirs, and is long past
-    }
-    if (!view.empty()) return view.merge(*decoded);
+    // The founding of this node's file was theirs, and is past: what its file says of the founders
+    // beside their names is not merged, or one wrong file would count for all.
+    bool theirs_counts = founded && from_settled && decoded->founding() == view.founding();
+    if (!view.empty() && !theirs_counts) return view.merge(*decoded);
     const MembershipView::Known* me = decoded->find(options.name);
+    if (theirs_counts && me != nullptr && !decoded->is_member(options.name)) return decoded;
     if (me == nullptr || !decoded->is_member(options.name)) {
       return Status(Code::closed, "membership: " + quoted(options.name) +
                                       " is not a member of cluster " + quoted(options.cluster));
@@ -579,7 +578,8 @@ struct Gossiper::Impl {
       }
       if (both && merged.status().code() == Code::invalid_argument) {
         auto own = MembershipView::decode(gossip.view);
-        if (own && own->cluster() == view.cluster() && own->founding() != view.founding()) {
+        if (own && own->cluster() == view.cluster() &&
+            (founded || own->founding() != view.founding())) {
           return differ(merged.status(), own->founding());
         }
       }
@@ -658,12 +658,21 @@ struct Gossiper::Impl {
       }
       return;
     }
+    if (both && settled && !from_settled && answer.digest != view.digest()) {
+      // A founding of the other's own, as in answer(): not merged. It hears what this node has.
+      Result<MembershipView> own = MembershipView::decode(answer.view);
+      if (own && own->cluster() == view.cluster() && own->founding() == view.founding()) {
+        if (!asked.told) ask(asked.to, asked.address, true, now);
+        return;
+      }
+    }
     bool stranger = view.empty();
     Result<MembershipView> merged = merged_with(answer.view, from_settled);
     if (!merged) {
       if (both && merged.status().code() == Code::invalid_argument) {
         auto own = MembershipView::decode(answer.view);
-        if (own && own->founding() != view.founding()) {
+        if (own && own->cluster() == view.cluster() &&
+            (founded || own->founding() != view.founding())) {
           return heard_difference(asked.to, merged.status(), *theirs, from_settled,
                                   own->founding());
         }

@@ -115,6 +115,33 @@ def test_a_node_whose_members_name_it_though_the_others_do_not_serves_nobody(mak
     cluster.wait_members(["n1", "n2", "n3", "n4"])
 
 
+def test_one_wrong_file_of_three_counts_for_none_of_the_founders(make_cluster):
+    cluster = make_cluster()
+    n1, n2, n3 = cluster.nodes
+    port = n2.address.rpartition(":")[2]
+    # Which of two founding entries a merge would prefer depends on their bytes: three wrong ones at once.
+    wrong = "".join(f'[[members]]\nname = "{n.name}"\naddress = "{a}"\n{more}' for n, a, more in [
+        (n1, n1.address, 'zone = "a"\n'), (n2, f"localhost:{port}", ""), (n3, n3.address, "weight = 2\n")])
+    write(cluster, n1, members=wrong)
+    for node in (n1, n2, n3):
+        node.start()
+    serves(cluster, seeds=n2.address)
+    wanted = {n.name: (n.address, "", 1) for n in cluster.nodes}
+
+    def differs():
+        for node in (n1, n2, n3):
+            members = cluster.members(node.address)
+            if {k: (m["address"], m["zone"], m["weight"]) for k, m in members.items()} != wanted:
+                return f"{node.name} has {members}"
+        return ""
+
+    wait_for("all go by the list that most were given", differs, 20)
+    assert "other addresses, zones or weights" in n1.log(), n1.log()
+    for node in (n1, n2, n3):
+        serves(cluster, seeds=node.address)
+    assert not differs(), differs()
+
+
 def test_founding_needs_most_members_once_and_a_restart_none(make_cluster):
     cluster = make_cluster(cluster="r = 1\nw = 1\n")
     n1, n2, _ = cluster.nodes

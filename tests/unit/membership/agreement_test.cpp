@@ -133,6 +133,64 @@ TEST_CASE(
   CHECK(lww.host.kept.empty());
 }
 
+TEST_CASE(
+    "F-102 the file of a founder that disagrees leaves nothing in the view of those that agree") {
+  MembershipView right = founded(3, 16, 3);
+  auto wrong_list = [&](auto&& change) {
+    Ring::Options options = options_of(3, 16, 3);
+    change(options.members);
+    auto view = MembershipView::found(options);
+    INFO(view.status().to_string());
+    REQUIRE(view.is_ok());
+    REQUIRE(view->founding() == right.founding());
+    return *view;
+  };
+  // Which of two lists a merge prefers depends on their bytes: several of each kind.
+  std::vector<MembershipView> lists;
+  for (std::uint32_t weight : {2, 3, 5, 8}) {
+    lists.push_back(wrong_list([&](auto& members) { members[1].weight = weight; }));
+  }
+  for (std::string text : {"a", "b", "c", "zz"}) {
+    lists.push_back(wrong_list([&](auto& members) { members[1].zone = text; }));
+    lists.push_back(wrong_list([&](auto& members) { members[1].address = text + ":7"; }));
+    lists.push_back(wrong_list([&](auto& members) { members[2].advertise = text + ":7"; }));
+    lists.push_back(wrong_list([&](auto& members) { members[0].address = text + ":7"; }));
+  }
+  for (const MembershipView& list : lists) {
+    for (bool first : {true, false}) {
+      for (bool together : {true, false}) {
+        Net net;
+        const Member& itself = list.find(member(0).name)->member;
+        auto options = Net::options_for(itself.name, itself.address, 0, true);
+        options.founded = true;
+        if (first) net.start(options, list);
+        if (first && !together) net.run(2);
+        for (int n : {1, 2}) net.founder(n, right);
+        if (!first && !together) net.run(2);
+        if (!first) net.start(options, list);
+        net.run(5);
+        for (int n : {1, 2}) {
+          const Peer& peer = *net.at[member(n).address];
+          INFO(list.encode().size() << " first " << first << " together " << together << "\n"
+                                    << peer.host.said);
+          CHECK(peer.gossip->belonging() == Belonging::settled);
+          CHECK(peer.gossip->view() == right);
+          CHECK(peer.host.kept == right);
+        }
+        // The odd one takes what the cluster has, or serves nobody and has kept nothing.
+        const Peer& odd = *net.at[itself.address];
+        if (itself.address == member(0).address) {
+          CHECK(odd.gossip->belonging() == Belonging::settled);
+          CHECK(odd.gossip->view() == right);
+        } else {
+          CHECK(odd.gossip->belonging() != Belonging::settled);
+          CHECK(odd.host.kept.empty());
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("L20 an empty disk takes what the cluster has, where its file is silent") {
   Net net;
   MembershipView view = founded(3, 16, 3);
