@@ -41,10 +41,11 @@ def test_three_times_the_peak_leaves_most_of_the_peak_and_nothing_behind(cluster
           f"goodput {goodput:.2f} of the peak, by second {over['ok_in_second']}, failed {over['failed']}; get p99 {over['get']['p99_us'] / 1000:.0f} ms; "
           f"after, by second: failed {after['failed_in_second']}, ok {after['ok_in_second']}; "
           f"machine's load {os.getloadavg()[0]:.1f}")
-    # Distinct errors: a refusal says overloaded; a few calls may run out of time on a busy machine.
+    # Distinct errors: a refusal says overloaded; a few calls may run out of time on a busy machine, or be
+    # refused by a coordinator that did not run for longer than its caller waits ("unavailable").
     failed = sum(over["failed"].values())
     assert failed > 0, "that was no overload"
-    assert set(over["failed"]) <= {"overloaded", "timeout", "quorum_not_met"}
+    assert set(over["failed"]) <= {"overloaded", "timeout", "quorum_not_met", "unavailable"}
     assert over["failed"].get("overloaded", 0) >= 0.9 * failed
     assert goodput >= 0.8
     # Recovered: nothing fails any more, and answers take what they took before, give or take noise.
