@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "client/answer_times.hpp"
+#include "coordination/answer_times.hpp"
 #include "coordination/coordinator_choice.hpp"
 #include "protocol/payload.hpp"
 #include "versioning/object.hpp"
@@ -1348,6 +1348,9 @@ struct ClientCore::Impl {
       ask_nodes_instead(now);
     }
     health.take_recovered();  // a client keeps no hints
+    if (std::uint64_t messages = coordinator.take_asked_early(); messages != 0) {
+      counters.asked_early.fetch_add(messages, std::memory_order_relaxed);
+    }
     for (auto outgoing = coordinator.take_outgoing(); !outgoing.empty();
          outgoing = coordinator.take_outgoing()) {
       std::set<NodeId> left;

@@ -51,12 +51,36 @@ bool was_asked(const std::vector<Asked>& asked, NodeId node) {
   return std::any_of(asked.begin(), asked.end(), [&](const Asked& a) { return a.node == node; });
 }
 
+void mark_late(std::vector<Asked>& asked, Now now, Effects& out) {
+  constexpr Duration late_host = Duration::millis(4);
+  for (Asked& a : asked) {
+    if (a.reply != Reply::waiting || a.late_at > now.instant) continue;
+    if (now.instant - a.late_at > late_host) {
+      a.late_at = now.instant + late_host;
+      out.push_back(WakeAt{a.late_at});
+    } else {
+      a.late = true;
+      a.late_at = Instant::never();
+    }
+  }
+}
+
+bool is_mute(const Asked& asked, const Health& health) {
+  return health.last_heard(asked.node) < asked.asked_at;
+}
+
+std::size_t count_late(const std::vector<Asked>& asked) {
+  return static_cast<std::size_t>(
+      std::count_if(asked.begin(), asked.end(), [](const Asked& a) { return a.late; }));
+}
+
 // What an owner keeps for another lies on the disk of its own copy, so it holds nothing more.
 std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participants& participants,
-                              bool strict, bool expected) {
+                              bool strict, Expected expected) {
   std::vector<Holding> holdings;
   for (const Asked& a : asked) {
-    bool stored = a.reply == Reply::yes || (expected && a.reply == Reply::waiting);
+    bool awaited = a.reply == Reply::waiting && (expected == Expected::waiting || !a.late);
+    bool stored = a.reply == Reply::yes || (expected != Expected::none && awaited);
     bool owner = (*participants.members)[a.slot] == a.node;
     bool fallback = !strict && !participants.is_owner(a.node);
     if (stored && (owner || fallback)) holdings.push_back({a.node, a.slot});

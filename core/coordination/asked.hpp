@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "coordination/held_slots.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/effects.hpp"
+#include "protocol/health.hpp"
 #include "ring/ring.hpp"
 
 namespace ringlet {
@@ -18,15 +19,21 @@ enum class Reply { waiting, silent, yes, refused, unreachable };
 // been lost.
 struct Asked {
   NodeId node;
+  Instant asked_at;
   Instant until;
+  Instant late_at =
+      Instant::never();  // waiting: when it becomes late; never: it is, or will not be
   Reply reply = Reply::waiting;
   Code why = Code::ok;                                   // refused: the reason given
   std::size_t slot = 0;                                  // put: the owner it stores for
   enum class For { vote, mint, keep } what = For::vote;  // keep: a last-resort hint, no vote
   bool may_mint = false;  // a MintPut is on its way or was answered by nobody
   bool held = false;      // nothing of the question has left: its connection is not there yet
+  bool was_held = false;  // asked again: nothing of the questions before had left by then
   int times = 1;          // asked
   int came_late = 0;      // of those: it said that the question came too late, and did nothing
+  bool late = false;      // waiting for longer than its node's answers usually take
+  bool replaced = false;  // and somebody else was asked early
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 
@@ -51,10 +58,18 @@ struct Participants {
 
 bool was_asked(const std::vector<Asked>& asked, NodeId node);
 
-// Which slots a put's answers hold. `strict`: only owners hold any. `expected`: as if everybody who
-// is waited for had stored it.
+// Marks those of `asked` that became late by now. A host that comes late to its own clock knows nothing of
+// others: their answers may lie in its sockets. It reads those first: `out` has when to look again.
+void mark_late(std::vector<Asked>& asked, Now now, Effects& out);
+// Nothing at all was heard of the node since it was asked.
+bool is_mute(const Asked& asked, const Health& health);
+std::size_t count_late(const std::vector<Asked>& asked);
+
+// Which slots a put's answers hold. `strict`: only owners hold any. With `waiting` as if everybody who
+// is waited for had stored it, with `punctual` but for those who are late.
+enum class Expected { none, waiting, punctual };
 std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participants& participants,
-                              bool strict, bool expected = false);
+                              bool strict, Expected expected = Expected::none);
 // How many slots could be held yet: an owner may hold its own, a fallback any, unless it refused.
 std::size_t slots_within_reach(const std::vector<Asked>& asked, const Participants& participants,
                                bool strict);

@@ -9,6 +9,7 @@
 #include "base/assert.hpp"
 #include "base/planted.hpp"
 #include "coordination/coordinator_choice.hpp"
+#include "coordination/early_asking.hpp"
 #include "coordination/get_operation.hpp"
 #include "coordination/put_operation.hpp"
 #include "protocol/payload.hpp"
@@ -34,7 +35,8 @@ struct UnderWay {
   NodeId to;
   Instant sent;
   std::uint32_t question;  // the machine's number for it
-  std::size_t bytes;       // of a large message, else 0
+  Health::Question kind;
+  std::size_t bytes;  // of a large message, else 0
 };
 
 // What others seem like, with one exception: nobody believes itself gone. Its own disk may be slow,
@@ -62,7 +64,29 @@ class Others final : public Health {
     if (node != self_) all_.unreachable(node, now);
   }
   void answer_took(NodeId node, Duration took) override { all_.answer_took(node, took); }
+  // This host is never mute to itself.
+  Instant last_heard(NodeId node) const override {
+    return node == self_ ? Instant::never() : all_.last_heard(node);
+  }
+  // A large value is sent once to each replica: whoever takes it is given patience instead.
+  Duration late_after(NodeId node, Question what, std::size_t others_late) const override {
+    if (about_to_send_ >= bulk_bytes) return Duration::seconds(3600);
+    auto before = bytes_to_.find(node);
+    return early_.after(node, what, others_late) +
+           carrying_time(before == bytes_to_.end() ? 0 : before->second);
+  }
+  bool may_ask_early(bool mute) override {
+    if (planted(PlantedBug::dead_owner_waited_for) || !early_.may_ask(mute)) return false;
+    ++asked_early_;
+    return true;
+  }
 
+  void request_began() { early_.request_began(); }
+  void answered(NodeId node, Question what, Duration took) {
+    early_.answer_took(node, what, took);
+    answer_took(node, took);
+  }
+  std::uint64_t take_asked_early() { return std::exchange(asked_early_, 0); }
   // What the operation that is told something next sends of values.
   void about_to_send(std::size_t bytes) { about_to_send_ = bytes; }
   void under_way(NodeId node, std::size_t bytes) {
@@ -77,6 +101,8 @@ class Others final : public Health {
  private:
   std::map<NodeId, std::size_t> bytes_to_;  // of large messages without an answer
   std::size_t about_to_send_ = 0;
+  EarlyAsking early_;
+  std::uint64_t asked_early_ = 0;
   NodeId self_;
   Health& all_;
 };
@@ -175,6 +201,7 @@ struct Coordinator::Impl {
     auto& machine =
         *(machines[id] = std::make_unique<Machine>(std::move(operation), std::move(on_answer)));
     ++unanswered;
+    health.request_began();
     Effects effects;
     health.about_to_send(bytes_of(machine));
     std::visit([&](auto& o) { o.start(now, effects); }, machine.operation);
@@ -190,7 +217,9 @@ struct Coordinator::Impl {
         std::uint64_t number = ++last_number;
         std::size_t bytes = payload_bytes(send->message);
         if (bytes < bulk_bytes) bytes = 0;
-        under_way[number] = {id, send->to, now.instant, send->question, bytes};
+        auto kind = std::holds_alternative<ReplicaGet>(send->message) ? Health::Question::read
+                                                                      : Health::Question::write;
+        under_way[number] = {id, send->to, now.instant, send->question, kind, bytes};
         health.under_way(send->to, bytes);
         machine.numbers.push_back(number);
         outgoing.push_back({send->to, number, std::move(send->message), send->asking});
@@ -259,7 +288,8 @@ struct Coordinator::Impl {
     if (found == under_way.end() || found->second.to != from) return;  // twice, or too late
     UnderWay question = *take(number);
     // A large one says how long its bytes took, and not how long the node takes to answer.
-    if (heard && question.bytes == 0) health.answer_took(from, now.instant - question.sent);
+    if (heard && question.bytes == 0)
+      health.answered(from, question.kind, now.instant - question.sent);
     auto asker = machines.find(question.machine);
     if (asker == machines.end()) return;
     std::erase(asker->second->numbers, number);
@@ -313,8 +343,8 @@ void Coordinator::get(const Key& key, const RequestOptions& options, Now now, On
 }
 
 void Coordinator::put(const Key& key, const ClientContext& context, Write write,
-                      const RequestOptions& options, NodeId preferred, Now now,
-                      OnAnswer on_answer, const Arrival& arrival) {
+                      const RequestOptions& options, NodeId preferred, Now now, OnAnswer on_answer,
+                      const Arrival& arrival) {
   const char* verb = write.tombstone ? "delete " : "put ";
   PutOperation::Plan plan;
   Status status = impl_->plan(key, options, plan.participants, plan.timeout);
@@ -439,6 +469,9 @@ std::size_t Coordinator::unanswered() const {
 }
 std::size_t Coordinator::questions() const {
   return impl_->under_way.size();
+}
+std::uint64_t Coordinator::take_asked_early() {
+  return impl_->health.take_asked_early();
 }
 
 }  // namespace ringlet

@@ -71,6 +71,7 @@ void GetOperation::on_unreachable(NodeId node, Now now, Effects& out) {
 void GetOperation::on_wake(Now now, Effects& out) {
   if (done_) return;
   bool too_late = !answered_ && now.instant >= deadline_;  // to ask anybody else
+  mark_late(asked_, now, out);
   // By index: asking a replacement makes the vector grow.
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
@@ -92,19 +93,40 @@ void GetOperation::abandon(const Status& status, Now now, Effects& out) {
 }
 
 void GetOperation::ask(NodeId node, Now now, Effects& out) {
+  const std::size_t others_late = count_late(asked_);
   Asked& asked = asked_.emplace_back();
   asked.node = node;
+  asked.asked_at = now.instant;
+  asked.late_at = now.instant + health_.late_after(node, Health::Question::read, others_late);
+  if (asked.late_at < deadline_) out.push_back(WakeAt{asked.late_at});
   asked.until = now.instant + health_.patience(node);
-  out.push_back(Send{node, ReplicaGet{plan_.key, plan_.participants.counted}, 0,
-                     {deadline_ - now.instant, {}}});
+  out.push_back(Send{
+      node, ReplicaGet{plan_.key, plan_.participants.counted}, 0, {deadline_ - now.instant, {}}});
   out.push_back(WakeAt{asked.until});
 }
 
-void GetOperation::ask_a_fallback(NodeId instead_of, Now now, Effects& out) {
-  if (plan_.strict || planted(PlantedBug::no_fallback)) return;
+bool GetOperation::ask_a_fallback(NodeId instead_of, Now now, Effects& out) {
+  if (plan_.strict || planted(PlantedBug::no_fallback)) return false;
   NodeId fallback = plan_.participants.fallback_for(
       instead_of, [&](NodeId node) { return !health_.is_down(node) && !was_asked(asked_, node); });
   if (fallback) ask(fallback, now, out);
+  return bool(fallback);
+}
+
+// An owner that is only slow is worth more than the quick word of a substitute, which may know nothing of
+// the key: only for one that is mute another one is asked.
+void GetOperation::ask_early(Now now, Effects& out) {
+  if (plan_.strict) return;
+  auto punctual = static_cast<std::size_t>(std::count_if(
+      asked_.begin(), asked_.end(), [](auto& a) { return a.reply == Reply::waiting && !a.late; }));
+  for (std::size_t i = 0; i < asked_.size() && quorum_.count() + punctual < plan_.wanted; ++i) {
+    const Asked& late = asked_[i];
+    if (late.reply != Reply::waiting || !late.late || late.replaced) continue;
+    if (!is_mute(late, health_) || !health_.may_ask_early(true)) continue;
+    if (!ask_a_fallback(late.node, now, out)) return;
+    asked_[i].replaced = true;
+    ++punctual;
+  }
 }
 
 // Nothing else is left: an opinion that somebody is gone is no reason to fail.
@@ -119,8 +141,12 @@ void GetOperation::ask_whoever_is_left(Now now, Effects& out) {
     if (quorum_.count() + waiting() >= plan_.wanted) return;
     if (asked.reply != Reply::silent) continue;
     asked.reply = Reply::waiting;
+    asked.asked_at = now.instant;
+    asked.late_at = Instant::never();
     asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
-    out.push_back(Send{asked.node, ReplicaGet{plan_.key, plan_.participants.counted}, 0,
+    out.push_back(Send{asked.node,
+                       ReplicaGet{plan_.key, plan_.participants.counted},
+                       0,
                        {deadline_ - now.instant, {}}});
     out.push_back(WakeAt{asked.until});
   }
@@ -130,11 +156,12 @@ void GetOperation::give_up_on(Asked& asked, Reply reply, Now now, Effects& out) 
   bool was_waited_for = asked.reply == Reply::waiting;
   asked.reply = reply;
   if (reply != Reply::silent) quorum_.no();
-  if (was_waited_for && !answered_) ask_a_fallback(asked.node, now, out);
+  if (was_waited_for && !asked.replaced && !answered_) ask_a_fallback(asked.node, now, out);
   settle(now, out);
 }
 
 void GetOperation::settle(Now now, Effects& out) {
+  if (!answered_ && quorum_.verdict() == Verdict::pending) ask_early(now, out);
   if (!answered_ && quorum_.verdict() == Verdict::pending) ask_whoever_is_left(now, out);
   if (!answered_ && quorum_.verdict() == Verdict::reached) answer(Status::ok(), now, out);
   if (!answered_ && quorum_.verdict() == Verdict::lost) fail(now, out);

@@ -1,7 +1,8 @@
 // One read, from the first replica asked to the last answer heard.
 //
 //   reading    ask the N owners, and the next fallback for each that is believed down; whoever
-//              refuses or stays silent is replaced by the next member, through all S of them
+//              refuses or stays silent is replaced by the next member, through all S of them; who
+//              is late and says nothing to anybody is so early, when the others may be too few
 //   lingering  the caller has its answer; answers that are still under way are waited for a little
 //   done       owners that answered with less than was found are given what was found (read
 //              repair, R5-e), without waiting for them
@@ -57,7 +58,8 @@ class GetOperation {
   };
 
   void ask(NodeId node, Now now, Effects& out);
-  void ask_a_fallback(NodeId instead_of, Now now, Effects& out);
+  bool ask_a_fallback(NodeId instead_of, Now now, Effects& out);
+  void ask_early(Now now, Effects& out);
   void ask_whoever_is_left(Now now, Effects& out);
   void give_up_on(Asked& asked, Reply reply, Now now, Effects& out);
   void settle(Now now, Effects& out);

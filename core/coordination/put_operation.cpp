@@ -1,6 +1,7 @@
 #include "coordination/put_operation.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "protocol/payload.hpp"
@@ -71,6 +72,7 @@ void PutOperation::on_wake(Now now, Effects& out) {
   if (done_) return;
   notice_sleep(now);
   bool too_late = !answered_ && now.instant >= deadline_;  // to ask anybody else
+  mark_late(asked_, now, out);
   for (std::size_t i = 0; i < asked_.size() && !done_; ++i) {
     if (asked_[i].reply != Reply::waiting || asked_[i].until > now.instant) continue;
     health_.was_silent(asked_[i].node, now.instant);
@@ -86,13 +88,15 @@ void PutOperation::on_wake(Now now, Effects& out) {
 
 void PutOperation::on_held(NodeId node, std::uint32_t question) {
   if (answered_ || question >= asked_.size() || asked_[question].node != node) return;
-  asked_[question].held =
-      asked_[question].times == 1;  // one that was repeated may have left before
+  Asked& asked = asked_[question];
+  asked.held = asked.times == 1 || asked.was_held;  // one that was repeated may have left before
 }
 
 bool PutOperation::may_leave(NodeId node, std::uint32_t question) {
   if (told_not_applied_) return false;
-  if (question < asked_.size() && asked_[question].node == node) asked_[question].held = false;
+  if (question < asked_.size() && asked_[question].node == node) {
+    asked_[question].held = asked_[question].was_held = false;
+  }
   return true;
 }
 
@@ -141,7 +145,7 @@ void PutOperation::ask_next_minter(Now now, Effects& out) {
   if (again != nullptr) ask_again(*again, now, out);
 }
 
-NodeId PutOperation::next_minter() const {
+NodeId PutOperation::next_minter(bool down_too) const {
   auto fresh = [&](NodeId node) { return !was_asked(asked_, node); };
   if (plan_.preferred && fresh(plan_.preferred) && !health_.is_down(plan_.preferred)) {
     return plan_.preferred;
@@ -150,6 +154,7 @@ NodeId PutOperation::next_minter() const {
   bool replace = !planted(PlantedBug::no_fallback);
   std::size_t last = replace ? members().size() : plan_.participants.owners;
   for (bool down : {false, true}) {
+    if (down && !down_too) break;
     for (std::size_t i = 0; i < last; ++i) {
       if (fresh(members()[i]) && health_.is_down(members()[i]) == down) return members()[i];
     }
@@ -166,6 +171,19 @@ std::size_t PutOperation::slot_to_mint_for(NodeId minter) const {
     if (!somebody_waited_for(slot)) return slot;
   }
   return 0;
+}
+
+// The late minter is still welcome, and what it mints is the same write. Whoever comes first is enough.
+void PutOperation::mint_early(Now now, Effects& out) {
+  bool punctual = std::any_of(asked_.begin(), asked_.end(),
+                              [](auto& a) { return a.reply == Reply::waiting && !a.late; });
+  if (punctual || !may_begin_again(now.instant) || planted(PlantedBug::no_fallback)) return;
+  auto late = std::find_if(asked_.begin(), asked_.end(),
+                           [](auto& a) { return a.reply == Reply::waiting && !a.replaced; });
+  if (late == asked_.end() || !next_minter(false)) return;
+  if (!health_.may_ask_early(is_mute(*late, health_))) return;
+  late->replaced = true;
+  ask_next_minter(now, out);
 }
 
 void PutOperation::on_minted(const Minted& minted, Now now, Effects& out) {
@@ -284,8 +302,32 @@ bool PutOperation::ask_the_silent(std::size_t index, Now now, Effects& out) {
   return false;
 }
 
+void PutOperation::ask_early(Now now, Effects& out) {
+  object_ ? store_early(now, out) : mint_early(now, out);
+}
+
+// A hint for an owner that is only slow would be stored, sent and dropped for nothing: only for one that is
+// mute a fallback is asked, and only when those who are not late may be too few.
+void PutOperation::store_early(Now now, Effects& out) {
+  if (plan_.strict || planted(PlantedBug::no_fallback)) return;
+  for (std::size_t i = 0; i < asked_.size() && may_fall_short(Expected::punctual); ++i) {
+    const Asked& late = asked_[i];
+    const std::size_t slot = late.slot;
+    if (late.reply != Reply::waiting || !late.late || late.what == Asked::For::keep) continue;
+    NodeId fallback = next_fallback(slot, false);
+    if (!fallback || !would_hold_more(fallback, slot, Expected::punctual)) continue;
+    if (!is_mute(late, health_) || !health_.may_ask_early(true)) continue;
+    asked_[i].replaced = true;
+    store_at(fallback, slot, now, out);
+  }
+}
+
 void PutOperation::ask_again(Asked& asked, Now now, Effects& out) {
   asked.reply = Reply::waiting;
+  asked.asked_at = now.instant;
+  asked.late_at = Instant::never();
+  asked.late = asked.replaced = false;
+  asked.was_held = std::exchange(asked.held, false);
   asked.until = now.instant + next_patience(health_.patience(asked.node), asked.times++);
   out.push_back(WakeAt{asked.until});
   if (!object_) {
@@ -313,7 +355,7 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
   if (was_waited_for) {
     if (object_)
       replace_owner(asked.slot, now, out);
-    else if (may_begin_again(now.instant))
+    else if (may_begin_again(now.instant) && !(asked.replaced && anybody_waited_for()))
       ask_next_minter(now, out);
   }
   settle(now, out);
@@ -324,6 +366,7 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
 void PutOperation::settle(Now now, Effects& out) {
   if (!answered_) {
     Verdict verdict = vote().verdict();
+    if (verdict == Verdict::pending) ask_early(now, out);
     if (verdict == Verdict::pending && object_) ask_whoever_is_left(now, out);
     if (verdict == Verdict::reached) answer(Status::ok(), now, out);
     if (verdict == Verdict::lost) fail(now, out);
@@ -419,10 +462,16 @@ void PutOperation::finish(Effects& out) {
 
 Asked& PutOperation::remember(NodeId node, std::size_t slot, Asked::For what, Now now,
                               Effects& out) {
+  const std::size_t others_late = count_late(asked_);
   Asked& asked = asked_.emplace_back();
   asked.node = node;
   asked.slot = slot;
   asked.what = what;
+  asked.asked_at = now.instant;
+  if (!answered_) {
+    asked.late_at = now.instant + health_.late_after(node, Health::Question::write, others_late);
+    if (asked.late_at < deadline_) out.push_back(WakeAt{asked.late_at});
+  }
   asked.until = now.instant + health_.patience(node);
   out.push_back(WakeAt{asked.until});
   return asked;
@@ -486,11 +535,16 @@ bool PutOperation::somebody_waited_for(std::size_t slot) const {
                      [&](const Asked& a) { return a.slot == slot && a.reply == Reply::waiting; });
 }
 
-bool PutOperation::would_hold_more(NodeId node, std::size_t slot) const {
-  std::vector<Holding> expected = holdings(asked_, plan_.participants, false, true);
-  std::size_t before = held_slots(expected, slots_.size());
-  expected.push_back({node, slot});
-  return held_slots(expected, slots_.size()) > before;
+bool PutOperation::anybody_waited_for() const {
+  return std::any_of(asked_.begin(), asked_.end(),
+                     [](const Asked& a) { return a.reply == Reply::waiting; });
+}
+
+bool PutOperation::would_hold_more(NodeId node, std::size_t slot, Expected expected) const {
+  std::vector<Holding> held = holdings(asked_, plan_.participants, false, expected);
+  std::size_t before = held_slots(held, slots_.size());
+  held.push_back({node, slot});
+  return held_slots(held, slots_.size()) > before;
 }
 
 Quorum PutOperation::vote() const {
@@ -501,8 +555,8 @@ Quorum PutOperation::vote() const {
 }
 
 // Could those who stored it and those being waited for be too few?
-bool PutOperation::may_fall_short() const {
-  return held_slots(holdings(asked_, plan_.participants, plan_.strict, true), slots_.size()) <
+bool PutOperation::may_fall_short(Expected expected) const {
+  return held_slots(holdings(asked_, plan_.participants, plan_.strict, expected), slots_.size()) <
          plan_.wanted;
 }
 

@@ -5,7 +5,9 @@
 //                the fallbacks (which keep it as a hint), at last those believed down. Whoever
 //                refuses or stays silent is followed by the next, with the same write id, for as long
 //                as the caller waits for this coordinator: a dot that the write was given later
-//                could come back after the write was replaced (L18)
+//                could come back after the write was replaced (L18). Who is late by the measure of its
+//                own answers is followed early, as often as a ration allows (early_asking.hpp), and is
+//                waited for all the same
 //   replicating  send the minted object to the other owners, or to the next fallback with a hint in
 //                place of one that is believed down, refuses or stays silent
 //   lingering    the caller has its answer; every owner that has no copy yet gets a hint somewhere,
@@ -80,13 +82,16 @@ class PutOperation {
   };
 
   void ask_next_minter(Now now, Effects& out);
-  NodeId next_minter() const;
+  NodeId next_minter(bool down_too = true) const;
   void start_replicating(Now now, Effects& out);
   void store_at(NodeId node, std::size_t slot, Now now, Effects& out);
   void replace_owner(std::size_t slot, Now now, Effects& out);
   void keep_hint_beside_a_copy(std::size_t slot, Now now, Effects& out);
   void ask_whoever_is_left(Now now, Effects& out);
   bool ask_one_more(Now now, Effects& out);
+  void ask_early(Now now, Effects& out);
+  void mint_early(Now now, Effects& out);
+  void store_early(Now now, Effects& out);
   bool ask_a_fallback(bool down, Now now, Effects& out);
   bool ask_the_silent(std::size_t index, Now now, Effects& out);
   void ask_again(Asked& asked, Now now, Effects& out);
@@ -109,11 +114,12 @@ class PutOperation {
   NodeId next_fallback(std::size_t slot, bool down) const;
   NodeId spare_fallback(std::size_t slot) const;
   bool was_asked_for(NodeId node, std::size_t slot) const;
-  bool would_hold_more(NodeId node, std::size_t slot) const;
+  bool would_hold_more(NodeId node, std::size_t slot, Expected expected = Expected::waiting) const;
   std::size_t slot_to_mint_for(NodeId minter) const;
   bool somebody_waited_for(std::size_t slot) const;
+  bool anybody_waited_for() const;
   Quorum vote() const;
-  bool may_fall_short() const;
+  bool may_fall_short(Expected expected = Expected::waiting) const;
   bool ends_the_request(Code code) const;
   bool may_be_applied() const;
   bool is_owner_of(NodeId node, std::size_t slot) const { return members()[slot] == node; }
@@ -121,7 +127,9 @@ class PutOperation {
     return is_owner_of(node, slot) ? NodeId{} : members()[slot];
   }
   // What a hint counts for is nobody's vote in a strict request, so it is never refused.
-  CountedNodes counted_by(NodeId hint) const { return hint ? CountedNodes{} : plan_.participants.counted; }
+  CountedNodes counted_by(NodeId hint) const {
+    return hint ? CountedNodes{} : plan_.participants.counted;
+  }
   std::uint32_t number_of(const Asked& asked) const {
     return static_cast<std::uint32_t>(&asked - asked_.data());
   }

@@ -49,7 +49,7 @@ class FaultDetector final : public Health {
   // is never the last one: a ping decides. False: it was heard in the meantime, and is only slow.
   bool doubt(NodeId node, Instant now);
   // When it was heard last; long ago: never.
-  Instant last_heard(NodeId node) const;
+  Instant last_heard(NodeId node) const override;
 
   // Before anybody is asked because of the time: pings that ran out of patience are silences.
   void notice_silence(Instant now);

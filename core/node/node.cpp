@@ -623,6 +623,9 @@ struct Node::Impl {
       hints.on_recovered(node, now);
       upkeep().on_recovered(node, now);
     }
+    if (std::uint64_t early = coordinator.take_asked_early(); early != 0) {
+      state->counters().asked_early.fetch_add(early, std::memory_order_relaxed);
+    }
     for (;;) {
       auto outgoing = coordinator.take_outgoing();
       auto hinted = hints.take_outgoing();

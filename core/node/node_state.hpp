@@ -119,6 +119,7 @@ struct NodeCounters {
       dual_writes_hinted{0},  // of those it did not confirm: a hint goes to it instead
       dual_writes_failed{0},  // not even that, the disk failed: anti-entropy brings it
       corrupt_records{0},     // own copies that could not be decoded, each counted when found
+      asked_early{0},         // a replica was late: somebody else was asked, too
       hints_refused{0},       // by their own owner, for what they are: tried again now and then
       hints_released{
           0};  // beyond their bound, and left to anti-entropy: all other owners have them

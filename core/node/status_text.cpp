@@ -57,6 +57,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"fresh_epochs", counters.fresh_epochs.load()},
       {"corrupt_records", counters.corrupt_records.load()},
       {"forwarded", counters.forwarded.load()},
+      {"asked_early", counters.asked_early.load()},
       {"versions_per_get", versions},
       {"engine", json::object{{"name", state.engine().name()},
                               {"reads", engine.reads},

@@ -27,6 +27,17 @@ class Health {
   virtual Duration patience(NodeId node) const = 0;
   // An answer arrived this long after its request: what patience is measured from.
   virtual void answer_took(NodeId, Duration) {}
+  // When it was heard last; long ago: never.
+  virtual Instant last_heard(NodeId) const { return Instant{INT64_MIN / 2}; }
+  // After how long a replica is late: not silent yet, but somebody else may be asked meanwhile
+  // (coordination/early_asking.hpp). `others_late`: with the same request.
+  enum class Question { read, write };
+  virtual Duration late_after(NodeId, Question, std::size_t /*others_late*/) const {
+    return Duration::seconds(3600);
+  }
+  // May somebody else be asked early, at this moment? Each yes is counted. `mute`: nothing was heard of the
+  // late node since it was asked.
+  virtual bool may_ask_early(bool /*mute*/) { return false; }
 };
 
 // Of those who may be asked next, likeliest first; enough that a silent zone costs one patience, and

@@ -3,7 +3,7 @@
 For each coordination the same open loop runs twice on one cluster, without a fault and with SIGSTOP for one
 node while it runs, and once more with the client opened while the node is stopped already. Prints p50, p99 and
 p99.9 of each; the goal is p99.9 below 50 ms, or twice that of the run without a fault where the machine
-itself is slower.
+itself is slower. On a machine that does other work as well, `chrt -r 1` before it makes the figures the nodes' own.
 
 Exit code 0 when everything ran, whatever was measured; 1 when calls failed; 2 when it could not run.
 """

@@ -40,9 +40,18 @@ class FixedHealth final : public Health {
   void was_silent(NodeId node, Instant) override { silent.push_back(node); }
   void unreachable(NodeId, Instant) override {}
   Duration patience(NodeId) const override { return patience_; }
+  Duration late_after(NodeId, Question, std::size_t) const override { return late_after_; }
+  bool may_ask_early(bool mute) override { return mute || ration; }
+  Instant last_heard(NodeId node) const override {
+    auto found = heard.find(node);
+    return found == heard.end() ? Instant{INT64_MIN / 2} : found->second;
+  }
   std::set<NodeId> down;
   std::vector<NodeId> silent;
   Duration patience_;
+  Duration late_after_ = Duration::seconds(3600);
+  bool ration = true;  // for those who are slow
+  std::map<NodeId, Instant> heard;
 };
 
 class Conversation {
@@ -60,6 +69,8 @@ class Conversation {
       tell([&](auto& o) { o.on_wake(now_, out); });
     } else if (words[0] == "believe_down") {
       health_.down.insert(node_id_of(words.at(1)));
+    } else if (words[0] == "heard_of") {
+      health_.heard[node_id_of(words.at(1))] = now_.instant;
     } else if (words[0].back() == ':') {
       NodeId from = node_id_of(words[0].substr(0, words[0].size() - 1));
       words.erase(words.begin());
@@ -169,6 +180,10 @@ class Conversation {
         preferred = node(value);
       } else if (what == "patience") {
         health_.patience_ = millis(value);
+      } else if (what == "late") {
+        health_.late_after_ = millis(value);
+      } else if (what == "no_ration") {
+        health_.ration = false;
       } else if (what == "timeout") {
         timeout = millis(value);
       } else if (what == "linger") {
