@@ -191,7 +191,7 @@ std::optional<PlantedBug> bug_named(const std::string& name) {
 std::uint64_t known_seed(PlantedBug bug) {
   switch (bug) {
     case PlantedBug::refusal_not_counted:
-      return 46;
+      return 234;
     case PlantedBug::executed_after_its_age:
       return 11;
     case PlantedBug::hint_released_unconfirmed:
