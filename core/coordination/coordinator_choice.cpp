@@ -14,8 +14,7 @@ bool among_owners(const std::vector<NodeId>& preference, std::size_t n, NodeId n
 
 NodeId choose_minter(const std::vector<NodeId>& preference, std::size_t n, NodeId self,
                      NodeId fastest_reader, const Health& health) {
-  if (among_owners(preference, n, fastest_reader) &&
-      (fastest_reader == self || !health.may_be_gone(fastest_reader))) {
+  if (among_owners(preference, n, fastest_reader) && !health.may_be_gone(fastest_reader)) {
     return fastest_reader;
   }
   if (among_owners(preference, n, self)) return self;

@@ -147,9 +147,8 @@ void PutOperation::ask_next_minter(Now now, Effects& out) {
 
 NodeId PutOperation::next_minter(bool down_too) const {
   auto fresh = [&](NodeId node) { return !was_asked(asked_, node); };
-  if (plan_.preferred && fresh(plan_.preferred) && !health_.is_down(plan_.preferred)) {
-    return plan_.preferred;
-  }
+  // Whoever chose it has looked at its health.
+  if (plan_.preferred && fresh(plan_.preferred)) return plan_.preferred;
   // Owners come first in `members`, so one walk each for the healthy and for the others.
   bool replace = !planted(PlantedBug::no_fallback);
   std::size_t last = replace ? members().size() : plan_.participants.owners;
@@ -343,7 +342,6 @@ void PutOperation::count_stored(Asked& asked) {
   Slot& slot = slots_[asked.slot];
   bool owner = is_owner_of(asked.node, asked.slot);
   (owner ? slot.stored : slot.hinted) = true;
-  if (asked.what == Asked::For::keep) return;
   bool known = std::find(stored_by_.begin(), stored_by_.end(), asked.node) != stored_by_.end();
   if (!known) stored_by_.push_back(asked.node);
 }
@@ -381,9 +379,8 @@ void PutOperation::settle(Now now, Effects& out) {
   }
   bool settled = std::all_of(slots_.begin(), slots_.end(), [](auto& s) { return s.settled(); });
   // A minter that is only slow has a version that nobody else knows of.
-  bool minting = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& a) {
-    return a.open() && (a.may_mint || stored_by_.empty());
-  });
+  bool minting = std::any_of(asked_.begin(), asked_.end(),
+                             [](const Asked& a) { return a.open() && a.may_mint; });
   if ((settled || stored_by_.empty()) && !minting) return finish(out);
   if (now.instant >= linger_until_) {
     leave_hints(out);
