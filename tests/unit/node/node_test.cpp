@@ -8,6 +8,7 @@
 #include "node/hint_key.hpp"
 #include "node/upkeep.hpp"
 #include "repair/merkle_tree.hpp"
+#include "repair/partition_transfer.hpp"
 
 namespace ringlet::test {
 namespace {
@@ -856,6 +857,57 @@ TEST_CASE("L21 a strict request counts who will own the key, and may miss no mor
   const auto& reply = std::get<ClientReply>(replies[0].message);
   CHECK(reply.status.is_ok());
   CHECK(reply.tally.wanted == 3);
+}
+
+// Who leaves makes others owners, and one of them others again (Ring::companions).
+TEST_CASE(
+    "L7 R4.9 a node that has all itself flips when those have all who become owners with it") {
+  Bench bench(4);
+  Changes changes;
+  auto view = bench.state->first_view();
+  REQUIRE(changes.leave(view, "n2").is_ok());
+  auto next = changes.commit(view, bench.self(), 1000);
+  REQUIRE(next.is_ok());
+  REQUIRE_FALSE(next->arriving(bench.self()).empty());
+  const auto companions = next->ring()->companions(bench.self());
+  REQUIRE_FALSE(companions.empty());
+  bench.ask_for<GossipAnswer>(Gossip{"n3", "n3:1", view.cluster(), next->digest(), next->encode()});
+
+  std::set<std::uint32_t> arrived;          // here
+  std::set<NodeId> asked;                   // whether they have all
+  const std::set<NodeId>* ready = nullptr;  // who says so
+  auto run = [&](Duration time) {
+    for (Instant end = bench.now.instant + time; bench.now.instant < end;) {
+      bench.pass(Duration::millis(100));
+      bench.node->on_wake(bench.now);
+      for (auto& out : bench.node->take_requests()) {
+        auto* pull = std::get_if<TransferPull>(&out.message);
+        if (pull == nullptr) continue;
+        bool whether = pull->max_bytes == 0;
+        whether ? (void)asked.insert(out.to) : (void)arrived.insert(pull->partition);
+        Message reply = TransferPage{{}, true, checksum_of({})};
+        if (whether && (ready == nullptr || !ready->contains(out.to)))
+          reply = Refused{Status(Code::unavailable, "not all here yet"), 1000};
+        bench.node->on_reply(out.to, out.number, reply, bench.now);
+      }
+    }
+  };
+  auto flipped = [&] { return bench.state->ring()->epoch() != next->ring()->epoch(); };
+  run(Duration::seconds(60));
+  CHECK(arrived.size() == next->ring()->pulls(bench.self()).size());
+  CHECK(asked.size() == companions.size());
+  CHECK_FALSE(flipped());
+  // All but one of them.
+  std::set<NodeId> some;
+  for (const auto& [node, partitions] : companions) some.insert(node);
+  NodeId last = *some.begin();
+  some.erase(last);
+  ready = &some;
+  run(Duration::seconds(60));
+  CHECK_FALSE(flipped());
+  some.insert(last);
+  run(Duration::seconds(60));
+  CHECK(flipped());
 }
 
 }  // namespace ringlet::test
