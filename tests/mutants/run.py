@@ -119,6 +119,14 @@ def failing_tests(target: str) -> list[str] | None:
     return sorted(set(names)) or [f"(it ended with status {ended.returncode}: {ended.stdout.strip()[-200:]})"]
 
 
+def check_without_mutant(target: str, jobs: int) -> None:
+    built = build(target, jobs)
+    if built.returncode != 0:
+        sys.exit(built.stdout[-3000:] + f"\n{target} cannot be built without a mutant")
+    if (failing := failing_tests(target)) is not None:
+        sys.exit(f"{target} fails without a mutant: {'; '.join(failing)}")
+
+
 def verdict(mutant: Mutant, jobs: int) -> tuple[str, str]:
     copy = TREE / mutant.file
     text = (ROOT / mutant.file).read_text()
@@ -168,15 +176,12 @@ def main() -> int:
         return 1 if stale else 0
 
     copy_tree()
-    for target in sorted({mutant.target for mutant in mutants}):
-        built = build(target, args.jobs)
-        if built.returncode != 0:
-            sys.exit(built.stdout[-3000:] + f"\n{target} cannot be built without a mutant")
-        if (failing := failing_tests(target)) is not None:
-            sys.exit(f"{target} fails without a mutant: {'; '.join(failing)}")
-
     counts: dict[str, int] = {}
+    sound: set[str] = set()
     for mutant in mutants:
+        if mutant.target not in sound:
+            check_without_mutant(mutant.target, args.jobs)
+            sound.add(mutant.target)
         start = time.monotonic()
         word, why = verdict(mutant, args.jobs)
         counts[word] = counts.get(word, 0) + 1

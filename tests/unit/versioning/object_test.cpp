@@ -587,6 +587,107 @@ TEST_CASE("L18 an id is forgotten when its life is over by both clocks") {
   CHECK(x.forgotten_ms == 0);  // of age, not for want of room
 }
 
+TEST_CASE(
+    "L18 the notes of an object have the order of the replacements, and are as late as the "
+    "writes") {
+  const Write a = value("a");
+  const std::uint64_t print = fingerprint(a.write_id);
+  Object x;
+  SECTION("a write that is named as replaced again is as late as the last time") {
+    update(x, {}, sx, a, second);
+    update(x, x.context, sx, value("b"), 2 * second);
+    REQUIRE(x.spent == std::vector<SpentWrite>{{print, 2000}});
+    Write c = value("c");
+    c.replaces = {print};
+    update(x, {}, sx, c, 100 * second);
+    CHECK(x.spent == std::vector<SpentWrite>{{print, 100'000}});
+    c.write_id.low += 1000;
+    update(x, {}, sy, c, 3 * second);  // a clock that is behind makes no note older
+    CHECK(x.spent[0].time_ms > 100'000);
+  }
+  SECTION("a note is later than what was forgotten, here or elsewhere") {
+    Object elsewhere;
+    elsewhere.context.add({sy, 7}, 0);
+    elsewhere.forgotten_ms = 50'000;
+    CHECK(sync(x, elsewhere));
+    CHECK(x.forgotten_ms == 50'000);
+    elsewhere.forgotten_ms = 49'000;
+    CHECK_FALSE(sync(x, elsewhere));
+    CHECK(x.forgotten_ms == 50'000);
+    Write b = value("b");
+    b.replaces = {print};
+    update(x, {}, sx, b, second);
+    CHECK(x.spent == std::vector<SpentWrite>{{print, 50'001}});
+  }
+  SECTION("a note is no older than the version it is of") {
+    update(x, {}, sx, a, 100 * second);
+    update(x, x.context, sy, value("b"), second);
+    CHECK(x.spent == std::vector<SpentWrite>{{print, 100'000}});
+  }
+}
+
+TEST_CASE("L18 of notes of one millisecond only as many are forgotten as there are too many") {
+  SpentLimits limits;
+  limits.usual = 2;
+  Object x;
+  update(x, {}, sx, value("a"), 100 * second);
+  x.spent = {{1, 1000}, {2, 1000}, {3, 1000}, {4, 1000}};
+  CHECK(forget_spent(x, 100 * second, limits) == 2);
+  CHECK(x.spent.size() == 2);
+  CHECK(x.forgotten_ms == 1000);
+  // The young ones stay, though they are more than usual.
+  x.spent = {{1, 99'000}, {2, 99'000}, {3, 99'000}};
+  CHECK(forget_spent(x, 100 * second, limits) == 0);
+}
+
+TEST_CASE(
+    "L18 a write that is repeated by a writer who was shown it is not one of those it replaces") {
+  for (Reconcile mode : {Reconcile::siblings, Reconcile::lww}) {
+    Object x;
+    x.mode = mode;
+    Write a = value("a"), b = value("b");
+    update(x, {}, sx, a, second);
+    b.replaces = {fingerprint(a.write_id), fingerprint(b.write_id)};
+    update(x, x.context, sx, b, 2 * second);
+    CHECK(shown(x) == Values{"b"});
+    CHECK(x.is_spent(a.write_id));
+    CHECK_FALSE(x.is_spent(b.write_id));
+  }
+}
+
+TEST_CASE("L18 a copy that shows what another one knows to be replaced lacks that") {
+  Write a = value("a");
+  Object knows;
+  update(knows, {}, sx, a, second);
+  update(knows, knows.context, sx, value("b"), 2 * second);
+  // A late copy of the first write, under another dot, at a replica that has forgotten its note.
+  Object shows = knows;
+  shows.spent.clear();
+  Object late;
+  update(late, {}, sy, a, 3 * second);
+  sync(shows, late);
+  REQUIRE(shown(shows) == Values{"a", "b"});
+  CHECK(lacks(shows, knows));
+  CHECK(sync(shows, knows));
+  CHECK(shown(shows) == Values{"b"});
+  CHECK_FALSE(lacks(shows, knows));
+}
+
+TEST_CASE(
+    "O-19 a last-write-wins object that has a context or two versions is made whole by any sync") {
+  Object whole = lww_object(NodeId{4}, value("late"), 20);
+  Object two = whole;
+  two.versions.insert(two.versions.begin(), lww_object(NodeId{3}, value("early"), 10).versions[0]);
+  CHECK(lacks(two, whole));
+  CHECK(sync(two, whole));
+  CHECK(two.versions.size() == 1);
+  Object seen = whole;
+  seen.context.add({sx, 1}, 0);
+  CHECK(sync(seen, whole));
+  CHECK(seen == whole);
+  CHECK_FALSE(sync(seen, whole));
+}
+
 // ---- truncation ----
 
 constexpr Truncation ten{10, 0};
