@@ -156,12 +156,13 @@ Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wal
   if (write.above_us != 0 && !planted(PlantedBug::stamp_not_above_seen)) {
     stamp = std::max(stamp, just_after(write.above_us));
   }
+  const std::vector<std::uint64_t> replaces = std::move(write.replaces);
   Object stamped = lww_object(actor.node, std::move(write), stamp);
   sync_lww(object, stamped);
   if (!planted(PlantedBug::spent_forgotten_by_update)) {
     std::uint64_t own = fingerprint(stamped.versions[0].write_id);
     std::int64_t note_ms = next_note_ms(object, wall_us);
-    for (std::uint64_t seen : write.replaces) {
+    for (std::uint64_t seen : replaces) {
       if (seen != own) spend(object, seen, note_ms);
     }
   }

@@ -655,6 +655,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "L18 last-write-wins: a write of which its writer says that it is replaced is not executed "
+    "late") {
+  Object x;
+  x.mode = Reconcile::lww;
+  Write a = value("a"), b = value("b");
+  b.replaces = {fingerprint(a.write_id)};
+  update(x, {}, sx, b, 2 * second);  // the first one waits somewhere
+  CHECK(x.is_spent(a.write_id));
+  CHECK(update(x, {}, sx, a, 3 * second) == Dot{});
+  CHECK(shown(x) == Values{"b"});
+}
+
 TEST_CASE("L18 a copy that shows what another one knows to be replaced lacks that") {
   Write a = value("a");
   Object knows;
