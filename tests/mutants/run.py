@@ -38,7 +38,7 @@ TABLE = Path(__file__).with_name("mutants.toml")
 FIELDS = {"name", "file", "search", "replace", "target"}
 # Programs that draw their cases draw the same ones in every run, and few: a test case that names the rule is wanted.
 ENVIRONMENT = os.environ | {"RC_PARAMS": "max_success=100 seed=1"}
-PATIENCE = 300  # seconds: a program that runs for longer has noticed something, too
+PATIENCE = 120  # seconds: a program that runs for longer has noticed something, too
 
 
 @dataclass(frozen=True)
