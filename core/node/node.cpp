@@ -191,6 +191,8 @@ struct Node::Impl {
       }
       if (auto bad = not_hintable(mint->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
+      if (auto bad = of_another_mode(mint->key, mint->reconcile))
+        return deliver(link, number, Refused{*bad, 0}, now);
       if (auto bad = objection(mint->key, mint->counted, false))
         return deliver(link, number, Refused{*bad, 0}, now);
       if (!mint->hint_for) upkeep().before_storing(mint->key);
@@ -202,6 +204,11 @@ struct Node::Impl {
       if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
       if (auto bad = not_hintable(put->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
+      // Of a member it is a row from before members compared their settings; it has to go to its owners.
+      if (of_a_client && put->object.mode == Reconcile::lww) {
+        if (auto bad = of_another_mode(put->key, put->object.mode))
+          return deliver(link, number, Refused{*bad, 0}, now);
+      }
       if (auto bad = objection(put->key, put->counted, false))
         return deliver(link, number, Refused{*bad, 0}, now);
       if (!put->hint_for) upkeep().before_storing(put->key);
@@ -213,6 +220,19 @@ struct Node::Impl {
     } else {
       RINGLET_ASSERT(false && "serve() is given replica requests only");
     }
+  }
+
+  // A write of the other mode would turn its key into one of that mode, and a last-write-wins key in a
+  // cluster of siblings loses concurrent writes without a word (L20). So a client that coordinates by itself
+  // and is wrong about the cluster is refused.
+  std::optional<Status> of_another_mode(const Key& key, Reconcile mode) const {
+    if (mode == requests_go_by.reconcile) return std::nullopt;
+    const SettingRule& rule = rule_of(Setting::reconcile);
+    auto named = [&](Reconcile of) { return rule.words.at(static_cast<std::size_t>(of)); };
+    return Status(Code::invalid_argument, "put " + printable(key) + ": wanted reconcile \"" +
+                                              named(requests_go_by.reconcile) +
+                                              "\" as this cluster has it, got \"" + named(mode) +
+                                              "\"");
   }
 
   // Why this replica must not vote for a strict request: the request would not meet those that count owners

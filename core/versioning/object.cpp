@@ -442,10 +442,12 @@ std::size_t truncate(Object& object, const Actor& keep, std::int64_t wall_ms,
   std::size_t size = object.context.size();
   if (size <= truncation.threshold) return 0;
 
+  // Versions lie in the order of their dots, so an actor's are found as the entries are, side by side.
+  auto version = object.versions.begin();
   std::vector<CausalContext::Entry> droppable;
   for (const CausalContext::Entry& entry : object.context.entries()) {
-    bool alive = std::any_of(object.versions.begin(), object.versions.end(),
-                             [&](const Version& v) { return v.dot.actor == entry.actor; });
+    while (version != object.versions.end() && version->dot.actor < entry.actor) ++version;
+    bool alive = version != object.versions.end() && version->dot.actor == entry.actor;
     // This way round, for the time may be any: a context comes from outside.
     bool young = entry.last_ms > wall_ms - truncation.minimum_age_ms;
     if (!alive && !young && entry.actor != keep) droppable.push_back(entry);

@@ -6,7 +6,9 @@
 namespace ringlet {
 namespace {
 
-bool same_value(const Version& a, const Version& b) {
+// Whether a reader is shown one of the two only.
+bool shown_as_one(const Version& a, const Version& b) {
+  if (a.tombstone || b.tombstone) return a.tombstone && b.tombstone;
   return a.content_type == b.content_type && a.value == b.value &&
          a.content_type != document_content_type;
 }
@@ -31,21 +33,22 @@ Shown shown(const Object& object, Deletes deletes) {
   }
   if (result.versions.size() < 2) return result;
 
-  // The number of siblings is small and bounded (limits.max_siblings), and most are different in
-  // size, so comparing each with each costs less than hashing all values would.
-  std::vector<const Version*> one_each;
-  one_each.reserve(result.versions.size());
-  for (const Version* version : result.versions) {
-    auto same = std::find_if(one_each.begin(), one_each.end(), [&](const Version* other) {
-      return version->tombstone == other->tombstone &&
-             (version->tombstone || same_value(*version, *other));
-    });
-    if (same == one_each.end()) {
-      one_each.push_back(version);
-    } else if (newer(*version, **same)) {
-      *same = version;
-    }
-  }
+  // Those that are shown as one come to lie side by side, the newest first. A key may have as many
+  // siblings as limits.max_siblings lets it (65536 at most), and a client does this on the thread that
+  // serves its other calls, so comparing each with each is no choice.
+  std::vector<const Version*> one_each = std::move(result.versions);
+  std::sort(one_each.begin(), one_each.end(), [](const Version* a, const Version* b) {
+    auto what = [](const Version* v) {
+      return std::tuple(v->tombstone, v->value.size(), BytesView(v->content_type),
+                        BytesView(v->value));
+    };
+    if (auto x = what(a), y = what(b); x != y) return x < y;
+    return newer(*a, *b);
+  });
+  one_each.erase(
+      std::unique(one_each.begin(), one_each.end(),
+                  [](const Version* a, const Version* b) { return shown_as_one(*a, *b); }),
+      one_each.end());
   std::sort(one_each.begin(), one_each.end(),
             [](const Version* a, const Version* b) { return a->dot < b->dot; });
   result.versions = std::move(one_each);

@@ -293,6 +293,46 @@ TEST_CASE("R4.5-b what was handed on already, an own key, a read and last-write-
   CHECK(!handed_on(lww, client_put(lww.key_of(false), 3)));
 }
 
+TEST_CASE("L20 a client that is wrong about siblings or last-write-wins changes no key") {
+  for (Reconcile mode : {Reconcile::siblings, Reconcile::lww}) {
+    Reconcile other = mode == Reconcile::lww ? Reconcile::siblings : Reconcile::lww;
+    NodeOptions options = alone();
+    options.coordination.reconcile = mode;
+    Bench bench(1, options);
+    auto answer_to = [&](Message message) {
+      bench.node->on_request(7, 1, std::move(message), bench.now);
+      auto replies = bench.node->take_replies();
+      REQUIRE(replies.size() == 1);
+      return std::move(replies[0].message);
+    };
+    auto held = [&](const Key& key) {
+      return std::get<ReplicaObject>(answer_to(replica_get(key))).object;
+    };
+    Key written = bench.key_of(true), fresh = bench.key_of(true, 1);
+    MintPut right = mint_put(written, 1);
+    right.reconcile = mode;
+    REQUIRE(std::holds_alternative<Minted>(answer_to(right)));
+    Object before = held(written);
+
+    for (const Key& key : {written, fresh}) {
+      MintPut wrong = mint_put(key, 2);
+      wrong.reconcile = other;
+      auto refused = answer_to(wrong);
+      REQUIRE(std::holds_alternative<Refused>(refused));
+      CHECK(std::get<Refused>(refused).status.code() == Code::invalid_argument);
+      CHECK_THAT(std::get<Refused>(refused).status.message(), Contains("as this cluster has it"));
+    }
+    if (mode == Reconcile::siblings) {
+      // A copy that it has from nowhere, beside what is there: the join of both would be last-write-wins.
+      Object one = lww_object(bench.id("n9"), a_write(3), 1);
+      CHECK(std::holds_alternative<Refused>(answer_to(replica_put(written, one))));
+      CHECK(std::holds_alternative<Refused>(answer_to(replica_put(fresh, one))));
+    }
+    CHECK(held(written) == before);
+    CHECK(held(fresh).missing());
+  }
+}
+
 TEST_CASE("O-1 F-61 a put is taken back from a node that cannot be reached") {
   Handed handed;
   handed.bench.node->on_unreachable(handed.request.to, handed.bench.now);

@@ -3,6 +3,7 @@
 #include <rapidcheck.h>
 #include <catch2/catch.hpp>
 
+#include <ctime>
 #include <set>
 
 namespace ringlet::test {
@@ -70,6 +71,20 @@ TEST_CASE("M-1 equal bytes of two documents are two events, and stay two version
   Shown both = shown(object_of({living("d", 0, type), living("d", 0, type)}));
   CHECK(both.conflict);
   CHECK(both.versions.size() == 2);
+}
+
+TEST_CASE("L15 as many siblings as a key may have are looked through in a moment") {
+  // Values of one size, as those of a counter or of ids are: comparing each with each takes ten seconds and more.
+  std::vector<Version> versions;
+  for (int i = 0; i < 65536; ++i) versions.push_back(living(std::to_string(100'000 + i / 2), i));
+  Object object = object_of(std::move(versions));
+  std::clock_t began = std::clock();  // of the processor: the machine may be busy with others
+  Shown one_each = shown(object);
+  double seconds = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
+  CHECK(one_each.conflict);
+  REQUIRE(one_each.versions.size() == 32768);
+  CHECK(one_each.versions[0]->dot == object.versions[1].dot);
+  CHECK(seconds < 2);
 }
 
 TEST_CASE("M-2 a delete beside a concurrent write is the bucket's choice") {
