@@ -49,7 +49,8 @@ ringlet_error* make_error(const Failure& failure) noexcept {
     error->status = static_cast<ringlet_status>(failure.status.code());
     error->retryable = failure.status.retryable();
     error->maybe_applied = failure.status.maybe_applied();
-    error->message = failure.status.message();
+    // Words of a node, or of the application, may be in it.
+    error->message = one_line(failure.status.message());
     if (error->message.empty()) error->message = ringlet_status_name(error->status);
     error->details = failure.details;
     return error;

@@ -48,7 +48,7 @@ MergeAnswer ask(const ringlet_resolver& resolver, ringlet_merge* merge, const Cl
   }
   if (returned != 0) {
     std::string why = "the resolver returned " + std::to_string(returned) + ", 0 was wanted";
-    if (merge->held.kind == MergeAnswer::Kind::fail) why += ": " + merge->held.reason;
+    if (!merge->held.reason.empty()) why += ": " + merge->held.reason;
     return failed(std::move(why));
   }
   if (!merge->ended) return failed("the resolver returned without an answer");

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
+#include "base/log.hpp"
 #include "base/token.hpp"
 #include "configuration/config_keys.hpp"
 #include "daemon/answers.hpp"
@@ -237,7 +238,8 @@ class Program {
                          {"maybe_applied", maybe_applied}};
       std::fprintf(stderr, "%s\n", json::serialize(error).c_str());
     } else {
-      std::fprintf(stderr, "ringlet: %s%s\n", text.c_str(),
+      // Words of a node may be in it, and a terminal would obey them.
+      std::fprintf(stderr, "ringlet: %s%s\n", one_line(text).c_str(),
                    maybe_applied ? " (the write may have been applied)" : "");
     }
     return exit;
@@ -457,7 +459,9 @@ class Program {
       exit = std::max(exit, exit_for(why));
       nodes.push_back(
           json::object{{"node", name}, {"error", why.message()}, {"code", name_of(why.code())}});
-      if (output_ == "text") std::cout << name << "  " << address << "  " << why.message() << "\n";
+      if (output_ == "text") {
+        std::cout << one_line(name + "  " + address + "  " + why.message()) << "\n";
+      }
     };
     auto show = [&](const std::string& name, const std::string& address, json::value said) {
       if (!why_it_serves_nobody(NodeAnswer(said)).empty())

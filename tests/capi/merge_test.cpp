@@ -260,6 +260,11 @@ TEST_CASE("resolvers that fail: nothing is written, MERGE_FAILED says how, destr
          ringlet_merge_release(m);
          return 0;
        }},
+      {"no \\x1b[31mcart\\x0a",
+       [](ringlet_merge* m) {
+         ringlet_merge_fail(m, "no \x1b[31mcart\n");
+         return 0;
+       }},
   };
   for (auto& c : cases) {
     Resolver merge{c.body};
@@ -268,6 +273,7 @@ TEST_CASE("resolvers that fail: nothing is written, MERGE_FAILED says how, destr
     CHECK(done.status == RINGLET_MERGE_FAILED);
     CHECK(has(message(done.error), c.says));
     CHECK(has(message(done.error), "u/fails"));
+    CHECK_FALSE(has(message(done.error) + "$", ": $"));
     CHECK(merge.destroyed == 1);
     CHECK(ringlet_error_maybe_applied(done.error.get()) == 0);
     CHECK(all(f.get(key).get()) == "a");

@@ -298,6 +298,15 @@ def test_an_answer_that_is_no_json_is_a_sentence(liar):
         assert entry["node"] == "n2" and entry["code"] == "internal"
 
 
+def test_what_a_node_says_is_one_line_without_orders_to_a_terminal(liar):
+    cluster, lies = liar
+    lies[b"belongs"] = b"\x1b[31m\nb"
+    said = subprocess.run([str(BIN / "ringlet"), "--seeds", cluster.node("n2").address, "--cluster", "other", "get", "k"],
+                          capture_output=True, text=True, timeout=30)
+    assert said.returncode == 4 and "\\x1b[31m\\x0ab to cluster" in said.stderr, said
+    assert "\x1b" not in said.stderr and said.stderr.count("\n") == 1
+
+
 def test_cluster_verbs_survive_nonsense(liar):
     cluster, lies = liar
     for what, other in ((b'"members":[{', b'"members":[7'), (b'"name":"n1"', b'"name":1111'), (b'"idle":true', b'"idle":null'),

@@ -21,7 +21,8 @@
  *            a place for it: every ringlet_error ** may be NULL; it is set on failure and to NULL on
  *            success, and so is every other out-parameter to NULL or 0 on failure. There is no
  *            "last error" of a thread. status / 100 is the category. Messages say what was wanted and
- *            what was got; keys are escaped and cut at 64 bytes, values never appear.
+ *            what was got; keys are escaped and cut at 64 bytes, values never appear. A message is one
+ *            line of UTF-8; control characters in what a node or a merge said are escaped.
  *            No C++ exception crosses this border.
  * Time       _ms and _us, monotonic, except written_ms. One deadline a call, retries and queueing
  *            included; at most one hour, there is no "for ever".
