@@ -800,6 +800,8 @@ struct ClientCore::Impl {
     // A large value is not sent a second time while the first may still be on its way.
     Duration carried = carrying_time(call.request.value.size());
     share = std::min(left, share + carried);
+    // Nor where the rest of the time would not do to carry it to another node.
+    if (carried > Duration{} && left - share < carried) share = left;
     call.give_up_at = now.instant + share;
     call.ask_again = now.instant + std::min(share, early_after(call, node) + carried);
     touch(number, call);

@@ -117,6 +117,11 @@ bool PutOperation::may_begin_again(Instant now) const {
   return !answered_ && !overslept_ && now < deadline_ && vote().verdict() == Verdict::pending;
 }
 
+// Whoever has the value may still answer; it would be carried a second time for nothing.
+bool PutOperation::too_large_to_repeat(Instant now) const {
+  return deadline_ - now < carrying_time(payload());
+}
+
 // Every question has a wake at the end of its patience. One that is long overdue says that this host
 // slept, or had no time for as long.
 void PutOperation::notice_sleep(Now now) {
@@ -353,7 +358,8 @@ void PutOperation::give_up_on(std::size_t index, Reply reply, Now now, Effects& 
   if (was_waited_for) {
     if (object_)
       replace_owner(asked.slot, now, out);
-    else if (may_begin_again(now.instant) && !(asked.replaced && anybody_waited_for()))
+    else if (may_begin_again(now.instant) && !(asked.replaced && anybody_waited_for()) &&
+             !(reply == Reply::silent && too_large_to_repeat(now.instant)))
       ask_next_minter(now, out);
   }
   settle(now, out);

@@ -99,6 +99,7 @@ class PutOperation {
   void count_stored(Asked& asked);
   void give_up_on(std::size_t index, Reply reply, Now now, Effects& out);
   bool may_begin_again(Instant now) const;
+  bool too_large_to_repeat(Instant now) const;
   void notice_sleep(Now now);
   void settle(Now now, Effects& out);
   void answer(Status status, Now now, Effects& out);

@@ -1118,6 +1118,27 @@ TEST_CASE(
   CHECK_THAT(status.message(), Contains("within 1000 ms") && Contains("4 attempts"));
 }
 
+TEST_CASE("F-107 a large value is sent again only where there is time to carry it") {
+  for (auto [timeout_ms, most] : {std::pair{1000u, 1}, std::pair{3000u, 3}}) {
+    Bench bench;
+    ClientCore::Request request;
+    request.kind = Kind::put;
+    request.key = alice;
+    request.value = Bytes(8 << 20, 'x');
+    request.options.timeout_ms = timeout_ms;
+    bool over = false;
+    bench.core->submit(std::move(request), bench.now, [&](ClientCore::Outcome) { over = true; });
+    std::size_t sent = 0;
+    while (!over) {
+      sent += bench.take_calls().size();
+      // The node that has it is busy and there.
+      bench.answer_pings([](NodeId) { return true; });
+      if (!over) REQUIRE(bench.wake(never_soon));
+    }
+    CHECK(sent == static_cast<std::size_t>(most));
+  }
+}
+
 TEST_CASE("F-84 a write that never left is not maybe applied, and does not leave afterwards") {
   Coordination coordination = GENERATE(Coordination::server, Coordination::client);
   ClientOptions options;

@@ -165,6 +165,22 @@ TEST_CASE("a large value is not sent early to another replica") {
   CHECK(world.coordinator.take_asked_early() == 0);
 }
 
+TEST_CASE("F-107 a large value is minted again only where there is time to carry it") {
+  for (std::uint32_t timeout_ms : {1'000, 2'000}) {
+    World world(5, 3);
+    const auto members = world.members_for(key);
+    world.moods = {{members[0], Mood::silent}};
+    RequestOptions options;
+    options.timeout_ms = timeout_ms;
+    world.coordinator.put(key, {}, a_write(1, std::string(8 << 20, 'x')), options, members[0],
+                          world.now, world.remember());
+    world.run();
+    CHECK(world.replies.back().status.is_ok() == (timeout_ms == 2'000));
+    CHECK((world.asked.size() == 1) == (timeout_ms == 1'000));
+    if (timeout_ms == 1'000) CHECK(world.replies.back().status.code() == Code::timeout);
+  }
+}
+
 TEST_CASE("a stall of everybody is not answered with a question to everybody") {
   World world(5, 3);
   const auto members = world.members_for(key);
