@@ -31,10 +31,7 @@ UpdateOperation::Next UpdateOperation::on_read(ClientOutcome outcome) {
   bool conflict = shown(outcome.reply.object, options_.deletes).conflict;
   seen_ = std::move(outcome);
   if (!conflict) return stop({});
-  if (attempt_ >= options_.attempts) {
-    return stop("the limit of " + std::to_string(options_.attempts) + " attempts is reached");
-  }
-  return ask(std::move(seen_));
+  return ask(std::move(seen_));  // there was an attempt left, or it would not have paused
 }
 
 UpdateOperation::Next UpdateOperation::ask(ClientOutcome read) {

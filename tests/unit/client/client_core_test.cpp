@@ -664,8 +664,7 @@ TEST_CASE("L18 a write id tells its age, so that a repetition can be told from a
     request.key = alice;
     request.write_id = id;
     std::optional<ClientCore::Outcome> outcome;
-    bench.core->submit(request, bench.now,
-                       [&](ClientCore::Outcome o) { outcome = std::move(o); });
+    bench.core->submit(request, bench.now, [&](ClientCore::Outcome o) { outcome = std::move(o); });
     if (outcome) return std::pair(outcome->reply.status, std::uint32_t{0});
     auto sent = bench.take_call();
     auto age = std::get<ClientPut>(sent.message).write.age_ms;
@@ -787,7 +786,9 @@ TEST_CASE("F-66 a context says which cluster it is of, and another cluster's is 
   CHECK(bench.take_calls().size() == 2);
 }
 
-TEST_CASE("O-19 L19 client coordination tells the minter the time of its write where the table says lww") {
+TEST_CASE(
+    "O-19 L19 client coordination tells the minter the time of its write where the table says "
+    "lww") {
   ClientOptions options;
   options.coordination = Coordination::client;
   for (Reconcile reconcile : {Reconcile::siblings, Reconcile::lww}) {
@@ -808,6 +809,93 @@ TEST_CASE("O-19 L19 client coordination tells the minter the time of its write w
     }
     CHECK(mints == 1);
   }
+}
+
+// A client of a last-write-wins cluster, and what its puts tell of their writer.
+struct Ordered : Bench {
+  Ordered() : Bench({}, 4, false) {
+    auto first = take();
+    REQUIRE(first.size() == 1);
+    RingTable table = table_of(*ring);
+    table.reconcile = Reconcile::lww;
+    core->on_reply(first[0].to, first[0].number, table, now);
+  }
+  // It is acknowledged, and stored with this stamp.
+  Write put(const Key& key, std::int64_t stamp_us = 1, WriteId id = {}) {
+    ClientCore::Request request;
+    request.kind = Kind::put;
+    request.key = key;
+    request.value = "milk";
+    request.write_id = id;
+    core->submit(std::move(request), now, [](ClientCore::Outcome) {});
+    auto call = take_call();
+    Write write = std::get<ClientPut>(call.message).write;
+    ClientReply reply;
+    reply.ring_epoch = 1;
+    reply.object = lww_object(NodeId{1}, write, stamp_us);
+    core->on_reply(call.to, call.number, reply, now);
+    return write;
+  }
+};
+
+TEST_CASE(
+    "L19 a write lies above the highest stamp its client was told, and replaces what it sent "
+    "before") {
+  Ordered bench;
+  const std::int64_t ahead_us = bench.now.wall_us() + 3'600'000'000;
+  auto print = [](const Write& write) { return fingerprint(write.write_id); };
+  Write first = bench.put(alice, ahead_us);
+  CHECK(first.above_us == 0);
+  CHECK(first.replaces.empty());
+  Write second = bench.put(alice, ahead_us - 1);
+  CHECK(second.above_us == ahead_us);
+  CHECK(second.replaces == std::vector<std::uint64_t>{print(first)});
+  Write third = bench.put(alice);
+  CHECK(third.above_us == ahead_us);
+  // One that is repeated is among those sent once, as the last of them.
+  Write again = bench.put(alice, 1, second.write_id);
+  CHECK(again.replaces == std::vector<std::uint64_t>{print(first), print(third)});
+  Write last = bench.put(alice);
+  CHECK(last.replaces == std::vector<std::uint64_t>{print(first), print(third), print(second)});
+}
+
+TEST_CASE("L19 of keys that a client has forgotten it knows the highest stamp of all") {
+  Ordered bench;
+  const std::int64_t ahead_us = bench.now.wall_us() + 3'600'000'000;
+  bench.put(alice, ahead_us);
+  CHECK(bench.put({"carts", "bob"}).above_us == 0);
+  for (int i = 0; i < 1024; ++i) bench.put({"carts", std::to_string(i)});
+  CHECK(bench.put(alice).above_us == ahead_us);
+}
+
+TEST_CASE("L19 the times of a client's writes rise, but not on from a clock that was far ahead") {
+  Ordered bench;
+  const std::int64_t right_ms = bench.now.wall_ms;
+  std::int64_t before_us = bench.put(alice).born_us;
+  CHECK(before_us == right_ms * 1000);
+  for (int i = 0; i < 3; ++i) {  // in one microsecond
+    std::int64_t born_us = bench.put(alice).born_us;
+    CHECK(born_us > before_us);
+    before_us = born_us;
+  }
+  bench.now.wall_ms = right_ms + 20'000;
+  before_us = bench.put(alice).born_us;
+  bench.now.wall_ms = right_ms;
+  CHECK(bench.put(alice).born_us == before_us + 1);  // a little: the later one stays the later one
+  bench.now.wall_ms = right_ms + 100'000;
+  bench.put(alice);
+  bench.now.wall_ms = right_ms + 60'000;
+  CHECK(bench.put(alice).born_us / 1000 == right_ms + 60'000);
+}
+
+TEST_CASE("L19 a write that is repeated was made when it was made first") {
+  Ordered bench;
+  Write first = bench.put(alice);
+  bench.now.instant = bench.now.instant + Duration::seconds(10);
+  bench.now.wall_ms += 10'000;
+  Write again = bench.put(alice, 1, first.write_id);
+  CHECK(again.age_ms == 10'000);
+  CHECK(again.born_us / 1000 == first.born_us / 1000);
 }
 
 TEST_CASE("client coordination waits for the table, then asks the replicas itself") {
@@ -1067,6 +1155,22 @@ TEST_CASE(
   CHECK(early <= 20 + 20);  // what was saved up, and a tenth
 }
 
+TEST_CASE("nobody is asked early but a node that is up") {
+  Bench bench;
+  NodeId late = bench.ring->preference_list(token_of(alice))[0];
+  for (int i = 1; i <= 4; ++i) {
+    std::string name = "n" + std::to_string(i);
+    if (node_id_of(name) != late) bench.core->on_unreachable(node_id_of(name), bench.now);
+    bench.core->on_unreachable(node_id_of("seed " + name + ":1"), bench.now);
+  }
+  bench.take();
+  bench.submit(Kind::put, alice);
+  REQUIRE(bench.take_call().to == late);
+  Instant begin = bench.now.instant;
+  while (bench.wake(begin + Duration::millis(40))) CHECK(bench.take_calls().empty());
+  CHECK(bench.core->counters().asked_early == 0);
+}
+
 TEST_CASE("a silent node is noticed though every call that asked it was answered by another") {
   Bench bench;
   NodeId silent = bench.ring->preference_list(token_of(alice))[0];
@@ -1207,8 +1311,12 @@ TEST_CASE("a client counts its calls") {
 
 TEST_CASE("F-100 L18 a client that slept past a call's deadline sends nothing more of it") {
   ClientOptions options;
-  SECTION("server-driven") { options.coordination = Coordination::server; }
-  SECTION("client-driven") { options.coordination = Coordination::client; }
+  SECTION("server-driven") {
+    options.coordination = Coordination::server;
+  }
+  SECTION("client-driven") {
+    options.coordination = Coordination::client;
+  }
   Bench bench(options);
   std::optional<ClientCore::Outcome> outcome;
   ClientCore::Request request;
@@ -1233,8 +1341,12 @@ TEST_CASE("F-100 L18 a client that slept past a call's deadline sends nothing mo
 
 TEST_CASE("F-100 a call's deadline counts from when the application asked") {
   ClientOptions options;
-  SECTION("server-driven") { options.coordination = Coordination::server; }
-  SECTION("client-driven") { options.coordination = Coordination::client; }
+  SECTION("server-driven") {
+    options.coordination = Coordination::server;
+  }
+  SECTION("client-driven") {
+    options.coordination = Coordination::client;
+  }
   Bench bench(options);
   std::optional<ClientCore::Outcome> outcome;
   ClientCore::Request request;

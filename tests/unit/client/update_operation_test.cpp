@@ -274,6 +274,28 @@ TEST_CASE("M-11 pauses grow, are random, and never take more than half of what i
   }
 }
 
+TEST_CASE("M-11 writers of one conflict pause in their order, half a slot after one another") {
+  for (std::size_t rank : {1u, 2u, 3u}) {
+    Random one(5), other(5);
+    Duration first = Op::pause(6, 0, second * 10, one);
+    Duration later = Op::pause(6, rank, second * 10, other);
+    CHECK(later - first == Duration::millis(32) * static_cast<std::int64_t>(rank));
+  }
+}
+
+TEST_CASE_METHOD(
+    Fixture, "M-2 M-11 what is left to merge after a pause is by the update's choice of deletes") {
+  Op asks(Store::key(), {16, Deletes::ask, {}});
+  asks.start();
+  asked(asks.on_outcome(store.read(), second, random));
+  store.write({true, {}, {}, {}});  // a delete that has seen nothing
+  Op::Write edit = writing(asks.on_answer(value("mine")));
+  REQUIRE(std::holds_alternative<Op::Pause>(asks.on_outcome(store.write(edit), second, random)));
+  asks.on_pause_over();
+  Op::Ask merge = asked(asks.on_outcome(store.read(), second, random));
+  CHECK(merge.question.written);
+}
+
 // Several writers of one key, each adding one to a counter of its own, in any order of steps. The
 // value is "name=count,…"; the merge takes the greatest of each name, and is not the edit.
 using Counts = std::map<std::string, int>;
