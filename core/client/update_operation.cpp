@@ -67,7 +67,8 @@ UpdateOperation::Next UpdateOperation::on_answer(UpdateAnswer answer) {
   write.context = seen_.context;
   // A merge is another write than the edit: with the edit's id a replica would take it for the
   // edit's repetition and not store it.
-  if (!edited_) write.write_id = options_.write_id;
+  write.write_id = answer.write_id;
+  if (!edited_ && write.write_id == WriteId{}) write.write_id = options_.write_id;
   return write;
 }
 

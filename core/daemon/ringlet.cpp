@@ -1,6 +1,7 @@
 // ringlet: the command line client. What it prints, its exit codes and its errors as JSON are an interface
 // for scripts: docs/operations.md describes them.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +19,7 @@
 #include "configuration/config_keys.hpp"
 #include "daemon/answers.hpp"
 #include "runtime/client.hpp"
+#include "versioning/shown.hpp"
 
 namespace ringlet {
 namespace {
@@ -42,7 +44,8 @@ constexpr const char* exit_codes =
     "  {\"code\":\"timeout\",\"message\":\"...\",\"exit\":4,\"maybe_applied\":false}\n"
     "code: the status's name (timeout, quorum_not_met, ...) or usage; maybe_applied: the write "
     "that\n"
-    "failed may exist all the same. Standard output has answers only.\n";
+    "failed may exist all the same, and write_id says which --write-id repeats it. Standard\n"
+    "output has answers only.\n";
 
 int exit_for(const Status& status) {
   switch (static_cast<int>(status.code()) / 100) {
@@ -64,6 +67,17 @@ std::string to_base64(BytesView bytes) {
                              static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(size));
   return text;
+}
+
+std::optional<WriteId> parse_write_id(const std::string& text) {
+  WriteId id;
+  if (text.size() != 32) return std::nullopt;
+  const char* half = text.data() + 16;
+  auto high = std::from_chars(text.data(), half, id.high, 16);
+  auto low = std::from_chars(half, half + 16, id.low, 16);
+  if (high.ec != std::errc() || low.ec != std::errc() || high.ptr != half || low.ptr != half + 16)
+    return std::nullopt;
+  return id ? std::optional(id) : std::nullopt;
 }
 
 std::optional<Bytes> from_base64(const std::string& text) {
@@ -191,6 +205,19 @@ class Program {
             ->excludes(text);
       }
     }
+    for (auto* verb : {get, put, erase}) {
+      verb->add_option("--deletes", deletes_,
+                       "what a delete beside a write of the same time means: lose (the write is "
+                       "there), win (there is no such key), ask (both are shown)")
+          ->check(CLI::IsMember({"lose", "win", "ask"}))
+          ->capture_default_str();
+    }
+    for (auto* verb : {put, erase}) {
+      verb->add_option(
+          "--write-id", write_id_,
+          "32 hexadecimal digits: the write_id of an earlier try, which is then repeated and "
+          "makes no second version; default: a new write");
+    }
     for (auto* verb : {get, put})
       verb->add_option("--context-out", context_out_, "write the context to this file");
     try {
@@ -205,6 +232,14 @@ class Program {
       for (const char* option : {"--context", "--context-text"}) {
         if (verb->count(option) != 0 && verb->get_option(option)->as<std::string>().empty())
           return complain(usage, std::string(option) + ": wanted a context, got none");
+      }
+    }
+    if (!write_id_.empty()) {
+      given_id_ = parse_write_id(write_id_);
+      if (!given_id_) {
+        return complain(usage,
+                        "--write-id: wanted 32 hexadecimal digits that are not all zero, got \"" +
+                            printable(write_id_) + "\"");
       }
     }
     std::istringstream list(seeds_);
@@ -230,23 +265,33 @@ class Program {
  private:
   // Errors are text, or with --output json one object; see exit_codes.
   int complain(int exit, const std::string& text, const char* code = "usage",
-               bool maybe_applied = false) const {
+               bool maybe_applied = false, WriteId id = {}) const {
     if (output_ == "json") {
       json::object error{{"code", code},
                          {"message", printable(text, 4096)},
                          {"exit", exit},
                          {"maybe_applied", maybe_applied}};
+      if (maybe_applied && id) error["write_id"] = to_string(id);
       std::fprintf(stderr, "%s\n", json::serialize(error).c_str());
     } else {
       // Words of a node may be in it, and a terminal would obey them.
+      std::string applied = "; --write-id " + to_string(id) + " repeats it";
+      applied = " (the write may have been applied" + (id ? applied : "") + ")";
       std::fprintf(stderr, "ringlet: %s%s\n", one_line(text).c_str(),
-                   maybe_applied ? " (the write may have been applied)" : "");
+                   maybe_applied ? applied.c_str() : "");
     }
     return exit;
   }
   int complain(const Status& status) const {
     return complain(exit_for(status), status.message(), name_of(status.code()),
                     status.maybe_applied());
+  }
+
+  // Of a write: it can be repeated under its id.
+  int complain(const Outcome& outcome) const {
+    const Status& status = outcome.reply.status;
+    return complain(exit_for(status), status.message(), name_of(status.code()),
+                    status.maybe_applied(), outcome.write_id);
   }
 
   // --help and --version are "errors" of the parser as well.
@@ -298,7 +343,15 @@ class Program {
     return out ? done : complain(other, context_out_ + ": cannot be written", "io");
   }
 
-  static json::array shown(const std::vector<const Version*>& versions) {
+  // What is shown of an object is the core's choice, the same in every language.
+  Shown what_is_shown(const Object& object) const {
+    Deletes deletes = deletes_ == "win"   ? Deletes::win
+                      : deletes_ == "ask" ? Deletes::ask
+                                          : Deletes::lose;
+    return shown(object, deletes);
+  }
+
+  static json::array listed(const std::vector<const Version*>& versions) {
     json::array out;
     for (const Version* version : versions) {
       out.push_back(json::object{{"dot", to_string(version->dot)},
@@ -313,10 +366,11 @@ class Program {
   int do_get() {
     Outcome outcome = client_->get({bucket_, key_}, options_within());
     if (!outcome.reply.status) return complain(outcome.reply.status);
-    auto versions = siblings(outcome.reply.object);
+    Shown found = what_is_shown(outcome.reply.object);
+    const auto& versions = found.versions;
     if (output_ == "json") {
       std::cout << json::serialize(json::object{{"key", printable(key_)},
-                                                {"siblings", shown(versions)},
+                                                {"siblings", listed(versions)},
                                                 {"left_out", outcome.reply.left_out},
                                                 {"context_base64", to_base64(outcome.context)}})
                 << "\n";
@@ -343,7 +397,7 @@ class Program {
       if (output_ == "text") complain(not_found, printable(Key{bucket_, key_}) + ": no such key");
       return not_found;
     }
-    return versions.size() > 1 || outcome.reply.left_out > 0 ? conflict : done;
+    return found.conflict || outcome.reply.left_out > 0 ? conflict : done;
   }
 
   // The context of --context or --context-text; empty when neither is given.
@@ -365,7 +419,8 @@ class Program {
     return {{"key", printable(key_)},
             {"dot", to_string(outcome.reply.dot)},
             {"copies", outcome.reply.tally.got},
-            {"siblings", siblings(outcome.reply.object).size()},
+            {"siblings", what_is_shown(outcome.reply.object).versions.size()},
+            {"write_id", to_string(outcome.write_id)},
             {"context_base64", to_base64(outcome.context)}};
   }
 
@@ -388,9 +443,10 @@ class Program {
       if (!value) return complain(value.status());
       request.value = std::move(*value);
     }
+    request.write_id = given_id_.value_or(WriteId{});
     request.options = options_within();
     Outcome outcome = client_->call(std::move(request));
-    if (!outcome.reply.status) return complain(outcome.reply.status);
+    if (!outcome.reply.status) return complain(outcome);
     if (output_ == "json") std::cout << json::serialize(written(outcome)) << "\n";
     return keep_context(outcome);
   }
@@ -399,11 +455,7 @@ class Program {
     return std::to_string(count) + (count == 1 ? " version" : " versions");
   }
 
-  static std::size_t living(const Object& object) {
-    auto shown = siblings(object);
-    return static_cast<std::size_t>(std::count_if(
-        shown.begin(), shown.end(), [](const Version* version) { return !version->tombstone; }));
-  }
+  static std::size_t living(const Object& object) { return shown(object).versions.size(); }
 
   // Without a context it deletes what it reads: a delete that has seen nothing would replace nothing.
   int do_delete() {
@@ -419,8 +471,14 @@ class Program {
         return complain(not_found, printable(Key{bucket_, key_}) + ": no such key", "not_found");
       context = std::move(read.context);
     }
-    Outcome outcome = client_->erase({bucket_, key_}, std::move(*context), options_within());
-    if (!outcome.reply.status) return complain(outcome.reply.status);
+    ClientCore::Request request;
+    request.kind = ClientCore::Kind::erase;
+    request.key = {bucket_, key_};
+    request.context = std::move(*context);
+    request.write_id = given_id_.value_or(WriteId{});
+    request.options = options_within();
+    Outcome outcome = client_->call(std::move(request));
+    if (!outcome.reply.status) return complain(outcome);
     std::size_t remain = living(outcome.reply.object);
     if (output_ == "json") {
       json::object out = written(outcome);
@@ -600,6 +658,8 @@ class Program {
   std::string seeds_ = "127.0.0.1:7400", bucket_, key_, output_ = "text", coordination_ = "server";
   std::string value_file_, content_type_, context_file_, context_text_, context_out_;
   std::optional<std::string> value_;
+  std::string deletes_ = "lose", write_id_;
+  std::optional<WriteId> given_id_;
   bool blind_ = false;
   std::string node_, member_, new_member_, address_, zone_, advertise_, setting_, setting_value_;
   int timeout_ms_ = 2000, weight_ = 1, partition_ = -1;

@@ -136,6 +136,30 @@ std::uint64_t World::submit(HostId client, ClientCore::Request request,
   return number;
 }
 
+std::uint64_t World::update(HostId client, ClientCore::Update update, ClientCore::OnDone on_done) {
+  Host& host = *hosts_.at(client);
+  trace(host.name + " updates " + printable(update.request.key));
+  std::uint64_t number = host.client->update(std::move(update), clock(host), std::move(on_done));
+  pump(client);
+  return number;
+}
+
+Status World::answer(HostId client, std::uint64_t update, std::uint32_t attempt,
+                     UpdateAnswer answer) {
+  Host& host = *hosts_.at(client);
+  trace(host.name + " answers question " + std::to_string(attempt) + " of its update");
+  Status status = host.client->answer(update, attempt, std::move(answer), clock(host));
+  pump(client);
+  return status;
+}
+
+void World::cancel(HostId client, std::uint64_t call) {
+  Host& host = *hosts_.at(client);
+  trace(host.name + " cancels");
+  host.client->cancel(call, clock(host));
+  pump(client);
+}
+
 NodeId World::id_of(HostId node) const {
   return node_id_of(hosts_.at(node)->name);
 }
@@ -359,8 +383,8 @@ Instant World::monotonic(HostId host) const {
 // As a connection of runtime/ does it: its first message of all, the greeting, came as quickly as most.
 Arrival World::arrival_of(const Link& link) {
   Instant now = monotonic(link.to);
-  auto [line, fresh] = delays_.try_emplace(
-      {link.to, hosts_[link.to]->generation, link.from, link.generation});
+  auto [line, fresh] =
+      delays_.try_emplace({link.to, hosts_[link.to]->generation, link.from, link.generation});
   if (fresh) {
     Duration since_sent = now_ - link.sent_at;
     line->second.heard(link.sent_us, now - (since_sent - network_.min_delay - network_.mean_delay));
@@ -371,15 +395,21 @@ Arrival World::arrival_of(const Link& link) {
   return by_host;
 }
 
-void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t number,
-                    Message message, const Asking& asking) {
+void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t number, Message message,
+                    const Asking& asking) {
   Host& sender = *hosts_[from];
   trace(sender.name + " -> " + hosts_[to]->name + " " + name_of(message));
   if (lost(from, to)) return;
   if (!hosts_[to]->up) return unreachable(from, to, sender.generation, addressed);
   std::uint64_t link = next_link_++;
-  Link line{from, to, sender.generation, addressed, number, asking,
-            static_cast<std::uint64_t>(monotonic(from).us), now_};
+  Link line{from,
+            to,
+            sender.generation,
+            addressed,
+            number,
+            asking,
+            static_cast<std::uint64_t>(monotonic(from).us),
+            now_};
   links_.emplace(link, line);
   int copies = network_.duplicate > 0 && random_.chance(network_.duplicate) ? 2 : 1;
   auto shared = std::make_shared<Message>(std::move(message));

@@ -56,6 +56,10 @@ class World {
   HostId add_client(ClientOptions options);
   ClientCore& client(HostId host);
   std::uint64_t submit(HostId client, ClientCore::Request request, ClientCore::OnDone on_done);
+  std::uint64_t update(HostId client, ClientCore::Update update, ClientCore::OnDone on_done);
+  // Not from inside on_ask: the application of a simulated client answers when it is its turn.
+  Status answer(HostId client, std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer);
+  void cancel(HostId client, std::uint64_t call);
   std::size_t nodes() const { return node_count_; }
   const std::shared_ptr<const Ring>& ring() const { return ring_; }
   NodeId id_of(HostId node) const;

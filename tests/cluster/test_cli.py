@@ -94,6 +94,44 @@ def test_a_blind_delete_is_asked_for_by_name(cluster):
     assert "v" in cluster.cli("get", "k").stdout
 
 
+# ---- deletes beside writes, repetitions ----
+
+
+def test_m_1_a_delete_beside_a_put_is_no_conflict_unless_asked_for(cluster):
+    """M-1, M-2: a tombstone beside a living version was a conflict here, exit code 3 and both printed."""
+    every = ("--w", "3", "--r", "3")
+    assert cluster.cli(*every, "put", "k", "v").returncode == 0
+    assert cluster.cli(*every, "delete", "k", "--blind").returncode == 0
+    got = cluster.cli(*every, "get", "k")
+    assert (got.returncode, got.stdout) == (0, "v\n")
+    assert [s["deleted"] for s in cluster.json(*every, "get", "k")["siblings"]] == [False]
+    won = cluster.cli(*every, "get", "k", "--deletes", "win")
+    assert won.returncode == 1 and "no such key" in won.stderr
+    asked = cluster.cli(*every, "get", "k", "--deletes", "ask")
+    assert asked.returncode == 3 and "deleted" in asked.stdout and "v" in asked.stdout
+    wrong = cluster.cli("get", "k", "--deletes", "perhaps")
+    assert wrong.returncode == 2 and "perhaps" in wrong.stderr and "lose" in wrong.stderr
+
+
+def test_m_1_equal_values_are_shown_as_one(cluster):
+    for _ in range(2):
+        assert cluster.cli("--w", "3", "put", "k", "same").returncode == 0
+    got = cluster.cli("--r", "3", "get", "k")
+    assert (got.returncode, got.stdout) == (0, "same\n")
+
+
+def test_m_14_a_put_repeated_under_its_write_id_is_one_version(cluster):
+    name = "0123456789abcdef" * 2
+    for _ in range(3):
+        answer = cluster.json("--w", "3", "put", "k", "v", "--write-id", name)
+        assert (answer["siblings"], answer["write_id"]) == (1, name)
+    assert cluster.cli("--r", "3", "put", "k", "other").returncode == 0
+    assert cluster.cli("--r", "3", "get", "k").stdout.count("# ") == 2
+    for wrong in ("0" * 32, "12", "g" * 32, "+" + "1" * 31):
+        said = cluster.cli("put", "k", "v", "--write-id", wrong)
+        assert said.returncode == 2 and wrong in said.stderr and "32 hexadecimal" in said.stderr
+
+
 # ---- wrong words ----
 
 

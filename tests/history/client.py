@@ -40,8 +40,6 @@ class Answer:
 class Python:
     """The package of python/, in either coordination."""
 
-    repeats = False
-
     def __init__(self, arguments):
         import ringlet
 
@@ -66,10 +64,12 @@ class Python:
         return self.run(lambda: self.bucket.get(key, strict=strict, timeout=timeout))
 
     def put(self, key, value, context, strict, timeout, write_id):
-        return self.run(lambda: self.bucket.put(key, value, context, strict=strict, timeout=timeout))
+        return self.run(lambda: self.bucket.put(key, value, context, strict=strict, timeout=timeout,
+                                                write_id=id_text(write_id)))
 
     def delete(self, key, context, strict, timeout, write_id):
-        return self.run(lambda: self.bucket.delete(key, context, strict=strict, timeout=timeout))
+        return self.run(lambda: self.bucket.delete(key, context, strict=strict, timeout=timeout,
+                                                   write_id=id_text(write_id)))
 
     def close(self):
         self.client.close(drain=0.1)
@@ -77,8 +77,6 @@ class Python:
 
 class C:
     """tests/history/client.c, told through a pipe."""
-
-    repeats = True  # it can name a write's id
 
     def __init__(self, arguments):
         self.process = subprocess.Popen([str(pathlib.Path(arguments.bin) / "history_client"), arguments.seeds,
@@ -113,8 +111,6 @@ class C:
 class CommandLine:
     """`ringlet`, a process for each operation."""
 
-    repeats = False
-
     def __init__(self, arguments):
         self.start = [str(pathlib.Path(arguments.bin) / "ringlet"), "--output", "json", "--seeds", arguments.seeds,
                       "--cluster", arguments.cluster, "--bucket", BUCKET, "--coordination", arguments.coordination]
@@ -140,16 +136,21 @@ class CommandLine:
         return self.ask(strict, timeout, "get", key)
 
     def put(self, key, value, context, strict, timeout, write_id):
-        return self.ask(strict, timeout, "put", key, value.decode(), *(["--context-text", context] if context else []))
+        return self.ask(strict, timeout, "put", key, value.decode(), "--write-id", id_text(write_id),
+                        *(["--context-text", context] if context else []))
 
     def delete(self, key, context, strict, timeout, write_id):
-        return self.ask(strict, timeout, "delete", key, "--context-text", context)
+        return self.ask(strict, timeout, "delete", key, "--context-text", context, "--write-id", id_text(write_id))
 
     def close(self):
         pass
 
 
 SURFACES = {"python": Python, "c": C, "cli": CommandLine}
+
+
+def id_text(write_id):
+    return f"{write_id[0]:016x}{write_id[1]:016x}"
 
 
 def hexed(data):
@@ -243,10 +244,10 @@ class Client:
         answer, shown = self.attempt(write)
         tries = 0
         # Again under its id, as an application would that must know: while it may have happened, or at random.
-        while self.surface.repeats and answer.status != "ok" and answer.maybe and tries < 3 and self.random.random() < 0.7:
+        while answer.status != "ok" and answer.maybe and tries < 3 and self.random.random() < 0.7:
             tries += 1
             answer, shown = self.attempt(write)
-        if self.surface.repeats and not self.arguments.lww:
+        if not self.arguments.lww:
             self.mine = [*self.mine[-30:], write]
         return answer, shown
 
@@ -254,7 +255,7 @@ class Client:
         op, key, token, write_id, context, seen, size, value = write
         timeout, strict = self.timeout(), self.arguments.strict
         more = {"token": token, "context": list(seen), "context_bytes": size,
-                "write_id": f"{write_id[0]:016x}{write_id[1]:016x}" if self.surface.repeats else None}
+                "write_id": id_text(write_id)}
         if op == "put":
             return self.operate(op, key, lambda: self.surface.put(key, value, context, strict, timeout, write_id), **more)
         return self.operate(op, key, lambda: self.surface.delete(key, context, strict, timeout, write_id), **more)

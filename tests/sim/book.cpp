@@ -53,12 +53,23 @@ bool Book::was_removed(const Key& key, const std::string& item) const {
   return it != removed_.end() && it->second.contains(item);
 }
 
+std::size_t Book::begin_update(const Key& key, std::size_t client) {
+  updates_.push_back({key, client});
+  return updates_.size() - 1;
+}
+
+std::string token_of_update(std::size_t update, std::uint32_t call) {
+  return std::to_string(update) + "." + std::to_string(call);
+}
+
+std::size_t update_of_token(const std::string& token) {
+  return std::stoul(token.substr(0, token.find('.')));
+}
+
 std::set<WriteId> shown_by(const Object& object) {
+  // Those too that shown() leaves out: a copy beside its equal, a tombstone. The context covers them.
   std::set<WriteId> shown;
-  for (const Version* version : siblings(object)) shown.insert(version->write_id);
-  for (const Version& version : object.versions) {
-    if (version.tombstone) shown.insert(version.write_id);
-  }
+  for (const Version& version : object.versions) shown.insert(version.write_id);
   return shown;
 }
 

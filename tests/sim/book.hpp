@@ -28,6 +28,18 @@ struct WriteRecord {
   std::set<Dot> dots;         // under which it was stored anywhere
 };
 
+// One update of an application, which adds a token to a counter that is a list of tokens. The token says
+// how often the edit had been called before, so that an edit that is called twice leaves two of them.
+struct UpdateRecord {
+  Key key;
+  std::size_t client = 0;
+  std::uint32_t edits = 0;     // calls of its edit
+  bool written = false;        // its edit's value was handed over while the update waited for it
+  bool ended = false;          // its last call is over
+  bool acknowledged = false;   // the edit, by the update or by a repetition of its write
+  bool maybe_applied = false;  // what the failures said
+};
+
 class Book {
  public:
   WriteRecord& begin(WriteRecord record);
@@ -46,12 +58,18 @@ class Book {
   const std::map<WriteId, std::string>& added() const { return added_; }
   bool was_removed(const Key& key, const std::string& item) const;
 
+  // Counters: the updates, numbered as they began.
+  std::size_t begin_update(const Key& key, std::size_t client);
+  UpdateRecord& update(std::size_t number) { return updates_.at(number); }
+  const std::vector<UpdateRecord>& updates() const { return updates_; }
+
  private:
   std::map<WriteId, WriteRecord> writes_;
   std::map<Key, std::vector<WriteId>> by_key_;
   std::map<Key, std::vector<const WriteRecord*>> deletes_;
   std::map<WriteId, std::string> added_;
   std::map<Key, std::set<std::string>> removed_;
+  std::vector<UpdateRecord> updates_;
 };
 
 // What an application is shown of an object, tombstones included.
@@ -59,5 +77,9 @@ std::set<WriteId> shown_by(const Object& object);
 
 std::set<std::string> items_of(const Bytes& value);
 Bytes value_of(const std::set<std::string>& items);
+
+// A counter's tokens are items. The number of the update that a token belongs to.
+std::string token_of_update(std::size_t update, std::uint32_t call);
+std::size_t update_of_token(const std::string& token);
 
 }  // namespace ringlet::sim

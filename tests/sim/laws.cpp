@@ -136,7 +136,7 @@ class NoWriteLost final : public Law {
     Object all;
     for (const Object& copy : copies) sync(all, copy);
     std::set<std::string> left;
-    for (const Version* version : siblings(all)) left.merge(items_of(version->value));
+    for (const Version* version : shown(all).versions) left.merge(items_of(version->value));
     for (WriteId id : ids) {
       const WriteRecord& write = scene_.book.writes().at(id);
       auto item = scene_.book.added().find(id);
@@ -178,6 +178,7 @@ class NoWriteTwice final : public Law {
  private:
   void on_reply(const Key& key, const Object& object, const Where& where) override {
     std::set<WriteId> shown;
+    // Not shown(), which would show two equal ones as one.
     for (const Version* version : siblings(object)) {
       if (shown.insert(version->write_id).second) continue;
       fail(text(where) + " shows write " + to_string(version->write_id) + " of " + printable(key) +
@@ -459,7 +460,7 @@ class Availability final : public Law {
   }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     const Status& status = outcome.reply.status;
-    if (status || status.code() == Code::too_many_siblings) return;
+    if (status || status.code() == Code::too_many_siblings || call.its_own_doing) return;
     if (scene_.plan.strangers > 0 && status.code() == Code::invalid_argument)
       return;  // more replicas than a key has, or soon has
     if (scene_.plan.reconcile == Reconcile::lww &&
@@ -530,7 +531,7 @@ class DeletesStay final : public Law {
       std::size_t copies = copies_at(scene_, other, key).size();
       Object own = world.stored(other, key);
       const char* what = copies > (own.missing() ? 0u : 1u) ? "a hint of it"
-                         : !siblings(own).empty()           ? "what was deleted"
+                         : !shown(own).versions.empty()     ? "what was deleted"
                                                             : nullptr;
       if (what == nullptr) continue;
       fail(world.name_of_host(node) + " forgot the delete of " + printable(key) + " while " +
@@ -833,6 +834,7 @@ class Durable final : public Law {
  private:
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (call.kind == ClientCore::Kind::get || !outcome.reply.status) return;
+    if (call.update) return;  // the tally is of its last call, which may be a read
     if (scene_.plan.reconcile == Reconcile::lww) return;
     if (scene_.plan.durability != WriteDurability::disk) return;  // log: L1 sees a lost journal
     World& world = scene_.world;
@@ -1058,6 +1060,72 @@ class FlipForgetsNothing final : public Law {
   std::map<HostId, std::map<WriteId, Instant>> first_seen_;  // at both, while it moves
 };
 
+// L22: an acknowledged edit of an update is counted exactly once, one that was not acknowledged at most
+// once, and one of which it was said that nothing of it was written not at all. The edits are not
+// idempotent: each call of one adds a token of its own to the counter.
+class CountedOnce final : public Law {
+ public:
+  explicit CountedOnce(Scene& scene)
+      : Law(scene, Kind::safety, "L22", "an acknowledged edit counts exactly once") {}
+
+ private:
+  void on_reply(const Key& key, const Object& object, const Where& where) override {
+    if (key.bucket == "counters") counted(key, object, text(where));
+  }
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    if (!call.update) return;
+    const Status& status = outcome.reply.status;
+    const UpdateEnd& end = outcome.update;
+    std::string who =
+        "the update of " + printable(call.key) + " by c" + std::to_string(call.client);
+    if (!status && end.edited)
+      fail(who + " ended with \"" + status.to_string() + "\" though its edit was acknowledged");
+    if (status && !end.edited) fail(who + " succeeded without its edit");
+    if (status && !end.merged && (end.left < 2 || end.why.empty()))
+      fail(who + " was not merged and says neither why nor how many versions are left");
+    if (!call.number) return;
+    const UpdateRecord& record = scene_.book.update(*call.number);
+    if (record.edits > 1)
+      fail(who + " asked for its edit " + std::to_string(record.edits) + " times");
+    if (status && record.edits != 1) fail(who + " succeeded and did not ask for its edit");
+    if (record.maybe_applied && !record.written)
+      fail(who + " may have been applied, it says, and was never given a value");
+  }
+  // How often each update is in what is shown.
+  std::map<std::size_t, std::size_t> counted(const Key& key, const Object& object,
+                                             const std::string& where) {
+    std::map<std::size_t, std::size_t> times;
+    std::set<std::string> tokens;
+    for (const Version* version : shown(object).versions) tokens.merge(items_of(version->value));
+    for (const std::string& token : tokens) ++times[update_of_token(token)];
+    for (const auto& [update, count] : times) {
+      if (count > 1)
+        fail(where + " counts the edit of update " + std::to_string(update) + " of " +
+             printable(key) + " " + std::to_string(count) + " times");
+    }
+    return times;
+  }
+  void at_the_end() override {
+    std::map<Key, std::map<std::size_t, std::size_t>> times;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      if (key.bucket != "counters") continue;
+      Object all;
+      for (const Object& copy : copies_of(scene_, key)) sync(all, copy);
+      times[key] = counted(key, all, "what is left");
+    }
+    const auto& updates = scene_.book.updates();
+    for (std::size_t i = 0; i < updates.size(); ++i) {
+      const UpdateRecord& update = updates[i];
+      std::string what = "update " + std::to_string(i) + " of " + printable(update.key) + " by c" +
+                         std::to_string(update.client);
+      bool there = times[update.key].contains(i);
+      if (update.acknowledged && !there) fail(what + " was acknowledged and is not counted");
+      if (update.ended && !update.acknowledged && !update.maybe_applied && there)
+        fail(what + " was told that nothing of it was written, and it is counted");
+    }
+  }
+};
+
 // L15: what a node keeps stays small, and nothing is left when nothing is asked.
 class Bounded final : public Law {
  public:
@@ -1146,6 +1214,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<SeenOnce>(scene));
   laws.push_back(std::make_unique<FollowersWin>(scene));
   laws.push_back(std::make_unique<NoWriteLost>(scene));
+  laws.push_back(std::make_unique<CountedOnce>(scene));
   laws.push_back(std::make_unique<Convergence>(scene));
   laws.push_back(std::make_unique<AnsweredAndDone>(scene));
   return laws;

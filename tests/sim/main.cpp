@@ -245,10 +245,8 @@ int planted_bugs(Flags flags) {
   for (int i = 1; i < static_cast<int>(PlantedBug::count); ++i) {
     auto bug = static_cast<PlantedBug>(i);
     if (!flags.bug.empty() && bug_named(flags.bug) != bug) continue;
-    // The simulated applications call no update yet: tests/unit/client/update_operation_test.cpp plants
-    // this one and finds it.
-    if (bug == PlantedBug::edit_twice) continue;
-    // Nor do they edit documents: tests/unit/document/laws_test.cpp plants these and finds them.
+    // The simulated applications edit no documents yet: tests/unit/document/laws_test.cpp plants these and
+    // finds them.
     if (bug >= PlantedBug::document_tag_forgotten &&
         bug <= PlantedBug::document_write_counted_twice) {
       continue;

@@ -24,6 +24,8 @@ const char* name_of(WorkloadKind kind) {
       return "strict";
     case WorkloadKind::careful:
       return "careful";
+    case WorkloadKind::counters:
+      return "counters";
     case WorkloadKind::count:
       break;
   }
@@ -448,6 +450,12 @@ Plan draw_swarm(std::uint64_t seed) {
   Random files(seed * 0x9E3779B97F4A7C15ULL + 17);
   plan.mixed_files = files.chance(0.06) && plan.nodes >= 4 && plan.strangers == 0 &&
                      plan.durability != WriteDurability::buffer;
+  // Beside what there is, or alone: then there is more of it.
+  Random counting(seed * 0x9E3779B97F4A7C15ULL + 29);
+  if (plan.reconcile == Reconcile::siblings && !plan.reaping && counting.chance(0.3)) {
+    if (counting.chance(0.5)) plan.workloads.clear();
+    plan.workloads.push_back(WorkloadKind::counters);
+  }
   return plan;
 }
 

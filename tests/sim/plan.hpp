@@ -20,8 +20,9 @@ enum class WorkloadKind {
   sessions,
   hot_key,
   stamps,
-  strict,   // quorums that overlap, of several clients (L21)
-  careful,  // one client to a key, each step after the one before was acknowledged (L18)
+  strict,    // quorums that overlap, of several clients (L21)
+  careful,   // one client to a key, each step after the one before was acknowledged (L18)
+  counters,  // updates whose edit is not idempotent (L22)
   count
 };
 const char* name_of(WorkloadKind kind);
@@ -47,9 +48,9 @@ enum class FaultKind {
   skew,        // F-30: every clock is off by minutes from the start
   clock_jump,  // F-30: a node's clock jumps, there and back
   // Added with a stream of their own, so that it changes no other seed.
-  part_split,   // two groups do not hear each other; the rest, and every client, hears both
-  hint_holder,  // F-05: whoever has the most hints is killed
-  far_clock,    // F-109: a node's clock is days ahead, or behind, from then on
+  part_split,    // two groups do not hear each other; the rest, and every client, hears both
+  hint_holder,   // F-05: whoever has the most hints is killed
+  far_clock,     // F-109: a node's clock is days ahead, or behind, from then on
   client_pause,  // F-100: a client sleeps, with calls under way
   // The ring changes; only plans with strangers have these.
   ring_join,         // a stranger is joined

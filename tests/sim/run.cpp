@@ -322,7 +322,7 @@ class Run {
         for (const auto& [row, record] : world_.disk(node).rows(Table::objects)) {
           auto object = decode_record(record);
           RINGLET_ASSERT(object.is_ok());
-          count += siblings(*object).empty() ? 1 : 0;
+          count += shown(*object).versions.empty() ? 1 : 0;
         }
       }
       return count;

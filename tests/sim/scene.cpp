@@ -109,6 +109,14 @@ const char* name_of(Seen seen) {
       return "a copy given away";
     case Seen::files_differed:
       return "a node whose file differed served nobody";
+    case Seen::update_merged:
+      return "an update that merged what its edit met";
+    case Seen::update_left:
+      return "an update whose edit counts and whose siblings stayed";
+    case Seen::update_failed:
+      return "an update that ended before its edit was acknowledged";
+    case Seen::update_repeated:
+      return "the edit of a failed update written again with its id";
     case Seen::tombstone_reaped:
       return "a delete forgotten";
     case Seen::strict_read:
@@ -160,7 +168,7 @@ void Scene::submit(const Call& call, ClientCore::Request request, Then then) {
     --unanswered;
     if (outcome.reply.status) {
       if (call.kind != ClientCore::Kind::get) ++acknowledged;
-      if (siblings(outcome.reply.object).size() > 1) saw(Seen::siblings_read);
+      if (shown(outcome.reply.object).versions.size() > 1) saw(Seen::siblings_read);
       if (!outcome.reply.tally.substitutes.empty()) saw(Seen::fallback_voted);
       if (plan.coordination == Coordination::client) saw(Seen::client_coordinated);
       for (auto& law : laws) {
@@ -252,6 +260,185 @@ void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, s
     if (!again) return then(outcome);
     saw(Seen::write_retried);
     world.after(Duration::millis(1), [=, this] { attempt(client, put, retries + 1, luck, then); });
+  });
+}
+
+// ---- updates ----
+
+struct Scene::Updating {
+  Updating(Update update, std::uint64_t luck) : what(std::move(update)), random(luck) {}
+  Update what;
+  Random random;
+  Call call;
+  Then then;
+  Instant deadline;
+  Put edit;                      // as it was handed over
+  std::vector<WriteId> written;  // the edit, then the merges
+  bool over = false;
+};
+
+void Scene::update(std::size_t client, Update wanted, Random& random, Then then) {
+  auto updating = std::make_shared<Updating>(std::move(wanted), random.next());
+  Call& call = updating->call;
+  call.kind = ClientCore::Kind::put;
+  call.key = updating->what.key;
+  call.client = client;
+  call.began = world.now();
+  call.wanted = std::max(plan.r, plan.w);
+  call.update = true;
+  call.number = updating->what.number;
+  call.write_id = {random.next(), random.next() | 1};
+  updating->then = std::move(then);
+  updating->deadline = world.now() + plan.timeout;
+  ClientCore::Update update;
+  update.request.key = call.key;
+  update.request.write_id = call.write_id;
+  update.deletes = updating->what.deletes;
+  update.attempts = updating->random.chance(0.2) ? 2 : 16;
+  update.on_ask = [=, this](std::uint64_t number, const UpdateQuestion& question) {
+    ask(updating, number, question);
+  };
+  ++operations;
+  ++unanswered;
+  HostId host = clients[client];
+  std::uint64_t number =
+      world.update(host, std::move(update), [=, this](const ClientCore::Outcome& outcome) {
+        if (updating->over) {
+          return fail({Kind::safety, "L16", "exactly one answer, then done",
+                       "the update of " + printable(updating->call.key) + " by " +
+                           world.name_of_host(host) + " was answered twice"});
+        }
+        update_over(updating, outcome);
+      });
+  // Some users do not wait.
+  if (!updating->random.chance(0.03)) return;
+  world.after(Duration::micros(updating->random.between(1'000, plan.timeout.us)), [=, this] {
+    if (updating->over || world.paused(host)) return;
+    updating->call.its_own_doing = true;
+    world.cancel(host, number);
+  });
+}
+
+void Scene::ask(const std::shared_ptr<Updating>& updating, std::uint64_t number,
+                const UpdateQuestion& question) {
+  const Call& call = updating->call;
+  const Object& object = question.read.reply.object;
+  HostId host = clients[call.client];
+  for (auto& law : laws) law->on_reply(call.key, object, {"a question of an update to", host});
+  if (shown(object).versions.size() > 1) saw(Seen::siblings_read);
+  // There is a next question only when what was written before it is acknowledged.
+  for (WriteId id : updating->written) {
+    WriteRecord& record = *book.find(id);
+    record.acknowledged = true;
+    record.copies = std::max<std::size_t>(record.copies, 1);
+  }
+  UpdateAnswer answer = updating->what.answer(question, shown(object, updating->what.deletes));
+  if (answer.kind == UpdateAnswer::Kind::value || answer.kind == UpdateAnswer::Kind::erase) {
+    Put put;
+    put.key = call.key;
+    put.tombstone = answer.kind == UpdateAnswer::Kind::erase;
+    put.value = answer.value;
+    put.context = question.read.context;
+    put.shown = shown_by(object);
+    put.write_id = updating->written.empty()
+                       ? call.write_id
+                       : WriteId{updating->random.next(), updating->random.next() | 1};
+    auto seen = decode_client_context(put.context, put.key);
+    RINGLET_ASSERT(seen.is_ok());
+    WriteRecord record;
+    record.id = put.write_id;
+    record.key = put.key;
+    record.value = put.value;
+    record.tombstone = put.tombstone;
+    record.client = call.client;
+    record.seen = seen->seen;
+    record.shown = put.shown;
+    record.until = updating->deadline;
+    book.begin(std::move(record));
+    if (updating->written.empty()) {
+      if (!updating->what.item.empty()) book.added(put.write_id, updating->what.item);
+      updating->edit = put;
+    }
+    updating->written.push_back(put.write_id);
+    answer.write_id = put.write_id;
+  }
+  if (answer.kind == UpdateAnswer::Kind::fail) updating->call.its_own_doing = true;
+  Duration thinking = Duration::micros(1);
+  if (updating->random.chance(0.3)) {
+    thinking = Duration::micros(updating->random.between(1, 1 + updating->what.thinking.us));
+    updating->call.its_own_doing = true;
+  }
+  world.after(thinking, [=, this, attempt = question.attempt] {
+    hand_over(updating, number, attempt, answer);
+  });
+}
+
+void Scene::hand_over(const std::shared_ptr<Updating>& updating, std::uint64_t number,
+                      std::uint32_t attempt, const UpdateAnswer& answer) {
+  HostId host = clients[updating->call.client];
+  if (world.paused(host)) {
+    world.after(Duration::millis(5), [=, this] { hand_over(updating, number, attempt, answer); });
+    return;
+  }
+  auto counted = updating->call.number;
+  if (counted && attempt == 1 && !updating->over && answer.kind == UpdateAnswer::Kind::value)
+    book.update(*counted).written = true;
+  // Late: the update is over, and says so elsewhere.
+  [[maybe_unused]] Status late = world.answer(host, number, attempt, answer);
+}
+
+void Scene::update_over(const std::shared_ptr<Updating>& updating,
+                        const ClientCore::Outcome& outcome) {
+  const Call& call = updating->call;
+  const Status& status = outcome.reply.status;
+  updating->over = true;
+  --unanswered;
+  if (status) {
+    ++acknowledged;
+    for (auto& law : laws) {
+      law->on_reply(call.key, outcome.reply.object,
+                    {"the answer to an update of", clients[call.client]});
+    }
+  } else {
+    ++failed;
+    saw(Seen::call_failed);
+    saw(Seen::update_failed);
+    if (status.code() == Code::too_many_siblings) saw(Seen::siblings_refused);
+  }
+  if (outcome.update.edited) {
+    bool merges = updating->written.size() > 1;
+    if (outcome.update.merged && merges) saw(Seen::update_merged);
+    if (!outcome.update.merged) saw(Seen::update_left);
+    for (WriteId id : updating->written) {
+      // Of the last merge of an update that did not come to its end it is not known.
+      if (id != call.write_id && !outcome.update.merged) continue;
+      WriteRecord& record = *book.find(id);
+      record.acknowledged = true;
+      record.copies = std::max<std::size_t>(record.copies, 1);
+    }
+  }
+  if (call.number) {
+    UpdateRecord& record = book.update(*call.number);
+    record.ended = true;
+    record.acknowledged = outcome.update.edited;
+    record.maybe_applied = !status && status.maybe_applied();
+  }
+  for (auto& law : laws) law->on_done(call, outcome);
+  // An application that has not heard of its edit writes the same bytes with the same id.
+  bool again = !status && status.maybe_applied() && !updating->written.empty() && !over() &&
+               updating->random.chance(0.5);
+  if (!again) return updating->then(outcome);
+  saw(Seen::update_repeated);
+  auto put = std::make_shared<Put>(updating->edit);
+  put->once = true;
+  if (call.number) book.update(*call.number).ended = false;
+  attempt(call.client, put, 0, updating->random.next(), [=, this](const ClientCore::Outcome& last) {
+    if (call.number) {
+      UpdateRecord& record = book.update(*call.number);
+      record.ended = true;
+      record.acknowledged = last.reply.status.is_ok();
+    }
+    updating->then(last);
   });
 }
 

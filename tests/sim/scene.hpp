@@ -81,6 +81,10 @@ enum class Seen {
   strict_read,
   strict_read_while_moving,
   files_differed,
+  update_merged,
+  update_left,
+  update_failed,
+  update_repeated,
   count
 };
 const char* name_of(Seen seen);
@@ -96,6 +100,10 @@ struct Call {
   bool strict = false;
   bool session = false;  // its reads must never go back
   WriteId write_id;
+  // An update: reads and writes behind it, the last of which the outcome tells of. write_id is its edit's.
+  bool update = false;
+  bool its_own_doing = false;         // the application failed, thought for a while or did not wait
+  std::optional<std::size_t> number;  // in the book, where it counts something
 };
 
 class Law;
@@ -137,12 +145,25 @@ struct Scene {
     std::set<WriteId> shown;  // by that read
     RequestOptions options;
     bool session = false;
-    WriteId write_id;  // zero: a new write
-    std::string item;  // carts
+    WriteId write_id;   // zero: a new write
+    std::string item;   // carts
     bool once = false;  // its application never repeats it
   };
   // Returns the write's id. `then` hears of the last attempt.
   WriteId put(std::size_t client, Put put, Random& random, Then then);
+
+  // An update, whose loop is the client's (client/update_operation.hpp).
+  struct Update {
+    Key key;
+    ringlet::Deletes deletes = ringlet::Deletes::lose;
+    // The application: the edit, or the merge of what the acknowledged edit met. `shown` is what an
+    // application sees of the read.
+    std::function<UpdateAnswer(const UpdateQuestion&, const Shown& shown)> answer;
+    std::string item;  // carts: that the edit adds
+    std::optional<std::size_t> number;
+    Duration thinking;  // of the application, at each question, at most
+  };
+  void update(std::size_t client, Update update, Random& random, Then then);
 
   // The newest ring that any running member has.
   std::shared_ptr<const Ring> ring() const;
@@ -155,6 +176,12 @@ struct Scene {
   void attempt(std::size_t client, std::shared_ptr<Put> put, int retries, std::uint64_t luck,
                Then then);
   void submit(const Call& call, ClientCore::Request request, Then then);
+  struct Updating;
+  void ask(const std::shared_ptr<Updating>& updating, std::uint64_t number,
+           const UpdateQuestion& question);
+  void hand_over(const std::shared_ptr<Updating>& updating, std::uint64_t number,
+                 std::uint32_t attempt, const UpdateAnswer& answer);
+  void update_over(const std::shared_ptr<Updating>& updating, const ClientCore::Outcome& outcome);
 };
 
 }  // namespace ringlet::sim

@@ -29,6 +29,13 @@ Key shared_key(const char* bucket, Random& random, std::size_t keys) {
 
 constexpr std::size_t full = 24;  // items; more only cost time
 
+// What every shopper's merge does: the items of all that is shown.
+std::set<std::string> union_of(const Shown& shown) {
+  std::set<std::string> items;
+  for (const Version* version : shown.versions) items.merge(items_of(version->value));
+  return items;
+}
+
 // Read, merge, add an item, write (R1-a, the paper's shopping cart).
 class Carts final : public Workload {
  public:
@@ -40,9 +47,7 @@ class Carts final : public Workload {
     if (random_.chance(0.1)) return put(client, cart, {}, {}, {});  // blind: it has read nothing
     scene_.get(client, cart, {}, false, [=, this](const ClientCore::Outcome& outcome) {
       if (!outcome.reply.status) return again(client);
-      std::set<std::string> items;
-      for (const Version* version : siblings(outcome.reply.object))
-        items.merge(items_of(version->value));
+      std::set<std::string> items = union_of(ringlet::shown(outcome.reply.object));
       std::set<WriteId> shown = shown_by(outcome.reply.object);
       // Sometimes a shopper thinks, so that others write meanwhile.
       Duration thinking = Duration::micros(random_.chance(0.3) ? random_.between(0, 400'000) : 0);
@@ -104,41 +109,88 @@ class Registers final : public Workload {
   }
 };
 
-// Update until nobody is beside: the context of a put's answer is written with at once.
+UpdateAnswer answer_of(Bytes value) {
+  UpdateAnswer answer;
+  answer.kind = UpdateAnswer::Kind::value;
+  answer.value = std::move(value);
+  return answer;
+}
+
+// Sets of items, each put there by an update of its own (client/update_operation.hpp).
 class Sets final : public Workload {
  public:
   using Workload::Workload;
 
  private:
   void turn(std::size_t client) override {
-    Key key = shared_key("sets", random_, scene_.plan.keys);
-    scene_.get(client, key, {}, false, [=, this](const ClientCore::Outcome& outcome) {
-      if (!outcome.reply.status) return again(client);
-      update(client, key, outcome, next_name(client), 3);
-    });
+    Scene::Update update;
+    update.key = shared_key("sets", random_, scene_.plan.keys);
+    update.item = next_name(client);
+    update.thinking = Duration::millis(100);
+    update.answer = [this, key = update.key, item = update.item](const UpdateQuestion& question,
+                                                                 const Shown& shown) {
+      std::set<std::string> items = union_of(shown);
+      if (!question.written) {
+        if (items.size() > full) {
+          for (const std::string& old : items) scene_.book.removed(key, old);
+          items.clear();
+        }
+        items.insert(item);
+      }
+      return answer_of(value_of(items));
+    };
+    scene_.update(client, std::move(update), random_,
+                  [=, this](const ClientCore::Outcome&) { again(client); });
   }
-  void update(std::size_t client, const Key& key, const ClientCore::Outcome& read,
-              const std::string& item, int rounds) {
-    std::set<std::string> items;
-    for (const Version* version : siblings(read.reply.object))
-      items.merge(items_of(version->value));
-    if (items.size() > full) {
-      for (const std::string& old : items) scene_.book.removed(key, old);
-      items.clear();
-    }
-    items.insert(item);
-    Scene::Put put;
-    put.key = key;
-    put.value = value_of(items);
-    put.item = item;
-    put.context = read.context;
-    put.shown = shown_by(read.reply.object);
-    scene_.put(client, std::move(put), random_, [=, this](const ClientCore::Outcome& outcome) {
-      bool alone = siblings(outcome.reply.object).size() < 2;
-      if (!outcome.reply.status || alone || rounds == 0 || scene_.over()) return again(client);
-      update(client, key, outcome, item, rounds - 1);
-    });
+};
+
+UpdateAnswer failed() {
+  UpdateAnswer answer;
+  answer.kind = UpdateAnswer::Kind::fail;
+  answer.reason = "the application's function threw";
+  return answer;
+}
+
+// Everybody counts, by an edit that is not idempotent: each call of it adds a token of its own, so that a
+// second call of one update's edit shows (L22). A merge keeps every token once.
+class Counters final : public Workload {
+ public:
+  Counters(Scene& scene, std::uint64_t seed, Duration pause)
+      : Workload(scene, seed, pause), keys_(scene.plan.keys) {}
+
+ private:
+  static constexpr std::size_t longest = 30;  // tokens of a key; then another takes its place
+  void turn(std::size_t client) override {
+    std::size_t which = random_.below(keys_.size());
+    Scene::Update update;
+    update.key = {"counters", "k" + std::to_string(which) + "-" + std::to_string(keys_[which])};
+    update.thinking =
+        Duration::millis(random_.chance(0.2) ? 3000 : 300);  // past the deadline, some
+    update.deletes = ringlet::Deletes(random_.below(3));  // nothing is deleted: all mean the same
+    std::size_t number = scene_.book.begin_update(update.key, client);
+    update.number = number;
+    // Applications fail too, and may leave what they find.
+    double luck = static_cast<double>(random_.below(100)) / 100;
+    update.answer = [=, this, generation = keys_[which]](const UpdateQuestion& question,
+                                                         const Shown& shown) {
+      if (question.attempt > 1 && luck < 0.04) return failed();
+      if (question.attempt > 1 && luck < 0.08) {
+        UpdateAnswer keep;
+        keep.kind = UpdateAnswer::Kind::keep;
+        return keep;
+      }
+      std::set<std::string> tokens = union_of(shown);
+      if (tokens.size() >= longest && keys_[which] == generation) ++keys_[which];
+      if (!question.written) {
+        if (luck > 0.98) return failed();
+        tokens.insert(token_of_update(number, ++scene_.book.update(number).edits));
+      }
+      return answer_of(value_of(tokens));
+    };
+    scene_.update(client, std::move(update), random_,
+                  [=, this](const ClientCore::Outcome&) { again(client); });
   }
+  std::vector<std::size_t> keys_;  // how many were there before in its place
 };
 
 // Deletes and re-creations, on keys of one client and on shared ones, where a put may race.
@@ -152,9 +204,10 @@ class Deletes final : public Workload {
     bool own = random_.chance(0.5);
     Key key = own ? Key{"deletes", "own" + std::to_string(client)}
                   : shared_key("deletes", random_, scene_.plan.keys);
+    if (random_.chance(0.2)) return update(client, key);
     scene_.get(client, key, {}, false, [=, this](const ClientCore::Outcome& outcome) {
       if (!outcome.reply.status) return again(client);
-      bool there = !siblings(outcome.reply.object).empty();
+      bool there = !shown(outcome.reply.object).versions.empty();
       Scene::Put put;
       put.key = key;
       put.tombstone = there && random_.chance(0.5);
@@ -174,6 +227,26 @@ class Deletes final : public Workload {
         });
       });
     });
+  }
+  // An update that deletes or creates, whatever a delete beside a write means to its reader.
+  void update(std::size_t client, const Key& key) {
+    Scene::Update update;
+    update.key = key;
+    update.deletes = ringlet::Deletes(random_.below(3));
+    update.thinking = Duration::millis(300);
+    std::string name = next_name(client);
+    bool erase = random_.chance(0.4);
+    update.answer = [=](const UpdateQuestion& question, const Shown& shown) {
+      if (!question.written && !erase) return answer_of("thing " + name);
+      const Version* last = shown.versions.empty() ? nullptr : shown.versions.back();
+      if (question.written && last != nullptr && !last->tombstone)
+        return answer_of(last->value + " merged");
+      UpdateAnswer answer;
+      answer.kind = UpdateAnswer::Kind::erase;
+      return answer;
+    };
+    scene_.update(client, std::move(update), random_,
+                  [=, this](const ClientCore::Outcome&) { again(client); });
   }
   // Made, deleted and left alone, so that the delete is forgotten.
   void once(std::size_t client) {
@@ -404,6 +477,8 @@ std::unique_ptr<Workload> make_workload(WorkloadKind kind, Scene& scene, std::ui
       return std::make_unique<Strict>(scene, seed, usual);
     case WorkloadKind::careful:
       return std::make_unique<Careful>(scene, seed, Duration::millis(5));
+    case WorkloadKind::counters:
+      return std::make_unique<Counters>(scene, seed, usual);
     case WorkloadKind::count:
       break;
   }
