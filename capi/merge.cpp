@@ -51,7 +51,10 @@ MergeAnswer ask(const ringlet_resolver& resolver, ringlet_merge* merge, const Cl
     if (!merge->held.reason.empty()) why += ": " + merge->held.reason;
     return failed(std::move(why));
   }
-  if (!merge->ended) return failed("the resolver returned without an answer");
+  if (!merge->ended)
+    return failed(
+        "the resolver returned without an answer; end the merge with ringlet_merge_answer, _erase, "
+        "_keep or _fail");
   return std::move(merge->held);
 }
 

@@ -162,6 +162,10 @@ int ringlet_reply_merged(const ringlet_reply* reply) {
   return reply == nullptr || reply->outcome.update.merged;
 }
 
+size_t ringlet_reply_left_out(const ringlet_reply* reply) {
+  return reply == nullptr ? 0 : reply->outcome.reply.left_out;
+}
+
 ringlet_bytes ringlet_reply_context(const ringlet_reply* reply) {
   return reply == nullptr ? ringlet_bytes{nullptr, 0} : bytes_of(reply->outcome.context);
 }

@@ -162,14 +162,14 @@ inline void queue_release(Handle queue) {
 inline Handle submit(Handle client, Handle queue, int kind, Handle tag, ringlet_bytes bucket,
                      ringlet_bytes key, ringlet_bytes context, ringlet_bytes value,
                      ringlet_bytes content_type, int timeout_ms, int r, int w, int strict,
-                     int durability, Handle write_id_high, Handle write_id_low) {
+                     int durability, int flags, Handle write_id_high, Handle write_id_low) {
   ringlet_call call = RINGLET_CALL_INIT;
   call.timeout_ms = static_cast<uint32_t>(timeout_ms);
   call.r = static_cast<uint8_t>(r);
   call.w = static_cast<uint8_t>(w);
   call.strict = static_cast<uint8_t>(strict);
   call.durability = static_cast<uint8_t>(durability);
-  call.flags = RINGLET_RETURN_SIBLINGS;
+  call.flags = static_cast<uint32_t>(flags);  // RINGLET_RETURN_SIBLINGS, RINGLET_DELETES_WIN, …
   call.content_type = content_type;
   call.write_id[0] = static_cast<uint64_t>(write_id_high);
   call.write_id[1] = static_cast<uint64_t>(write_id_low);
@@ -228,6 +228,10 @@ inline int reply_is_tombstone(Handle reply, int index) {
 
 inline int reply_merged(Handle reply) {
   return ringlet_reply_merged(from<ringlet_reply>(reply));
+}
+
+inline int reply_left_out(Handle reply) {
+  return static_cast<int>(ringlet_reply_left_out(from<ringlet_reply>(reply)));
 }
 
 inline std::string reply_context(Handle reply) {

@@ -80,6 +80,7 @@
 %rename("replyIsTombstone") ringlet_java::reply_is_tombstone;
 %rename("replyContext") ringlet_java::reply_context;
 %rename("replyMerged") ringlet_java::reply_merged;
+%rename("replyLeftOut") ringlet_java::reply_left_out;
 %rename("replyExplain") ringlet_java::reply_explain;
 %rename("replyRelease") ringlet_java::reply_release;
 %rename("contextCompare") ringlet_java::context_compare;

@@ -178,6 +178,7 @@ class Reply {
   bool is_tombstone(std::size_t index) const {
     return ringlet_reply_is_tombstone(reply_, checked(index)) != 0;
   }
+  std::size_t left_out() const { return ringlet_reply_left_out(reply_); }
   bool merged() const { return ringlet_reply_merged(reply_) != 0; }
   py::bytes context() const { return to_bytes(ringlet_reply_context(reply_)); }
   py::str explain() const { return to_str(take_text(ringlet_reply_explain(reply_))); }
@@ -320,7 +321,8 @@ class Queue {
       throw py::value_error("write_id: wanted 0 or 16 bytes, got " + std::to_string(id.size));
     }
     for (std::size_t i = 0; i < id.size; ++i) {
-      call.write_id[i / 8] = call.write_id[i / 8] << 8 | static_cast<const unsigned char*>(id.data)[i];
+      call.write_id[i / 8] =
+          call.write_id[i / 8] << 8 | static_cast<const unsigned char*>(id.data)[i];
     }
     ringlet_op op = {
         kind, 0, tag, {view_of(bucket), view_of(key)}, view_of(context), borrowed.bytes(), &call};
@@ -505,6 +507,7 @@ PYBIND11_MODULE(_core, m) {
       .def("written_ms", &Reply::written_ms, py::arg("index"))
       .def("is_tombstone", &Reply::is_tombstone, py::arg("index"))
       .def_property_readonly("merged", &Reply::merged)
+      .def_property_readonly("left_out", &Reply::left_out)
       .def("context", &Reply::context)
       .def("explain", &Reply::explain);
 

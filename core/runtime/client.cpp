@@ -467,23 +467,30 @@ Outcome Client::get(Key key, RequestOptions options) {
   return call(std::move(request));
 }
 
-Outcome Client::put(Key key, Bytes value, Bytes context, RequestOptions options) {
+Outcome Client::write(Request request, WriteOptions options) {
+  request.options = options.call;
+  request.write_id = options.write_id;
+  if (request.kind == ClientCore::Kind::put) request.content_type = std::move(options.content_type);
+  Outcome outcome = call(std::move(request));
+  if (!options.return_siblings) outcome.reply.object = {};
+  return outcome;
+}
+
+Outcome Client::put(Key key, Bytes value, Bytes context, WriteOptions options) {
   Request request;
   request.kind = ClientCore::Kind::put;
   request.key = std::move(key);
   request.value = std::move(value);
   request.context = std::move(context);
-  request.options = options;
-  return call(std::move(request));
+  return write(std::move(request), std::move(options));
 }
 
-Outcome Client::erase(Key key, Bytes context, RequestOptions options) {
+Outcome Client::erase(Key key, Bytes context, WriteOptions options) {
   Request request;
   request.kind = ClientCore::Kind::erase;
   request.key = std::move(key);
   request.context = std::move(context);
-  request.options = options;
-  return call(std::move(request));
+  return write(std::move(request), std::move(options));
 }
 
 std::vector<Outcome> Client::multi_get(std::vector<Key> keys, RequestOptions options) {

@@ -34,11 +34,21 @@ class Client {
   std::uint64_t update_async(ClientCore::Update update, OnDone on_done);
   void answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer);
 
+  struct WriteOptions {
+    WriteOptions(RequestOptions options = {}) : call(options) {}
+    RequestOptions call;
+    Bytes content_type;  // of a put
+    WriteId write_id;    // of an earlier try of this write, which is repeated; zero: a new write
+    // Also bring the versions that are there after the write. Without it the outcome has the context that
+    // covers them, and no versions.
+    bool return_siblings = false;
+  };
+
   // Blocking; the deadline is in options.timeout_ms or the client's.
   Outcome call(Request request);
   Outcome get(Key key, RequestOptions options = {});
-  Outcome put(Key key, Bytes value, Bytes context = {}, RequestOptions options = {});
-  Outcome erase(Key key, Bytes context, RequestOptions options = {});
+  Outcome put(Key key, Bytes value, Bytes context = {}, WriteOptions options = {});
+  Outcome erase(Key key, Bytes context, WriteOptions options = {});
   std::vector<Outcome> multi_get(std::vector<Key> keys, RequestOptions options = {});  // in order
 
   // Read, merge what is a conflict, edit, write with the context read (Dynamo 4.4). Both functions run
@@ -83,6 +93,7 @@ class Client {
 
  private:
   Client();
+  Outcome write(Request request, WriteOptions options);
   StatusText ask(const std::string& node, Message question, Duration timeout);
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -88,6 +88,7 @@ int main(void) {
   EXPECT(ringlet_reply_written_ms(reply, 0) > 0);
   EXPECT(ringlet_reply_is_tombstone(reply, 0) == 0);
   EXPECT(ringlet_reply_merged(reply) == 1);
+  EXPECT(ringlet_reply_left_out(reply) == 0);
   EXPECT(ringlet_context_compare(none, ringlet_reply_context(reply), &order) == RINGLET_OK &&
          order == -1);
   EXPECT(ringlet_context_describe(&key, ringlet_reply_context(reply), &text, &error) == RINGLET_OK);

@@ -251,6 +251,9 @@ RINGLET_API int ringlet_reply_is_tombstone(const ringlet_reply *, size_t);
    deadline, a cancel, a failure or a resolver came between (explain's "why"). The next reader finds
    count siblings, the edit among them. 1: every other reply. */
 RINGLET_API int ringlet_reply_merged(const ringlet_reply *);
+/* Versions that are there and too large to be sent together with those shown; 0 nearly always. This reply's
+   context covers what is shown and no more: write with it, then read again, and the rest comes. Since ABI 1.2. */
+RINGLET_API size_t ringlet_reply_left_out(const ringlet_reply *);
 /* Opaque, at most 4 KiB, checksummed, of this key only. May be stored and used later, anywhere. */
 RINGLET_API ringlet_bytes ringlet_reply_context(const ringlet_reply *);
 /* JSON: operation, node, attempts, write_id, wanted, got, asked, not_found, answered, silent, refused,

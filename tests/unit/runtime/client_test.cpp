@@ -70,6 +70,37 @@ TEST_CASE("put, get, siblings, update and delete, through both coordinations") {
   CHECK(values(client->get(key)).empty());
 }
 
+TEST_CASE("a put or delete brings the versions back only where they are asked for") {
+  Cluster cluster(3, 2);
+  auto client = cluster.client();
+  Key key{"b", "k"};
+  Outcome put = client->put(key, "a");
+  REQUIRE(put.reply.status.is_ok());
+  CHECK(put.reply.object.versions.empty());
+  Client::WriteOptions options;
+  options.return_siblings = true;
+  options.content_type = "text/plain";
+  Outcome asked = client->put(key, "b", put.context, options);
+  REQUIRE(values(asked) == std::vector<std::string>{"b"});
+  CHECK(asked.reply.object.versions[0].content_type == "text/plain");
+  Outcome gone = client->erase(key, asked.context);
+  CHECK(gone.reply.status.is_ok());
+  CHECK(gone.reply.object.versions.empty());
+}
+
+TEST_CASE("M-14 a put repeated under its write id is one version, also by another client") {
+  Cluster cluster(3, 2);
+  Key key{"b", "k"};
+  Client::WriteOptions options;
+  options.write_id = {7, 9};
+  for (int i = 0; i < 3; ++i) {
+    Outcome put = cluster.client()->put(key, "v", {}, options);
+    REQUIRE(put.reply.status.is_ok());
+    CHECK(put.write_id == WriteId{7, 9});
+  }
+  CHECK(values(cluster.client()->get(key)) == std::vector<std::string>{"v"});
+}
+
 TEST_CASE("multi_get answers in the order asked") {
   Cluster cluster(3, 2);
   auto client = cluster.client();

@@ -76,9 +76,7 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withR(int r) {
-    return with(
-        new CallSettings(call.timeoutMs(), CallSettings.replicas(r, "r"), call.w(), call.strict(),
-        call.durability(), call.writeId()));
+    return with(call.r(CallSettings.replicas(r, "r")));
   }
 
   /**
@@ -88,9 +86,7 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withW(int w) {
-    return with(
-        new CallSettings(call.timeoutMs(), call.r(), CallSettings.replicas(w, "w"), call.strict(),
-        call.durability(), call.writeId()));
+    return with(call.w(CallSettings.replicas(w, "w")));
   }
 
   /**
@@ -100,10 +96,7 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withTimeout(Duration timeout) {
-    return with(
-        new CallSettings(
-            CallSettings.milliseconds(timeout, "timeout"), call.r(), call.w(), call.strict(),
-        call.durability(), call.writeId()));
+    return with(call.timeout(CallSettings.milliseconds(timeout, "timeout")));
   }
 
   /**
@@ -114,8 +107,7 @@ public final class Bucket<T> {
    * @return another bucket
    */
   public Bucket<T> withStrict(boolean strict) {
-    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), strict, call.durability(),
-        call.writeId()));
+    return with(call.strict(strict));
   }
 
   /**
@@ -127,8 +119,7 @@ public final class Bucket<T> {
    */
   public Bucket<T> withDurability(Durability durability) {
     Objects.requireNonNull(durability, "durability");
-    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), call.strict(),
-        durability.ordinal() + 1, call.writeId()));
+    return with(call.durability(durability.ordinal() + 1));
   }
 
   /**
@@ -145,8 +136,31 @@ public final class Bucket<T> {
     if (writeId.equals(CallSettings.NO_WRITE_ID)) {
       throw Text.invalid("writeId: wanted an id, got all zero", null);
     }
-    return with(new CallSettings(call.timeoutMs(), call.r(), call.w(), call.strict(),
-        call.durability(), writeId));
+    return with(call.writeId(writeId));
+  }
+
+  /**
+   * The same bucket with another meaning of a delete beside a write of the same time.
+   *
+   * @param deletes {@link Deletes#LOSE} at first
+   * @return another bucket
+   */
+  public Bucket<T> withDeletes(Deletes deletes) {
+    Objects.requireNonNull(deletes, "deletes");
+    return with(call.deletes(deletes));
+  }
+
+  /**
+   * The same bucket, whose puts and deletes bring back the versions that are there after them, or
+   * do not. They do not at first: then {@link Versioned#siblings()} of a put or delete is empty,
+   * {@link Versioned#value()} is what was put, and nothing that others wrote is decoded. Gets and
+   * updates always bring them.
+   *
+   * @param siblings true: bring them
+   * @return another bucket
+   */
+  public Bucket<T> withSiblings(boolean siblings) {
+    return with(call.siblings(siblings));
   }
 
   private Bucket<T> with(CallSettings settings) {
@@ -158,11 +172,12 @@ public final class Bucket<T> {
    *
    * @param key which
    * @return its versions; {@link Versioned#isMissing()} if there are none
-   * @throws DecodeException the codec refuses a version
+   * @throws DecodeException the codec refuses a version, and this bucket has no resolver, which
+   *     could decide what becomes of it; {@link DecodeException#versioned()} is what was read
    */
   public Versioned<T> get(Key key) {
     Objects.requireNonNull(key, "key");
-    return block(executor -> send(Request.GET, key, EMPTY, EMPTY, null, executor));
+    return block(executor -> send(Request.GET, key, EMPTY, EMPTY, null, null, executor));
   }
 
   /**
@@ -173,7 +188,7 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> getAsync(Key key) {
     Objects.requireNonNull(key, "key");
-    return async(executor -> send(Request.GET, key, EMPTY, EMPTY, null, executor));
+    return async(executor -> send(Request.GET, key, EMPTY, EMPTY, null, null, executor));
   }
 
   /**
@@ -193,9 +208,9 @@ public final class Bucket<T> {
     for (Map.Entry<Key, Request<T>> entry : requests.entrySet()) {
       Request<T> request;
       try {
-        request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, executor);
+        request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, null, executor);
       } catch (RingletException e) {
-        request = new Request<>(this, entry.getKey(), null, executor);
+        request = new Request<>(this, Request.GET, entry.getKey(), null, null, executor);
         request.fail(e);
       }
       entry.setValue(request);
@@ -230,7 +245,7 @@ public final class Bucket<T> {
    *
    * @param key which
    * @param value not null
-   * @return the versions there are now
+   * @return as of {@link #put(Key, Object, Context)}
    */
   public Versioned<T> put(Key key, T value) {
     return put(key, value, Context.NONE);
@@ -242,12 +257,13 @@ public final class Bucket<T> {
    * @param key which
    * @param value not null
    * @param context of the read that this write follows, or {@link Context#NONE}
-   * @return the versions there are now: this one, and those written meanwhile
+   * @return the context that covers this version and those written meanwhile; the versions
+   *     themselves {@link #withSiblings where asked for}
    * @throws InvalidContextException the context is damaged, or of another key or cluster; nothing was written
    */
   public Versioned<T> put(Key key, T value, Context context) {
     byte[] bytes = checkPut(key, value, context);
-    return block(executor -> send(Request.PUT, key, context.raw(), bytes, null, executor));
+    return block(executor -> send(Request.PUT, key, context.raw(), bytes, value, null, executor));
   }
 
   /**
@@ -260,7 +276,7 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> putAsync(Key key, T value, Context context) {
     byte[] bytes = checkPut(key, value, context);
-    return async(executor -> send(Request.PUT, key, context.raw(), bytes, null, executor));
+    return async(executor -> send(Request.PUT, key, context.raw(), bytes, value, null, executor));
   }
 
   /**
@@ -274,7 +290,7 @@ public final class Bucket<T> {
   public Versioned<T> delete(Key key, Context context) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(context, "context");
-    return block(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, executor));
+    return block(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, null, executor));
   }
 
   /**
@@ -287,7 +303,7 @@ public final class Bucket<T> {
   public CompletableFuture<Versioned<T>> deleteAsync(Key key, Context context) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(context, "context");
-    return async(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, executor));
+    return async(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, null, executor));
   }
 
   /**
@@ -300,7 +316,8 @@ public final class Bucket<T> {
    * {@code update_attempts}, no resolver) leaves siblings for the next reader, and {@link
    * Versioned#isMerged()} is false. What the function throws, checked exceptions and errors too,
    * leaves this method as the same object, and nothing is written; what the resolver throws does
-   * too, and it may come after the write.
+   * too, and it may come after the write: an {@link UpdateNote} among its suppressed exceptions says
+   * whether it did.
    *
    * @param key which
    * @param function from the value, null if the key is missing, to the new value, not null; {@link
@@ -323,7 +340,7 @@ public final class Bucket<T> {
   public Versioned<T> change(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
-    return block(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, function, executor));
+    return block(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor));
   }
 
   /**
@@ -336,7 +353,7 @@ public final class Bucket<T> {
   public CompletableFuture<Versioned<T>> changeAsync(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
-    return async(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, function, executor));
+    return async(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor));
   }
 
   private static <T> Function<T, Change<T>> changing(UnaryOperator<T> function) {
@@ -344,9 +361,9 @@ public final class Bucket<T> {
     return current -> {
       T next = function.apply(current);
       if (next == null) {
-        throw Text.invalid("update: the function returned null; return the new value (a change in"
-            + " place must return what it changed), or use change() with Change.delete() or"
-            + " Change.keep()", null);
+        throw Text.invalid("update: the function " + function.getClass().getName()
+            + " returned null; return the new value (a change in place must return what it"
+            + " changed), or use change() with Change.delete() or Change.keep()", null);
       }
       return Change.to(next);
     };
@@ -361,6 +378,11 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> updateAsync(Key key, UnaryOperator<T> function) {
     return changeAsync(key, changing(function));
+  }
+
+  /** Whether what is read of a put or delete is to be shown. */
+  boolean siblingsWanted() {
+    return call.siblings();
   }
 
   ConflictResolver<T> resolver() {
@@ -393,9 +415,9 @@ public final class Bucket<T> {
   }
 
   private Request<T> send(
-      int kind, Key key, byte[] context, byte[] value, Function<T, Change<T>> function,
+      int kind, Key key, byte[] context, byte[] value, T written, Function<T, Change<T>> function,
       Executor executor) {
-    Request<T> request = new Request<>(this, key, function, executor);
+    Request<T> request = new Request<>(this, kind, key, written, function, executor);
     client.core().submit(
         request, kind, nameBytes, key, context, value,
             Text.utf8(codec.contentType(), "contentType"),

@@ -3,8 +3,8 @@ package io.ringlet;
 import java.util.Objects;
 
 /**
- * What the function of {@link Bucket#change} wants done with the key: a new value, a delete, or
- * nothing. Immutable.
+ * What the function of {@link Bucket#change}, or a resolver ({@link ConflictResolver#deciding}),
+ * wants done with the key: a new value, a delete, or nothing. Immutable.
  *
  * @param <T> the type of values
  */

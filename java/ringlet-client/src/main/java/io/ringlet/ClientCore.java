@@ -79,7 +79,8 @@ final class ClientCore implements Runnable {
       try {
         long number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket, key.raw(),
             context, value, contentType, call.timeoutMs(), call.r(), call.w(),
-            call.strict() ? 1 : 0, call.durability(), call.writeId().getMostSignificantBits(),
+            call.strict() ? 1 : 0, call.durability(), call.flags(),
+            call.writeId().getMostSignificantBits(),
             call.writeId().getLeastSignificantBits());
         sent = true;
         request.sent(() -> cancel(number));

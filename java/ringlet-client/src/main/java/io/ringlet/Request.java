@@ -6,6 +6,7 @@ import io.ringlet.internal.RingletNative;
 import java.nio.ByteBuffer;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
@@ -35,9 +36,15 @@ final class Request<T> {
    * What the application threw in a merge; written before the merge is failed, read after its DONE.
    */
   private volatile Throwable thrown;
+  private final int kind;
+  /** What a put writes; null: this is no put. */
+  private final T written;
 
-  Request(Bucket<T> bucket, Key key, Function<T, Change<T>> function, Executor executor) {
+  Request(Bucket<T> bucket, int kind, Key key, T written, Function<T, Change<T>> function,
+      Executor executor) {
     this.bucket = bucket;
+    this.kind = kind;
+    this.written = written;
     this.key = key;
     this.function = function;
     this.executor = executor;
@@ -102,35 +109,13 @@ final class Request<T> {
   }
 
   private void merge(long merge) {
+    boolean applied = RingletNative.mergeWritten(merge) != 0;
     try {
       List<Sibling<T>> siblings = siblings(RingletNative.mergeSiblings(merge));
-      if (RingletNative.mergeWritten(merge) != 0) {
-        mergeOnly(merge, siblings);
-        return;
-      }
-      T current = null;
-      if (siblings.size() == 1) {
-        current = siblings.get(0).value();
-      } else if (siblings.size() > 1) {
-        ConflictResolver<T> resolver = bucket.resolver();
-        if (resolver == null) {
-          throw new ConflictException(new Versioned<>(key, siblings, Context.NONE, true, "{}"));
-        }
-        current = resolver.resolve(siblings);
-      }
-      Change<T> next = function.apply(current);
-      if (next == null) {
-        throw Text.invalid("change: the function returned null; wanted Change.to(value),"
-            + " Change.delete() or Change.keep()", null);
-      }
-      if (next.isDelete()) {
-        RingletNative.mergeErase(merge);
-      } else if (next.isKeep()) {
-        RingletNative.mergeKeep(merge);
-      } else {
-        RingletNative.mergeAnswer(merge, bucket.encode(next.value()));
-      }
+      // The write is acknowledged and contained in the siblings: they are merged, and nothing else.
+      answer(merge, applied ? merged(siblings) : edited(siblings));
     } catch (Throwable e) {
+      e.addSuppressed(new UpdateNote(key, RingletNative.mergeAttempt(merge), applied));
       thrown = e;
       RingletNative.mergeFail(
           merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
@@ -139,23 +124,75 @@ final class Request<T> {
     }
   }
 
-  /** The write is acknowledged and contained in the siblings: they are merged, and nothing else. */
-  private void mergeOnly(long merge, List<Sibling<T>> siblings) throws Exception {
-    ConflictResolver<T> resolver = bucket.resolver();
-    if (resolver == null) {
+  private void answer(long merge, Change<T> change) {
+    if (change.isDelete()) {
+      RingletNative.mergeErase(merge);
+    } else if (change.isKeep()) {
       RingletNative.mergeKeep(merge);
-      return;
+    } else {
+      RingletNative.mergeAnswer(merge, bucket.encode(change.value()));
     }
-    T merged = resolver.resolve(siblings);
-    if (merged == null) {
-      throw Text.invalid("update: the resolver returned null, wanted the merged value", null);
+  }
+
+  private Change<T> edited(List<Sibling<T>> siblings) throws Exception {
+    T current = null;
+    // One that cannot be decoded is a case for the resolver too, lest it block the key.
+    boolean decide = siblings.size() > 1 || (siblings.size() == 1
+        && siblings.get(0).error().isPresent() && bucket.resolver() != null);
+    if (decide) {
+      ConflictResolver<T> resolver = bucket.resolver();
+      if (resolver == null) {
+        throw new ConflictException(new Versioned<>(key, siblings));
+      }
+      Change<T> decided = decided(resolver, siblings);
+      if (decided.isKeep()) {
+        return decided;
+      }
+      current = decided.value();
+    } else if (siblings.size() == 1) {
+      current = siblings.get(0).value();
     }
-    RingletNative.mergeAnswer(merge, bucket.encode(merged));
+    Change<T> next = function.apply(current);
+    if (next == null) {
+      throw Text.invalid("change: the function " + function.getClass().getName() + " returned null;"
+          + " wanted Change.to(value) (a change in place must return what it changed),"
+          + " Change.delete() or Change.keep()", null);
+    }
+    return next;
+  }
+
+  private Change<T> merged(List<Sibling<T>> siblings) throws Exception {
+    ConflictResolver<T> resolver = bucket.resolver();
+    return resolver == null ? Change.keep() : decided(resolver, siblings);
+  }
+
+  static <T> Change<T> decided(ConflictResolver<T> resolver, List<Sibling<T>> siblings)
+      throws Exception {
+    Change<T> change = resolver.decide(List.copyOf(siblings));
+    if (change == null) {
+      throw Text.invalid("the resolver " + resolver.getClass().getName() + " decided null; wanted"
+          + " Change.to(value), Change.delete() or Change.keep()", null);
+    }
+    return change;
   }
 
   private Versioned<T> read(long reply) {
-    return new Versioned<>(key, siblings(reply), new Context(RingletNative.replyContext(reply)),
-        RingletNative.replyMerged(reply) != 0, Text.ofNative(RingletNative.replyExplain(reply)));
+    boolean write = kind == PUT || kind == DELETE;
+    List<Sibling<T>> siblings =
+        write && !bucket.siblingsWanted() ? List.of() : siblings(reply);
+    Versioned<T> versioned = new Versioned<>(key, siblings,
+        write && !bucket.siblingsWanted() ? written : null,
+        new Context(RingletNative.replyContext(reply)), RingletNative.replyMerged(reply) != 0,
+        RingletNative.replyLeftOut(reply), Text.ofNative(RingletNative.replyExplain(reply)));
+    // A write is done whatever stands beside it. Of a read nobody could decide but a resolver.
+    if (kind == GET && bucket.resolver() == null) {
+      for (Sibling<T> sibling : siblings) {
+        if (sibling.error().isPresent()) {
+          throw sibling.error().get().of(versioned);
+        }
+      }
+    }
+    return versioned;
   }
 
   private List<Sibling<T>> siblings(long reply) {
@@ -164,10 +201,16 @@ final class Request<T> {
     for (int i = 0; i < count; i++) {
       boolean deleted = RingletNative.replyIsTombstone(reply, i) != 0;
       String contentType = Text.ofNative(RingletNative.replyContentType(reply, i));
-      T value = deleted ? null : decode(reply, i, contentType);
+      T value = null;
+      DecodeException error = null;
+      try {
+        value = deleted ? null : decode(reply, i, contentType);
+      } catch (DecodeException e) {
+        error = e;
+      }
       all.add(new Sibling<>(
           value, contentType, Instant.ofEpochMilli(RingletNative.replyWrittenMs(reply, i)),
-          RingletNative.replyDot(reply, i), deleted));
+          RingletNative.replyDot(reply, i), deleted, error));
     }
     return all;
   }
@@ -177,17 +220,22 @@ final class Request<T> {
     ByteBuffer bytes = (memory == null ? ByteBuffer.allocate(0) : memory).asReadOnlyBuffer();
     Codec<T> codec = bucket.codec();
     if (!codec.accepts(contentType)) {
-      throw new DecodeException("key " + key + ": wanted content type " + codec.contentType()
+      throw new DecodeException(named(reply, index) + ": wanted content type " + codec.contentType()
           + ", got "
-          + contentType, copy(bytes), null);
+          + contentType, copy(bytes), contentType, null);
     }
     try {
       return codec.decode(bytes.duplicate());
     } catch (Exception e) {
-      throw new DecodeException("key " + key + ": the codec for " + codec.contentType()
+      throw new DecodeException(named(reply, index) + ": the codec for " + codec.contentType()
           + " refused "
-          + bytes.remaining() + " bytes: " + e, copy(bytes), e);
+          + bytes.remaining() + " bytes: " + e, copy(bytes), contentType, e);
     }
+  }
+
+  private String named(long reply, int index) {
+    return "key " + key + ", version "
+        + HexFormat.of().formatHex(RingletNative.replyDot(reply, index));
   }
 
   private static byte[] copy(ByteBuffer bytes) {

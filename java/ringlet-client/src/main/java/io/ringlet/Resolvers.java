@@ -1,7 +1,10 @@
 package io.ringlet;
 
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -9,7 +12,8 @@ import java.util.TreeSet;
 /**
  * Resolvers for common values. Each is commutative, associative and idempotent, so all readers
  * agree whatever the order in which they meet the siblings. Deleted siblings add nothing to a
- * union or a counter.
+ * union or a counter. One that cannot be decoded ends them with its {@link DecodeException}, which
+ * names the key: a resolver of your own may look at {@link Sibling#error()} and decide.
  */
 public final class Resolvers {
   private Resolvers() {}
@@ -35,21 +39,29 @@ public final class Resolvers {
 
   /**
    * The version written last by its node's wall clock (paper, section 2.3: "last write wins"); the
-   * dot decides between equal times. The other writes are lost. A delete may win: the result is
-   * null then.
+   * dot decides between equal times. The other writes are lost. A delete may win: then the key is
+   * deleted.
    *
    * @param <T> any values
    * @return a resolver
    */
   public static <T> ConflictResolver<T> lastWrite() {
-    return siblings -> {
-      Sibling<T> last = siblings.get(0);
-      for (Sibling<T> sibling : siblings) {
-        if (sibling.compareByTime(last) > 0) {
-          last = sibling;
-        }
+    return new ConflictResolver<>() {
+      @Override
+      public T resolve(List<Sibling<T>> siblings) {
+        return decide(siblings).value();
       }
-      return last.value();
+
+      @Override
+      public Change<T> decide(List<Sibling<T>> siblings) {
+        Sibling<T> last = siblings.get(0);
+        for (Sibling<T> sibling : siblings) {
+          if (sibling.compareByTime(last) > 0) {
+            last = sibling;
+          }
+        }
+        return last.deleted() ? Change.delete() : Change.to(last.value());
+      }
     };
   }
 
@@ -70,6 +82,39 @@ public final class Resolvers {
       }
       return all;
     };
+  }
+
+  /**
+   * Lists in which each element is once, sorted. The order in which they were added cannot survive a
+   * merge.
+   *
+   * @param order of the result; elements that it holds equal count as one
+   * @param <E> the elements
+   * @return a resolver for lists; the result is a new list
+   */
+  public static <E> ConflictResolver<List<E>> orderedSet(Comparator<? super E> order) {
+    Objects.requireNonNull(order, "order");
+    return siblings -> {
+      Set<E> all = new TreeSet<>(order);
+      for (Sibling<List<E>> sibling : siblings) {
+        if (!sibling.deleted()) {
+          all.addAll(sibling.value());
+        }
+      }
+      return new ArrayList<>(all);
+    };
+  }
+
+  /**
+   * Every different value, for a person to choose from later. A value of the bucket is a list of
+   * candidates, nearly always of one.
+   *
+   * @param order of the result; values that it holds equal count as one
+   * @param <E> the candidates
+   * @return a resolver for lists; the result is a new list
+   */
+  public static <E> ConflictResolver<List<E>> keepAll(Comparator<? super E> order) {
+    return orderedSet(order);
   }
 
   /**

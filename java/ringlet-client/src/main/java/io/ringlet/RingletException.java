@@ -1,5 +1,10 @@
 package io.ringlet;
 
+import java.util.Optional;
+import java.util.UUID;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
 /**
  * What every failure of Ringlet is. Unchecked; the subclasses are the categories: {@link
  * TransientException} (try again), {@link UsageException} (the caller's mistake), {@link
@@ -10,6 +15,8 @@ package io.ringlet;
  */
 public class RingletException extends RuntimeException {
   private static final long serialVersionUID = 1L;
+  private static final Pattern WRITE_ID =
+      Pattern.compile("\"write_id\":\"([0-9a-f]{16})([0-9a-f]{16})\"");
 
   /** The code. */
   private final int status;
@@ -53,6 +60,21 @@ public class RingletException extends RuntimeException {
    */
   public final boolean maybeApplied() {
     return maybeApplied;
+  }
+
+  /**
+   * The id of the write that failed. Writing the same value with it ({@link Bucket#withWriteId})
+   * repeats that write and makes no second version.
+   *
+   * @return empty: no write was sent
+   */
+  public final Optional<UUID> writeId() {
+    Matcher id = WRITE_ID.matcher(details);
+    if (!id.find()) {
+      return Optional.empty();
+    }
+    return Optional.of(new UUID(Long.parseUnsignedLong(id.group(1), 16),
+        Long.parseUnsignedLong(id.group(2), 16)));
   }
 
   /**

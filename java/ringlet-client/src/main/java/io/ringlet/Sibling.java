@@ -1,8 +1,12 @@
 package io.ringlet;
 
+import java.nio.ByteBuffer;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * One of the versions of a key that no other version replaces (paper, section 4.4). Immutable, if
@@ -11,13 +15,22 @@ import java.util.HexFormat;
  * @param <T> the type of values
  */
 public final class Sibling<T> {
+  private static final AtomicLong MADE = new AtomicLong();
+
   private final T value;
   private final String contentType;
   private final Instant writtenAt;
   private final byte[] dot;
   private final boolean deleted;
+  private final DecodeException error;
 
   Sibling(T value, String contentType, Instant writtenAt, byte[] dot, boolean deleted) {
+    this(value, contentType, writtenAt, dot, deleted, null);
+  }
+
+  Sibling(T value, String contentType, Instant writtenAt, byte[] dot, boolean deleted,
+      DecodeException error) {
+    this.error = error;
     this.value = value;
     this.contentType = contentType;
     this.writtenAt = writtenAt;
@@ -26,12 +39,42 @@ public final class Sibling<T> {
   }
 
   /**
+   * A version of your own, to test a resolver.
+   *
+   * @param value not null
+   * @param writtenAt when it is to have been written
+   * @param <T> the type of values
+   * @return a version with a dot of its own
+   */
+  public static <T> Sibling<T> of(T value, Instant writtenAt) {
+    Objects.requireNonNull(value, "value");
+    Objects.requireNonNull(writtenAt, "writtenAt");
+    byte[] dot = new byte[24];
+    ByteBuffer.wrap(dot).putLong(16, MADE.incrementAndGet());
+    return new Sibling<>(value, "", writtenAt, dot, false);
+  }
+
+  /**
    * The value.
    *
    * @return the decoded value; null if {@link #deleted()}
+   * @throws DecodeException that of {@link #error()}, which has the bytes
    */
   public T value() {
+    if (error != null) {
+      throw error;
+    }
     return value;
+  }
+
+  /**
+   * Why there is no value though this is no delete: its bytes are not what the codec reads. A
+   * resolver may decide what becomes of them, so that one foreign value does not block a key.
+   *
+   * @return the error, with the bytes and the content type; empty: there is a value
+   */
+  public Optional<DecodeException> error() {
+    return Optional.ofNullable(error);
   }
 
   /**
@@ -80,6 +123,6 @@ public final class Sibling<T> {
 
   @Override
   public String toString() {
-    return "Sibling[" + HexFormat.of().formatHex(dot) + (deleted ? ", deleted]" : "]");
+    return "Sibling[" + HexFormat.of().formatHex(dot) + (deleted ? ", deleted]" : error != null ? ", undecodable]" : "]");
   }
 }

@@ -13,16 +13,24 @@ import java.util.Objects;
 public final class Versioned<T> {
   private final Key key;
   private final List<Sibling<T>> siblings;
+  private final T written;
   private final Context context;
   private final boolean merged;
+  private final int leftOut;
   private final String explanation;
 
-  Versioned(Key key, List<Sibling<T>> siblings, Context context, boolean merged,
-      String explanation) {
+  Versioned(Key key, List<Sibling<T>> siblings) {
+    this(key, siblings, null, Context.NONE, true, 0, "{}");
+  }
+
+  Versioned(Key key, List<Sibling<T>> siblings, T written, Context context, boolean merged,
+      int leftOut, String explanation) {
     this.key = key;
     this.siblings = List.copyOf(siblings);
+    this.written = written;
     this.context = context;
     this.merged = merged;
+    this.leftOut = leftOut;
     this.explanation = explanation;
   }
 
@@ -38,7 +46,8 @@ public final class Versioned<T> {
   /**
    * All versions, in one order on every node.
    *
-   * @return unmodifiable; empty: the key is missing; two or more: a conflict
+   * @return unmodifiable; empty: the key is missing; two or more: a conflict. Of a put or delete they
+   *     are {@link Bucket#withSiblings where asked for}, else it is empty
    */
   public List<Sibling<T>> siblings() {
     return siblings;
@@ -56,11 +65,15 @@ public final class Versioned<T> {
   /**
    * The one value.
    *
-   * @return the value
+   * @return the value; of a put that did not ask for the siblings, what was put
    * @throws KeyMissingException there is none
    * @throws ConflictException there are several siblings
+   * @throws DecodeException the codec of the bucket cannot read it
    */
   public T value() {
+    if (written != null) {
+      return written;
+    }
     if (isMissing()) {
       throw new KeyMissingException(key);
     }
@@ -76,7 +89,7 @@ public final class Versioned<T> {
    * @return true: never written, or deleted
    */
   public boolean isMissing() {
-    return siblings.isEmpty();
+    return siblings.isEmpty() && written == null;
   }
 
   /**
@@ -100,21 +113,37 @@ public final class Versioned<T> {
   }
 
   /**
+   * How many more versions are there that are too large to be sent together with these; nearly
+   * always 0. The context covers what is shown and no more: write with it, then read again.
+   *
+   * @return their number
+   */
+  public int leftOut() {
+    return leftOut;
+  }
+
+  /**
    * One value, of the resolver if there is a conflict. Writes nothing: {@link Bucket#update} does.
    * The resolver runs on this thread, and what it throws, checked exceptions too, leaves as the
    * same object.
    *
-   * @param resolver asked if there are two siblings or more
+   * @param resolver asked if there are two siblings or more, or one that cannot be decoded
    * @return the value; null if the resolver says that the key is to be deleted
    * @throws KeyMissingException there is no value
+   * @throws ConflictException the resolver keeps the siblings as they are
    */
   public T resolved(ConflictResolver<T> resolver) {
     Objects.requireNonNull(resolver, "resolver");
-    if (!isConflict()) {
+    boolean decide = isConflict() || (siblings.size() == 1 && siblings.get(0).error().isPresent());
+    if (!decide) {
       return value();
     }
     try {
-      return resolver.resolve(siblings);
+      Change<T> decided = Request.decided(resolver, siblings);
+      if (decided.isKeep()) {
+        throw new ConflictException(this);
+      }
+      return decided.value();
     } catch (Throwable e) {
       throw Request.rethrow(e);
     }
