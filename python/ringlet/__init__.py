@@ -10,7 +10,8 @@
 
 from . import resolvers
 from ._core import version as _version
-from .client import Bucket, Client, Delete, Keep, connect
+from .changes import Delete, Keep
+from .client import Bucket, Client, connect
 from .cluster import LocalCluster, local_cluster
 from .codecs import RAW, Buffer, Codec, Dataclass, Json, Pickle, Text
 from .context import Context, Dot

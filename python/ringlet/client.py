@@ -11,10 +11,11 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeVar
 
 from . import _calls, _core
 from ._calls import Spec, Target
+from .changes import Delete, Keep
 from .codecs import RAW, Codec
 from .context import Context
 from .errors import (
@@ -27,7 +28,15 @@ from .errors import (
     from_core_error,
 )
 from .options import as_settings
-from .versioned import Resolver, Versioned, read_reply, read_siblings, resolve
+from .versioned import (
+    Resolver,
+    Versioned,
+    check_resolver,
+    name_of,
+    read_reply,
+    read_siblings,
+    resolve,
+)
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -36,18 +45,6 @@ _MAX_TIMEOUT_S: Final = 3600.0
 _DURABILITY: Final = {None: 0, "buffer": 1, "log": 2, "disk": 3}
 _DELETES: Final = {"lose": 0, "win": _core.DELETES_WIN, "ask": _core.DELETES_ASK}
 _UNSET: Any = object()
-
-
-@final
-class Delete:
-    """What the function of ``update`` returns to delete the key: ``return ringlet.Delete()`` or the
-    class.
-    """
-
-
-@final
-class Keep:
-    """What the function of ``update`` returns to leave everything as it is: nothing is written."""
 
 
 def connect(
@@ -129,7 +126,7 @@ class Client(_Handle):
     """A connection to a cluster. Thread-safe; a context manager. Made by ``connect``."""
 
     def __init__(self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None) -> None:
-        _check_resolver("client", resolver)
+        check_resolver("client", resolver)
         try:
             self._core = _core.Client(settings)
         except _core.CoreError as error:
@@ -268,12 +265,14 @@ class Bucket(Generic[T]):
         durability: str | None,
         deletes: str,
     ) -> None:
+        if isinstance(codec, type):
+            raise TypeError(f"bucket wanted a codec, got the class {codec.__name__}: make one of it")
         for member in ("content_type", "encode", "decode"):
             if not hasattr(codec, member):
                 raise TypeError(
                     f"bucket wanted a codec, got {type(codec).__name__} without {member}"
                 )
-        _check_resolver("bucket", resolver)
+        check_resolver("bucket", resolver)
         self._client = client
         self._name = name
         self._codec = codec
@@ -383,7 +382,7 @@ class Bucket(Generic[T]):
         """
         if not callable(fn):
             raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
-        _check_resolver("update", resolver)
+        check_resolver("update", resolver)
         chosen = resolver or self._resolver or self._client._resolver
 
         def answer(merge: _core.Merge) -> None:
@@ -462,10 +461,19 @@ class Bucket(Generic[T]):
                 key=key,
             )
 
-        current = resolve(siblings, resolver, conflict) if siblings else None
+        current: Any = resolve(siblings, resolver, conflict) if siblings else None
+        if current is Keep or isinstance(current, Keep):
+            merge.keep()
+            return
         if current is Delete or isinstance(current, Delete):
             current = None
-        self._end(merge, fn(current), "function", fn, key)
+        # A resolver may want to know which parts of the value were changed (resolvers.merge_dict).
+        seen = getattr(resolver, "seen", None)
+        noted = seen(siblings, current) if seen is not None and siblings else None
+        edited = fn(current)
+        if noted is not None:
+            edited = noted(edited)
+        self._end(merge, edited, "function", fn, key)
 
     def _end(
         self, merge: _core.Merge, answer: Any, what: str, fn: Callable[..., Any], key: Key
@@ -476,9 +484,8 @@ class Bucket(Generic[T]):
         elif answer is Keep or isinstance(answer, Keep):
             merge.keep()
         elif answer is None:
-            name = getattr(fn, "__qualname__", repr(fn))
             raise UsageError(
-                f"update of {self._where(key)}: the {what} {name} returned None; return the new "
+                f"update of {self._where(key)}: the {what} {name_of(fn)} returned None; return the new "
                 "value (a change in place must return what it changed), ringlet.Delete or "
                 "ringlet.Keep",
                 key=key,
@@ -617,13 +624,6 @@ def _context_bytes(call: str, context: Context | Versioned[Any] | None) -> bytes
     if not isinstance(context, Context):
         raise TypeError(f"{call} wanted a Context or Versioned, got {type(context).__name__}")
     return bytes(context)
-
-
-def _check_resolver(whose: str, resolver: object) -> None:
-    if resolver is not None and not callable(resolver):
-        raise TypeError(
-            f"{whose}: wanted a resolver, a function of siblings, got {type(resolver).__name__}"
-        )
 
 
 # Only so that an interpreter that ends closes what was left open; nothing else is shared.

@@ -7,10 +7,14 @@ A codec has a ``content_type``, which travels with each value: a value of anothe
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import math
 import pickle
 import warnings
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+from . import shapes, stamps
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 T = TypeVar("T")
@@ -92,38 +96,95 @@ class _Text:
 
 
 class _Json:
-    """JSON with sorted keys and no spaces, so that equal values have equal bytes."""
+    """JSON with sorted keys and no spaces, so that equal values have equal bytes. What is read is what
+    was written: a value that JSON cannot give back as it is, is refused.
+    """
 
     content_type = "application/json"
 
     def encode(self, value: Any) -> Buffer:
-        """NaN and infinities are refused: other languages cannot read them. Sets become sorted
-        lists.
+        """Takes dict with str keys, list, str, int, float, bool and None, nested. A tuple, a set, a key
+        that is no text, NaN, an infinity and a lone surrogate are refused with the path to them.
         """
-        text = json.dumps(
-            value,
-            ensure_ascii=False,
-            allow_nan=False,
-            sort_keys=True,
-            separators=(",", ":"),
-            default=_plain,
-        )
-        return text.encode("utf-8")
+        return _dumps(_checked(value, "Json", "", 0))
 
     def decode(self, raw: memoryview) -> Any:
-        """Any JSON document."""
-        return json.loads(bytes(raw))
+        """Any JSON document that names no field twice."""
+        return json.loads(
+            bytes(raw), object_pairs_hook=_object, parse_constant=_no_constant
+        )
 
     def __repr__(self) -> str:
         return "Json"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    raise TypeError(
-        f"Json wanted dict, list, str, int, float, bool or None, got {type(value).__name__}"
+_MAX_DEPTH: Final = 200  # json itself ends at the interpreter's limit, with a RecursionError
+
+
+def _dumps(value: Any) -> bytes:
+    text = json.dumps(
+        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     )
+    return text.encode("utf-8")
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
+
+
+def _checked(value: Any, who: str, path: str, depth: int) -> Any:
+    """The value as JSON gives it back, or an error that says where it would not."""
+    kind = type(value)
+    if kind in (str, int, bool) or value is None:
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise ValueError(f"{who} wanted a number that JSON has{_at(path)}, got {value}")
+        return value
+    if depth >= _MAX_DEPTH:
+        raise ValueError(f"{who} wanted at most {_MAX_DEPTH} levels, got more{_at(path[:60])}…")
+    if kind is list:
+        return [
+            _checked(item, who, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)
+        ]
+    if kind in (dict, stamps.StampedDict):
+        out: dict[str, Any] = {}
+        for name, item in value.items():
+            if type(name) is not str:
+                raise TypeError(
+                    f"{who} wanted text for the keys of a dict{_at(path)}, got {name!r}, "
+                    f"{type(name).__name__}, which JSON would give back as text"
+                )
+            out[name] = _checked(item, who, f"{path}.{name}" if path else name, depth + 1)
+        if stamps.decoded(out.get(stamps.NAME)) is not None:
+            raise ValueError(f"{who}: the name {stamps.NAME!r}{_at(path)} is taken by stamps of fields")
+        kept = stamps.encoded(stamps.stamps_of(value), value)
+        return {**out, stamps.NAME: kept} if kept else out
+    hints: dict[type[Any], str] = {
+        tuple: "; use a list: JSON would give back one",
+        set: "; use a sorted list, or Dataclass: JSON would give back a list",
+        frozenset: "; use a sorted list, or Dataclass: JSON would give back a list",
+    }
+    raise TypeError(
+        f"{who} wanted dict, list, str, int, float, bool or None{_at(path)}, "
+        f"got {kind.__name__}{hints.get(kind, '')}"
+    )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("an object names a field twice")
+    kept = stamps.decoded(out.get(stamps.NAME))
+    if kept is None:
+        return out
+    del out[stamps.NAME]
+    made: dict[str, Any] = stamps.with_stamps(out, kept)
+    return made
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 class Pickle:
@@ -155,7 +216,12 @@ class Pickle:
 
 
 class Dataclass(Generic[D]):
-    """A flat or nested dataclass as JSON: ``Dataclass(Cart)``.
+    """A dataclass as JSON, as deep as it goes: ``Dataclass(Cart)``.
+
+    Fields may be str, int, float, bool, None, bytes, Decimal, UUID, datetime, date, time, timedelta,
+    Enum and Literal; list, tuple, set, frozenset and dict of such; other dataclasses; Optional and
+    unions; NewType; Any (what Json takes). What is written and what is read is checked against the
+    annotations, all the way down: a value of another type is an error with the path to it.
 
     Fields that a newer version added take their defaults; fields it does not know are a
     DecodeError, so that an old program never writes back less than it read.
@@ -167,54 +233,29 @@ class Dataclass(Generic[D]):
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise TypeError(f"Dataclass wanted a class made with @dataclass, got {cls!r}")
         self._cls = cls
+        self._shape = shapes.of_class(cls, inspect.currentframe())
 
     def encode(self, value: D) -> Buffer:
-        """The fields as a JSON object."""
-        if not isinstance(value, self._cls):
+        """The fields as a JSON object. A field of another type than annotated is a TypeError."""
+        if type(value) is not self._cls:
             raise TypeError(f"Dataclass wanted {self._cls.__name__}, got {type(value).__name__}")
-        fields: Any = value
-        return Json.encode(dataclasses.asdict(fields))
+        return _dumps(self._shape.to_json(value, ""))
 
     def decode(self, raw: memoryview) -> D:
         """Builds the class from its fields."""
-        return _build(self._cls, Json.decode(raw))
+        fields = json.loads(bytes(raw), object_pairs_hook=_plain_object, parse_constant=_no_constant)
+        made: D = self._shape.from_json(fields, "")
+        return made
 
     def __repr__(self) -> str:
         return f"Dataclass({self._cls.__name__})"
 
 
-def _build(cls: type[D], fields: Any) -> D:
-    if not isinstance(fields, dict):
-        raise ValueError(f"{cls.__name__} wanted a JSON object, got {type(fields).__name__}")
-    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(fields) - set(known))
-    if unknown:
-        raise ValueError(
-            f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(known)}"
-        )
-    hints = _hints(cls)
-    return cls(**{name: _fit(hints.get(name), value) for name, value in fields.items()})
-
-
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    import typing
-
-    try:
-        return typing.get_type_hints(cls)
-    except NameError:  # a class of a function's scope under `from __future__ import annotations`
-        return {}
-
-
-def _fit(hint: Any, value: Any) -> Any:
-    """JSON has no sets, tuples or dataclasses: make them again where the field says so."""
-    import typing
-
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _build(hint, value)
-    origin = typing.get_origin(hint) or hint
-    if origin in (set, frozenset, tuple) and isinstance(value, list):
-        return origin(value)
-    return value
+def _plain_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("an object names a field twice")
+    return out
 
 
 RAW: Final[Codec[Any]] = _Raw()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -10,7 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from . import _core
 from .codecs import OCTETS, RAW, Codec, media_type
 from .context import Context, Dot
-from .errors import ConflictError, DecodeError, Key, KeyMissing
+from .errors import ConflictError, DecodeError, Key, KeyMissing, UsageError
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -59,8 +60,25 @@ class Sibling(Generic[T]):
         if self._value is _UNREAD:
             if self.deleted:
                 raise KeyMissing(f"{_shown(self._key)}: this version is a delete", key=self._key)
-            self._value = decode(self._codec, self.raw, self.content_type, self._key)
+            try:
+                self._value = decode(self._codec, self.raw, self.content_type, self._key)
+            except DecodeError as error:
+                error.args = (f"{error.args[0]} (version {self.dot})",)
+                raise
         return self._value
+
+    @property
+    def error(self) -> DecodeError | None:
+        """Why there is no value though this is no delete: the codec cannot read ``raw``. A resolver may
+        look here, and decide what becomes of it, so that one foreign value does not block a key.
+        """
+        if self.deleted:
+            return None
+        try:
+            self.value  # noqa: B018
+        except DecodeError as error:
+            return error
+        return None
 
     def with_value(self, value: U) -> Sibling[U]:
         """The same version with another value, for resolvers that look at a part of it."""
@@ -117,12 +135,45 @@ def resolve(
     resolver: Resolver[T] | None,
     conflict: Callable[[], ConflictError],
 ) -> T:
-    """One value of living siblings, at least one: alone it is its own answer."""
-    if len(siblings) == 1:
+    """One value of siblings, at least one: alone it is its own answer, unless it cannot be decoded and
+    there is a resolver to say what becomes of it.
+    """
+    if len(siblings) == 1 and (resolver is None or siblings[0].error is None):
         return siblings[0].value
     if resolver is None:
         raise conflict()
-    return resolver(siblings)
+    value = resolver(siblings)
+    if value is None:
+        raise UsageError(
+            f"the resolver {name_of(resolver)} returned None; return the value that replaces the "
+            "siblings, ringlet.Delete or ringlet.Keep"
+        )
+    return value
+
+
+def name_of(function: object) -> str:
+    """How a function is called where it was written."""
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def check_resolver(whose: str, resolver: object) -> None:
+    """Refuses what is no function of siblings: ``union`` in place of ``union()`` above all."""
+    if resolver is None:
+        return
+    wanted = f"{whose}: wanted a resolver, a function of siblings, got"
+    if not callable(resolver):
+        raise TypeError(f"{wanted} {type(resolver).__name__}")
+    name = name_of(resolver)
+    if getattr(resolver, "makes_a_resolver", False):
+        raise TypeError(f"{wanted} {name}, which makes one: write {name}()")
+    try:
+        signature = inspect.signature(resolver)
+    except (TypeError, ValueError):
+        return  # of a builtin: it says nothing of itself
+    try:
+        signature.bind(())
+    except TypeError:
+        raise TypeError(f"{wanted} {name}{signature}, which cannot be called with siblings") from None
 
 
 class Explanation:
@@ -158,12 +209,13 @@ class Versioned(Generic[T]):
     of them.
     """
 
-    __slots__ = ("_explain", "context", "key", "merged", "siblings")
+    __slots__ = ("_explain", "context", "key", "left_out", "merged", "siblings")
 
     siblings: tuple[Sibling[T], ...]
     context: Context
     key: Key | None
     merged: bool  # False: an update that wrote, and ended before one version was left
+    left_out: int  # versions too large to be sent with these, 0 nearly always; write, and read again
     _explain: Callable[[], str]
 
     def __init__(
@@ -173,6 +225,7 @@ class Versioned(Generic[T]):
         *,
         key: Key | None = None,
         merged: bool = True,
+        left_out: int = 0,
         explain: Callable[[], str] = lambda: "{}",
     ) -> None:
         set_ = object.__setattr__
@@ -180,6 +233,7 @@ class Versioned(Generic[T]):
         set_(self, "context", context)
         set_(self, "key", key)
         set_(self, "merged", merged)
+        set_(self, "left_out", left_out)
         set_(self, "_explain", explain)
 
     @property
@@ -196,20 +250,12 @@ class Versioned(Generic[T]):
 
     def resolved(self, resolver: Resolver[T]) -> T:
         """The value, a conflict merged by ``resolver``; nothing is written. KeyMissing: none."""
-        if not callable(resolver):
-            raise TypeError(
-                f"resolved wanted a function of siblings, got {type(resolver).__name__}"
-            )
+        if resolver is None:
+            raise TypeError("resolved wanted a function of siblings, got NoneType")
+        check_resolver("resolved", resolver)
         if not self.siblings:
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
         return resolve(self.siblings, resolver, self._conflict)
-
-    @property
-    def left_out(self) -> int:
-        """How many more versions there are, too large to be sent together with these; nearly always 0.
-        This context covers what is shown only: write with it, then read again.
-        """
-        return int(json.loads(self._explain()).get("left_out", 0))
 
     def explain(self) -> Explanation:
         """Who answered, dots, numbers."""
@@ -264,6 +310,7 @@ def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versione
         Context._trusted(reply.context()),
         key=key,
         merged=reply.merged,
+        left_out=reply.left_out,
         explain=reply.explain,
     )
 

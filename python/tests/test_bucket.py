@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 
 import pytest
 
@@ -283,6 +284,133 @@ def test_a_write_repeated_under_its_id_is_one_version(client, name):
     assert len(bucket.get("k", r=3)) == 1
     bucket.put("k", "milk", write_id=bytes(range(16)))
     assert len(bucket.get("k", r=3)) == 2
+
+
+def test_m_12_the_answer_of_an_update_explains_why_it_is_not_merged(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text, w=3, r=3)
+
+    def change(_):
+        bucket.put("k", "rival")
+        return "mine"
+
+    explained = bucket.update("k", change).explain()
+    assert (explained["edited"], explained["merged"], explained["left"]) == (True, False, 2)
+    assert "resolver" in explained["why"]
+    assert bucket.update("other", lambda _: "x").explain()["merged"]
+
+
+def test_m_12_an_error_before_the_write_says_that_nothing_was_applied(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+
+    def slow(_):
+        time.sleep(0.4)
+        return "late"
+
+    with pytest.raises(ringlet.Timeout) as caught:
+        bucket.update("k", slow, timeout=0.2)
+    assert not caught.value.maybe_applied
+    assert not bucket.get("k")
+
+
+@pytest.mark.parametrize("before", ["nothing", "a value", "a conflict"])
+def test_m_13_an_edit_that_returns_nothing_is_named_and_writes_nothing(client, name, before):
+    bucket = client.bucket(
+        name, codec=ringlet.Json, resolver=ringlet.resolvers.union(), w=3, r=3
+    )
+    for value in {"nothing": [], "a value": [["a"]], "a conflict": [["a"], ["b"]]}[before]:
+        bucket.put("k", value)
+    there = [s.dot for s in bucket.get("k").siblings]
+
+    def changes_in_place(items):
+        (items or []).append("x")
+
+    with pytest.raises(ringlet.UsageError, match="changes_in_place returned None; return the new"):
+        bucket.update("k", changes_in_place)
+    assert [s.dot for s in bucket.get("k").siblings] == there
+
+
+def test_m_13_a_resolver_that_returns_nothing_is_named(client, name):
+    """Before the edit it was taken for a missing key, and the edit wrote over both versions."""
+    bucket = client.bucket(name, codec=ringlet.Text, w=3, r=3)
+    for value in ("a", "b"):
+        bucket.put("k", value)
+
+    def forgets(siblings):
+        pass
+
+    calls = []
+    with pytest.raises(ringlet.UsageError, match="forgets returned None"):
+        bucket.update("k", lambda value: calls.append(value) or "new", resolver=forgets)
+    assert calls == []
+    assert sorted(s.value for s in bucket.get("k").siblings) == ["a", "b"]
+
+
+def test_m_13_a_resolver_may_delete_or_keep(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text, w=3, r=3)
+    for value in ("a", "b"):
+        bucket.put("k", value)
+    calls = []
+    kept = bucket.update("k", lambda value: calls.append(value) or "x", resolver=lambda s: ringlet.Keep)
+    assert calls == [] and len(kept) == 2 and len(bucket.get("k")) == 2
+    done = bucket.update("k", lambda value: f"after {value}", resolver=lambda s: ringlet.Delete)
+    assert done.value == "after None"
+
+    def beside(_):
+        bucket.put("k", "rival")
+        return "mine"
+
+    assert not bucket.update("k", beside, resolver=lambda s: ringlet.Delete)
+    assert not bucket.get("k")
+
+
+def test_m_14_an_error_that_may_be_applied_carries_its_write_id(cluster, name):
+    with ringlet.local_cluster(nodes=3) as own, own.connect(timeout=2.0) as client:
+        bucket = client.bucket(name, codec=ringlet.Text, w=3, strict=True)
+        bucket.put("k", "old")
+        own.kill(2)
+        with pytest.raises(ringlet.RingletError) as caught:
+            bucket.put("k", "new", bucket.get("k", r=1), timeout=0.5)
+        assert caught.value.maybe_applied
+        name_ = caught.value.write_id
+        assert name_ is not None and len(name_) == 16
+        own.restart(2)
+        for _ in range(2):
+            bucket.put("k", "new", bucket.get("k", r=3, strict=False), write_id=name_, timeout=5)
+        assert [s.value for s in bucket.get("k").siblings].count("new") == 1
+
+
+def test_m_22_one_foreign_value_does_not_block_a_key(client, name):
+    bucket = client.bucket(name, codec=ringlet.Json, w=3, r=3)
+    raw = client.bucket(name, w=3)
+    raw.put("k", b"\xff")
+    with pytest.raises(ringlet.DecodeError) as caught:
+        bucket.update("k", lambda value: value)
+    assert bytes(caught.value.raw) == b"\xff"
+    asked = []
+
+    def decide(siblings):
+        asked.extend((s.error is not None, bytes(s.raw), s.content_type) for s in siblings)
+        good = [s.value for s in siblings if s.error is None]
+        return sorted(sum(good, [])) if good else ["was foreign"]
+
+    assert bucket.get("k").resolved(decide) == ["was foreign"]
+    assert asked == [(True, b"\xff", "application/octet-stream")]
+    assert bucket.update("k", lambda v: [*v, "x"], resolver=decide).value == ["was foreign", "x"]
+    raw.put("k", b"\xfe")
+    bucket.put("k", ["tea"])
+    assert len(bucket.get("k")) == 3
+    assert bucket.update("k", lambda v: [*v, "y"], resolver=decide).value == [
+        "tea",
+        "was foreign",
+        "x",
+        "y",
+    ]
+
+
+def test_an_answer_says_how_many_versions_it_left_out(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    assert bucket.put("k", "v").left_out == 0
+    assert bucket.get("k").left_out == bucket.get("k").explain()["left_out"] == 0
 
 
 def test_calls_inside_an_update_work_and_do_not_mix_up_events(client, name):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import random
 
 import pytest
 
+import ringlet
 from ringlet import Dot, Sibling, resolvers
 
 
@@ -70,6 +72,152 @@ def test_last_write_goes_by_clock_then_dot():
     latest = resolvers.last_write()
     assert latest([sibling("old", 1), sibling("new", 2)]) == "new"
     assert latest([sibling("b", 1, 2), sibling("a", 1, 1)]) == "b"
+
+
+def test_m_21_union_keeps_text_as_text():
+    merge = resolvers.union()
+    assert merge([sibling("tea"), sibling("milk")]) == "milk\ntea"
+    assert merge([sibling("tea\n"), sibling("milk")]) == "milk\ntea\n"
+    assert merge([sibling("tea"), sibling("tea")]) == "tea"
+    assert merge([sibling(""), sibling("")]) == ""
+
+
+def through_json(value):
+    return ringlet.Json.decode(memoryview(bytes(ringlet.Json.encode(value))))
+
+
+def test_m_21_merge_dict_decides_each_field_by_a_stamp_of_its_own():
+    """It went by the time of the whole version: merged two by two, three siblings ended otherwise."""
+    merge = resolvers.merge_dict()
+    base = sibling({"a": 1, "b": 1}, 1, 1)
+    noted = merge.seen([base], base.value)
+    early = noted({**base.value, "a": 2})  # changes a at time 2
+    noted = merge.seen([base], base.value)
+    late = dict(base.value)
+    late["b"] = 3
+    late = noted(late)  # changes b at time 3, and has the old a
+    both = [sibling(through_json(early), 2, 2), sibling(through_json(late), 3, 3)]
+    assert merge(both) == merge(both[::-1]) == {"a": 2, "b": 3}
+
+
+def test_m_21_merge_dict_two_by_two_is_as_at_once():
+    rng = random.Random(5)
+    merge = resolvers.merge_dict({"n": resolvers.merge_dict()})
+    for _ in range(300):
+        parts = [
+            sibling(
+                {
+                    **{f: rng.randrange(3) for f in "abc" if rng.random() < 0.7},
+                    "n": {f: rng.randrange(3) for f in "xy" if rng.random() < 0.7},
+                },
+                rng.randrange(3),
+                dot,
+            )
+            for dot in (1, 2, 3)
+        ]
+        together = merge(parts)
+        for first, second, third in ((0, 1, 2), (1, 2, 0), (0, 2, 1)):
+            pair = sibling(through_json(merge([parts[first], parts[second]])), 9, 9)
+            assert merge([pair, parts[third]]) == merge([parts[third], pair]) == together
+
+
+def test_m_21_a_field_changed_without_its_stamp_is_as_old_as_its_version():
+    merge = resolvers.merge_dict()
+    old = through_json(merge([sibling({"a": 1}, 1, 1), sibling({"a": 2}, 2, 2)]))
+    assert old == {"a": 2}
+    old["a"] = 3  # a put by hand
+    assert merge([sibling(old, 9, 9), sibling({"a": 5}, 4, 4)]) == {"a": 3}
+
+
+def test_m_21_deletes_and_foreign_values_have_a_result_or_an_error_that_names_them():
+    gone = Sibling(deleted=True, dot=Dot(1, 1, 9), written_at=sibling(0, 50).written_at)
+    for resolver, value in (
+        (resolvers.union(), {"a"}),
+        (resolvers.counter(), {"a": 1}),
+        (resolvers.merge_dict(), {"a": 1}),
+        (resolvers.ordered_set(), ["a"]),
+        (resolvers.keep_all(), ["a"]),
+    ):
+        assert resolver([sibling(value), gone]) == value
+    assert resolvers.last_write()([sibling("x", 1), gone]) is ringlet.Delete
+    foreign = Sibling(raw=b"{", dot=Dot(1, 1, 8), codec=ringlet.Json, content_type="application/json")
+    assert isinstance(foreign.error, ringlet.DecodeError) and foreign.raw == b"{"
+    for resolver, value in (
+        (resolvers.union(), {"a"}),
+        (resolvers.counter(), {}),
+        (resolvers.merge_dict(), {}),
+        (resolvers.ordered_set(), []),
+        (resolvers.keep_all(), 1),
+    ):
+        with pytest.raises(ringlet.DecodeError, match="counter=8"):
+            resolver([sibling(value, 1), foreign])
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        resolvers.union,
+        resolvers.last_write,
+        resolvers.counter,
+        resolvers.merge_dict,
+        resolvers.merge_dataclass,
+        resolvers.ordered_set,
+        resolvers.keep_all,
+    ],
+)
+def test_m_20_the_factory_in_place_of_the_resolver_is_refused(client, name, factory):
+    words = f"{factory.__name__}, which makes one: write {factory.__name__}\\(\\)"
+    bucket = client.bucket(name, codec=ringlet.Json)
+    for refused in (
+        lambda: client.bucket(name, resolver=factory),
+        lambda: bucket.with_(resolver=factory),
+        lambda: bucket.update("k", lambda old: old, resolver=factory),
+        lambda: ringlet.connect("127.0.0.1:1", resolver=factory),
+        lambda: resolvers.merge_dict({"x": factory}),
+        lambda: resolvers.merge_dict(default=factory),
+    ):
+        with pytest.raises(TypeError, match=words):
+            refused()
+
+
+def test_m_20_a_function_that_takes_no_siblings_is_refused(client, name):
+    with pytest.raises(TypeError, match="cannot be called with siblings"):
+        client.bucket(name, resolver=lambda: None)
+    client.bucket(name, resolver=max)  # of a builtin: it says nothing of itself
+
+
+@dataclasses.dataclass
+class Profile:
+    theme: str = "light"
+    language: str = "en"
+    items: set[str] = dataclasses.field(default_factory=set)
+
+
+def test_merge_dataclass_merges_field_by_field(client, name):
+    bucket = client.bucket(
+        name,
+        codec=ringlet.Dataclass(Profile),
+        resolver=resolvers.merge_dataclass(Profile, {"items": resolvers.union()}),
+        r=3,
+        w=3,
+    )
+    bucket.update("ann", lambda _: Profile())
+    before = bucket.get("ann")
+
+    def beside(change):
+        """An update whose write meets the other one's."""
+        copy = before.value
+        bucket.put("ann", bucket._resolver.seen(before.siblings, copy)(change(copy)), before)
+
+    beside(lambda p: dataclasses.replace(p, theme="dark", items={"tea"}))
+    beside(lambda p: dataclasses.replace(p, language="de", items={"milk"}))
+    found = bucket.get("ann")
+    assert len(found) == 2
+    assert found.resolved(bucket._resolver) == Profile("dark", "de", {"tea", "milk"})
+    bucket.update("ann", lambda p: dataclasses.replace(p, items=p.items | {"jam"}))
+    assert bucket.get("ann").value == Profile("dark", "de", {"tea", "milk", "jam"})
+    with pytest.raises(TypeError, match="no field nosuch"):
+        resolvers.merge_dataclass(Profile, {"nosuch": resolvers.union()})
 
 
 def test_keep_all_keeps_values_that_are_no_lists():
