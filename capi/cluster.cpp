@@ -68,7 +68,7 @@ ringlet_status ringlet_cluster_start(const ringlet_options* options, uint32_t no
     give_way("cluster.n", config.ring.replicas);
     give_way("cluster.r", config.node.coordination.r);
     give_way("cluster.w", config.node.coordination.w);
-    if (Status s = check_quorums(config); !s) return s;
+    if (Status s = check_together(config); !s) return s;
     for (auto [name, value] : {std::pair{"cluster.r", config.node.coordination.r},
                                {"cluster.w", config.node.coordination.w}}) {
       if (value > nodes) {

@@ -61,7 +61,7 @@ ringlet_status ringlet_node_start(const ringlet_options* options, uint32_t abi, 
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     const Settings& settings = options->settings;
     if (Status s = settings.check_use(for_node); !s) return s;
-    if (Status s = check_quorums(settings.config()); !s) return s;
+    if (Status s = check_together(settings.config()); !s) return s;
     Result<std::vector<Member>> members = settings.members();
     if (!members) return members.status();
     const std::string& name = settings.config().node.name;

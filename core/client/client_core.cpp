@@ -71,6 +71,10 @@ const char* verb_of(ClientCore::Kind kind) {
 
 }  // namespace
 
+std::string named_reason(const std::string& name, const Status& why) {
+  return name + (why.message().starts_with("handshake") ? " refused: " : ": ") + why.message();
+}
+
 // What this client knows of its own order with last-write-wins (L19): of each key it wrote lately the
 // stamp it was told, and the writes it sent. A later write of the client lies above the one and replaces
 // the others, also where a node executes them late. Of keys that it forgot it knows one stamp together;
@@ -1038,19 +1042,39 @@ struct ClientCore::Impl {
            });
   }
   // "; n1: the connection was refused; …": of those that were not reached.
-  std::string reasons(const Call& call) const {
+  std::string reasons(const Call& call) const { return reasons(all_for(call)); }
+  std::string reasons(const std::vector<NodeId>& nodes) const {
     std::string text;
     std::size_t named = 0;
-    for (NodeId node : all_for(call)) {
+    for (NodeId node : nodes) {
       auto why = why_gone.find(node);
       if (why == why_gone.end()) continue;
       if (++named > most_named) continue;
-      const std::string& words = why->second.message();
-      text += "; " + name_of_node(node) + (words.starts_with("handshake") ? " refused: " : ": ") +
-              words;
+      text += "; " + named_reason(name_of_node(node), why->second);
     }
     if (named > most_named) text += "; and " + std::to_string(named - most_named) + " more";
     return text;
+  }
+  bool no_ring_for_ever() const {
+    return !ring && !seeds.empty() &&
+           std::all_of(seeds.begin(), seeds.end(), [&](const auto& seed) {
+             auto why = why_gone.find(seed.first);
+             return why != why_gone.end() && is_final(why->second);
+           });
+  }
+  Status why_no_ring() const {
+    if (ring) return Status::ok();
+    std::vector<NodeId> all;
+    std::string silent;
+    bool late = false;
+    for (const auto& [id, address] : seeds) {
+      all.push_back(id);
+      auto why = why_gone.find(id);
+      late |= why == why_gone.end() || why->second.code() == Code::timeout;
+      if (why == why_gone.end()) silent += "; " + address + ": silent";
+    }
+    return Status(late ? Code::timeout : Code::unavailable,
+                  "no node gave the routing table: " + (reasons(all) + silent).substr(2));
   }
   void finish_unreached(std::uint64_t number) {
     const Call& call = calls.at(number);
@@ -1454,6 +1478,12 @@ Instant ClientCore::next_wake() const {
 }
 std::shared_ptr<const Ring> ClientCore::ring() const {
   return impl_->ring;
+}
+Status ClientCore::why_no_ring() const {
+  return impl_->why_no_ring();
+}
+bool ClientCore::no_ring_for_ever() const {
+  return impl_->no_ring_for_ever();
 }
 std::size_t ClientCore::unanswered() const {
   // An update with a call under way counts once.

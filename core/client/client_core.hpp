@@ -124,6 +124,9 @@ class ClientCore {
   Instant next_wake() const;
 
   std::shared_ptr<const Ring> ring() const;  // nullptr: none pulled yet
+  // Why there is none, each seed with its reason: timeout where one is silent, else unavailable.
+  Status why_no_ring() const;
+  bool no_ring_for_ever() const;  // no seed can ever be reached, as on_unreachable() says
   std::size_t unanswered() const;
   Reconcile reconcile() const;
   const ClientOptions& options() const;
@@ -133,5 +136,8 @@ class ClientCore {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// "n1: the connection was refused", as errors name whom they could not reach.
+std::string named_reason(const std::string& name, const Status& why);
 
 }  // namespace ringlet

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::int64_t gib = 1 << 30;
 constexpr std::int64_t hour_ms = 3'600'000;
+// Members send each other all siblings of a key in one message, with what goes with them.
+constexpr std::int64_t least_frame_bytes = max_object_bytes + (8 << 20);
 
 constexpr unsigned nodes = for_daemon | for_node | for_cluster;
 constexpr unsigned members = for_daemon | for_node;
@@ -309,7 +311,8 @@ void add_limit_keys(KeyTable& t) {
   t.millis("client_idle_ms", nodes, 0, 24 * hour_ms,
            "a client that asks nothing for so long is disconnected; 0: never",
            [](Config& c) -> auto& { return c.server.limits.client_idle; });
-  t.number("max_frame_bytes", nodes, 1024, gib, "one message",
+  t.number("max_frame_bytes", nodes, least_frame_bytes, gib,
+           "one message, which may hold all siblings of a key",
            [](Config& c) -> auto& { return c.server.limits.max_frame_bytes; });
   t.number("max_queued_bytes", nodes, 1024, 4 * gib, "to one slow reader",
            [](Config& c) -> auto& { return c.server.limits.max_queued_bytes; });
@@ -558,13 +561,32 @@ std::string users_of(const ConfigKey& key) {
   return said;
 }
 
-Status check_quorums(const Config& config) {
+Status check_together(const Config& config) {
   const CoordinationOptions& options = config.node.coordination;
   for (auto [name, value] : {std::pair{"cluster.r", options.r}, {"cluster.w", options.w}}) {
     if (value > config.ring.replicas) {
       return Status(Code::invalid_argument, std::string(name) + ": wanted at most cluster.n (" +
                                                 std::to_string(config.ring.replicas) + "), got " +
                                                 std::to_string(value));
+    }
+  }
+  const auto& patience = config.node.fault_detector;
+  if (patience.min_patience > patience.max_patience) {
+    return Status(Code::invalid_argument,
+                  "failure.min_patience_ms: wanted at most failure.max_patience_ms (" +
+                      std::to_string(patience.max_patience.millis()) + "), got " +
+                      std::to_string(patience.min_patience.millis()));
+  }
+  // A write that its own limits allow must not be refused as overload, again and again.
+  const ServerLimits& limits = config.server.limits;
+  std::size_t largest = config.node.max_value_bytes + config.node.max_key_bytes;
+  for (auto [name, value] : {std::pair{"limits.max_request_bytes", limits.max_request_bytes},
+                             {"limits.max_queued_bytes", limits.max_queued_bytes}}) {
+    if (value < largest) {
+      return Status(Code::invalid_argument,
+                    std::string(name) +
+                        ": wanted at least limits.max_value_bytes and limits.max_key_bytes (" +
+                        std::to_string(largest) + "), got " + std::to_string(value));
     }
   }
   return Status::ok();

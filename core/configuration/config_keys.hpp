@@ -67,7 +67,8 @@ const ConfigKey& nearest_config_key(std::string_view name);
 // "ringletd or a node inside a program"
 std::string users_of(const ConfigKey& key);
 
-// What no single key shows: R and W within N, name and address of clients. For nodes and clusters.
-Status check_quorums(const Config& config);
+// What no single key shows: R and W within N, patience from least to most, limits that a value which is
+// allowed would never fit into. For nodes and clusters.
+Status check_together(const Config& config);
 
 }  // namespace ringlet

@@ -187,12 +187,22 @@ class Reader {
     return Status::ok();
   }
 
+  static bool any_port(const std::string& address) {
+    std::size_t colon = address.rfind(':');
+    return colon != std::string::npos &&
+           address.find_first_not_of('0', colon + 1) == std::string::npos;
+  }
+
   // What no single key shows.
   Status consistent() {
     auto bad = [&](const std::string& text) {
       return Status(Code::invalid_argument, file_ + ": " + text);
     };
-    if (Status fit = check_quorums(config_); !fit) return bad(fit.message());
+    if (any_port(config_.node.advertise)) {
+      return bad("node.advertise: wanted a port that leads to this node, got " +
+                 quoted(config_.node.advertise));
+    }
+    if (Status fit = check_together(config_); !fit) return bad(fit.message());
     if (std::uint64_t memory = config_.memory_mb; memory != 0) {
       std::uint64_t least = config_.cache_mb * 5 / 2 + 64;
       if (memory < least) {
@@ -216,6 +226,15 @@ class Reader {
     }
     auto ring = Ring::build(config_.ring);
     if (!ring) return bad(ring.status().message());
+    for (const Member& member : config_.ring.members) {
+      // A lone member may listen at any port; the others could not find it there.
+      bool alone = config_.ring.members.size() == 1;
+      if ((!alone && any_port(member.address)) || any_port(member.advertise)) {
+        return bad("member " + quoted(member.name) +
+                   " needs an address with a port of its own, got " +
+                   quoted(any_port(member.advertise) ? member.advertise : member.address));
+      }
+    }
     const Member* self = (*ring)->find(config_.node.name);
     if (self == nullptr)
       return bad("node.name \"" + printable(config_.node.name) + "\" is not among the [[members]]");

@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <sstream>
+#include <system_error>
 
+#include <fcntl.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
@@ -18,6 +20,7 @@
 #include "base/token.hpp"
 #include "configuration/config_keys.hpp"
 #include "daemon/answers.hpp"
+#include "daemon/standard_files.hpp"
 #include "runtime/client.hpp"
 #include "versioning/shown.hpp"
 
@@ -93,10 +96,26 @@ std::optional<Bytes> from_base64(const std::string& text) {
 }
 
 Result<Bytes> read_file(const std::string& path) {
-  if (path == "-") return Bytes(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Status(Code::invalid_argument, path + ": cannot be read");
-  return Bytes(std::istreambuf_iterator<char>(in), {});
+  // By the system's calls: a stream takes a failed read for the end, and half a value would be written.
+  bool standard = path == "-";
+  auto failed = [&] {
+    Status why(Code::invalid_argument, (standard ? "standard input" : path) + ": cannot be read: " +
+                                           std::generic_category().message(errno));
+    return Result<Bytes>(std::move(why));
+  };
+  int file = standard ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return failed();
+  Bytes bytes;
+  char part[65536];
+  ssize_t got = 0;
+  while ((got = read(file, part, sizeof part)) != 0) {
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) break;
+    bytes.append(part, static_cast<std::size_t>(got));
+  }
+  Result<Bytes> result = got < 0 ? failed() : Result<Bytes>(std::move(bytes));
+  if (!standard) close(file);
+  return result;
 }
 
 // The bounds that a setting has everywhere; `least`: where 0 leaves the choice to the cluster.
@@ -260,6 +279,16 @@ class Program {
     if (*reap) return do_order("reap");
     if (*cluster) return do_cluster(cluster->get_subcommands().front()->get_name());
     return do_locate();
+  }
+
+  // The exit code, once all that was printed has left. One that says that an answer was printed is none
+  // when it was not.
+  int finish(int exit) {
+    std::cout.flush();
+    if (std::cout) return exit;
+    bool printed = exit == done || exit == conflict;
+    int said = complain(printed ? other : exit, "standard output cannot be written", "io");
+    return said;
   }
 
  private:
@@ -495,12 +524,7 @@ class Program {
   }
 
   std::shared_ptr<const Ring> wait_for_ring() { return client_->ring(left()); }
-  int no_ring() {
-    return complain(cluster_could_not,
-                    "wanted the routing table from " + seeds_ + " within " +
-                        std::to_string(timeout_ms_) + " ms, got none",
-                    name_of(Code::unavailable));
-  }
+  int no_ring() { return complain(client_->why_no_ring()); }
 
   static std::vector<Member> by_name(std::vector<Member> members) {
     std::sort(members.begin(), members.end(),
@@ -513,8 +537,12 @@ class Program {
     if (!ring) return no_ring();
     json::array nodes;
     int exit = done;
-    auto failed = [&](const std::string& name, const std::string& address, const Status& why) {
-      exit = std::max(exit, exit_for(why));
+    auto failed = [&](const std::string& name, const std::string& address, const Status& reason) {
+      exit = std::max(exit, exit_for(reason));
+      // The line, or the object, names the node already.
+      std::string words = reason.message();
+      if (words.starts_with(name + ": ")) words.erase(0, name.size() + 2);
+      Status why(reason.code(), words);
       nodes.push_back(
           json::object{{"node", name}, {"error", why.message()}, {"code", name_of(why.code())}});
       if (output_ == "text") {
@@ -671,14 +699,13 @@ class Program {
 }  // namespace ringlet
 
 int main(int argc, char** argv) {
+  ringlet::take_standard_files(false);
+  ringlet::Program program;
   int exit = 5;
   try {
-    exit = ringlet::Program().run(argc, argv);
+    exit = program.run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ringlet: an error of the program: %s\n", error.what());
   }
-  std::cout.flush();
-  if (std::cout || exit != 0) return exit;
-  std::fprintf(stderr, "ringlet: standard output cannot be written\n");
-  return 5;
+  return program.finish(exit);
 }

@@ -25,6 +25,7 @@
 #include <CLI/CLI.hpp>
 
 #include "daemon/config_file.hpp"
+#include "daemon/standard_files.hpp"
 #include "node/upkeep.hpp"
 #include "runtime/address.hpp"
 #include "runtime/io_thread.hpp"
@@ -505,5 +506,6 @@ int main_of(int argc, char** argv) {
 }  // namespace ringlet
 
 int main(int argc, char** argv) {
+  ringlet::take_standard_files(true);
   return ringlet::main_of(argc, argv);
 }

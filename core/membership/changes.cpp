@@ -341,7 +341,21 @@ Status Changes::stage(const MembershipView& view, StagedChange change) {
   return {};
 }
 
+namespace {
+
+// Port 0 is "any", for a node that listens. No other node finds it there.
+Status reachable(const std::string& address) {
+  if (address.find_last_not_of('0') == std::string::npos || !address.ends_with("0")) return {};
+  if (address[address.find_last_not_of('0')] != ':') return {};
+  return wrong("wanted an address with a port from 1 to 65535, got " + quoted(address));
+}
+
+}  // namespace
+
 Status Changes::join(const MembershipView& view, const Member& member) {
+  for (const std::string* address : {&member.address, &member.advertise}) {
+    if (Status status = reachable(*address); !status) return status;
+  }
   return stage(view, {Kind::join, member, "", false, {}});
 }
 
@@ -353,6 +367,7 @@ Status Changes::leave(const MembershipView& view, const std::string& name) {
 
 Status Changes::replace(const MembershipView& view, const std::string& old_name,
                         const std::string& new_name, const std::string& address) {
+  if (Status status = reachable(address); !status) return status;
   StagedChange change{Kind::replace, {}, old_name, false, {}};
   change.member.name = new_name;
   change.member.address = address;
@@ -370,6 +385,9 @@ Status Changes::set_weight(const MembershipView& view, const std::string& name,
 
 Status Changes::set_address(const MembershipView& view, const std::string& name,
                             const std::string& address, const std::string& advertise) {
+  for (const std::string* each : {&address, &advertise}) {
+    if (Status status = reachable(*each); !status) return status;
+  }
   StagedChange change{Kind::update, {}, "", false, {}};
   if (const auto* known = view.empty() ? nullptr : view.find(name)) {
     change.member = known->member;

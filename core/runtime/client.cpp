@@ -182,7 +182,8 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       take_submissions();
       Status why(Code::closed, "the client was closed before the answer came");
       core.close(why, read_clocks());
-      for (auto& [number, query] : std::exchange(queries, {})) query.on_done(failed_text(why));
+      for (auto& [number, query] : std::exchange(queries, {}))
+        query.on_done(failed_text(why), Heard::perhaps);
       peers.clear();
       query_peers.clear();
       done->set(true);
@@ -269,9 +270,11 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
         ++at;
         continue;
       }
-      auto on_done = std::move(at->second.on_done);
+      auto [to, deadline, heard, on_done] = std::move(at->second);
       at = queries.erase(at);
-      on_done(failed_text(Status(Code::timeout, "query: no answer in time")));
+      const char* why =
+          heard == Heard::nothing ? "it was not reached in time" : "no answer in time";
+      on_done(failed_text(Status(Code::timeout, why)), heard);
     }
   }
 
@@ -297,6 +300,11 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
       published_ring = std::move(ring);
       changed.notify_all();
     }
+    if (bool never = core.no_ring_for_ever(); never != no_ring_for_ever) {
+      std::lock_guard lock(mutex);
+      no_ring_for_ever = never;
+      changed.notify_all();
+    }
   }
 
   void sweep(Now now) override {
@@ -305,6 +313,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   }
 
   static constexpr Duration query_patience = Duration::seconds(3);
+  static constexpr Duration least_query_patience = Duration::millis(500);
 
   std::unique_ptr<Peer> make_peer(NodeId to, const std::string& address,
                                   Duration connect_within = Peer::Options().connect_within) {
@@ -322,15 +331,20 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     }
     auto on_done = std::move(query->second.on_done);
     queries.erase(query);
-    if (auto* text = std::get_if<StatusText>(&message)) return on_done(std::move(*text));
+    if (auto* text = std::get_if<StatusText>(&message))
+      return on_done(std::move(*text), Heard::answered);
     if (auto* refused = std::get_if<Refused>(&message))
-      return on_done(failed_text(refused->status));
-    on_done(failed_text(
-        Status(Code::corrupt, std::string("query: wanted StatusText, got ") + name_of(message))));
+      return on_done(failed_text(refused->status), Heard::answered);
+    on_done(failed_text(Status(Code::corrupt,
+                               std::string("query: wanted StatusText, got ") + name_of(message))),
+            Heard::answered);
   }
 
   bool still_wanted(std::uint64_t number) override {
-    return number >> 63 != 0 ? queries.contains(number) : core.still_wanted(number);
+    if (number >> 63 == 0) return core.still_wanted(number);
+    auto query = queries.find(number);
+    if (query != queries.end()) query->second.heard = Heard::perhaps;
+    return query != queries.end();
   }
 
   void on_unreachable(NodeId node, const Status& why) override {
@@ -341,33 +355,42 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
         continue;
       }
       of_query = true;
-      auto on_done = std::move(at->second.on_done);
+      auto [to, deadline, heard, on_done] = std::move(at->second);
       at = queries.erase(at);
-      on_done(failed_text(Status(Code::unavailable, "query: " + why.message())));
+      Code code = why.code() == Code::timeout ? Code::timeout : Code::unavailable;
+      on_done(failed_text(Status(code, why.message())), heard);
     }
     if (!of_query) core.on_unreachable(node, read_clocks(), why);
   }
 
   // Queries have connections, names and numbers of their own, above the core's.
+  enum class Heard { nothing, perhaps, answered };  // what the node heard of the question
+  using OnText = std::function<void(StatusText, Heard)>;
   struct Query {
     NodeId to;
     Instant deadline;
-    std::function<void(StatusText)> on_done;
+    Heard heard = Heard::nothing;
+    OnText on_done;
   };
 
-  void query(const std::string& address, Message question, Duration timeout,
-             std::function<void(StatusText)> on_done) {
+  void query(const std::string& address, Message question, Duration timeout, OnText on_done) {
     auto found = query_peers.find(address);
     if (found == query_peers.end()) {
       NodeId to = node_id_of("query " + address);
-      // Nobody else can answer for this node, so a busy one is given longer than for a request.
-      found = query_peers.emplace(address, make_peer(to, address, query_patience)).first;
+      // Nobody else can answer for this node, so a busy one is given longer than for a request, and less
+      // than the question has: its connection knows best what is wrong.
+      Duration within = std::clamp(timeout * 3 / 4, least_query_patience, query_patience);
+      found = query_peers.emplace(address, make_peer(to, address, within)).first;
     }
     std::uint64_t number = (std::uint64_t{1} << 63) | ++last_query;
     Instant deadline = read_clocks().instant + timeout;
-    queries[number] = {node_id_of("query " + address), deadline, std::move(on_done)};
+    queries[number] = {node_id_of("query " + address), deadline, Heard::nothing,
+                       std::move(on_done)};
     next_query_deadline = std::min(next_query_deadline, deadline);
-    found->second->send(number, std::move(question));
+    bool left = found->second->send(number, std::move(question));
+    if (auto query = queries.find(number); left && query != queries.end()) {
+      query->second.heard = Heard::perhaps;
+    }
   }
 
   // Immutable after construction.
@@ -395,6 +418,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   std::uint64_t last_id = 0;
   std::size_t under_way = 0;
   std::shared_ptr<const Ring> published_ring;  // written by the I/O thread only
+  bool no_ring_for_ever = false;               // likewise
 };
 
 Client::Client() = default;
@@ -620,42 +644,69 @@ StatusText Client::ask(const std::string& node, Message question, Duration timeo
     return failed_text(Status(Code::busy, "a blocking call on the client's own thread"));
   }
   Instant deadline = read_clocks().instant + timeout;
-  std::string address = node;
+  std::vector<std::pair<std::string, std::string>> places;  // how it is called, its address
   if (node.empty()) {
-    address = impl_->options.seeds.front();
+    for (const std::string& seed : impl_->options.seeds) places.emplace_back(seed, seed);
   } else if (node.find(':') == std::string::npos) {
     auto known = ring(timeout);
-    if (!known) {
-      return failed_text(Status(Code::unavailable, "query: no routing table in " +
-                                                       std::to_string(timeout.millis()) + " ms"));
-    }
+    if (!known) return failed_text(why_no_ring());
     const Member* member = known->find(std::string_view(node));
     if (member == nullptr) {
       return failed_text(
           Status(Code::invalid_argument, "query: no member is named '" + printable(node) +
                                              "'; a node that is none is reached by its address"));
     }
-    address = address_for_clients(*member);
+    places.emplace_back(node, address_for_clients(*member));
+  } else {
+    places.emplace_back(node, node);
   }
-  auto slot = std::make_shared<Slot<StatusText>>();
-  {
-    std::lock_guard lock(impl_->mutex);
-    if (impl_->closing) return failed_text(Status(Code::closed, "the client is closed"));
-    // Posted under the lock: before what close() posts.
-    impl_->thread.post([&impl = *impl_, slot, address, question, deadline] {
-      impl.query(address, question, deadline - read_clocks().instant,
-                 [slot](StatusText text) { slot->set(std::move(text)); });
-    });
+  // Any node will do where none is named: the next seed is asked when nothing has left for this one.
+  using Heard = Impl::Heard;
+  using Answer = std::pair<StatusText, Heard>;
+  std::string reasons;
+  bool late = false;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    auto slot = std::make_shared<Slot<Answer>>();
+    Duration rest = deadline - read_clocks().instant;
+    Duration share{rest.us / static_cast<std::int64_t>(places.size() - i)};
+    {
+      std::lock_guard lock(impl_->mutex);
+      if (impl_->closing) return failed_text(Status(Code::closed, "the client is closed"));
+      // Posted under the lock: before what close() posts.
+      impl_->thread.post([&impl = *impl_, slot, address = places[i].second, question, share] {
+        impl.query(address, question, share,
+                   [slot](StatusText text, Heard heard) { slot->set({std::move(text), heard}); });
+      });
+    }
+    auto [text, heard] = slot->take();
+    Code code = text.status.code();
+    bool reached = code != Code::timeout && code != Code::unavailable;
+    if (heard == Heard::answered || reached) return text;
+    reasons += (reasons.empty() ? "" : "; ") + named_reason(places[i].first, text.status);
+    late |= code == Code::timeout;
+    if (heard != Heard::nothing) break;
   }
-  return slot->take();
+  return failed_text(Status(late ? Code::timeout : Code::unavailable, reasons));
 }
 
 std::shared_ptr<const Ring> Client::ring(Duration wait) {
   if (impl_->is_forked()) return nullptr;
   std::unique_lock lock(impl_->mutex);
-  impl_->changed.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(wait.us, 0)),
-                          [&] { return impl_->published_ring != nullptr || impl_->stopped; });
+  impl_->changed.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(wait.us, 0)), [&] {
+    return impl_->published_ring != nullptr || impl_->stopped || impl_->no_ring_for_ever;
+  });
   return impl_->published_ring;
+}
+
+Status Client::why_no_ring() {
+  if (impl_->is_forked()) return Impl::forked();
+  auto slot = std::make_shared<Slot<Status>>();
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->closing || impl_->stopped) return {Code::closed, "the client is closed"};
+    impl_->thread.post([&impl = *impl_, slot] { slot->set(impl.core.why_no_ring()); });
+  }
+  return slot->take();
 }
 
 }  // namespace ringlet

@@ -75,13 +75,15 @@ class Client {
     return update(std::move(key), edit, resolver, UpdateOptions());
   }
 
-  // A query to one node (by name or address; empty: any), e.g. "status".
+  // A query to one node (by name or address; empty: the first seed that is reached), e.g. "status".
   StatusText query(const std::string& node, const std::string& what, const Key& key,
                    Duration timeout);
   // An administrator's command to one node: join, leave, replace, plan, commit, clear, status, repair.
   StatusText command(const std::string& node, ClusterCommand command, Duration timeout);
   std::shared_ptr<const Ring> ring(
       Duration wait);  // pulls if there is none yet; nullptr: none in time
+  // Why ring() gave none: each seed with its reason. ok: there is one by now.
+  Status why_no_ring();
 
   // Refuses new calls (CLOSED), waits up to `drain` for those under way, fails the rest, joins the
   // thread. Again: no effect. From its own I/O thread: busy.

@@ -5,9 +5,11 @@ nonsense. Its exit codes and its errors as JSON are an interface for scripts (do
 import base64
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from conftest import BIN, ROOT, free_ports, wait_for
@@ -217,6 +219,104 @@ def test_output_that_cannot_be_written_is_no_success(cluster):
         said = subprocess.run([str(BIN / "ringlet"), "--seeds", cluster.seeds, "--cluster", "test", "get", "k"],
                               stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
     assert said.returncode == 5 and "cannot be written" in said.stderr
+
+
+def test_a_conflict_that_could_not_be_printed_is_no_conflict_that_was(cluster):
+    for value in ("a", "b"):
+        assert cluster.cli("put", "k", value).returncode == 0
+    with open("/dev/full", "w") as full:
+        said = subprocess.run([str(BIN / "ringlet"), "--seeds", cluster.seeds, "--cluster", "test", "--output", "json",
+                               "get", "k"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert said.returncode == 5 and json.loads(said.stderr)["exit"] == 5, said
+
+
+def test_a_value_that_cannot_be_read_is_not_written(cluster, tmp_path):
+    ringlet_ = f"{BIN}/ringlet --seeds {cluster.seeds} --cluster test --output json"
+    for arguments in ("put k - <&-", f"put k - < {tmp_path}", f"put k --file {tmp_path}",
+                      f"put k v --context {tmp_path}", "put k v --context - <&-"):
+        said = subprocess.run(["sh", "-c", f"{ringlet_} {arguments}"], capture_output=True, text=True, timeout=30)
+        assert said.returncode == 2 and "cannot be read" in error_of(said)["message"], (arguments, said)
+    assert cluster.cli("get", "k").returncode == 1
+
+
+def test_a_node_with_closed_standard_files_writes_its_log_nowhere(make_cluster):
+    cluster = make_cluster(nodes=1, cluster="n = 1\nr = 1\nw = 1\n")
+    node = cluster.nodes[0]
+    node.around = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    node.start()
+    assert cluster.cli("put", "k", "v").returncode == 0
+    node.signal(signal.SIGUSR2)  # it says that it ignores it
+    assert node.terminate() == 0
+    for file in node.data.rglob("*"):
+        assert not file.is_file() or b"[info]" not in file.read_bytes(), f"the log went into {file}"
+
+
+# ---- what a seed is ----
+
+
+class Place(threading.Thread):
+    """A port at which no node listens: it takes connections, and answers each with `says`, or nothing."""
+
+    def __init__(self, says=None):
+        super().__init__(daemon=True)
+        self.says, self.taken = says, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = self.listener.accept()
+                self.taken.append(line)
+                if self.says is not None:
+                    line.recv(4096)
+                    line.sendall(self.says)
+
+    def close(self):
+        self.listener.close()
+        for line in self.taken:
+            line.close()
+
+
+VERBS = [("status",), ("ring",), ("locate", "k"), ("cluster", "status"), ("cluster", "leave", "n1"), ("repair",),
+         ("cluster", "status", "--node", "n1"), ("reap", "--node", "n1")]
+
+
+@pytest.mark.parametrize("what, words, code, final", [
+    ("refused", "the connection was refused", "unavailable", False),
+    ("silent", "said nothing", "timeout", False),
+    ("http", "HTTP is spoken there", "unavailable", True),
+    ("unknown", "no address is known for the name", "unavailable", True),
+])
+def test_every_verb_says_what_is_wrong_with_a_seed(what, words, code, final):
+    place = Place({"http": b"HTTP/1.1 400 Bad Request\r\n\r\n"}.get(what)) if what in ("silent", "http") else None
+    seed = place.address if place else {"refused": f"127.0.0.1:{free_ports(1)[0]}", "unknown": "nowhere.invalid:74"}[what]
+    try:
+        for verb in VERBS:
+            began = time.monotonic()
+            error = error_of(subprocess.run([str(BIN / "ringlet"), "--seeds", seed, "--timeout", "3000", "--output", "json",
+                                             *verb], capture_output=True, text=True, timeout=30))
+            assert (error["code"], error["exit"]) == (code, 4), (verb, error)
+            assert words in error["message"] and seed in error["message"], (verb, error)
+            assert not final or time.monotonic() - began < 2.5, verb
+    finally:
+        if place:
+            place.close()
+
+
+def test_every_verb_goes_on_to_the_next_seed(cluster):
+    silent = Place()
+    try:
+        for bad in (silent.address, f"127.0.0.1:{free_ports(1)[0]}", "nowhere.invalid:74"):
+            for verb in VERBS:
+                said = subprocess.run([str(BIN / "ringlet"), "--seeds", f"{bad},{cluster.nodes[0].address}", "--cluster",
+                                       "test", "--timeout", "4000", *verb], capture_output=True, text=True, timeout=30)
+                assert said.returncode == 0, (bad, verb, said)
+                if verb[:2] == ("cluster", "leave"):
+                    cluster.tell("clear")
+    finally:
+        silent.close()
 
 
 # ---- weight and reap ----

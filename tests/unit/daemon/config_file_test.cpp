@@ -69,7 +69,7 @@ const Number numbers[] = {
     {"limits", "max_reading_bytes", 1024, 64ll << 30},
     {"limits", "member_connections", 0, 100'000},
     {"limits", "client_idle_ms", 0, 24 * 3'600'000},
-    {"limits", "max_frame_bytes", 1024, 1 << 30},
+    {"limits", "max_frame_bytes", 56 << 20, 1 << 30},
     {"limits", "max_queued_bytes", 1024, 4ll << 30},
     {"failure", "silences_to_suspect", 1, 100},
     {"failure", "retry_ms", 10, 3'600'000},
@@ -122,6 +122,37 @@ TEST_CASE("F-93 an unknown key or section is an error with its line") {
   CHECK_THAT(refusal("name = \"n1\"\n" + least), StartsWith("node.toml:1: "));
 }
 
+TEST_CASE("F-93 limits that contradict each other are an error that names both") {
+  CHECK(
+      refusal(with("failure", "min_patience_ms = 300")) ==
+      "node.toml: failure.min_patience_ms: wanted at most failure.max_patience_ms (250), got 300");
+  CHECK(refusal(with("failure", "max_patience_ms = 10")) ==
+        "node.toml: failure.min_patience_ms: wanted at most failure.max_patience_ms (10), got 20");
+  taken(with("failure", "min_patience_ms = 300\nmax_patience_ms = 300"));
+  for (const char* key : {"max_request_bytes", "max_queued_bytes"}) {
+    std::string name = key;
+    CHECK(refusal(with("limits", name + " = 1000000")) ==
+          "node.toml: limits." + name +
+              ": wanted at least limits.max_value_bytes and limits.max_key_bytes (8454144), got "
+              "1000000");
+    taken(with("limits", name + " = 1000000\nmax_value_bytes = 934464"));
+  }
+  // Members send each other all siblings of a key at once, up to 48 MiB.
+  CHECK_THAT(refusal(with("limits", "max_frame_bytes = 10000000")),
+             Contains("limits.max_frame_bytes: wanted a whole number from 58720256"));
+}
+
+TEST_CASE("F-93 an address with port 0 can be listened at, and leads nowhere") {
+  const std::string second = "[[members]]\nname = \"n2\"\naddress = \"a:0\"\n";
+  CHECK(refusal(least + second) ==
+        "node.toml: member \"n2\" needs an address with a port of its own, got \"a:0\"");
+  CHECK(refusal(least + "advertise = \"a:00\"\n") ==
+        "node.toml: member \"n1\" needs an address with a port of its own, got \"a:00\"");
+  CHECK(refusal(with("node", "advertise = \"a:0\"")) ==
+        "node.toml: node.advertise: wanted a port that leads to this node, got \"a:0\"");
+  taken(with("node", "listen = \"127.0.0.1:0\""));
+}
+
 TEST_CASE("F-93 every number of a wrong type or beyond its range is an error with its line") {
   for (const Number& number : numbers) {
     std::string path = std::string(number.section) + "." + number.key;
@@ -142,6 +173,10 @@ TEST_CASE("F-93 every number of a wrong type or beyond its range is an error wit
     // Both ends are taken, unless what belongs together (R <= N <= …) forbids them.
     bool alone = std::string(number.section) != "cluster" ||
                  std::string(number.key).ends_with("_ms") || number.key == std::string("epoch");
+    for (const char* key :
+         {"max_request_bytes", "max_queued_bytes", "min_patience_ms", "max_patience_ms"}) {
+      alone = alone && number.key != std::string(key);
+    }
     if (!alone) continue;
     taken(line(std::to_string(number.low)));
     taken(line(std::to_string(number.high)));

@@ -166,6 +166,11 @@ TEST_CASE("Wrong orders are refused with a sentence and nothing is staged") {
   REQUIRE(says(c.set_weight(view, "n1", 0), "weight 0, wanted 1 to 1000"));
   REQUIRE(says(c.set_weight(view, "n1", 1001), "wanted 1 to 1000"));
   REQUIRE(says(c.set_address(view, "n1", "n0:1"), "which is that of member \"n0\""));
+  // Port 0 is for a node that listens: no other finds it there.
+  REQUIRE(says(c.set_address(view, "n1", "n1:0"), "port from 1 to 65535, got \"n1:0\""));
+  REQUIRE(says(c.set_address(view, "n1", "n1:7", "n1:00"), "port from 1 to 65535"));
+  REQUIRE(says(c.join(view, {{}, "x", "x:0", "", 1}), "port from 1 to 65535"));
+  REQUIRE(says(c.replace(view, "n1", "x", "x:0"), "port from 1 to 65535"));
   REQUIRE(says(c.join(view, {{}, "bad name", "x:1", "", 1}), "name must be"));
   REQUIRE(says(c.join(view, {{}, "x", "nowhere", "", 1}), "host:port"));
   REQUIRE(says(c.join(view, {{}, "x", "x:1", "bad zone", 1}), "zone"));
