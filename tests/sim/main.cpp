@@ -205,7 +205,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::reap_before_all_owners:
       return 36;
     case PlantedBug::doomstone:
-      return 216;
+      return 698;
     case PlantedBug::source_drops_early:
       return 37;
     case PlantedBug::table_tie_by_arrival:
@@ -215,7 +215,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::lease_not_synced:
       return 679;
     case PlantedBug::tie_never_repaired:
-      return 674;
+      return 982;
     case PlantedBug::first_epoch_by_clock_alone:
       return 94;
     case PlantedBug::tombstone_aged_by_wall_clock:
