@@ -24,6 +24,10 @@ final class ClientCore implements Runnable {
   private static final int DRAIN_MS = 500;
 
   private static final int BATCH = 64;
+  /** How long a blocking call on the drain thread waits for events before it looks at its own work. */
+  private static final int NESTED_DRAIN_MS = 5;
+  /** The client whose events this thread takes. */
+  private static final ThreadLocal<ClientCore> TAKEN_HERE = new ThreadLocal<>();
   /** For the DONEs after a native close, which come at once. */
   private static final long LAST_EVENTS_NANOS = TimeUnit.SECONDS.toNanos(5);
 
@@ -39,6 +43,8 @@ final class ClientCore implements Runnable {
   private volatile boolean abandoned;
   private volatile boolean closed;
   private volatile long closedAt;
+  /** The native queue; of the drain thread alone. */
+  private long takenQueue;
 
   ClientCore(long client, long queue, String name) {
     this.client = new NativeRef(client, RingletNative::clientRelease);
@@ -203,20 +209,49 @@ final class ClientCore implements Runnable {
     }
   }
 
+  /** The client whose drain thread asks, or null. */
+  static ClientCore takenFromHere() {
+    return TAKEN_HERE.get();
+  }
+
+  /** On the drain thread, inside work that one of its events began. */
+  void takeSome() {
+    take(new long[BATCH * NativeBatch.FIELDS], NESTED_DRAIN_MS);
+    if (isOver()) {
+      failAll();
+    }
+  }
+
+  private void take(long[] events, int waitMs) {
+    int count = NativeBatch.drain(takenQueue, events, waitMs);
+    for (int i = 0; i < count; i++) {
+      dispatch(events, i * NativeBatch.FIELDS);
+    }
+  }
+
+  private boolean isOver() {
+    return closed && (pending.isEmpty() || System.nanoTime() - closedAt > LAST_EVENTS_NANOS);
+  }
+
+  private void failAll() {
+    for (Request<?> request : pending.values()) {
+      request.fail(closedException());
+    }
+    pending.clear();
+  }
+
   @Override
   public void run() {
     long nativeClient = client.use();
-    long nativeQueue = queue.use();
+    takenQueue = queue.use();
+    TAKEN_HERE.set(this);
     long[] events = new long[BATCH * NativeBatch.FIELDS];
     try {
-      while (!(closed && (pending.isEmpty() || System.nanoTime() - closedAt > LAST_EVENTS_NANOS))) {
+      while (!isOver()) {
         if (abandoned && closeAsked.compareAndSet(false, true)) {
           closeNative(0);
         }
-        int count = NativeBatch.drain(nativeQueue, events, closed ? 10 : DRAIN_MS);
-        for (int i = 0; i < count; i++) {
-          dispatch(events, i * NativeBatch.FIELDS);
-        }
+        take(events, closed ? 10 : DRAIN_MS);
         takeLog(nativeClient);
       }
     } catch (Throwable e) {
@@ -225,10 +260,7 @@ final class ClientCore implements Runnable {
       closeNative(0);
     } finally {
       takeLog(nativeClient);
-      for (Request<?> request : pending.values()) {
-        request.fail(closedException());
-      }
-      pending.clear();
+      failAll();
       queue.done();
       client.done();
       queue.close();

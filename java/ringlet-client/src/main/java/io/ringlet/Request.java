@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Function;
 
 /**
@@ -60,8 +59,9 @@ final class Request<T> {
     try {
       // What ends with the client decodes nothing, and must not wait behind a resolver that hangs.
       (last && status == Status.CLOSED ? closing : executor).execute(work);
-    } catch (RejectedExecutionException e) {
-      // The application shut its executor down; its futures must end all the same.
+    } catch (RuntimeException e) {
+      // The application shut its executor down, or it refuses for a reason of its own: the futures must
+      // end all the same, and other calls of this client have nothing to do with it.
       ForkJoinPool.commonPool().execute(work);
     }
     return last;

@@ -195,7 +195,8 @@ public final class RingletClient implements AutoCloseable {
     /**
      * Where the codecs, resolvers and functions of asynchronous calls run and futures are
      * completed. Not shut down by the client; once it refuses work, the common pool takes its
-     * place.
+     * place. One that runs work on the spot ({@code Runnable::run}) runs it on the client's own
+     * thread: what waits there for anything but calls of this client holds up all of them.
      *
      * @param executor default: {@link ForkJoinPool#commonPool()}, or a thread each where that pool
      *     has one only
