@@ -69,6 +69,8 @@ def connect(
     if seeds is None:
         seeds = os.environ.get("RINGLET_SEEDS", DEFAULT_SEEDS)
     if not isinstance(seeds, str):
+        if isinstance(seeds, bytes | bytearray) or not isinstance(seeds, Iterable):
+            raise TypeError(f"connect wanted seeds as text, got {type(seeds).__name__}")
         seeds = list(seeds)
         for seed in seeds:
             if not isinstance(seed, str):
@@ -272,6 +274,9 @@ class Bucket(Generic[T]):
                 raise TypeError(
                     f"bucket wanted a codec, got {type(codec).__name__} without {member}"
                 )
+        if not isinstance(codec.content_type, str):
+            got = f"the class {codec.__name__}: make one of it" if isinstance(codec, type) else codec
+            raise TypeError(f"bucket wanted a codec whose content_type is text, got {got}")
         check_resolver("bucket", resolver)
         self._client = client
         self._name = name

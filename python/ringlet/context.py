@@ -54,7 +54,7 @@ class Context:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"Context.from_bytes wanted bytes, got {type(data).__name__}")
         context = cls._trusted(bytes(data))
-        context._compare(context)
+        context.describe()
         return context
 
     @classmethod

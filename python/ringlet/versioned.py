@@ -16,6 +16,19 @@ from .errors import ConflictError, DecodeError, Key, KeyMissing, UsageError
 T = TypeVar("T")
 U = TypeVar("U")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LAST = datetime.max.replace(tzinfo=timezone.utc)
+
+
+def _moment(milliseconds: int) -> datetime:
+    """Since 1970. A clock that is wrong by thousands of years must not make its key unreadable: what
+    Python has no date for becomes the last that it has.
+    """
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _LAST
+
+
 _UNREAD: Any = object()
 
 
@@ -292,7 +305,7 @@ def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple
         out.append(
             Sibling(
                 raw=memoryview(reply.value(index)),
-                written_at=_EPOCH + timedelta(milliseconds=reply.written_ms(index)),
+                written_at=_moment(reply.written_ms(index)),
                 content_type=reply.content_type(index).decode("utf-8", "replace"),
                 dot=Dot.from_bytes(reply.dot(index)),
                 deleted=reply.is_tombstone(index),

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 import ringlet
+from ringlet.versioned import read_reply
 
 E = ringlet
 
@@ -19,6 +20,8 @@ E = ringlet
         (lambda: ringlet.connect(""), E.UsageError, "seed"),
         (lambda: ringlet.connect([]), E.UsageError, "seed"),
         (lambda: ringlet.connect([7]), TypeError, "int"),
+        (lambda: ringlet.connect(7), TypeError, "seeds as text, got int"),
+        (lambda: ringlet.connect(b"127.0.0.1:1"), TypeError, "seeds as text, got bytes"),
         (lambda: ringlet.connect("127.0.0.1:1", timeout=0), E.UsageError, "timeout.*0"),
         (lambda: ringlet.connect("127.0.0.1:1", timeout=-1), E.UsageError, "timeout.*-1"),
         (lambda: ringlet.connect("127.0.0.1:1", timeout=float("nan")), E.UsageError, "nan"),
@@ -162,3 +165,39 @@ def test_unknown_status_of_a_newer_library():
     assert type(from_core((299, "new", True, False, "{}"))) is ringlet.TransientError
     assert type(from_core((999, "new", False, False, "not json"))) is ringlet.InternalError
     assert from_core((299, "new", True, False, "[]")).status == 299
+
+
+def test_a_codec_is_made_before_it_is_given(client, name):
+    class Reversed(ringlet.Codec[bytes]):
+        @property
+        def content_type(self):
+            return "text/plain"
+
+        def encode(self, value):
+            return value[::-1]
+
+        def decode(self, raw):
+            return bytes(raw)[::-1]
+
+    with pytest.raises(TypeError, match="is text, got the class Reversed: make one of it"):
+        client.bucket(name, codec=Reversed)
+    client.bucket(name, codec=Reversed()).put("k", b"abc")
+
+
+def test_a_clock_that_is_wrong_by_thousands_of_years_leaves_its_key_readable():
+    class Reply:
+        count, merged = 1, True
+
+        def __getattr__(self, name):
+            return lambda *_: {"value": b"v", "written_ms": 2**63 // 1000, "content_type": b"",
+                               "dot": bytes(24), "is_tombstone": False, "context": b""}[name]
+
+    sibling = read_reply(Reply(), ringlet.RAW, "k").siblings[0]
+    assert bytes(sibling.value) == b"v" and sibling.written_at.year == 9999
+    assert "9999" in repr(sibling)
+
+
+@pytest.mark.parametrize("data", [b"z", b"zz", b"\x01garbage", bytes(5000)])
+def test_what_is_no_context_is_named(data):
+    with pytest.raises(E.InvalidContext, match=r"context: (wanted|not)"):
+        ringlet.Context.from_bytes(data)
