@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "client/document_edit.hpp"
 #include "coordination/answer_times.hpp"
 #include "coordination/coordinator_choice.hpp"
 #include "protocol/payload.hpp"
@@ -545,6 +546,28 @@ struct ClientCore::Impl {
     auto at = updates.emplace(number, std::move(updating)).first;
     proceed(number, at->second.operation.start(), now);
     return number;
+  }
+
+  std::uint64_t edit(Edit wanted, Now now, OnDone on_done, Instant since) {
+    if (Status bad = document::check(wanted.edits); !bad) {
+      Outcome refused;
+      refused.reply = failure(
+          Status(bad.code(), "edit " + printable(wanted.request.key) + ": " + bad.message()));
+      if (on_done) on_done(std::move(refused));
+      return next_call++;
+    }
+    Update update;
+    update.request = std::move(wanted.request);
+    update.request.content_type = Bytes(document_content_type);
+    update.attempts = wanted.attempts;
+    update.deletes = wanted.deletes == Deletes::ask ? Deletes::lose : wanted.deletes;
+    update.on_ask = [this, edits = std::move(wanted.edits), deletes = update.deletes](
+                        std::uint64_t number, const UpdateQuestion& question) {
+      // The update waits for this very answer, so it is never late.
+      static_cast<void>(answer(number, question.attempt,
+                               answer_edit(question, edits, deletes, current.wall_us()), current));
+    };
+    return this->update(std::move(update), now, std::move(on_done), since);
   }
 
   // Does the one thing that an update wants next. What that leads to at once (a call that is refused,
@@ -1419,6 +1442,13 @@ std::uint64_t ClientCore::submit(Request request, Now now, OnDone on_done, Insta
 std::uint64_t ClientCore::update(Update update, Now now, OnDone on_done, Instant since) {
   impl_->current = now;
   std::uint64_t number = impl_->update(std::move(update), now, std::move(on_done), since);
+  impl_->settle(now);
+  return number;
+}
+
+std::uint64_t ClientCore::edit(Edit edit, Now now, OnDone on_done, Instant since) {
+  impl_->current = now;
+  std::uint64_t number = impl_->edit(std::move(edit), now, std::move(on_done), since);
   impl_->settle(now);
   return number;
 }

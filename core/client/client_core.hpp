@@ -25,6 +25,7 @@
 #include "base/log.hpp"
 #include "client/update_operation.hpp"
 #include "coordination/coordinator.hpp"
+#include "document/edits.hpp"
 #include "membership/fault_detector.hpp"
 
 namespace ringlet {
@@ -105,6 +106,15 @@ class ClientCore {
     std::function<void(std::uint64_t update, UpdateQuestion question)> on_ask;
   };
   std::uint64_t update(Update update, Now now, OnDone on_done, Instant since = Instant::never());
+  // An edit of a document: an update that asks nobody. The edits are checked before anything is sent; one
+  // that does not fit what was read ends with invalid_argument and nothing is written.
+  struct Edit {
+    Request request;  // as an update's; its value and content type are not looked at
+    document::Edits edits;
+    std::uint32_t attempts = 16;
+    Deletes deletes = Deletes::lose;  // `ask` is `lose` here: nobody is asked
+  };
+  std::uint64_t edit(Edit edit, Now now, OnDone on_done, Instant since = Instant::never());
   // Answers the question `attempt` of an update. closed: the update is over, or was answered already.
   Status answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer, Now now);
   void cancel(std::uint64_t request,

@@ -53,7 +53,7 @@ UpdateOperation::Next UpdateOperation::on_answer(UpdateAnswer answer) {
     case UpdateAnswer::Kind::fail: {
       if (edited_) return stop(std::move(answer.reason));
       ClientOutcome failed;
-      failed.reply.status = Status(Code::merge_failed, named(answer.reason));
+      failed.reply.status = Status(answer.code, named(answer.reason));
       return over(std::move(failed));
     }
     case UpdateAnswer::Kind::value:

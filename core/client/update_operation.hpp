@@ -38,6 +38,7 @@ struct UpdateAnswer {
   } kind = Kind::fail;
   Bytes value;
   std::string reason;
+  Code code = Code::merge_failed;  // of a failure before the edit
   // Of the write that the answer leads to, where the application wants to know it beforehand. Zero: for
   // the edit Options::write_id, for a merge one that the client draws. Never one that was used before.
   WriteId write_id;

@@ -6,7 +6,6 @@
 
 #include "base/planted.hpp"
 #include "document/aliases.hpp"
-#include "versioning/shown.hpp"
 
 namespace ringlet::document {
 
@@ -140,12 +139,15 @@ void Cover::fill_gaps() {
 
 // ---- reading ----
 
-Result<State> read(const Object& object) {
+Result<State> read(const Object& object, Deletes deletes) {
   State state;
   bool first = true;
   Dot first_dot;
+  const bool deleted = std::any_of(object.versions.begin(), object.versions.end(),
+                                   [](const Version& v) { return v.tombstone; });
+  const bool missing = deleted && deletes == Deletes::win;
   for (const Version& version : object.versions) {
-    if (version.tombstone) continue;
+    if (version.tombstone || missing) continue;
     auto refused = [&](const Status& why) {
       return Status(why.code(),
                     "version " + ringlet::to_string(version.dot) + ": " + why.message());
@@ -171,8 +173,7 @@ Result<State> read(const Object& object) {
     first = false;
   }
   // A tombstone says nothing of the writes that it replaced. The object remembers which they were.
-  if (std::any_of(object.versions.begin(), object.versions.end(),
-                  [](const Version& v) { return v.tombstone; })) {
+  if (deleted) {
     std::vector<Event> replaced;
     for (const SpentWrite& spent : object.spent) {
       replaced.push_back(

@@ -33,7 +33,7 @@
 #include <vector>
 
 #include "document/scalar.hpp"
-#include "versioning/object.hpp"
+#include "versioning/shown.hpp"
 
 namespace ringlet::document {
 
@@ -190,8 +190,8 @@ Bytes encode(const Document& document);
 Result<Document> decode(BytesView bytes);
 
 // The document that a reader of `object` is shown: its living documents merged. What is not a document
-// is an error that names it. An object without living versions is the empty document. Dots that fold
-// into one version for an application are all regarded here.
-Result<State> read(const Object& object);
+// is an error that names it. An object without living versions is the empty document, and so is one with
+// a tombstone where deletes win. Dots that fold into one version for an application are all regarded.
+Result<State> read(const Object& object, Deletes deletes = Deletes::lose);
 
 }  // namespace ringlet::document

@@ -153,6 +153,10 @@ Status World::answer(HostId client, std::uint64_t update, std::uint32_t attempt,
   return status;
 }
 
+Now World::clock_of(HostId host) const {
+  return clock(*hosts_.at(host));
+}
+
 void World::cancel(HostId client, std::uint64_t call) {
   Host& host = *hosts_.at(client);
   trace(host.name + " cancels");

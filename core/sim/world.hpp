@@ -60,6 +60,7 @@ class World {
   // Not from inside on_ask: the application of a simulated client answers when it is its turn.
   Status answer(HostId client, std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer);
   void cancel(HostId client, std::uint64_t call);
+  Now clock_of(HostId host) const;  // its own
   std::size_t nodes() const { return node_count_; }
   const std::shared_ptr<const Ring>& ring() const { return ring_; }
   NodeId id_of(HostId node) const;

@@ -58,6 +58,12 @@ std::size_t Book::begin_update(const Key& key, std::size_t client) {
   return updates_.size() - 1;
 }
 
+const document::Edits& Book::edits_of(WriteId id) const {
+  static const document::Edits none;
+  auto it = edits_.find(id);
+  return it == edits_.end() ? none : it->second;
+}
+
 std::string token_of_update(std::size_t update, std::uint32_t call) {
   return std::to_string(update) + "." + std::to_string(call);
 }

@@ -9,6 +9,7 @@
 
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "document/edits.hpp"
 #include "versioning/object.hpp"
 
 namespace ringlet::sim {
@@ -58,6 +59,10 @@ class Book {
   const std::map<WriteId, std::string>& added() const { return added_; }
   bool was_removed(const Key& key, const std::string& item) const;
 
+  // Documents: what a write did beside merging; nothing is noted of one that only merged.
+  void edited(WriteId id, document::Edits edits) { edits_[id] = std::move(edits); }
+  const document::Edits& edits_of(WriteId id) const;
+
   // Counters: the updates, numbered as they began.
   std::size_t begin_update(const Key& key, std::size_t client);
   UpdateRecord& update(std::size_t number) { return updates_.at(number); }
@@ -70,6 +75,7 @@ class Book {
   std::map<WriteId, std::string> added_;
   std::map<Key, std::set<std::string>> removed_;
   std::vector<UpdateRecord> updates_;
+  std::map<WriteId, document::Edits> edits_;
 };
 
 // What an application is shown of an object, tombstones included.

@@ -8,6 +8,7 @@
 #include "law.hpp"
 #include "node/hint_key.hpp"
 #include "node/upkeep.hpp"
+#include "unit/document/oracle.hpp"
 #include "versioning/encoding.hpp"
 
 namespace ringlet::sim {
@@ -1126,6 +1127,82 @@ class CountedOnce final : public Law {
   }
 };
 
+// L23: what is shown of a document is what its writes, each applied to what its writer had been shown, come
+// to: no addition is lost, nothing that was removed comes back, counters are exact. Where writers had
+// truncated contexts something may come back, which is counted; nothing is lost or miscounted.
+class DocumentsMerge final : public Law {
+ public:
+  explicit DocumentsMerge(Scene& scene)
+      : Law(scene, Kind::safety, "L23", "a document shows what its writes come to") {}
+
+ private:
+  using Look = document::test::Seen;
+
+  void on_reply(const Key& key, const Object& object, const Where& where) override {
+    if (key.bucket == "documents") compare(key, object, where);
+  }
+  void at_the_end() override {
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      if (key.bucket != "documents") continue;
+      Object all;
+      for (const Object& copy : copies_of(scene_, key)) sync(all, copy);
+      compare(key, all, {"what is left beside", 0});
+    }
+  }
+
+  void compare(const Key& key, const Object& object, const Where& where) {
+    auto state = document::read(object);
+    if (!state) {
+      return fail(text(where) + ": " + printable(key) + ": " + state.status().message());
+    }
+    std::set<int> living;
+    std::size_t documents = 0;
+    for (const Version& version : object.versions) {
+      if (scene_.book.find(version.write_id) == nullptr) return;  // a phantom; told elsewhere
+      int number = known(version.write_id);
+      if (version.tombstone) continue;
+      living.insert(number);
+      ++documents;
+    }
+    if (documents > 1) scene_.saw(Seen::document_merged);
+    Look is = document::test::look(*state), wanted = oracle_.look(living);
+    if (is == wanted) return;
+    if (key.key.ends_with("-cut")) {
+      bool all = std::all_of(wanted.begin(), wanted.end(), [&](const auto& slot) {
+        auto there = is.find(slot.first);
+        return there != is.end() && there->second == slot.second;
+      });
+      if (all) return scene_.saw(Seen::document_came_back);
+    }
+    fail(text(where) + " shows of " + printable(key) + ": " + document::test::text(is) +
+         "; its writes come to: " + document::test::text(wanted));
+  }
+
+  // Tells the oracle of a write, after those that its writer had been shown.
+  int known(WriteId id) {
+    auto at = numbers_.find(id);
+    if (at != numbers_.end()) return at->second;
+    const WriteRecord& write = *scene_.book.find(id);
+    std::set<int> living, all;
+    for (WriteId shown : write.shown) {
+      int number = known(shown);
+      all.insert(number);
+      if (!scene_.book.find(shown)->tombstone) living.insert(number);
+    }
+    int number = static_cast<int>(numbers_.size()) + 1;
+    numbers_.emplace(id, number);
+    if (write.tombstone) {
+      oracle_.erase(number, all);
+    } else {
+      oracle_.write(number, living, all, scene_.book.edits_of(id));
+    }
+    return number;
+  }
+
+  document::test::Oracle oracle_;
+  std::map<WriteId, int> numbers_;
+};
+
 // L15: what a node keeps stays small, and nothing is left when nothing is asked.
 class Bounded final : public Law {
  public:
@@ -1208,6 +1285,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<LastCopyStays>(scene));
   laws.push_back(std::make_unique<GivenToAllOwners>(scene));
   laws.push_back(std::make_unique<FlipForgetsNothing>(scene));
+  laws.push_back(std::make_unique<DocumentsMerge>(scene));
   laws.push_back(std::make_unique<Bounded>(scene));
   laws.push_back(std::make_unique<NotAfterItsTime>(scene));
   laws.push_back(std::make_unique<DeletesStay>(scene));  // before L1: it says why

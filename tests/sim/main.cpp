@@ -245,12 +245,6 @@ int planted_bugs(Flags flags) {
   for (int i = 1; i < static_cast<int>(PlantedBug::count); ++i) {
     auto bug = static_cast<PlantedBug>(i);
     if (!flags.bug.empty() && bug_named(flags.bug) != bug) continue;
-    // The simulated applications edit no documents yet: tests/unit/document/laws_test.cpp plants these and
-    // finds them.
-    if (bug >= PlantedBug::document_tag_forgotten &&
-        bug <= PlantedBug::document_write_counted_twice) {
-      continue;
-    }
     std::map<std::string, std::uint64_t> by;
     std::uint64_t first = 0, found = 0, ran = 0;
     auto run = [&](std::uint64_t seed) {

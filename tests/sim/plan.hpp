@@ -20,9 +20,10 @@ enum class WorkloadKind {
   sessions,
   hot_key,
   stamps,
-  strict,    // quorums that overlap, of several clients (L21)
-  careful,   // one client to a key, each step after the one before was acknowledged (L18)
-  counters,  // updates whose edit is not idempotent (L22)
+  strict,     // quorums that overlap, of several clients (L21)
+  careful,    // one client to a key, each step after the one before was acknowledged (L18)
+  counters,   // updates whose edit is not idempotent (L22)
+  documents,  // edits of values that merge themselves (L23)
   count
 };
 const char* name_of(WorkloadKind kind);

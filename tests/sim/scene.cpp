@@ -117,6 +117,10 @@ const char* name_of(Seen seen) {
       return "an update that ended before its edit was acknowledged";
     case Seen::update_repeated:
       return "the edit of a failed update written again with its id";
+    case Seen::document_merged:
+      return "a document of several siblings";
+    case Seen::document_came_back:
+      return "an element that a truncated context brought back";
     case Seen::tombstone_reaped:
       return "a delete forgotten";
     case Seen::strict_read:
@@ -229,6 +233,7 @@ void Scene::attempt(std::size_t client, std::shared_ptr<Put> put, int retries, s
   request.key = put->key;
   request.context = put->context;
   request.value = put->value;
+  request.content_type = put->content_type;
   request.write_id = put->write_id;
   request.options = put->options;
   Call call;
@@ -293,6 +298,7 @@ void Scene::update(std::size_t client, Update wanted, Random& random, Then then)
   ClientCore::Update update;
   update.request.key = call.key;
   update.request.write_id = call.write_id;
+  update.request.content_type = updating->what.content_type;
   update.deletes = updating->what.deletes;
   update.attempts = updating->random.chance(0.2) ? 2 : 16;
   update.on_ask = [=, this](std::uint64_t number, const UpdateQuestion& question) {
@@ -356,6 +362,8 @@ void Scene::ask(const std::shared_ptr<Updating>& updating, std::uint64_t number,
     record.until = updating->deadline;
     book.begin(std::move(record));
     if (updating->written.empty()) {
+      put.content_type = updating->what.content_type;
+      book.edited(put.write_id, updating->what.edits);
       if (!updating->what.item.empty()) book.added(put.write_id, updating->what.item);
       updating->edit = put;
     }

@@ -85,6 +85,8 @@ enum class Seen {
   update_left,
   update_failed,
   update_repeated,
+  document_merged,
+  document_came_back,
   count
 };
 const char* name_of(Seen seen);
@@ -145,8 +147,9 @@ struct Scene {
     std::set<WriteId> shown;  // by that read
     RequestOptions options;
     bool session = false;
-    WriteId write_id;   // zero: a new write
-    std::string item;   // carts
+    WriteId write_id;  // zero: a new write
+    std::string item;  // carts
+    Bytes content_type;
     bool once = false;  // its application never repeats it
   };
   // Returns the write's id. `then` hears of the last attempt.
@@ -159,7 +162,9 @@ struct Scene {
     // The application: the edit, or the merge of what the acknowledged edit met. `shown` is what an
     // application sees of the read.
     std::function<UpdateAnswer(const UpdateQuestion&, const Shown& shown)> answer;
-    std::string item;  // carts: that the edit adds
+    std::string item;       // carts: that the edit adds
+    document::Edits edits;  // documents: what the edit does
+    Bytes content_type;
     std::optional<std::size_t> number;
     Duration thinking;  // of the application, at each question, at most
   };

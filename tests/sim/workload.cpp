@@ -1,5 +1,6 @@
 #include "workload.hpp"
 
+#include "client/document_edit.hpp"
 #include "law.hpp"
 
 namespace ringlet::sim {
@@ -191,6 +192,126 @@ class Counters final : public Workload {
                   [=, this](const ClientCore::Outcome&) { again(client); });
   }
   std::vector<std::size_t> keys_;  // how many were there before in its place
+};
+
+// Documents of sets, counters, a flag and a register, in maps: edits, deletes, and blind writes. Of the keys
+// that end with "-cut" some writers have forgotten what they saw, as a truncated context makes them;
+// nothing is deleted there, and no counter removed, so that all else is exact.
+class Documents final : public Workload {
+ public:
+  using Workload::Workload;
+
+ private:
+  using Edit = document::Edit;
+  using EditKind = document::EditKind;
+  using Scalar = document::Scalar;
+
+  void turn(std::size_t client) override {
+    bool cut = random_.chance(0.2);
+    Key key = shared_key("documents", random_, scene_.plan.keys);
+    if (cut) key.key += "-cut";
+    document::Edits edits = some_edits(cut);
+    double luck = random_.uniform();
+    if (luck < 0.08) return blind(client, key, std::move(edits));
+    if (luck < 0.13 && !cut) return erase(client, key);
+    if (luck < 0.25) {
+      return scene_.get(client, key, {}, false,
+                        [=, this](const ClientCore::Outcome&) { again(client); });
+    }
+    Scene::Update update;
+    update.key = key;
+    update.thinking = Duration::millis(300);
+    update.content_type = Bytes(document_content_type);
+    update.edits = edits;
+    bool forgets = cut && random_.chance(0.5);
+    update.answer = [=, this](const UpdateQuestion& question, const Shown&) {
+      std::int64_t wall_us = scene_.world.clock_of(scene_.clients[client]).wall_us();
+      if (!forgets) return answer_edit(question, edits, ringlet::Deletes::lose, wall_us);
+      const Object& object = question.read.reply.object;
+      auto state = document::read(object);
+      RINGLET_ASSERT(state.is_ok());
+      CausalContext seen = object.context;
+      for (const auto& entry : object.context.entries()) {
+        if ((entry.counter + client) % 2 == 0) seen.erase(entry.actor);
+      }
+      document::Limits limits;
+      limits.actors = 0;
+      auto written = document::apply(std::move(*state), seen,
+                                     question.written ? document::Edits() : edits, wall_us, limits);
+      RINGLET_ASSERT(written.is_ok());
+      return answer_of(document::encode(*written));
+    };
+    scene_.update(client, std::move(update), random_,
+                  [=, this](const ClientCore::Outcome&) { again(client); });
+  }
+
+  void blind(std::size_t client, const Key& key, document::Edits edits) {
+    Scene::Put put;
+    put.key = key;
+    put.content_type = Bytes(document_content_type);
+    put.value = document::encode(
+        *document::apply({}, {}, edits, scene_.world.clock_of(scene_.clients[client]).wall_us()));
+    WriteId id = scene_.put(client, std::move(put), random_,
+                            [=, this](const ClientCore::Outcome&) { again(client); });
+    scene_.book.edited(id, std::move(edits));
+  }
+  void erase(std::size_t client, const Key& key) {
+    scene_.get(client, key, {}, false, [=, this](const ClientCore::Outcome& outcome) {
+      if (!outcome.reply.status) return again(client);
+      Scene::Put put;
+      put.key = key;
+      put.tombstone = true;
+      put.context = outcome.context;
+      put.shown = shown_by(outcome.reply.object);
+      scene_.put(client, std::move(put), random_,
+                 [=, this](const ClientCore::Outcome&) { again(client); });
+    });
+  }
+
+  document::Edits some_edits(bool cut) {
+    document::Edits edits;
+    for (std::uint64_t n = random_.below(3); n < 3; ++n) {
+      auto name = [](const char* text) { return Scalar::of_text(text); };
+      Scalar element = Scalar::of_integer(static_cast<std::int64_t>(random_.below(4)));
+      const char* item = random_.chance(0.5) ? "tea" : "milk";
+      switch (random_.below(cut ? 8 : 12)) {
+        case 0:
+        case 1:
+          edits.push_back({EditKind::add, {name("coupons")}, element});
+          break;
+        case 2:
+          edits.push_back({EditKind::remove, {name("coupons")}, element});
+          break;
+        case 3:
+        case 4:
+          edits.push_back(
+              {EditKind::increment, {name("items"), name(item)}, {}, random_.between(-2, 9)});
+          break;
+        case 5:
+          edits.push_back(
+              {random_.chance(0.5) ? EditKind::enable : EditKind::disable, {name("gift")}});
+          break;
+        case 6:
+          edits.push_back({EditKind::add, {name("deep"), name(item), name("set")}, element});
+          break;
+        case 7:
+          edits.push_back({EditKind::discard, {name("deep"), name(item)}});
+          break;
+        case 8:
+        case 9:
+          edits.push_back({EditKind::discard, {name("items"), name(item)}});
+          break;
+        case 10:
+          edits.push_back({EditKind::set,
+                           {name("note")},
+                           Scalar::of_integer(static_cast<std::int64_t>(random_.below(1000)))});
+          break;
+        default:
+          edits.push_back({EditKind::clear, {}});
+      }
+    }
+    return edits;
+  }
 };
 
 // Deletes and re-creations, on keys of one client and on shared ones, where a put may race.
@@ -479,6 +600,8 @@ std::unique_ptr<Workload> make_workload(WorkloadKind kind, Scene& scene, std::ui
       return std::make_unique<Careful>(scene, seed, Duration::millis(5));
     case WorkloadKind::counters:
       return std::make_unique<Counters>(scene, seed, usual);
+    case WorkloadKind::documents:
+      return std::make_unique<Documents>(scene, seed, usual);
     case WorkloadKind::count:
       break;
   }
