@@ -274,9 +274,6 @@ class Bucket(Generic[T]):
                 raise TypeError(
                     f"bucket wanted a codec, got {type(codec).__name__} without {member}"
                 )
-        if not isinstance(codec.content_type, str):
-            got = f"the class {codec.__name__}: make one of it" if isinstance(codec, type) else codec
-            raise TypeError(f"bucket wanted a codec whose content_type is text, got {got}")
         check_resolver("bucket", resolver)
         self._client = client
         self._name = name
