@@ -191,7 +191,7 @@ std::optional<PlantedBug> bug_named(const std::string& name) {
 std::uint64_t known_seed(PlantedBug bug) {
   switch (bug) {
     case PlantedBug::refusal_not_counted:
-      return 234;
+      return 343;
     case PlantedBug::executed_after_its_age:
       return 11;
     case PlantedBug::hint_released_unconfirmed:
@@ -203,11 +203,11 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::in_flight_write_not_forwarded:
       return 67;
     case PlantedBug::reap_before_all_owners:
-      return 36;
+      return 65;
     case PlantedBug::doomstone:
       return 698;
     case PlantedBug::source_drops_early:
-      return 37;
+      return 90;
     case PlantedBug::table_tie_by_arrival:
       return 81;
     case PlantedBug::tie_by_arrival:
