@@ -217,7 +217,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::tie_never_repaired:
       return 982;
     case PlantedBug::first_epoch_by_clock_alone:
-      return 94;
+      return 1382;
     case PlantedBug::tombstone_aged_by_wall_clock:
       return 6;
     case PlantedBug::spent_forgotten_by_sync:
