@@ -495,16 +495,19 @@ struct ClientCore::Impl {
     return last_born_us;
   }
 
-  Status refuse_options(const RequestOptions& wanted) const {
+  Status refuse_request(const Request& wanted) const {
     if (closed) return closed_why;
-    if (wanted.timeout_ms > 3'600'000) {
-      return Status(Code::invalid_argument,
-                    "timeout_ms: wanted at most 3600000, got " + std::to_string(wanted.timeout_ms));
+    if (wanted.key.key.empty()) {
+      return Status(Code::invalid_argument, "key: wanted at least 1 byte, got none");
+    }
+    if (wanted.options.timeout_ms > 3'600'000) {
+      return Status(Code::invalid_argument, "timeout_ms: wanted at most 3600000, got " +
+                                                std::to_string(wanted.options.timeout_ms));
     }
     return Status::ok();
   }
   Status refuse(const Call& call) const {
-    if (Status bad = refuse_options(call.request.options); !bad) return bad;
+    if (Status bad = refuse_request(call.request); !bad) return bad;
     if (calls.size() >= options.max_in_flight) {
       return Status(Code::overloaded, std::string(verb_of(call.request.kind)) + " " +
                                           printable(call.request.key) + ": " +
@@ -518,7 +521,7 @@ struct ClientCore::Impl {
 
   std::uint64_t update(Update wanted, Now now, OnDone on_done, Instant since) {
     std::uint64_t number = next_call++;
-    Status bad = refuse_options(wanted.request.options);
+    Status bad = refuse_request(wanted.request);
     if (bad && wanted.attempts == 0) {
       bad = Status(Code::invalid_argument, "update_attempts: wanted at least 1, got 0");
     }

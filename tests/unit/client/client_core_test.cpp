@@ -754,11 +754,14 @@ TEST_CASE("wrong requests are refused before anything is sent") {
   CHECK(bench.outcome(1).reply.status.code() == Code::invalid_context);
   bench.submit(Kind::put, alice, {}, "rubbish");
   CHECK(bench.outcome(2).reply.status.code() == Code::invalid_context);
+  bench.submit(Kind::get, {"carts", ""});
+  CHECK(bench.outcome(3).reply.status.code() == Code::invalid_argument);
+  CHECK_THAT(bench.outcome(3).reply.status.message(), Contains("key: wanted at least 1 byte"));
   CHECK(bench.take_calls().empty());
   bench.submit(Kind::get, alice);
   bench.submit(Kind::get, alice);
   bench.submit(Kind::get, alice);
-  CHECK(bench.outcome(5).reply.status.code() == Code::overloaded);
+  CHECK(bench.outcome(6).reply.status.code() == Code::overloaded);
   auto calls = bench.take_calls();
   CHECK(calls.size() == 2);
   for (auto& call : calls) bench.reply(call);
