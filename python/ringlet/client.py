@@ -353,11 +353,14 @@ class Bucket(Generic[T]):
         )
         return read_reply(reply, self._codec, key)
 
-    def delete(self, key: Key, context: Context | Versioned[Any], **call: Any) -> None:
-        """Deletes what ``context`` has seen; a version written at the same time survives."""
+    def delete(self, key: Key, context: Context | Versioned[Any], **call: Any) -> Versioned[T]:
+        """Deletes what ``context`` has seen; a version written at the same time survives. The answer
+        is what is there after it, and its context covers the delete.
+        """
         if context is None:
             raise TypeError("delete wanted a Context or Versioned of an earlier read, got None")
-        self._run(_core.DELETE, key, call, context=_context_bytes("delete", context))
+        reply = self._run(_core.DELETE, key, call, context=_context_bytes("delete", context))
+        return read_reply(reply, self._codec, key)
 
     def update(
         self,

@@ -95,6 +95,17 @@ def test_delete_removes_what_it_has_seen(client, name):
     assert not bucket.get("k")
 
 
+def test_delete_answers_with_the_context_that_covers_it(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    seen = bucket.put("k", "tea")
+    deleted = bucket.delete("k", seen)
+    assert not deleted
+    assert deleted.context > seen.context
+    bucket.put("k", "milk", deleted)
+    found = bucket.get("k", deletes="ask")
+    assert [s.deleted for s in found.siblings] == [False]  # the delete is replaced and stands beside nothing
+
+
 def test_delete_beside_a_concurrent_put_is_no_conflict(client, name):
     bucket = client.bucket(name, codec=ringlet.Text)
     seen = bucket.put("k", "tea")

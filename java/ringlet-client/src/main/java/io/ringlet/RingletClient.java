@@ -77,6 +77,22 @@ public final class RingletClient implements AutoCloseable {
   }
 
   /**
+   * Values of one kind, in a bucket whose name is no text. Otherwise as {@link #bucket(String,
+   * Codec)}.
+   *
+   * @param name of the bucket; any bytes, may be empty; copied
+   * @param codec how its values become bytes
+   * @param <T> the type of values
+   * @return the bucket; its {@link Bucket#name()} shows bytes that are not printable ASCII as
+   *     {@code \xNN}
+   */
+  public <T> Bucket<T> bucket(byte[] name, Codec<T> codec) {
+    Objects.requireNonNull(name, "name");
+    Objects.requireNonNull(codec, "codec");
+    return new Bucket<>(this, Text.escaped(name), name.clone(), codec, null, CallSettings.DEFAULT);
+  }
+
+  /**
    * For operators: {@code status} (argument {@code node}: name or address), {@code ring}, {@code
    * key.inspect} (arguments {@code bucket} and {@code key}). Blocks, a virtual thread's carrier
    * too, for at most the client's timeout.

@@ -280,6 +280,19 @@ class BucketTest {
   }
 
   @Test
+  void bucketsHaveNamesOfAnyBytes() {
+    Bucket<String> one = client.bucket(new byte[] {-1, 0, -2}, Codec.TEXT);
+    Bucket<String> other = client.bucket(new byte[] {-1, 0, -3}, Codec.TEXT);
+    one.put(KEY, "here");
+    assertEquals("here", one.get(KEY).value());
+    assertTrue(other.get(KEY).isMissing());
+    assertEquals("\\xff\\x00\\xfe", one.name());
+    Bucket<String> text = client.bucket(bucket.name().getBytes(StandardCharsets.UTF_8), Codec.TEXT);
+    text.put(KEY, "the same bucket");
+    assertEquals("the same bucket", bucket.get(KEY).value());
+  }
+
+  @Test
   void getAllKeepsEachKeysError() {
     bucket.put(KEY, "text");
     client.bucket(bucket.name(), Codec.RAW).put(Key.of("bytes"), new byte[] {1});

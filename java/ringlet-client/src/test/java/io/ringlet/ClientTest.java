@@ -235,7 +235,7 @@ class ClientTest {
     assertThrows(UsageException.class, () -> RingletClient.builder().build());
     try (RingletClient client = TestCluster.client()) {
       named("drain", () -> client.close(null));
-      named("name", () -> client.bucket(null, Codec.RAW));
+      named("name", () -> client.bucket((String) null, Codec.RAW));
       named("codec", () -> client.bucket("b", null));
       usage("name: wanted text", () -> client.bucket("\uDC00", Codec.RAW));
       Bucket<String> bucket = client.bucket("b", Codec.TEXT);
