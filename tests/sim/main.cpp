@@ -213,7 +213,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::tie_by_arrival:
       return 19;
     case PlantedBug::lease_not_synced:
-      return 679;
+      return 736;
     case PlantedBug::tie_never_repaired:
       return 982;
     case PlantedBug::first_epoch_by_clock_alone:
@@ -221,15 +221,17 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::tombstone_aged_by_wall_clock:
       return 6;
     case PlantedBug::spent_forgotten_by_sync:
-      return 3;
-    case PlantedBug::spent_forgotten_by_update:
       return 5;
+    case PlantedBug::spent_forgotten_by_update:
+      return 7;
     case PlantedBug::stamp_not_above_held:
       return 19;
     case PlantedBug::stamp_not_above_seen:
       return 23;
     case PlantedBug::reconcile_not_compared:
       return 58;
+    case PlantedBug::edit_twice:
+      return 3;
     default:
       return 1;  // found within ten seeds
   }
