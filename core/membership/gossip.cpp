@@ -208,16 +208,19 @@ struct Gossiper::Impl {
   // takes what a cluster has; among founders its default is what it wants.
   Status conflict_of(const ClusterSettings& theirs, bool from_settled) const {
     if (!agreement) return {};
+    // What this node heard of others that have not agreed either is not its own: a cluster that has
+    // agreed is compared with its file alone, or one wrong file keeps a second node out.
+    const ClusterSettings& own = !settled && from_settled ? options.proposal : settings;
     for (const SettingRule& rule : setting_rules()) {
       auto number = static_cast<std::uint32_t>(rule.setting);
-      auto mine = settings.entries().find(number), other = theirs.entries().find(number);
-      if (rule.fixed == nullptr || mine == settings.entries().end() ||
-          other == theirs.entries().end() || mine->second.value == other->second.value) {
+      auto mine = own.entries().find(number), other = theirs.entries().find(number);
+      if (rule.fixed == nullptr || mine == own.entries().end() || other == theirs.entries().end() ||
+          mine->second.value == other->second.value) {
         continue;
       }
       if (!settled && from_settled && mine->second.version == 0) continue;
       if (settled && !from_settled && other->second.version == 0) continue;
-      if (Status why = settings.merge(theirs).status(); !why) return why;
+      if (Status why = own.merge(theirs).status(); !why) return why;
     }
     return {};
   }

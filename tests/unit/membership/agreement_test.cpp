@@ -191,6 +191,28 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("F-102 a newcomer with a wrong file keeps no other one out") {
+  // Two with empty disks hear each other first: one file names the other reconcile, one names none.
+  for (int n : {0, 1, 2}) {
+    Net three;
+    MembershipView five = founded(5, 16, 3);
+    Peer& silent = three.founder(3, five, 0, false);
+    Peer& odd = three.founder(4, five, 0, true);
+    three.run(1 + n);
+    for (int i : {0, 1, 2}) {
+      SettingValues values{{Setting::reconcile, 1}, {Setting::r, 2}, {Setting::w, 2}};
+      three.again(i, five, ClusterSettings::proposed(values, values), 1);
+    }
+    three.run(5);
+    INFO(silent.host.said);
+    CHECK(silent.gossip->belonging() == Belonging::settled);
+    CHECK(silent.gossip->settings().find(Setting::reconcile) == 1);
+    CHECK(odd.gossip->belonging() == Belonging::disagrees);
+    CHECK(three.at["n0:1"]->gossip->belonging() == Belonging::settled);
+    CHECK(!three.at["n0:1"]->gossip->disagrees_with(member(3).id));
+  }
+}
+
 TEST_CASE("L20 an empty disk takes what the cluster has, where its file is silent") {
   Net net;
   MembershipView view = founded(3, 16, 3);
