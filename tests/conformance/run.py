@@ -36,7 +36,8 @@ COLUMNS = ("c", "cpp", "python", "java", "c_async", "cpp_async", "java_async", "
 PATIENCE_S = 60  # for one answer; a call's own deadline is far below
 
 # The clusters that scenarios share. "more" are lines of [node] and tables, "cluster" lines of [cluster]. On one
-# node each answer is certain to know of every write before it; three may answer from any two.
+# node each answer is certain to know of every write before it, and a write has one dot; three may answer from any
+# two, and a slow one may mint a write a second time, so that a read's context covers more than the write's.
 CLUSTERS = {
     "one": {"nodes": 1, "more": 'engine = "memory"\n'},
     "plain": {"nodes": 3, "more": 'engine = "memory"\n'},
@@ -68,6 +69,12 @@ def processes():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def is_stopped(process):
+    """Whether each thread has stopped: on a busy machine that takes a while after the signal."""
+    tasks = pathlib.Path(f"/proc/{process}/task").glob("*/stat")
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
 class Differs(Exception):
@@ -409,7 +416,7 @@ class Runner:
         self.module, self.clusters, self.opened = processes(), {}, set()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ringlet-conformance-"))
         self.drivers = {}
-        self.seconds = 0.0
+        self.seconds = {}
         self.failed = False
 
     def cluster(self, name):
@@ -475,7 +482,7 @@ class Runner:
         failures = {column.name: column.failure for column in columns if column.failure}
         self.failed |= bool(failures)
         self.results[scenario["name"]] = failures
-        self.seconds += time.monotonic() - began
+        self.seconds[scenario["name"]] = time.monotonic() - began
         return failures
 
     def step(self, columns, step, number, at):
@@ -555,6 +562,7 @@ class Runner:
                 node.start()
             elif step["do"] == "pause":
                 node.signal(signal.SIGSTOP)
+                self.module.wait_for(f"{name} stops", lambda node=node: not is_stopped(node.process.pid))
             else:
                 node.signal(signal.SIGCONT)
 
@@ -582,16 +590,17 @@ class Runner:
 
     def table(self):
         width = max([len(name) for name in self.results] + [8])
-        lines = [f"{'scenario':<{width}}  " + "  ".join(f"{name:<10}" for name in self.columns)]
+        lines = [f"{'scenario':<{width}}  " + "  ".join(f"{name:<10}" for name in (*self.columns, "seconds"))]
         for name, failures in sorted(self.results.items()):
             lines.append(f"{name:<{width}}  " + "  ".join(
-                f"{failures[column].split(' (')[0] if column in failures else 'ok':<10}" for column in self.columns))
+                f"{failures[column].split(' (')[0] if column in failures else 'ok':<10}" for column in self.columns)
+                + f"  {self.seconds[name]:.1f}")
         lines.append("")
         for name, failures in sorted(self.results.items()):
             lines += [f"{name}, {column}: {failure}" for column, failure in failures.items()]
         well = sum(not failures for failures in self.results.values())
         lines.append(f"{len(self.results)} scenarios in {len(self.columns)} columns, {well} the same in all, "
-                     f"{len(self.results) - well} not ({self.seconds:.0f} s)")
+                     f"{len(self.results) - well} not ({sum(self.seconds.values()):.0f} s)")
         return "\n".join(lines)
 
     def report(self):
