@@ -107,6 +107,9 @@ class Load {
 
   // Every client edits the key of this number; keys: one for all, or one each.
   Outcome run(const std::string& bucket, bool one_key) {
+    // Every key has an entry for every client from the start: the values of both runs are of one size.
+    for (std::size_t key = 0; key < (one_key ? 1 : clients_.size()); ++key)
+      begin(bucket, key_name(key));
     std::vector<std::thread> threads;
     std::vector<Outcome> each(clients_.size());
     auto began = Clock::now();
@@ -160,6 +163,17 @@ class Load {
     ringlet_call call = RINGLET_CALL_INIT;
     call.timeout_ms = 600'000;
     return call;
+  }
+
+  void begin(const std::string& bucket, const std::string& name) {
+    Counter counter;
+    for (const std::string& client : names_) counter[client] = 0;
+    std::string text = text_of(counter);
+    ringlet_call call = patient();
+    ringlet_error* error = nullptr;
+    must(ringlet_put(clients_[0], key_of(bucket, name), {nullptr, 0}, bytes(text), &call, nullptr,
+                     &error),
+         error, "a put");
   }
 
   void update(std::size_t client, const std::string& bucket, const std::string& name,
