@@ -197,7 +197,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::hint_released_unconfirmed:
       return 237;
     case PlantedBug::no_hint_at_quorum:
-      return 1522;
+      return 1318;
     case PlantedBug::tree_not_updated:
       return 83;
     case PlantedBug::in_flight_write_not_forwarded:
