@@ -132,12 +132,20 @@ Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_
   Client::Request request;
   request.key = std::move(*k);
   request.options = options->options;
-  showing->versions = kind == RINGLET_GET || kind == RINGLET_UPDATE || options->return_siblings;
+  showing->versions = kind == RINGLET_GET || kind == RINGLET_UPDATE || kind == RINGLET_EDIT ||
+                      options->return_siblings;
   showing->deletes = options->deletes;
   if (kind == RINGLET_GET) return request;
   request.write_id = options->write_id;
   if (kind != RINGLET_DELETE) request.content_type = std::move(options->content_type);
   if (kind == RINGLET_UPDATE) return request;
+  if (kind == RINGLET_EDIT) {
+    if (Status s = check_bytes("edits", value, max_value_bytes()); !s) return s;
+    auto edits = document::decode_edits(view(value));
+    if (!edits) return edits.status();
+    request.value = Bytes(view(value));
+    return request;
+  }
   request.kind = kind == RINGLET_PUT ? ClientCore::Kind::put : ClientCore::Kind::erase;
   if (Status s = check_context(context, request.key); !s) return s;
   request.context = Bytes(view(context));
@@ -146,6 +154,19 @@ Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_
     request.value = Bytes(view(value));
   }
   return request;
+}
+
+Result<ClientCore::Edit> edit_of(const ClientState& client, Client::Request request,
+                                 const Showing& showing) {
+  auto edits = document::decode_edits(request.value);
+  if (!edits) return edits.status();
+  ClientCore::Edit edit;
+  edit.edits = std::move(*edits);
+  edit.attempts = client.update_attempts;
+  edit.deletes = showing.deletes;
+  request.value.clear();
+  edit.request = std::move(request);
+  return edit;
 }
 
 const std::shared_ptr<Completion>& completion_of(ringlet_queue* queue);
@@ -331,9 +352,9 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
       };
       if (Status s = check_struct("op_size", at, op_size, sizeof(ringlet_op)); !s) return in_op(s);
       const ringlet_op& op = *reinterpret_cast<const ringlet_op*>(at);
-      if (op.kind < RINGLET_GET || op.kind > RINGLET_UPDATE) {
+      if (op.kind < RINGLET_GET || op.kind > RINGLET_EDIT) {
         return in_op(
-            Status(Code::invalid_argument, "kind: wanted 1 to 4, got " + std::to_string(op.kind)));
+            Status(Code::invalid_argument, "kind: wanted 1 to 5, got " + std::to_string(op.kind)));
       }
       if (op.reserved != 0) return in_op(Status(Code::unsupported, "reserved: wanted 0"));
       Showing show;

@@ -49,6 +49,10 @@ Status check_context(ringlet_bytes context, const Key& key);
 Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_bytes context,
                                    ringlet_bytes value, const ringlet_call* call, Showing* showing);
 
+// What RINGLET_EDIT wants: read_write() has checked the edits.
+Result<ClientCore::Edit> edit_of(const ClientState& client, Client::Request request,
+                                 const Showing& showing);
+
 // The resolvers running on this thread, innermost first: their client cannot be closed from inside.
 struct Resolving {
   explicit Resolving(const ClientState* client);

@@ -99,7 +99,7 @@ Result<CausalContext> seen_of(const char* name, ringlet_bytes bytes) {
 }  // namespace
 
 ringlet_reply::ringlet_reply(Outcome o, const char* name, bool show_versions, Deletes deletes)
-    : outcome(std::move(o)), operation(name) {
+    : outcome(std::move(o)), operation(name), deletes(deletes) {
   if (show_versions) shown = ringlet::shown(outcome.reply.object, deletes).versions;
   dots.reserve(shown.size());
   for (const Version* version : shown) dots.push_back(dot_bytes(version->dot));

@@ -16,6 +16,7 @@ struct ringlet_reply {
   std::atomic<std::size_t> references{1};
   const ringlet::Outcome outcome;
   const char* const operation;
+  const ringlet::Deletes deletes;
   std::vector<const ringlet::Version*> shown;       // into outcome
   std::vector<std::array<unsigned char, 24>> dots;  // of `shown`
   ringlet::capi::Counted counted;

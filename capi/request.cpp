@@ -30,6 +30,8 @@ const char* Request::operation() const {
       return "put";
     case RINGLET_DELETE:
       return "delete";
+    case RINGLET_EDIT:
+      return "edit";
     default:
       return "update";
   }
@@ -48,6 +50,10 @@ void Request::start() {
       self->ask(number, std::move(question));
     };
     call = client_->client->update_async(std::move(update), std::move(done));
+  } else if (kind_ == RINGLET_EDIT) {
+    Result<ClientCore::Edit> edit = edit_of(*client_, wanted_, showing_);
+    if (!edit) return finish(edit.status(), nullptr);
+    call = client_->client->edit_async(std::move(*edit), std::move(done));
   } else {
     call = client_->client->submit(wanted_, std::move(done));
   }

@@ -92,7 +92,7 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
   // ---- any thread ----
   struct Submission {
     std::uint64_t id;
-    std::variant<Request, ClientCore::Update> wanted;
+    std::variant<Request, ClientCore::Update, ClientCore::Edit> wanted;
     OnDone on_done;
     Instant since;  // its deadline counts from here, however late this thread comes to it
   };
@@ -108,7 +108,8 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     return Status(Code::forked, "the client was opened before fork(); open another one here");
   }
 
-  std::uint64_t submit(std::variant<Request, ClientCore::Update> wanted, OnDone on_done) {
+  std::uint64_t submit(std::variant<Request, ClientCore::Update, ClientCore::Edit> wanted,
+                       OnDone on_done) {
     if (is_forked()) {
       on_done(failed(forked()));
       return 0;
@@ -240,6 +241,8 @@ struct Client::Impl final : IoThread::Work, Peer::Events {
     std::uint64_t number = 0;
     if (auto* request = std::get_if<Request>(&submission.wanted)) {
       number = core.submit(std::move(*request), now, std::move(on_done), submission.since);
+    } else if (auto* edit = std::get_if<ClientCore::Edit>(&submission.wanted)) {
+      number = core.edit(std::move(*edit), now, std::move(on_done), submission.since);
     } else {
       auto& update = std::get<ClientCore::Update>(submission.wanted);
       update.on_ask = [id, ask = std::move(update.on_ask)](std::uint64_t, UpdateQuestion question) {
@@ -466,6 +469,10 @@ std::uint64_t Client::update_async(ClientCore::Update update, OnDone on_done) {
   return impl_->submit(std::move(update), std::move(on_done));
 }
 
+std::uint64_t Client::edit_async(ClientCore::Edit edit, OnDone on_done) {
+  return impl_->submit(std::move(edit), std::move(on_done));
+}
+
 void Client::answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer) {
   impl_->answer({update, attempt, std::move(answer)});
 }
@@ -481,6 +488,16 @@ Outcome Client::call(Request request) {
   }
   auto slot = std::make_shared<Slot<Outcome>>();
   submit(std::move(request), [slot](Outcome outcome) { slot->set(std::move(outcome)); });
+  return slot->take();
+}
+
+Outcome Client::edit(ClientCore::Edit edit) {
+  if (!impl_->is_forked() && impl_->thread.is_current()) {
+    return failed(
+        Status(Code::busy, "a blocking call on the client's own thread, from a callback"));
+  }
+  auto slot = std::make_shared<Slot<Outcome>>();
+  edit_async(std::move(edit), [slot](Outcome outcome) { slot->set(std::move(outcome)); });
   return slot->take();
 }
 

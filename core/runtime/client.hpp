@@ -34,6 +34,9 @@ class Client {
   std::uint64_t update_async(ClientCore::Update update, OnDone on_done);
   void answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer);
 
+  // An edit of a document in the background (ClientCore::edit).
+  std::uint64_t edit_async(ClientCore::Edit edit, OnDone on_done);
+
   struct WriteOptions {
     WriteOptions(RequestOptions options = {}) : call(options) {}
     RequestOptions call;
@@ -46,6 +49,7 @@ class Client {
 
   // Blocking; the deadline is in options.timeout_ms or the client's.
   Outcome call(Request request);
+  Outcome edit(ClientCore::Edit edit);
   Outcome get(Key key, RequestOptions options = {});
   Outcome put(Key key, Bytes value, Bytes context = {}, WriteOptions options = {});
   Outcome erase(Key key, Bytes context, WriteOptions options = {});

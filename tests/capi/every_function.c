@@ -42,7 +42,11 @@ int main(void) {
   ringlet_reply *reply = NULL;
   ringlet_text *text;
   ringlet_call call = RINGLET_CALL_INIT;
-  ringlet_key key = {{"b", 1}, {"k", 1}};
+  ringlet_key key = {{"b", 1}, {"k", 1}}, document_key = {{"b", 1}, {"d", 1}};
+  ringlet_edits *edits = NULL;
+  ringlet_document *document = NULL;
+  ringlet_scalar name;
+  ringlet_item item;
   ringlet_bytes none = {NULL, 0}, value = {"v", 1};
   ringlet_resolver resolver = {answer_x, NULL, &call};
   ringlet_op op;
@@ -112,6 +116,30 @@ int main(void) {
   EXPECT(ringlet_update(client, key, &resolver, &call, NULL, &error) == RINGLET_OK);
   resolver.resolve = fail;
   EXPECT(ringlet_update(client, key, &resolver, &call, NULL, NULL) == RINGLET_MERGE_FAILED);
+
+  memset(&name, 0, sizeof name);
+  name.text.data = "set";
+  name.text.size = 3;
+  EXPECT(ringlet_edits_new(&edits, &error) == RINGLET_OK);
+  EXPECT(ringlet_edits_append(edits, RINGLET_EDIT_ADD, &name, 1, &name, 0, &error) == RINGLET_OK);
+  EXPECT(ringlet_edits_append(edits, RINGLET_EDIT_ADD, &name, 0, &name, 0, NULL) ==
+         RINGLET_INVALID_ARGUMENT);
+  EXPECT(ringlet_edits_count(edits) == 1);
+  EXPECT(ringlet_edit(client, document_key, ringlet_edits_bytes(edits), &call, &reply, &error) ==
+         RINGLET_OK);
+  EXPECT(ringlet_document_read(reply, &document, &error) == RINGLET_OK);
+  EXPECT(ringlet_document_count(document) == 2);
+  EXPECT(ringlet_document_item(document, 1, &item, sizeof item) == RINGLET_OK);
+  EXPECT(item.type == RINGLET_ELEMENT && item.value.text.size == 3);
+  ringlet_document_release(document);
+  EXPECT(ringlet_document_write(reply, ringlet_edits_bytes(edits), 0, &text, &error) == RINGLET_OK);
+  EXPECT(ringlet_text_bytes(text).size > 2);
+  EXPECT(ringlet_document_parse(ringlet_text_bytes(text), &document, &error) == RINGLET_OK);
+  EXPECT(ringlet_document_count(document) == 2);
+  ringlet_document_release(document);
+  ringlet_text_release(text);
+  ringlet_reply_release(reply);
+  ringlet_edits_release(edits);
 
   EXPECT(ringlet_queue_new(&queue, &error) == RINGLET_OK);
   EXPECT(ringlet_queue_fd(queue) >= 0);

@@ -58,7 +58,7 @@ extern "C" {
 /* ---- version ---- */
 
 #define RINGLET_ABI_MAJOR 1u /* soname libringlet.so.1 */
-#define RINGLET_ABI_MINOR 2u /* up with every added symbol, field or code */
+#define RINGLET_ABI_MINOR 3u /* up with every added symbol, field or code */
 #define RINGLET_ABI ((RINGLET_ABI_MAJOR << 16) | RINGLET_ABI_MINOR)
 
 RINGLET_API uint32_t ringlet_abi_version(void); /* the library's RINGLET_ABI */
@@ -195,9 +195,9 @@ typedef struct {
   uint32_t struct_size; /* RINGLET_CALL_INIT sets it */
   uint32_t timeout_ms;  /* the whole call, retries included; at most 3600000 */
   uint8_t r, w;
-  uint8_t strict;       /* 1: only owners of the key count, no substitutes */
-  uint8_t durability;   /* 1 buffer, 2 log, 3 disk */
-  uint32_t flags;       /* RINGLET_RETURN_SIBLINGS, RINGLET_DELETES_… */
+  uint8_t strict;     /* 1: only owners of the key count, no substitutes */
+  uint8_t durability; /* 1 buffer, 2 log, 3 disk */
+  uint32_t flags;     /* RINGLET_RETURN_SIBLINGS, RINGLET_DELETES_… */
   /* 0: the library's own; set it to repeat a write, also after a crash (see
      ringlet_error_maybe_applied). One id names one write: INVALID_ARGUMENT where another value is stored
      under it. An id of your own: 128 random bits, or a UUID of version 4 or 7, high half first. */
@@ -322,15 +322,109 @@ RINGLET_API void ringlet_merge_release(ringlet_merge *);
 RINGLET_API ringlet_status ringlet_update(ringlet_client *, ringlet_key, const ringlet_resolver *,
                                           const ringlet_call *, ringlet_reply **, ringlet_error **);
 
+/* ---- documents: values that merge themselves; since ABI 1.3 ---- */
+
+/* A document is a map of fields: maps, sets, counters, flags and registers. Concurrent versions are merged by
+   Ringlet, wherever they meet: no resolver is asked, nothing that was added is lost, what was removed does
+   not come back, and counters are exact (docs/documents.md). The cluster's reconcile must be siblings. */
+
+enum {
+  RINGLET_TEXT = 0, /* UTF-8 */
+  RINGLET_BYTES = 1,
+  RINGLET_INTEGER = 2,
+  RINGLET_BOOLEAN = 3, /* integer 0 or 1 */
+  RINGLET_NOTHING = 4, /* of a register only, as REAL is */
+  RINGLET_REAL = 5
+};
+typedef struct {           /* the name of a field, an element, a value */
+  uint32_t kind, reserved; /* reserved: 0 */
+  int64_t integer;
+  double real;
+  ringlet_bytes text; /* TEXT, BYTES */
+} ringlet_scalar;
+
+enum {
+  RINGLET_EDIT_ADD = 1,       /* value to the set at path */
+  RINGLET_EDIT_REMOVE = 2,    /* value from the set; it need not be there */
+  RINGLET_EDIT_INCREMENT = 3, /* the counter, by amount; refused if it would leave 64 bits */
+  RINGLET_EDIT_SET = 4,       /* the register to value: of concurrent ones the latest is shown */
+  RINGLET_EDIT_SET_ALL = 5,   /* the register to value: all concurrent ones are shown */
+  RINGLET_EDIT_ENABLE = 6,    /* the flag */
+  RINGLET_EDIT_DISABLE = 7,
+  RINGLET_EDIT_ERASE = 8,   /* the field with all in it, as far as it was seen; it must be there */
+  RINGLET_EDIT_DISCARD = 9, /* the same; it need not be there */
+  RINGLET_EDIT_CLEAR = 10   /* what the field holds; with no names the whole document */
+};
+typedef struct ringlet_edits ringlet_edits;       /* of one thread at a time */
+typedef struct ringlet_document ringlet_document; /* immutable */
+
+/* A list of edits is data: its bytes may be kept, and sent again under the same write id. At most 4096. */
+RINGLET_API ringlet_status ringlet_edits_new(ringlet_edits **, ringlet_error **);
+/* path: the names of fields from the document's root to the one edited; names: 1 to 32 of them, text or bytes of
+   1 to 1024 bytes, integers, booleans. Fields on the way are made where there are none. value: of ADD, REMOVE,
+   SET, SET_ALL, otherwise ignored; an element has at most 65535 bytes. All is copied. On failure nothing
+   is appended. */
+RINGLET_API ringlet_status ringlet_edits_append(ringlet_edits *, uint32_t edit,
+                                                const ringlet_scalar *path, size_t names,
+                                                const ringlet_scalar *value, int64_t amount,
+                                                ringlet_error **);
+RINGLET_API size_t ringlet_edits_count(const ringlet_edits *);
+RINGLET_API ringlet_bytes ringlet_edits_bytes(ringlet_edits *); /* until the next append */
+RINGLET_API void ringlet_edits_release(ringlet_edits *);
+
+/* Reads the document, applies the edits to it, writes it, and merges what the write met. OK once the edit
+   is acknowledged, as ringlet_update; the edit counts once. INVALID_ARGUMENT where an edit does not fit
+   what is stored, or a value that is no document is there: then nothing was written. */
+RINGLET_API ringlet_status ringlet_edit(ringlet_client *, ringlet_key, ringlet_bytes edits,
+                                        const ringlet_call *, ringlet_reply **, ringlet_error **);
+
+/* What a reply shows, merged; missing: the empty document. A reply of a get, edit, update, or of a put
+   with RINGLET_RETURN_SIBLINGS. INVALID_ARGUMENT: something there is no document; CORRUPT, UNSUPPORTED: damaged,
+   or of a later release; CORRUPT too where a counter's sum has left 64 bits. */
+RINGLET_API ringlet_status ringlet_document_read(const ringlet_reply *, ringlet_document **,
+                                                 ringlet_error **);
+enum {
+  RINGLET_MAP = 1,          /* its fields follow, one deeper */
+  RINGLET_SET = 2,          /* its elements follow, one deeper */
+  RINGLET_COUNTER = 3,      /* value: an integer */
+  RINGLET_FLAG = 4,         /* enabled; a field that is not there is not */
+  RINGLET_REGISTER = 5,     /* value */
+  RINGLET_REGISTER_ALL = 6, /* its values follow, one deeper */
+  RINGLET_ELEMENT = 7       /* of the set or register before: value; no name */
+};
+typedef struct {        /* grows at its end; item_size is an argument. text lives as the document */
+  uint32_t depth, type; /* depth from 0 */
+  ringlet_scalar name, value;
+} ringlet_item;
+/* Fields in the order of their names, each before what it holds. One name may come twice, with two types, when
+   both were made concurrently. */
+/* The same of the bytes of one version, as ringlet_document_write makes them. */
+RINGLET_API ringlet_status ringlet_document_parse(ringlet_bytes, ringlet_document **,
+                                                  ringlet_error **);
+RINGLET_API size_t ringlet_document_count(const ringlet_document *);
+RINGLET_API ringlet_status ringlet_document_item(const ringlet_document *, size_t, ringlet_item *,
+                                                 size_t item_size);
+RINGLET_API void ringlet_document_release(ringlet_document *);
+
+/* The bytes of what these siblings become by the edits (empty: by merging), for the answer of an update of your
+   own, whose content_type is application/vnd.ringlet.document; nothing is sent. TAKES_OVER: values that are no documents are left out;
+   the edits bring what is to be taken over from them. */
+#define RINGLET_TAKES_OVER 1u
+RINGLET_API ringlet_status ringlet_document_write(const ringlet_reply *siblings,
+                                                  ringlet_bytes edits, uint32_t flags,
+                                                  ringlet_text **value, ringlet_error **);
+
 /* ---- requests in the background ---- */
 
-enum { RINGLET_GET = 1, RINGLET_PUT = 2, RINGLET_DELETE = 3, RINGLET_UPDATE = 4 };
+/* EDIT: since ABI 1.3. It asks for no merge: it has its DONE and nothing before. */
+enum { RINGLET_GET = 1, RINGLET_PUT = 2, RINGLET_DELETE = 3, RINGLET_UPDATE = 4, RINGLET_EDIT = 5 };
 typedef struct {           /* grows at its end; op_size is an argument */
   uint32_t kind, reserved; /* reserved: 0 */
   uint64_t tag;            /* yours; comes back in every event of the request */
   ringlet_key key;
-  ringlet_bytes context, value; /* PUT, DELETE: context. PUT: value. Otherwise ignored */
-  const ringlet_call *call;     /* may be NULL */
+  /* PUT, DELETE: context. PUT: value. EDIT: value, the bytes of the edits. Otherwise ignored */
+  ringlet_bytes context, value;
+  const ringlet_call *call; /* may be NULL */
 } ringlet_op;
 
 enum { RINGLET_DONE = 1, RINGLET_MERGE = 2 };
