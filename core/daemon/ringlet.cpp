@@ -20,6 +20,7 @@
 #include "base/token.hpp"
 #include "configuration/config_keys.hpp"
 #include "daemon/answers.hpp"
+#include "daemon/document_text.hpp"
 #include "daemon/standard_files.hpp"
 #include "runtime/client.hpp"
 #include "versioning/shown.hpp"
@@ -157,6 +158,8 @@ class Program {
         "put", "write VALUE to KEY; without a context beside the versions that are there");
     auto* erase = app.add_subcommand(
         "delete", "read KEY and delete the versions read; with a context those that it has seen");
+    auto* edit = app.add_subcommand(
+        "edit", "edit the document at KEY: 'items/tea += 2', 'coupons add SUMMER', 'gift enable'");
     auto* status = app.add_subcommand("status", "what each node says of itself, a line a node");
     auto* ring = app.add_subcommand("ring", "members and their shares of the partitions");
     auto* locate = app.add_subcommand("locate", "where KEY lives: owners, then fallbacks");
@@ -204,8 +207,13 @@ class Program {
     }
     repair->add_option("--partition", partition_, "only this one, 0 to the ring's partitions - 1")
         ->check(CLI::Range(0, 65535));
-    for (auto* verb : {get, put, erase, locate})
+    for (auto* verb : {get, put, erase, edit, locate})
       verb->add_option("KEY", key_, "the key, at least one byte")->required();
+    edit->add_option("EDIT", edits_,
+                     "PATH and += N, -= N, = VALUE, also VALUE, add VALUE, remove VALUE, enable, "
+                     "disable, erase, discard or clear; all in one write")
+        ->required();
+    get->add_flag("--document", document_, "print the document that the versions come to, as JSON");
     auto* value = put->add_option("VALUE", value_, "the value; - reads it from standard input");
     put->add_option("--file", value_file_, "read the value from a file")->excludes(value);
     put->add_option("--content-type", content_type_, "kept beside the value, e.g. text/plain");
@@ -224,14 +232,14 @@ class Program {
             ->excludes(text);
       }
     }
-    for (auto* verb : {get, put, erase}) {
+    for (auto* verb : {get, put, erase, edit}) {
       verb->add_option("--deletes", deletes_,
                        "what a delete beside a write of the same time means: lose (the write is "
                        "there), win (there is no such key), ask (both are shown)")
           ->check(CLI::IsMember({"lose", "win", "ask"}))
           ->capture_default_str();
     }
-    for (auto* verb : {put, erase}) {
+    for (auto* verb : {put, erase, edit}) {
       verb->add_option(
           "--write-id", write_id_,
           "32 hexadecimal digits: the write_id of an earlier try, which is then repeated and "
@@ -244,7 +252,7 @@ class Program {
     } catch (const CLI::ParseError& error) {
       return wrong_usage(app, error, argc, argv);
     }
-    for (auto* verb : {get, put, erase, locate}) {
+    for (auto* verb : {get, put, erase, edit, locate}) {
       if (*verb && key_.empty()) return complain(usage, "KEY: wanted at least one byte, got none");
     }
     for (const auto* verb : {put, erase}) {
@@ -273,6 +281,7 @@ class Program {
     if (*get) return do_get();
     if (*put) return do_put();
     if (*erase) return do_delete();
+    if (*edit) return do_edit();
     if (*status) return do_status();
     if (*ring) return do_ring();
     if (*repair) return do_order("repair");
@@ -392,9 +401,44 @@ class Program {
     return out;
   }
 
+  int complain_document(const Status& why) const {
+    return complain(Status(why.code(), printable(Key{bucket_, key_}) + ": " + why.message()));
+  }
+
+  int do_edit() {
+    ClientCore::Edit edit;
+    for (const std::string& text : edits_) {
+      auto parsed = parse_edit(text);
+      if (!parsed) return complain(usage, parsed.status().message());
+      edit.edits.push_back(std::move(*parsed));
+    }
+    edit.request.key = {bucket_, key_};
+    edit.request.options = options_within();
+    edit.request.write_id = given_id_.value_or(WriteId{});
+    edit.deletes = deletes_ == "win" ? Deletes::win : Deletes::lose;
+    Outcome outcome = client_->edit(std::move(edit));
+    if (!outcome.reply.status) return complain(outcome);
+    if (output_ == "json") std::cout << json::serialize(written(outcome)) << "\n";
+    return done;
+  }
+
+  int print_document(const Outcome& outcome) {
+    const Object& object = outcome.reply.object;
+    Deletes deletes = deletes_ == "win" ? Deletes::win : Deletes::lose;
+    if (shown(object, deletes).versions.empty())
+      return complain(not_found, printable(Key{bucket_, key_}) + ": no such key");
+    auto state = document::read(object, deletes);
+    if (!state) return complain_document(state.status());
+    auto value = json_of(*state);
+    if (!value) return complain_document(value.status());
+    std::cout << json::serialize(*value) << "\n";
+    return keep_context(outcome);
+  }
+
   int do_get() {
     Outcome outcome = client_->get({bucket_, key_}, options_within());
     if (!outcome.reply.status) return complain(outcome.reply.status);
+    if (document_) return print_document(outcome);
     Shown found = what_is_shown(outcome.reply.object);
     const auto& versions = found.versions;
     if (output_ == "json") {
@@ -684,6 +728,8 @@ class Program {
   ClientOptions options_;
   RequestOptions request_;
   std::string seeds_ = "127.0.0.1:7400", bucket_, key_, output_ = "text", coordination_ = "server";
+  std::vector<std::string> edits_;
+  bool document_ = false;
   std::string value_file_, content_type_, context_file_, context_text_, context_out_;
   std::optional<std::string> value_;
   std::string deletes_ = "lose", write_id_;

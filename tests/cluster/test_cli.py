@@ -137,6 +137,43 @@ def test_m_14_a_put_repeated_under_its_write_id_is_one_version(cluster):
 # ---- wrong words ----
 
 
+# ---- documents ----
+
+
+def test_documents_are_edited_and_printed(cluster):
+    assert cluster.cli("get", "--document", "cart").returncode == 1
+    edited = cluster.cli("edit", "cart", "items/tea += 2", "coupons add SUMMER", "gift enable", "note = ring twice")
+    assert (edited.returncode, edited.stderr) == (0, ""), edited
+    assert cluster.cli("edit", "cart", "items/tea += 3", "coupons remove SUMMER", "coupons add 5").returncode == 0
+    got = cluster.cli("get", "--document", "cart")
+    assert got.returncode == 0
+    assert json.loads(got.stdout) == {"coupons": [5], "gift": True, "items": {"tea": 5}, "note": "ring twice"}
+
+
+def test_an_edit_repeated_under_its_write_id_counts_once(cluster):
+    for _ in range(2):
+        assert cluster.cli("edit", "k", "n += 1", "--write-id", "0123456789abcdef0123456789abcdef").returncode == 0
+    assert json.loads(cluster.cli("get", "--document", "k").stdout) == {"n": 1}
+
+
+def test_edits_that_do_not_fit_say_what_was_wanted_and_write_nothing(cluster):
+    assert cluster.cli("edit", "k", "items/tea += 1").returncode == 0
+    for words, edit, code in (
+        ("wanted a set at items/tea, got a counter", "items/tea add x", 2),
+        ("wanted a sum of 64 bits, got 1 + ", "items/tea += 9223372036854775807", 2),
+        ("wanted a field there, got nothing", "items/milk erase", 2),
+        ("wanted +=, -=, =", "items/tea *= 2", 2),
+        ("wanted 1 to 1024 bytes, got 0", "items//tea enable", 2),
+    ):
+        said = cluster.cli("edit", "k", edit)
+        assert words in said.stderr and said.returncode == code, said
+    assert json.loads(cluster.cli("get", "--document", "k").stdout) == {"items": {"tea": 1}}
+    assert cluster.cli("put", "plain", "v").returncode == 0
+    for arguments in (("edit", "plain", "gift enable"), ("get", "--document", "plain")):
+        said = cluster.cli(*arguments)
+        assert "wanted a document" in said.stderr and said.returncode == 2, said
+
+
 @pytest.mark.parametrize(("words", "arguments"), [
     ("there is no verb \"frobnicate\"; there are get, put, delete", ["frobnicate"]),
     ("there is no verb \"frobnicate\"", ["frobnicate", "k", "--nonsense"]),

@@ -113,6 +113,7 @@ ARROWS: dict[str, dict[str, str]] = {
     "daemon": {
         "base": "everything",
         "versioning": "the command line prints siblings and contexts",
+        "document": "the command line edits documents and prints them",
         "ring": "a configuration file lists members",
         "protocol": "answers of the admin interface",
         "coordination": "options of operations",
