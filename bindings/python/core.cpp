@@ -146,6 +146,114 @@ py::list to_list(const std::vector<LogRecord>& records) {
   return out;
 }
 
+// A name, an element or a value of a document; text points into the object, which must live as long.
+ringlet_scalar scalar_of(const py::handle& value, const char* what) {
+  ringlet_scalar scalar{};
+  if (value.is_none()) {
+    scalar.kind = RINGLET_NOTHING;
+  } else if (PyBool_Check(value.ptr())) {
+    scalar.kind = RINGLET_BOOLEAN;
+    scalar.integer = value.ptr() == Py_True ? 1 : 0;
+  } else if (PyLong_Check(value.ptr())) {
+    scalar.kind = RINGLET_INTEGER;
+    int overflow = 0;
+    scalar.integer = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
+    if (overflow != 0) {
+      throw py::value_error(std::string(what) + ": wanted an integer of 64 bits, got " +
+                            py::cast<std::string>(py::str(value)).substr(0, 40));
+    }
+  } else if (PyFloat_Check(value.ptr())) {
+    scalar.kind = RINGLET_REAL;
+    scalar.real = PyFloat_AS_DOUBLE(value.ptr());
+  } else if (PyUnicode_Check(value.ptr())) {
+    Py_ssize_t size = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(value.ptr(), &size);
+    if (text == nullptr) throw py::error_already_set();
+    scalar.kind = RINGLET_TEXT;
+    scalar.text = {text, static_cast<std::size_t>(size)};
+  } else if (PyBytes_Check(value.ptr())) {
+    scalar.kind = RINGLET_BYTES;
+    scalar.text = {PyBytes_AS_STRING(value.ptr()),
+                   static_cast<std::size_t>(PyBytes_GET_SIZE(value.ptr()))};
+  } else {
+    throw py::type_error(std::string(what) +
+                         ": wanted text, bytes, a number, a boolean or None, got " +
+                         Py_TYPE(value.ptr())->tp_name);
+  }
+  return scalar;
+}
+
+py::object object_of(const ringlet_scalar& scalar) {
+  switch (scalar.kind) {
+    case RINGLET_TEXT:
+      return to_str(std::string(static_cast<const char*>(scalar.text.data), scalar.text.size));
+    case RINGLET_BYTES:
+      return to_bytes(scalar.text);
+    case RINGLET_INTEGER:
+      return py::int_(scalar.integer);
+    case RINGLET_BOOLEAN:
+      return py::bool_(scalar.integer != 0);
+    case RINGLET_REAL:
+      return py::float_(scalar.real);
+    default:
+      return py::none();
+  }
+}
+
+// A list of edits of a document.
+class Edits {
+ public:
+  Edits() {
+    ringlet_error* error = nullptr;
+    ringlet_status status = ringlet_edits_new(&edits_, &error);
+    check(status, error);
+  }
+  Edits(const Edits&) = delete;
+  Edits& operator=(const Edits&) = delete;
+  ~Edits() { ringlet_edits_release(edits_); }
+  void append(std::uint32_t kind, const py::sequence& path, const py::object& value,
+              std::int64_t amount) {
+    std::vector<ringlet_scalar> names;
+    std::vector<py::object> held;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+      held.push_back(path[i]);
+      names.push_back(scalar_of(held.back(), "a name"));
+    }
+    ringlet_scalar given = scalar_of(value, "a value");
+    ringlet_error* error = nullptr;
+    ringlet_status status =
+        ringlet_edits_append(edits_, kind, names.data(), names.size(), &given, amount, &error);
+    check(status, error);
+  }
+  std::size_t count() const { return ringlet_edits_count(edits_); }
+  py::bytes bytes() { return to_bytes(ringlet_edits_bytes(edits_)); }
+
+ private:
+  ringlet_edits* edits_ = nullptr;
+};
+
+// As (depth, type, name, value), each thing behind the one that holds it. Takes the document.
+py::list items_of(ringlet_document* document) {
+  std::unique_ptr<ringlet_document, decltype(&ringlet_document_release)> owned(
+      document, ringlet_document_release);
+  py::list out;
+  std::size_t count = ringlet_document_count(document);
+  for (std::size_t i = 0; i < count; ++i) {
+    ringlet_item item{};
+    check(ringlet_document_item(document, i, &item, sizeof item), nullptr);
+    out.append(py::make_tuple(item.depth, item.type, object_of(item.name), object_of(item.value)));
+  }
+  return out;
+}
+
+py::list document_parse(const py::bytes& bytes) {
+  ringlet_document* document = nullptr;
+  ringlet_error* error = nullptr;
+  ringlet_status status = ringlet_document_parse(view_of(bytes), &document, &error);
+  check(status, error);
+  return items_of(document);
+}
+
 class Reply;
 
 // Bytes inside a reply, for memoryview: read-only, alive as long as somebody looks.
@@ -181,6 +289,30 @@ class Reply {
   std::size_t left_out() const { return ringlet_reply_left_out(reply_); }
   bool merged() const { return ringlet_reply_merged(reply_) != 0; }
   py::bytes context() const { return to_bytes(ringlet_reply_context(reply_)); }
+  py::list document() const {
+    ringlet_document* document = nullptr;
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_document_read(reply_, &document, &error);
+    }
+    check(status, error);
+    return items_of(document);
+  }
+  py::bytes document_write(const py::bytes& edits, bool takes_over) const {
+    ringlet_text* value = nullptr;
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    ringlet_bytes list = view_of(edits);
+    {
+      Unlocked unlocked;
+      status =
+          ringlet_document_write(reply_, list, takes_over ? RINGLET_TAKES_OVER : 0, &value, &error);
+    }
+    check(status, error);
+    return py::bytes(take_text(value));
+  }
   py::str explain() const { return to_str(take_text(ringlet_reply_explain(reply_))); }
 
  private:
@@ -489,6 +621,8 @@ PYBIND11_MODULE(_core, m) {
   m.attr("PUT") = static_cast<int>(RINGLET_PUT);
   m.attr("DELETE") = static_cast<int>(RINGLET_DELETE);
   m.attr("UPDATE") = static_cast<int>(RINGLET_UPDATE);
+  m.attr("EDIT") = static_cast<int>(RINGLET_EDIT);
+  m.def("document_parse", &document_parse, py::arg("bytes"));
   m.attr("DELETES_WIN") = static_cast<int>(RINGLET_DELETES_WIN);
   m.attr("DELETES_ASK") = static_cast<int>(RINGLET_DELETES_ASK);
 
@@ -509,7 +643,16 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("merged", &Reply::merged)
       .def_property_readonly("left_out", &Reply::left_out)
       .def("context", &Reply::context)
+      .def("document", &Reply::document)
+      .def("document_write", &Reply::document_write, py::arg("edits"), py::arg("takes_over"))
       .def("explain", &Reply::explain);
+
+  py::class_<Edits>(m, "Edits")
+      .def(py::init<>())
+      .def("append", &Edits::append, py::arg("kind"), py::arg("path"), py::arg("value"),
+           py::arg("amount"))
+      .def_property_readonly("count", &Edits::count)
+      .def("bytes", &Edits::bytes);
 
   py::class_<Merge>(m, "Merge")
       .def("siblings", &Merge::siblings)

@@ -8,7 +8,7 @@
 ['tea']
 """
 
-from . import resolvers
+from . import document, resolvers
 from ._core import version as _version
 from .changes import Delete, Keep
 from .client import Bucket, Client, connect
@@ -83,6 +83,7 @@ __all__ = [
     "UsageError",
     "Versioned",
     "connect",
+    "document",
     "local_cluster",
     "options",
     "resolvers",

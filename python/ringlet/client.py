@@ -9,7 +9,8 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from ._calls import Spec, Target
 from .changes import Delete, Keep
 from .codecs import RAW, Codec
 from .context import Context
+from .document import Map, MapEditor, _Edits
 from .errors import (
     ClientClosed,
     ClientForked,
@@ -400,6 +402,55 @@ class Bucket(Generic[T]):
                 )
                 merge.fail(f"{type(error).__name__} in the application's function")
                 raise
+
+        reply = self._run(_core.UPDATE, key, call, content_type=self._content_type, answer=answer)
+        return read_reply(reply, self._codec, key)
+
+    def edit(self, key: Key, fn: Callable[[MapEditor], object], **call: Any) -> Versioned[T]:
+        """Edits a document; the bucket's codec is a ``ringlet.document.Map``.
+
+        ``fn`` is called once, before anything is sent, and says what is to be done, as
+        ``lambda c: c["items"]["tea"].increment(2)``. Ringlet reads the document, applies that, writes
+        it, and merges what it met. The edit counts once, however often it was sent. An edit that does not
+        fit what is stored is a UsageError and nothing is written.
+        """
+        if not callable(fn):
+            raise TypeError(f"edit wanted a function of the document, got {type(fn).__name__}")
+        return self._edit(key, self._schema("edit")._edits_of(fn), call)
+
+    @contextmanager
+    def editing(self, key: Key, **call: Any) -> Iterator[MapEditor]:
+        """``with bucket.editing(key) as c:`` and edits of ``c``, which are sent together at the end of
+        the block; none after an exception.
+        """
+        edits = _Edits()
+        yield self._schema("editing")._editor(edits, ())
+        self._edit(key, edits.bytes(), call)
+
+    def _schema(self, doing: str) -> Map[Any]:
+        codec: Any = self._codec
+        if not isinstance(codec, Map):
+            raise UsageError(
+                f"{doing}: wanted a bucket whose codec is a ringlet.document.Map, got {codec!r}"
+            )
+        return codec
+
+    def _edit(self, key: Key, edits: bytes, call: dict[str, Any]) -> Versioned[T]:
+        schema = self._schema("edit")
+        if schema._old is None:
+            reply = self._run(_core.EDIT, key, call, value=edits)
+            return read_reply(reply, self._codec, key)
+
+        def answer(merge: _core.Merge) -> None:
+            try:
+                value = schema._written(merge.siblings(), None if merge.written else edits)
+            except _core.CoreError as error:
+                merge.fail("the edit does not fit")
+                raise from_core_error(error, key) from None
+            except BaseException as error:
+                merge.fail(f"{type(error).__name__} in from_value")
+                raise
+            merge.answer(value)
 
         reply = self._run(_core.UPDATE, key, call, content_type=self._content_type, answer=answer)
         return read_reply(reply, self._codec, key)

@@ -298,6 +298,21 @@ class Versioned(Generic[T]):
         return f"<Versioned {_shown(self.key)}: {what}>"
 
 
+class _Whole(Generic[T]):
+    """Reads the document that all versions of a reply come to, whichever one it is given."""
+
+    content_type = OCTETS
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+
+    def encode(self, value: T) -> bytes:
+        raise NotImplementedError
+
+    def decode(self, data: Any) -> T:
+        return self._read()
+
+
 def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple[Sibling[T], ...]:
     """The versions in a reply, whose bytes they keep alive."""
     out: list[Sibling[T]] = []
@@ -318,8 +333,15 @@ def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple
 
 def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versioned[T]:
     """A reply as users see it."""
+    siblings = read_siblings(reply, codec, key)
+    of_reply = getattr(codec, "_of_reply", None)
+    if of_reply is not None and any(not sibling.deleted for sibling in siblings):
+        # A document: what there is merges itself to one value, when it is looked at.
+        newest = max(siblings, key=lambda sibling: (sibling.written_at, sibling.dot))
+        siblings = (newest.with_value(_UNREAD),)
+        siblings[0]._codec = _Whole(lambda: of_reply(reply, key))
     return Versioned(
-        read_siblings(reply, codec, key),
+        siblings,
         Context._trusted(reply.context()),
         key=key,
         merged=reply.merged,

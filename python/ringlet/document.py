@@ -1,0 +1,529 @@
+"""Documents: values that merge themselves, for carts, sessions and preferences.
+
+Concurrent edits of a document are merged by Ringlet: no resolver is asked, nothing that was added is lost,
+what was removed does not come back, and counters are exact.
+
+>>> import ringlet
+>>> from ringlet.document import Counter, Flag, Map, Set
+>>> cart = Map(items=Map(of=Counter), coupons=Set, gift=Flag)
+>>> with ringlet.local_cluster() as cluster:
+...     carts = cluster.connect().bucket("carts", codec=cart)
+...     _ = carts.edit("alice", lambda c: c["items"]["tea"].increment(2))
+...     with carts.editing("alice") as c:
+...         c["coupons"].add("SUMMER")
+...         c["gift"].enable()
+...     carts.get("alice").value
+{'items': {'tea': 2}, 'coupons': {'SUMMER'}, 'gift': True}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, overload
+
+from . import _core
+from .codecs import Codec
+from .errors import DataError, DecodeError, Key, UsageError, from_core_error
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+U = TypeVar("U")
+Name: TypeAlias = str | bytes | int | bool
+Element: TypeAlias = str | bytes | int | bool
+Scalar: TypeAlias = str | bytes | int | bool | float | None
+
+CONTENT_TYPE: Final = "application/vnd.ringlet.document"
+
+_ADD, _REMOVE, _INCREMENT, _SET, _SET_ALL = 1, 2, 3, 4, 5
+_ENABLE, _DISABLE, _ERASE, _DISCARD, _CLEAR = 6, 7, 8, 9, 10
+_TYPES: Final = {
+    1: "a map",
+    2: "a set",
+    3: "a counter",
+    4: "a flag",
+    5: "a register",
+    6: "a register of all values",
+}
+
+
+class _Node:
+    """A field as it is stored: its type, its value, and what it holds."""
+
+    __slots__ = ("elements", "fields", "type", "value")
+
+    def __init__(self, type_: int, value: Any) -> None:
+        self.type = type_
+        self.value = value
+        self.fields: dict[Name, list[_Node]] = {}
+        self.elements: list[Any] = []
+
+
+def _tree(items: Iterable[tuple[int, int, Any, Any]]) -> _Node:
+    root = _Node(1, None)
+    holders = [root]
+    for depth, type_, name, value in items:
+        del holders[depth + 1 :]
+        if type_ == 7:
+            holders[depth].elements.append(value)
+            continue
+        node = _Node(type_, value)
+        holders[depth].fields.setdefault(_hashable(name), []).append(node)
+        holders.append(node)
+    return root
+
+
+def _hashable(name: Any) -> Any:
+    # True and 1 are one key of a dict and two names of a document.
+    return ("boolean", name) if isinstance(name, bool) else name
+
+
+def _plain(name: Any) -> Any:
+    return name[1] if isinstance(name, tuple) else name
+
+
+class Schema(Generic[T_co]):
+    """The type of a field. ``T`` is what its value is in Python."""
+
+    _type: ClassVar[int] = 0
+
+    def _empty(self) -> T_co:
+        raise NotImplementedError
+
+    def _value(self, node: _Node, path: str) -> T_co:
+        raise NotImplementedError
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> Editor:
+        raise NotImplementedError
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        raise NotImplementedError
+
+
+def _schema(field: Any, where: str) -> Schema[Any]:
+    if isinstance(field, type) and issubclass(field, Schema):
+        field = field()
+    if not isinstance(field, Schema):
+        raise TypeError(
+            f"{where}: wanted Map, Set, Counter, Flag, Register or RegisterAll, got {field!r}"
+        )
+    return field
+
+
+class Set(Schema[set[Element]]):
+    """Elements; one is gone only if whoever removed it had seen that adding."""
+
+    _type = 2
+
+    def _empty(self) -> set[Element]:
+        return set()
+
+    def _value(self, node: _Node, path: str) -> set[Element]:
+        return set(node.elements)
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> SetEditor:
+        return SetEditor(edits, path)
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        for element in value:
+            edits.append(_ADD, path, element)
+
+
+class Counter(Schema[int]):
+    """Increments and decrements, exact."""
+
+    _type = 3
+
+    def _empty(self) -> int:
+        return 0
+
+    def _value(self, node: _Node, path: str) -> int:
+        return int(node.value)
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> CounterEditor:
+        return CounterEditor(edits, path)
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        CounterEditor(edits, path).increment(value)
+
+
+class Flag(Schema[bool]):
+    """On or off; enabled by one and disabled by another at the same time, it is enabled."""
+
+    _type = 4
+
+    def _empty(self) -> bool:
+        return False
+
+    def _value(self, node: _Node, path: str) -> bool:
+        return True
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> FlagEditor:
+        return FlagEditor(edits, path)
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        if value:
+            edits.append(_ENABLE, path)
+
+
+class Register(Schema[Scalar]):
+    """One value: of those that were set at the same time the latest."""
+
+    _type = 5
+
+    def _empty(self) -> Scalar:
+        return None
+
+    def _value(self, node: _Node, path: str) -> Scalar:
+        value: Scalar = node.value
+        return value
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> RegisterEditor:
+        return RegisterEditor(edits, path, _SET)
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        edits.append(_SET, path, value)
+
+
+class RegisterAll(Schema[list[Scalar]]):
+    """All values that were set at the same time."""
+
+    _type = 6
+
+    def _empty(self) -> list[Scalar]:
+        return []
+
+    def _value(self, node: _Node, path: str) -> list[Scalar]:
+        return list(node.elements)
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> RegisterEditor:
+        return RegisterEditor(edits, path, _SET_ALL)
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        for each in value:
+            edits.append(_SET_ALL, path, each)
+
+
+class Map(Schema[T]):
+    """Named fields, ``Map(items=…, gift=Flag)``, or fields of any name and one type, ``Map(of=Counter)``.
+
+    The outermost one is the codec of a bucket: ``client.bucket("carts", codec=Map(…))``. Of a document that
+    is stored, fields that the schema does not name are left alone.
+    """
+
+    _type = 1
+    content_type = CONTENT_TYPE
+
+    @overload
+    def __init__(self: Map[dict[Name, int]], *, of: type[Counter] | Counter) -> None: ...
+    @overload
+    def __init__(self: Map[dict[Name, set[Element]]], *, of: type[Set] | Set) -> None: ...
+    @overload
+    def __init__(self: Map[dict[Name, bool]], *, of: type[Flag] | Flag) -> None: ...
+    @overload
+    def __init__(self: Map[dict[Name, Scalar]], *, of: type[Register] | Register) -> None: ...
+    @overload
+    def __init__(
+        self: Map[dict[Name, list[Scalar]]], *, of: type[RegisterAll] | RegisterAll
+    ) -> None: ...
+    @overload
+    def __init__(self: Map[dict[Name, U]], *, of: Map[U]) -> None: ...
+    @overload
+    def __init__(
+        self: Map[dict[str, Any]], **fields: type[Schema[Any]] | Schema[Any]
+    ) -> None: ...
+    def __init__(self, *, of: Any = None, **fields: Any) -> None:
+        if of is not None and fields:
+            raise TypeError(f"Map wanted of=… or named fields, got both: {', '.join(fields)}")
+        self._of = None if of is None else _schema(of, "Map(of=…)")
+        self._fields = {name: _schema(field, f"Map({name}=…)") for name, field in fields.items()}
+        self._old: tuple[Codec[Any], Callable[[Any], Any]] | None = None
+
+    def from_value(self, codec: Codec[U], take: Callable[[U], Any]) -> Map[T]:
+        """The same schema, which also reads values that are no documents: those that a program of before
+        wrote with ``codec``. ``take`` makes of such a value what the document's value would be, as
+        ``lambda items: {"coupons": set(items)}``. The next edit writes a document in their place.
+        """
+        other: Map[T] = Map.__new__(Map)
+        other._of, other._fields, other._old = self._of, self._fields, (codec, take)
+        return other
+
+    def encode(self, value: T) -> bytes:
+        """Documents are edited: a whole value would undo what others do at the same time."""
+        raise UsageError("a document is not put: change it with Bucket.edit or Bucket.editing")
+
+    def decode(self, data: memoryview) -> T:
+        """The value of one version alone."""
+        return self._value(_tree(_core.document_parse(bytes(data))), "")
+
+    def _empty(self) -> T:
+        empty: Any = {name: field._empty() for name, field in self._fields.items()}
+        return empty  # type: ignore[no-any-return]
+
+    def _value(self, node: _Node, path: str) -> T:
+        def inside(name: Any) -> str:
+            shown = _plain(name)
+            text = shown if isinstance(shown, str) else repr(shown)
+            return f"{path}/{text}" if path else text
+
+        def read(schema: Schema[Any], name: Any, nodes: list[_Node]) -> Any:
+            for each in nodes:
+                if each.type == schema._type:
+                    return schema._value(each, inside(name))
+            raise DecodeError(
+                f"{inside(name)}: wanted {_TYPES[schema._type]}, got "
+                f"{' and '.join(_TYPES[each.type] for each in nodes)}",
+                raw=memoryview(b""), content_type=CONTENT_TYPE,
+            )
+
+        value: Any = {}
+        if self._of is not None:
+            for name, nodes in node.fields.items():
+                value[_plain(name)] = read(self._of, name, nodes)
+        for name, field in self._fields.items():
+            nodes = node.fields.get(name, [])
+            value[name] = read(field, name, nodes) if nodes else field._empty()
+        return value  # type: ignore[no-any-return]
+
+    def _field(self, name: Name, path: tuple[Name, ...]) -> Schema[Any]:
+        if self._of is not None:
+            return self._of
+        field = self._fields.get(name) if isinstance(name, str) else None
+        if field is None:
+            where = "/".join(str(each) for each in path) or "the document"
+            raise UsageError(
+                f"{where} has no field {name!r}; it has {', '.join(self._fields) or 'none'}"
+            )
+        return field
+
+    def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> MapEditor:
+        return MapEditor(edits, path, self)
+
+    def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
+        if not isinstance(value, Mapping):
+            where = "/".join(str(each) for each in path) or "from_value"
+            raise TypeError(f"{where}: wanted a dict, got {type(value).__name__}")
+        for name, inner in value.items():
+            self._field(name, path)._take(edits, (*path, name), inner)
+
+    def __repr__(self) -> str:
+        if self._of is not None:
+            return f"Map(of={type(self._of).__name__})"
+        return f"Map({', '.join(f'{n}={type(f).__name__}' for n, f in self._fields.items())})"
+
+    # ---- what a bucket asks ----
+
+    def _edits_of(self, fn: Callable[[MapEditor], object]) -> bytes:
+        edits = _Edits()
+        fn(self._editor(edits, ()))
+        return edits.bytes()
+
+    def _plain_values(self, reply: _core.Reply) -> list[Any]:
+        """Versions that are no documents, as they are taken over."""
+        if self._old is None:
+            return []
+        codec, take = self._old
+        return [
+            take(codec.decode(memoryview(reply.value(index))))
+            for index in range(reply.count)
+            if not reply.is_tombstone(index)
+            and reply.content_type(index).decode("utf-8", "replace") != CONTENT_TYPE
+        ]
+
+    def _written(self, reply: _core.Reply, edits: bytes | None) -> bytes:
+        """What the versions become, with those taken over that are no documents."""
+        taken = _Edits()
+        for value in self._plain_values(reply):
+            self._take(taken, (), value)
+        if edits is not None:
+            taken.extend(edits)
+        return reply.document_write(taken.bytes(), True)
+
+    def _of_reply(self, reply: _core.Reply, key: Key | None) -> T:
+        try:
+            if self._plain_values(reply):
+                items = _core.document_parse(self._written(reply, None))
+            else:
+                items = reply.document()
+        except _core.CoreError as error:
+            why = from_core_error(error, key)
+            if isinstance(why, DataError):
+                raise
+            raise DecodeError(
+                str(why), raw=memoryview(b""), content_type=CONTENT_TYPE, key=key
+            ) from None
+        return self._value(_tree(items), "")
+
+
+class _Edits:
+    """Edits as they are made. ``extend`` takes what another list has, as bytes."""
+
+    def __init__(self) -> None:
+        self._core = _core.Edits()
+        self._more: list[bytes] = []
+
+    def append(self, kind: int, path: Sequence[Name], value: object = None, amount: int = 0) -> None:
+        if kind == _INCREMENT and not -(2**63) <= amount < 2**63:
+            raise UsageError(f"increment: wanted an amount of 64 bits, got {amount}")
+        try:
+            self._core.append(kind, path, value, amount)
+        except _core.CoreError as error:
+            raise from_core_error(error) from None
+        except (ValueError, UnicodeEncodeError) as error:
+            raise UsageError(str(error)) from None
+
+    def extend(self, more: bytes) -> None:
+        self._more.append(more)
+
+    def bytes(self) -> bytes:
+        out = self._core.bytes()
+        for more in self._more:
+            out = _joined(out, more)
+        return out
+
+
+def _joined(first: bytes, second: bytes) -> bytes:
+    """Two lists of edits as one: format, count, the edits (core/document/edits.cpp)."""
+
+    def parts(data: bytes) -> tuple[int, bytes]:
+        count = shift = 0
+        at = 1
+        while True:
+            byte = data[at]
+            count |= (byte & 0x7F) << shift
+            at += 1
+            shift += 7
+            if byte < 0x80:
+                return count, data[at:]
+
+    (one, head), (two, tail) = parts(first), parts(second)
+    count, sizes = one + two, bytearray()
+    while count >= 0x80:
+        sizes.append(count & 0x7F | 0x80)
+        count >>= 7
+    sizes.append(count)
+    return first[:1] + bytes(sizes) + head + tail
+
+
+class Editor:
+    """Where edits of a field are said; nothing is read and nothing is sent before the end."""
+
+    __slots__ = ("_edits", "_path")
+
+    def __init__(self, edits: _Edits, path: tuple[Name, ...]) -> None:
+        self._edits = edits
+        self._path = path
+
+    def clear(self) -> None:
+        """Removes what the field holds, as far as it was seen."""
+        self._edits.append(_CLEAR, self._path)
+
+
+class SetEditor(Editor):
+    """Edits of a set."""
+
+    __slots__ = ()
+
+    def add(self, *elements: Element) -> None:
+        """Adds them."""
+        for element in elements:
+            self._edits.append(_ADD, self._path, element)
+
+    def discard(self, *elements: Element) -> None:
+        """Removes those that are there."""
+        for element in elements:
+            self._edits.append(_REMOVE, self._path, element)
+
+    remove = discard
+
+
+class CounterEditor(Editor):
+    """Edits of a counter."""
+
+    __slots__ = ()
+
+    def increment(self, amount: int = 1) -> None:
+        """Adds ``amount``, which may be negative."""
+        if isinstance(amount, bool) or not isinstance(amount, int):
+            raise TypeError(f"increment wanted a whole number, got {type(amount).__name__}")
+        self._edits.append(_INCREMENT, self._path, None, amount)
+
+    def decrement(self, amount: int = 1) -> None:
+        """Takes ``amount`` off."""
+        if isinstance(amount, bool) or not isinstance(amount, int):
+            raise TypeError(f"decrement wanted a whole number, got {type(amount).__name__}")
+        self.increment(-amount)
+
+    def __iadd__(self, amount: int) -> CounterEditor:
+        self.increment(amount)
+        return self
+
+    def __isub__(self, amount: int) -> CounterEditor:
+        self.decrement(amount)
+        return self
+
+
+class FlagEditor(Editor):
+    """Edits of a flag."""
+
+    __slots__ = ()
+
+    def enable(self) -> None:
+        """Turns it on."""
+        self._edits.append(_ENABLE, self._path)
+
+    def disable(self) -> None:
+        """Turns it off."""
+        self._edits.append(_DISABLE, self._path)
+
+
+class RegisterEditor(Editor):
+    """Edits of a register."""
+
+    __slots__ = ("_kind",)
+
+    def __init__(self, edits: _Edits, path: tuple[Name, ...], kind: int) -> None:
+        super().__init__(edits, path)
+        self._kind = kind
+
+    def set(self, value: Scalar) -> None:
+        """Its value from now on."""
+        self._edits.append(self._kind, self._path, value)
+
+
+class MapEditor(Editor):
+    """Edits of a map: ``c["items"]["tea"].increment()``, ``c["note"] = "ring twice"``, ``del c["gift"]``."""
+
+    __slots__ = ("_schema",)
+
+    def __init__(self, edits: _Edits, path: tuple[Name, ...], schema: Map[Any]) -> None:
+        super().__init__(edits, path)
+        self._schema = schema
+
+    def __getitem__(self, name: Name) -> Any:
+        """The editor of a field."""
+        return self._schema._field(name, self._path)._editor(self._edits, (*self._path, name))
+
+    def __setitem__(self, name: Name, value: Any) -> None:
+        """Sets a register or a flag; takes back what ``+=`` gives."""
+        editor = self[name]
+        if isinstance(value, Editor):
+            if value._path == editor._path:
+                return
+        elif isinstance(editor, RegisterEditor):
+            return editor.set(value)
+        elif isinstance(editor, FlagEditor) and isinstance(value, bool):
+            return editor.enable() if value else editor.disable()
+        raise UsageError(
+            f"{'/'.join(map(str, editor._path))}: only a register or a flag is set to a value; "
+            f"use the methods of {type(editor).__name__}"
+        )
+
+    def __delitem__(self, name: Name) -> None:
+        """Removes a field, which must be there when the edit is applied."""
+        self._schema._field(name, self._path)
+        self._edits.append(_ERASE, (*self._path, name))
+
+    def discard(self, name: Name) -> None:
+        """Removes a field if it is there."""
+        self._schema._field(name, self._path)
+        self._edits.append(_DISCARD, (*self._path, name))

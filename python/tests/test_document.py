@@ -1,0 +1,180 @@
+"""Documents from Python: edits, reading, what does not fit, and old values that are taken over."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import ringlet
+from ringlet.document import Counter, Flag, Map, Register, RegisterAll, Set
+
+CART = Map(
+    items=Map(of=Counter),
+    coupons=Set,
+    gift=Flag,
+    note=Register,
+    colours=RegisterAll,
+    deep=Map(of=Map(of=Set)),
+)
+EMPTY = {"items": {}, "coupons": set(), "gift": False, "note": None, "colours": [], "deep": {}}
+
+
+@pytest.fixture
+def carts(client, name):
+    return client.bucket(name, codec=CART)
+
+
+def test_a_document_of_every_type_is_edited_and_read(carts):
+    assert not carts.get("a")
+    with pytest.raises(ringlet.KeyMissing):
+        carts.get("a").value
+
+    def first(c):
+        c["items"]["tea"].increment(3)
+        c["items"]["tea"] -= 1
+        c["coupons"].add("SUMMER", 5, b"\xff", True)
+        c["gift"].enable()
+        c["note"] = "ring twice"
+        c["colours"].set(0.5)
+        c["deep"][1]["x"].add("y")
+
+    written = carts.edit("a", first)
+    assert written.merged and written.value == {
+        "items": {"tea": 2},
+        "coupons": {"SUMMER", 5, b"\xff", True},
+        "gift": True,
+        "note": "ring twice",
+        "colours": [0.5],
+        "deep": {1: {"x": {"y"}}},
+    }
+    with carts.editing("a") as c:
+        c["coupons"].discard("SUMMER", "never there", True)
+        c["gift"] = False
+        c["note"].clear()
+        del c["deep"][1]
+        c["items"].discard("milk")
+    value = carts.get("a").value
+    assert value["coupons"] == {5, b"\xff"} and not value["gift"]
+    assert value["note"] is None and value["deep"] == {}
+    carts.edit("a", lambda c: c.clear())
+    assert carts.get("a").value == EMPTY
+
+
+def test_edits_of_many_threads_are_exact_and_never_a_conflict(carts):
+    def work(number: int) -> None:
+        for _ in range(5):
+            carts.edit("busy", lambda c: c["items"]["tea"].increment(), timeout=30.0)
+            carts.edit("busy", lambda c: c["coupons"].add(number), timeout=30.0)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    value = carts.get("busy").value
+    assert value["items"] == {"tea": 30} and value["coupons"] == set(range(6))
+
+
+def test_an_edit_that_is_repeated_under_its_id_counts_once(carts):
+    for _ in range(3):
+        carts.edit("once", lambda c: c["items"]["tea"].increment(2), write_id=b"0123456789abcdef")
+    assert carts.get("once").value["items"] == {"tea": 2}
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "words"),
+    [
+        (lambda c: c["nothing"].add(1), ringlet.UsageError, "has no field 'nothing'"),
+        (lambda c: c["items"][""].increment(), ringlet.UsageError, "wanted 1 to 1024 bytes, got 0"),
+        (lambda c: c["items"]["n" * 65536].increment(), ringlet.UsageError, "got 65536"),
+        (lambda c: c["items"]["\ud800"].increment(), ringlet.UsageError, "surrogate"),
+        (lambda c: c["items"]["tea"].increment(2**63), ringlet.UsageError, "64 bits"),
+        (lambda c: c["items"]["tea"].increment(2**63 - 1), ringlet.UsageError, "64 bits, got 1 +"),
+        (lambda c: c["items"]["tea"].increment(1.5), TypeError, "whole number"),
+        (lambda c: c["coupons"].add(2**64), ringlet.UsageError, "64 bits"),
+        (lambda c: c["coupons"].add(1.5), ringlet.UsageError, "got a real number"),
+        (lambda c: c["coupons"].add([]), TypeError, "got list"),
+        (lambda c: c.__delitem__("note"), ringlet.UsageError, "wanted a field there, got nothing"),
+        (lambda c: c.__setitem__("coupons", {"x"}), ringlet.UsageError, "only a register or a flag"),
+        (
+            lambda c: [c["gift"].enable() for _ in range(10_000)],
+            (ringlet.UsageError, ringlet.TooLarge),
+            "4096",
+        ),
+        (5, TypeError, "wanted a function"),
+    ],
+)
+def test_an_edit_that_does_not_fit_says_so_and_writes_nothing(carts, edit, error, words):
+    carts.edit("bad", lambda c: c["items"]["tea"].increment())
+    with pytest.raises(error, match=None) as raised:
+        carts.edit("bad", edit)
+    assert words in str(raised.value)
+    assert carts.get("bad").value == {**EMPTY, "items": {"tea": 1}}
+
+
+def test_a_schema_that_does_not_fit_is_a_decode_error_with_the_path(carts, client, name):
+    carts.edit("k", lambda c: c["items"]["tea"].increment())
+    other = client.bucket(name, codec=Map(items=Map(of=Set)))
+    with pytest.raises(ringlet.DecodeError, match="items/tea: wanted a set, got a counter"):
+        other.get("k").value
+    with pytest.raises(ringlet.UsageError, match="wanted a set at items/tea, got a counter"):
+        other.edit("k", lambda c: c["items"]["tea"].add("x"))
+    assert client.bucket(name, codec=Map(gift=Flag)).get("k").value == {"gift": False}
+
+
+def test_documents_and_plain_values_under_one_key_are_an_error_in_words(carts, client, name):
+    client.bucket(name, codec=ringlet.Json).put("p", ["tea"])
+    with pytest.raises(ringlet.DecodeError, match="wanted a document"):
+        carts.get("p").value
+    with pytest.raises(ringlet.UsageError, match="wanted a document"):
+        carts.edit("p", lambda c: c["gift"].enable())
+    assert client.bucket(name, codec=ringlet.Json).get("p").value == ["tea"]
+    with pytest.raises(ringlet.UsageError, match="not put"):
+        carts.put("p", EMPTY)
+    with pytest.raises(ringlet.UsageError, match=r"codec is a ringlet.document.Map"):
+        client.bucket(name).edit("p", lambda c: None)
+
+
+def test_old_unions_are_read_and_become_documents_with_the_next_edit(client, name):
+    json = client.bucket(name, codec=ringlet.Json)
+    json.put("u", ["tea", "milk"])
+    json.put("u", ["tea", "bread"])  # blind: a sibling
+    schema = Map(things=Set, gift=Flag)
+    things = client.bucket(
+        name, codec=schema.from_value(ringlet.Json, lambda items: {"things": set(items)})
+    )
+    assert things.get("u").value == {"things": {"tea", "milk", "bread"}, "gift": False}
+    written = things.edit("u", lambda c: c["things"].discard("milk"))
+    assert written.value == {"things": {"tea", "bread"}, "gift": False}
+    assert client.bucket(name, codec=schema).get("u").value["things"] == {"tea", "bread"}
+    things.edit("u", lambda c: c["gift"].enable())
+    assert things.get("u").value["gift"] is True
+
+
+def test_the_type_checker_knows_the_value(tmp_path: Path):
+    pytest.importorskip("mypy", reason="mypy is not in this environment")
+    program = tmp_path / "typed.py"
+    program.write_text(
+        "import ringlet\n"
+        "from ringlet.document import Counter, Map, Set\n"
+        "def stock(client: ringlet.Client) -> int:\n"
+        "    bucket = client.bucket('stock', codec=Map(of=Counter))\n"
+        "    reveal_type(bucket.get('k').value)\n"
+        "    reveal_type(client.bucket('t', codec=Map(of=Map(of=Set))).get('k').value)\n"
+        "    return bucket.get('k').value['tea']\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(ringlet.__file__).parents[1],
+    )
+    said = done.stdout.replace("builtins.", "")
+    assert "dict[str | bytes | int | bool, int]" in said, said
+    assert "set[str | bytes | int | bool]" in said, said
+    assert "error" not in said, said
