@@ -232,6 +232,10 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 58;
     case PlantedBug::edit_twice:
       return 3;
+    case PlantedBug::document_tag_forgotten:
+      return 31;
+    case PlantedBug::document_write_counted_twice:
+      return 40;
     default:
       return 1;  // found within ten seeds
   }
