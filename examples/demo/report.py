@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from shoppers import Ledger
@@ -22,6 +23,8 @@ class Findings:
     seconds: float
     notes: list[str]
     steps: list[dict[str, Any]] | None = None  # of --grow
+    merge: str = ""  # "document", "union"; "": things only, no quantities
+    amounts: dict[str, dict[str, int]] = field(default_factory=dict)  # cart -> quantities, as finals
 
     def acknowledged(self) -> int:
         """Adds that a shopper was told are kept."""
@@ -41,17 +44,45 @@ class Findings:
         return lost
 
     def resurrected(self) -> int:
-        """Removed items that a concurrent change brought back: allowed, and counted (R4.4-b)."""
+        """Removed items that a concurrent change brought back. A merge by union does that (R4.4-b); a
+        document must not.
+        """
         return sum(
             len(items & self.finals.get(cart, frozenset()))
             for cart, items in self.ledger.removed.items()
         )
+
+    def removes(self) -> int:
+        """Acknowledged removes."""
+        return sum(len(items) for items in self.ledger.removed.values())
+
+    def quantities(self) -> int:
+        """Things of which some quantity was acknowledged, in each cart."""
+        return sum(len(counts) for counts in self.ledger.counted.values())
+
+    def wrong_quantities(self) -> list[str]:
+        """Quantities that are not what was acknowledged, give or take what may have happened."""
+        wrong = []
+        for cart in sorted({*self.ledger.counted, *self.ledger.unsure_counted}):
+            sure = self.ledger.counted.get(cart, {})
+            unsure = self.ledger.unsure_counted.get(cart, {})
+            for name in sorted({*sure, *unsure}):
+                least = sure.get(name, 0)
+                most, found = least + unsure.get(name, 0), self.amounts.get(cart, {}).get(name, 0)
+                if not least <= found <= most:
+                    wrong.append(f"{cart}: {found} of {name}, wanted {least} to {most}")
+        return wrong
 
     def broken(self) -> list[str]:
         """The promises that were not kept."""
         broken = []
         if lost := len(self.lost()):
             broken.append(f"{lost} acknowledged adds were lost")
+        if self.merge == "document":
+            if back := self.resurrected():
+                broken.append(f"{back} removed items came back")
+            if wrong := len(self.wrong_quantities()):
+                broken.append(f"{wrong} quantities are wrong")
         if self.ledger.refused:
             broken.append(f"{self.ledger.refused} writes were refused")
         if not self.replicas_equal:
@@ -79,13 +110,21 @@ class Findings:
             "coordination": self.coordination,
             "reconcile": self.reconcile,
         }
+        if self.merge:
+            data |= {
+                "merge": self.merge,
+                "removes": self.removes(),
+                "quantities": self.quantities(),
+                "wrong_quantities": len(self.wrong_quantities()),
+            }
         return data if self.steps is None else data | {"growth": self.steps}
 
     def as_text(self) -> str:
         """The form for people."""
         data = self.as_json()
         reads = sum(data["versions_per_read"].values()) or 1
-        removes = sum(len(items) for items in self.ledger.removed.values())
+        must = "must be 0"
+        removes = self.removes()
         lines = [
             "",
             f"adds acknowledged   {data['acknowledged_adds']}  "
@@ -95,7 +134,9 @@ class Findings:
             f"writes refused      {data['refused_writes']}  (must be 0; "
             f"{self.ledger.maybe_applied} of them may have happened)",
             f"removes             {removes}, of which {data['resurrected_removes']} came back "
-            "(allowed, counted)",
+            f"({must if self.merge == 'document' else 'union does that'})",
+            f"quantities          {self.quantities()}, of which {len(self.wrong_quantities())} are wrong "
+            f"({must if self.merge == 'document' else 'of two the greater counts'})",
             f"kills               {data['kills']}",
             f"replicas byte-equal {'yes' if self.replicas_equal else 'NO'}",
             "versions per read   "
@@ -124,9 +165,35 @@ class Findings:
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"refused: {why}" for why in self.ledger.refusals]
         lines += [f"lost: {what}" for what in self.lost()[:5]]
+        if self.merge == "document":
+            lines += [f"wrong: {what}" for what in self.wrong_quantities()[:5]]
         broken = self.broken()
         lines.append("BROKEN: " + "; ".join(broken) if broken else "Every promise was kept.")
         return "\n".join(lines)
+
+
+def side_by_side(found: dict[str, Findings]) -> str:
+    """What the ways to reconcile carts came to, while nodes were killed."""
+    lines = ["", f"{'':22}" + "".join(f"{way:>14}" for way in found)]
+
+    def row(title: str, of: Callable[[Findings], str]) -> None:
+        lines.append(f"{title:22}" + "".join(f"{of(each):>14}" for each in found.values()))
+
+    row("adds acknowledged", lambda each: str(each.acknowledged()))
+    row("adds lost", lambda each: str(len(each.lost())))
+    row("removes", lambda each: str(each.removes()))
+    row("removes that came back", lambda each: str(each.resurrected()))
+    row("quantities", lambda each: str(each.quantities()))
+    row("quantities wrong", lambda each: str(len(each.wrong_quantities())))
+    row("writes refused", lambda each: str(each.ledger.refused))
+    row("kills", lambda each: str(each.kills))
+    row("replicas byte-equal", lambda each: "yes" if each.replicas_equal else "NO")
+    lines.append("")
+    broken = next(iter(found.values())).broken()
+    lines.append(
+        "BROKEN: " + "; ".join(broken) if broken else "Every promise of the documents was kept."
+    )
+    return "\n".join(lines)
 
 
 def latencies(timed: list[tuple[bool, float]]) -> dict[str, dict[str, float | int]]:

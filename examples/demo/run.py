@@ -30,10 +30,27 @@ import ringlet  # noqa: E402
 from chaos import Chaos  # noqa: E402
 from cluster import Cluster, NodeFailed, find_binary  # noqa: E402
 from growth import Growth  # noqa: E402
-from report import Findings  # noqa: E402
-from shoppers import CartCodec, Ledger, Plan, merge_carts, shop  # noqa: E402
+from report import Findings, side_by_side  # noqa: E402
+from shoppers import (  # noqa: E402
+    CART,
+    CartCodec,
+    Ledger,
+    Plan,
+    merge_carts,
+    quantities_of,
+    shop,
+    things_of,
+)
 
 GROUP = 4  # shoppers that share a cart
+
+
+# How carts are reconciled: the shoppers' way, and the cluster's.
+WAYS = {
+    "document": ("document", "siblings"),
+    "union": ("union", "siblings"),
+    "lww": ("union", "lww"),
+}
 
 
 class CannotRun(Exception):
@@ -47,22 +64,46 @@ def main() -> int:
     try:
         baskets = read_baskets(arguments.baskets)
         binary = find_binary(arguments.bin)
-        with tempfile.TemporaryDirectory(prefix="ringlet-demo-") as directory:
-            cluster = Cluster(binary, Path(directory), arguments.nodes, arguments.reconcile)
-            try:
-                findings = run(cluster, arguments, baskets)
-            finally:
-                cluster.stop()
+        ways = WAYS if arguments.compare else {arguments.way: WAYS[arguments.way]}
+        found = {
+            way: one_run(binary, arguments, baskets, merge, reconcile)
+            for way, (merge, reconcile) in ways.items()
+        }
     except (CannotRun, NodeFailed, ringlet.RingletError) as failure:
         print(f"\ndemo: {failure}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ndemo: interrupted; the nodes are ended", file=sys.stderr)
         return 130
-    print(findings.as_text())
+    findings = next(iter(found.values()))
+    if arguments.compare:
+        print(side_by_side(found))
+    else:
+        print(findings.as_text())
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(findings.as_json(), indent=2) + "\n", "utf-8")
+        data: Any = findings.as_json()
+        if arguments.compare:
+            data = {way: each.as_json() for way, each in found.items()}
+        arguments.json.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
+    # Of a comparison the documents must be right; that the others are not is what it shows.
     return 1 if findings.broken() else 0
+
+
+def one_run(
+    binary: Path,
+    arguments: argparse.Namespace,
+    baskets: list[list[str]],
+    merge: str,
+    reconcile: str,
+) -> Findings:
+    """A cluster of its own, from its start to its end."""
+    arguments.merge, arguments.reconcile = merge, reconcile
+    with tempfile.TemporaryDirectory(prefix="ringlet-demo-") as directory:
+        cluster = Cluster(binary, Path(directory), arguments.nodes, reconcile)
+        try:
+            return run(cluster, arguments, baskets)
+        finally:
+            cluster.stop()
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -109,6 +150,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "the proof that this check can fail (siblings)",
     )
     parser.add_argument(
+        "--merge",
+        choices=("document", "union"),
+        default=None,
+        help="document: carts that merge themselves; union: the application's own merge, which brings "
+        "removed things back (document; with lww union)",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="run documents, union and lww one after the other and print them side by side",
+    )
+    parser.add_argument(
         "--grow",
         action="store_true",
         help="meanwhile a node joins, another loses its disk and a third leaves",
@@ -124,7 +177,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         action="store_true",
         help="use the installed package ringlet, not this checkout's",
     )
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.merge == "document" and arguments.reconcile == "lww":
+        parser.error("--merge document: documents need --reconcile siblings")
+    if arguments.compare and (arguments.merge or arguments.reconcile != "siblings"):
+        parser.error("--compare runs all of them: leave --merge and --reconcile out")
+    arguments.way = "lww" if arguments.reconcile == "lww" else arguments.merge or "document"
+    return arguments
 
 
 def between(least: int, most: int) -> Any:
@@ -166,7 +225,7 @@ def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]
     print(
         f"demo: {arguments.nodes} nodes, N=3 R=2 W=2, {arguments.shoppers} shoppers, "
         f"{arguments.seconds} s, "
-        f"{arguments.coordination} coordination, {arguments.reconcile}, "
+        f"{arguments.coordination} coordination, {arguments.merge}, {arguments.reconcile}, "
         f"{len(baskets)} baskets, seed {seed}{', growing' if arguments.grow else ''}",
         flush=True,
     )
@@ -183,7 +242,9 @@ def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]
         print(f"demo: reading {len(ledger.carts)} carts from all their replicas", flush=True)
         if steps is not None and len(steps) < 3:
             notes.append(f"--grow: {len(steps)} of 3 steps began; shop longer to see them all")
-        finals = read_carts(client, sorted(ledger.carts), len(cluster.nodes))
+        finals, amounts = read_carts(
+            client, sorted(ledger.carts), len(cluster.nodes), arguments.merge
+        )
         unequal = compare_replicas(client, sorted(ledger.carts))
     return Findings(
         ledger,
@@ -196,6 +257,8 @@ def run(cluster: Cluster, arguments: argparse.Namespace, baskets: list[list[str]
         seconds,
         notes,
         steps,
+        arguments.merge,
+        amounts,
     )
 
 
@@ -216,7 +279,9 @@ def shop_and_kill(
         if not share:
             continue
         receive, send = context.Pipe(duplex=False)
-        plan = Plan(cluster.seeds, arguments.coordination, share, baskets, seed)
+        plan = Plan(
+            cluster.seeds, arguments.coordination, share, baskets, seed, arguments.merge
+        )
         worker = context.Process(target=shop, args=(plan, stop, down, counters, send), daemon=True)
         worker.start()
         send.close()
@@ -317,10 +382,14 @@ def hints_of(status: dict[str, Any]) -> int:
     raise CannotRun(f"status: wanted a number of hints, got {hints!r}")
 
 
-def read_carts(client: ringlet.Client, carts: list[str], nodes: int) -> dict[str, frozenset[str]]:
-    """Every cart with r = N, which also repairs replicas that lag."""
-    bucket = client.bucket("carts", codec=CartCodec(), timeout=5.0, r=min(3, nodes), strict=True)
+def read_carts(
+    client: ringlet.Client, carts: list[str], nodes: int, merge: str
+) -> tuple[dict[str, frozenset[str]], dict[str, dict[str, int]]]:
+    """Every cart with r = N, which also repairs replicas that lag: its things, and their quantities."""
+    codec: Any = CART if merge == "document" else CartCodec()
+    bucket = client.bucket("carts", codec=codec, timeout=5.0, r=min(3, nodes), strict=True)
     finals: dict[str, frozenset[str]] = {}
+    amounts: dict[str, dict[str, int]] = {}
     for attempt in range(4):
         missing = [cart for cart in carts if cart not in finals]
         for cart, found in bucket.get_many(missing).items():
@@ -328,8 +397,15 @@ def read_carts(client: ringlet.Client, carts: list[str], nodes: int) -> dict[str
                 if attempt == 3:
                     raise CannotRun(f"{cart!r} cannot be read from all its replicas: {found}")
                 continue
-            finals[str(cart)] = found.resolved(merge_carts) if found else frozenset()
-    return finals
+            if merge == "document":
+                value = found.value if found else {"things": set(), "quantities": {}}
+                finals[str(cart)] = frozenset(value["things"])
+                amounts[str(cart)] = value["quantities"]
+            else:
+                lines = found.resolved(merge_carts) if found else frozenset()
+                finals[str(cart)] = things_of(lines)
+                amounts[str(cart)] = quantities_of(lines)
+    return finals, amounts
 
 
 def compare_replicas(client: ringlet.Client, carts: list[str], seconds: float = 20.0) -> list[str]:

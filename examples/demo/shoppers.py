@@ -20,10 +20,14 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 import ringlet
+from ringlet.document import Counter as CounterField
+from ringlet.document import Map, Set
 
 ADDS_PER_CART = 80
 OPEN_CARTS = 6  # of a group at a time; its shoppers meet in one often, not always
 REMOVE_EVERY = 20  # about 5 % of the changes are removes
+COUNT_EVERY = 4  # adds after which the quantity of the thing goes up
+LOOK_EVERY = 4  # edits of documents before which the cart is looked at
 CALL_SECONDS = 5.0
 
 
@@ -36,6 +40,7 @@ class Plan:
     groups: list[list[str]]  # names of the shoppers that share carts
     baskets: list[list[str]]
     seed: int
+    merge: str  # "document": carts merge themselves; "union": the application's own merge
 
 
 @dataclass
@@ -49,6 +54,8 @@ class Ledger:
     unsure_removed: dict[str, set[str]] = field(
         default_factory=dict
     )  # a remove that may have happened
+    counted: dict[str, Counter[str]] = field(default_factory=dict)  # cart -> acknowledged quantities
+    unsure_counted: dict[str, Counter[str]] = field(default_factory=dict)  # that may have happened
     carts: set[str] = field(default_factory=set)
     refused: int = 0
     maybe_applied: int = 0
@@ -66,6 +73,12 @@ class Ledger:
         ):
             for cart, items in theirs.items():
                 mine.setdefault(cart, set()).update(items)
+        for counts, more in (
+            (self.counted, other.counted),
+            (self.unsure_counted, other.unsure_counted),
+        ):
+            for cart, amounts in more.items():
+                counts.setdefault(cart, Counter()).update(amounts)
         self.carts |= other.carts
         self.refused += other.refused
         self.maybe_applied += other.maybe_applied
@@ -89,17 +102,74 @@ class CartCodec:
         return frozenset(line for line in str(raw, "utf-8").split("\n") if line)
 
 
+# A cart as a document: it merges itself.
+CART = Map(things=Set, quantities=Map(of=CounterField))
+QUANTITY = "quantity of "  # of a cart that is text: "quantity of tea: 3"
+
+
 def merge_carts(siblings: Sequence[ringlet.Sibling[frozenset[str]]]) -> frozenset[str]:
-    """The application's own rule: what anybody put into the cart is in the cart."""
-    return frozenset().union(*(sibling.value for sibling in siblings))
+    """The application's own rule: what anybody put into the cart is in the cart, and of two quantities
+    the greater one counts.
+    """
+    lines = frozenset[str]().union(*(sibling.value for sibling in siblings))
+    return with_quantities(things_of(lines), quantities_of(lines))
+
+
+def things_of(lines: frozenset[str]) -> frozenset[str]:
+    """The lines that are no quantities."""
+    return frozenset(line for line in lines if not line.startswith(QUANTITY))
+
+
+def quantities_of(lines: frozenset[str]) -> dict[str, int]:
+    """The greatest quantity of each thing."""
+    amounts: dict[str, int] = {}
+    for line in lines:
+        if line.startswith(QUANTITY):
+            name, _, amount = line[len(QUANTITY) :].rpartition(": ")
+            amounts[name] = max(amounts.get(name, 0), int(amount))
+    return amounts
+
+
+def with_quantities(things: frozenset[str], amounts: dict[str, int]) -> frozenset[str]:
+    """A cart's lines."""
+    return things | {f"{QUANTITY}{name}: {amount}" for name, amount in amounts.items()}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a shopper wants of a cart."""
+
+    kind: str  # "add", "remove": a label; "count": one more of a thing
+    what: str
+
+    def of_lines(self, lines: frozenset[str]) -> frozenset[str]:
+        """The changed cart, as text."""
+        if self.kind == "add":
+            return lines | {self.what}
+        if self.kind == "remove":
+            return lines - {self.what}
+        amounts = quantities_of(lines)
+        amounts[self.what] = amounts.get(self.what, 0) + 1
+        return with_quantities(things_of(lines), amounts)
+
+    def of_document(self, cart: Any) -> None:
+        """The same as an edit of a document."""
+        if self.kind == "add":
+            cart["things"].add(self.what)
+        elif self.kind == "remove":
+            cart["things"].discard(self.what)
+        else:
+            cart["quantities"][self.what].increment()
 
 
 class Group:
     """Shoppers that share a client and carts."""
 
-    def __init__(self, name: str, client: ringlet.Client) -> None:
+    def __init__(self, name: str, client: ringlet.Client, merge: str) -> None:
         self.name = name
-        self.carts = client.bucket("carts", codec=CartCodec(), timeout=CALL_SECONDS)
+        self.documents = merge == "document"
+        codec: Any = CART if self.documents else CartCodec()
+        self.carts = client.bucket("carts", codec=codec, timeout=CALL_SECONDS)
         self._lock = threading.Lock()
         self._adds = 0
 
@@ -152,9 +222,14 @@ class Shopper:
         self._adds += 1
         label = f"{item} ({self._name}.{self._adds})"
         cart = self._group.next_cart(self._random.randrange(OPEN_CARTS))
-        if self._change(cart, lambda items: items | {label}) == "done":
+        if self._change(cart, Change("add", label)) == "done":
             self.ledger.acknowledged.setdefault(cart, set()).add(label)
             self._count("adds")
+        if self._random.randrange(COUNT_EVERY) == 0:
+            outcome = self._change(cart, Change("count", item))
+            if outcome != "no":
+                counts = self.ledger.counted if outcome == "done" else self.ledger.unsure_counted
+                counts.setdefault(cart, Counter())[item] += 1
 
     def _remove(self) -> None:
         """Takes out something that this shopper itself put in."""
@@ -168,17 +243,19 @@ class Shopper:
         if not mine:
             return
         label = self._random.choice(mine)
-        outcome = self._change(cart, lambda items: items - {label})
+        outcome = self._change(cart, Change("remove", label))
         if outcome == "done":
             self.ledger.removed.setdefault(cart, set()).add(label)
         elif outcome == "maybe":
             self.ledger.unsure_removed.setdefault(cart, set()).add(label)
 
-    def _change(self, cart: str, change: Any) -> str:
+    def _change(self, cart: str, change: Change) -> str:
         """One read-merge-write. "done": acknowledged; "maybe": it may have happened; "no": it did
         not.
         """
         self.ledger.carts.add(cart)
+        if self._group.documents:
+            return self._edit(cart, change)
         watch = Stopwatch(self.ledger, self._down)
 
         def merge(siblings: Sequence[ringlet.Sibling[frozenset[str]]]) -> frozenset[str]:
@@ -189,21 +266,41 @@ class Shopper:
             watch.read(0 if items is None else max(1, watch.siblings))
             if watch.siblings > 1:
                 self._count("siblings")
-            changed: frozenset[str] = change(items or frozenset())
+            changed = change.of_lines(items or frozenset())
             watch.wrote()
             return changed
 
         try:
             self._group.carts.update(cart, edit, resolver=merge)
         except ringlet.RingletError as error:
-            self.ledger.refused += 1
-            self.ledger.maybe_applied += error.maybe_applied
-            if len(self.ledger.refusals) < 3:
-                self.ledger.refusals.append(f"{type(error).__name__}: {error}")
-            self._count("refused")
-            return "maybe" if error.maybe_applied else "no"
+            return self._refused(error)
         watch.ended()
         return "done"
+
+    def _edit(self, cart: str, change: Change) -> str:
+        """The same of a document: there is no merge to be written, and none to be got wrong."""
+        watch = Stopwatch(self.ledger, self._down)
+        try:
+            if self._random.randrange(LOOK_EVERY) == 0:
+                found = self._group.carts.get(cart)
+                versions = len(found.explain()["versions"])
+                watch.read(versions)
+                if versions > 1:
+                    self._count("siblings")
+            watch.wrote()
+            self._group.carts.edit(cart, change.of_document)
+        except ringlet.RingletError as error:
+            return self._refused(error)
+        watch.ended()
+        return "done"
+
+    def _refused(self, error: ringlet.RingletError) -> str:
+        self.ledger.refused += 1
+        self.ledger.maybe_applied += error.maybe_applied
+        if len(self.ledger.refusals) < 3:
+            self.ledger.refusals.append(f"{type(error).__name__}: {error}")
+        self._count("refused")
+        return "maybe" if error.maybe_applied else "no"
 
     def _count(self, name: str) -> None:
         counter = self._counters[name]
@@ -275,7 +372,7 @@ def shop(
             client_update_attempts=100,
         )
         clients.append(client)
-        group = Group(names[0], client)
+        group = Group(names[0], client, plan.merge)
         shoppers += [
             Shopper(name, group, plan.baskets, plan.seed, down, counters) for name in names
         ]

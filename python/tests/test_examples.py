@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,35 @@ def test_demo_json_has_the_agreed_keys(demo):
         "reconcile",
     ]
     assert data["get_ms"]["all"]["mean"] == 2.0 and data["get_ms"]["during_kills"]["p50"] == 1.0
+
+
+def test_demo_judges_documents_more_strictly(demo):
+    found = findings(
+        demo,
+        {"c": frozenset("ab")},
+        acknowledged={"c": {"a", "b"}},
+        removed={"c": {"b"}},
+        counted={"c": Counter(tea=3, milk=1)},
+        unsure_counted={"c": Counter(tea=1)},
+    )
+    found.amounts = {"c": {"tea": 4}}
+    assert found.broken() == [] and found.wrong_quantities() == ["c: 0 of milk, wanted 1 to 1"]
+    found.merge = "document"
+    assert found.broken() == ["1 removed items came back", "1 quantities are wrong"]
+    assert found.as_json()["wrong_quantities"] == 1 and "of which 1 are wrong" in found.as_text()
+    table = demo[1].side_by_side({"document": found, "union": found})
+    assert "BROKEN" in table and "removes that came back" in table
+
+
+def test_demo_changes_a_cart_alike_as_text_and_as_a_document(demo):
+    shoppers = demo[2]
+    lines = frozenset({"a"})
+    for change in (("add", "b"), ("count", "tea"), ("count", "tea"), ("remove", "a")):
+        lines = shoppers.Change(*change).of_lines(lines)
+    assert shoppers.things_of(lines) == {"b"} and shoppers.quantities_of(lines) == {"tea": 2}
+    other = shoppers.Change("count", "tea").of_lines(lines)
+    siblings = [ringlet.Sibling(lines), ringlet.Sibling(other)]
+    assert shoppers.quantities_of(shoppers.merge_carts(siblings)) == {"tea": 3}
 
 
 def test_demo_that_grows_says_what_it_did(demo):
