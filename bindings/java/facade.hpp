@@ -12,6 +12,7 @@
 #include <ringlet/ringlet.h>
 
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -241,6 +242,64 @@ inline std::string reply_context(Handle reply) {
 inline std::string reply_explain(Handle reply) {
   return take(ringlet_reply_explain(from<ringlet_reply>(reply)));
 }
+// What a document holds, each thing behind the one that holds it: depth(1) type(1) name value, where a
+// scalar is kind(1) and, highest byte first, length(4) and text, or a number(8).
+inline void append_number(std::string& out, uint64_t value, int bytes) {
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i) & 0xff);
+}
+
+inline void append_scalar(std::string& out, const ringlet_scalar& scalar) {
+  out += static_cast<char>(scalar.kind);
+  switch (scalar.kind) {
+    case RINGLET_TEXT:
+    case RINGLET_BYTES:
+      append_number(out, scalar.text.size, 4);
+      out += bytes_of(scalar.text);
+      return;
+    case RINGLET_REAL: {
+      uint64_t bits = 0;
+      std::memcpy(&bits, &scalar.real, sizeof bits);
+      return append_number(out, bits, 8);
+    }
+    case RINGLET_INTEGER:
+    case RINGLET_BOOLEAN:
+      return append_number(out, static_cast<uint64_t>(scalar.integer), 8);
+    default:
+      return;
+  }
+}
+
+inline std::string list_of(ringlet_document* document) {
+  struct Release {
+    ringlet_document* document;
+    ~Release() { ringlet_document_release(document); }
+  } release{document};
+  std::string out;
+  for (size_t i = 0; i < ringlet_document_count(document); ++i) {
+    ringlet_item item = {};
+    check(ringlet_document_item(document, i, &item, sizeof item));
+    out += static_cast<char>(item.depth);
+    out += static_cast<char>(item.type);
+    append_scalar(out, item.name);
+    append_scalar(out, item.value);
+  }
+  return out;
+}
+
+inline std::string document_read(Handle reply) {
+  ringlet_document* document = nullptr;
+  ringlet_error* error = nullptr;
+  check(ringlet_document_read(from<ringlet_reply>(reply), &document, &error), &error);
+  return list_of(document);
+}
+
+inline std::string document_parse(ringlet_bytes bytes) {
+  ringlet_document* document = nullptr;
+  ringlet_error* error = nullptr;
+  check(ringlet_document_parse(bytes, &document, &error), &error);
+  return list_of(document);
+}
+
 inline void reply_release(Handle reply) {
   ringlet_reply_release(from<ringlet_reply>(reply));
 }

@@ -83,6 +83,8 @@
 %rename("replyLeftOut") ringlet_java::reply_left_out;
 %rename("replyExplain") ringlet_java::reply_explain;
 %rename("replyRelease") ringlet_java::reply_release;
+%rename("documentRead") ringlet_java::document_read;
+%rename("documentParse") ringlet_java::document_parse;
 %rename("contextCompare") ringlet_java::context_compare;
 %rename("mergeSiblings") ringlet_java::merge_siblings;
 %rename("mergeAttempt") ringlet_java::merge_attempt;

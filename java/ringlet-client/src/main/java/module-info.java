@@ -4,4 +4,5 @@
  */
 module io.ringlet.client {
   exports io.ringlet;
+  exports io.ringlet.document;
 }

@@ -1,5 +1,6 @@
 package io.ringlet;
 
+import io.ringlet.document.Edits;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -378,6 +379,39 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> updateAsync(Key key, UnaryOperator<T> function) {
     return changeAsync(key, changing(function));
+  }
+
+  /**
+   * Edits a document (see {@link io.ringlet.document.DocumentBucket#edit}): reads, applies the
+   * edits, writes, and merges what the write met; the edits count once.
+   *
+   * @param key which
+   * @param edits what is to be done
+   * @return the versions there are now
+   * @throws UsageException an edit does not fit what is stored, or what is stored is no document;
+   *     nothing was written
+   */
+  public Versioned<T> edit(Key key, Edits edits) {
+    byte[] bytes = checkEdit(key, edits);
+    return block(executor -> send(Request.EDIT, key, EMPTY, bytes, null, null, executor));
+  }
+
+  /**
+   * Edits a document, as {@link #edit}.
+   *
+   * @param key which
+   * @param edits what is to be done
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> editAsync(Key key, Edits edits) {
+    byte[] bytes = checkEdit(key, edits);
+    return async(executor -> send(Request.EDIT, key, EMPTY, bytes, null, null, executor));
+  }
+
+  private static byte[] checkEdit(Key key, Edits edits) {
+    Objects.requireNonNull(key, "key");
+    Objects.requireNonNull(edits, "edits");
+    return edits.bytes();
   }
 
   /** Whether what is read of a put or delete is to be shown. */

@@ -1,5 +1,6 @@
 package io.ringlet;
 
+import io.ringlet.internal.DocumentReader;
 import io.ringlet.internal.NativeBatch;
 import io.ringlet.internal.NativeFailure;
 import io.ringlet.internal.RingletNative;
@@ -22,6 +23,7 @@ final class Request<T> {
   static final int PUT = 2;
   static final int DELETE = 3;
   static final int UPDATE = 4;
+  static final int EDIT = 5;
 
   private static final int DONE = 1;
 
@@ -197,6 +199,9 @@ final class Request<T> {
 
   private List<Sibling<T>> siblings(long reply) {
     int count = RingletNative.replyCount(reply);
+    if (bucket.codec() instanceof DocumentReader.OfReply<?>) {
+      return document(reply, count);
+    }
     List<Sibling<T>> all = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
       boolean deleted = RingletNative.replyIsTombstone(reply, i) != 0;
@@ -213,6 +218,35 @@ final class Request<T> {
           RingletNative.replyDot(reply, i), deleted, error));
     }
     return all;
+  }
+
+  /** All living versions as one: a document merges itself. */
+  private List<Sibling<T>> document(long reply, int count) {
+    int newest = -1;
+    for (int i = 0; i < count; i++) {
+      if (RingletNative.replyIsTombstone(reply, i) == 0 && (newest < 0
+          || RingletNative.replyWrittenMs(reply, i) >= RingletNative.replyWrittenMs(reply, newest))) {
+        newest = i;
+      }
+    }
+    if (newest < 0) {
+      return List.of();
+    }
+    String contentType = Text.ofNative(RingletNative.replyContentType(reply, newest));
+    T value = null;
+    DecodeException error = null;
+    try {
+      @SuppressWarnings("unchecked") // the codec of this bucket
+      DocumentReader.OfReply<T> codec = (DocumentReader.OfReply<T>) bucket.codec();
+      value = codec.ofReply(reply);
+    } catch (NativeFailure e) {
+      ByteBuffer memory = NativeBatch.value(reply, newest);
+      ByteBuffer bytes = memory == null ? ByteBuffer.allocate(0) : memory.asReadOnlyBuffer();
+      error = new DecodeException("key " + key + ": " + e.getMessage(), copy(bytes), contentType, e);
+    }
+    return List.of(new Sibling<>(value, contentType,
+        Instant.ofEpochMilli(RingletNative.replyWrittenMs(reply, newest)),
+        RingletNative.replyDot(reply, newest), false, error));
   }
 
   private T decode(long reply, int index, String contentType) {
