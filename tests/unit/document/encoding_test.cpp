@@ -57,6 +57,29 @@ TEST_CASE("bytes that are read are the ones that would be written: there is one 
   CHECK(taken > 100);
 }
 
+TEST_CASE(
+    "documents of format 1 are read for ever: these bytes were written by its first release") {
+  const std::string hex =
+      "01c096aac3c1c482030201000000000000000102000000000000000102020269737cd8ff930f07020201"
+      "cf5ec6e03d7656870402020518636f6c6f75720501000005ff1c636f75706f6e7301011853554d4d4552"
+      "0010676966740300146974656d7300010c7465610202000104010104030004020204040204106e6f7465"
+      "040100000f000000000000e03f";
+  Bytes bytes;
+  for (std::size_t i = 0; i < hex.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  }
+  auto document = decode(bytes);
+  INFO(document.status().message());
+  REQUIRE(document);
+  CHECK(encode(*document) == bytes);
+  State state = resolve(std::move(*document), {Actor{NodeId{2}, 1}, 3}, WriteId{1, 5});
+  CHECK(look(state) == Seen{{"colour=0xff", 0},
+                            {"coupons/SUMMER", 0},
+                            {"gift", 0},
+                            {"items/tea", 10},
+                            {"note=[0.500000]", 0}});
+}
+
 TEST_CASE("a document of thousand items costs at most half as much again as its JSON") {
   State state;
   std::size_t json = 2;

@@ -95,6 +95,7 @@ class Model {
       case 12:
         return {{EditKind::set, {name("note")}, Scalar::of_integer(id)}};
       case 13:
+        if (what % 32 == 13) return {{EditKind::set_all, {name("size")}, Scalar::of_integer(id)}};
         return {{EditKind::discard, {name("note")}}};
       case 14:
         return {{EditKind::clear, {}}, {EditKind::add, {name("set")}, element}};

@@ -27,6 +27,9 @@ inline void look(const Map& map, const std::string& path, Seen& seen) {
     if (auto* value = std::get_if<Register>(&field.node)) {
       for (const auto& v : value->values) seen[name + "=" + printable(v.value)] = 0;
     }
+    if (auto* all = std::get_if<RegisterAll>(&field.node)) {
+      for (const auto& v : all->values) seen[name + "=" + printable(v.value)] = 0;
+    }
   }
 }
 inline Seen look(const State& state) {
@@ -111,6 +114,7 @@ class Oracle {
         write.slots[path] = {{id, 0}};
         return;
       case EditKind::set:
+      case EditKind::set_all:
         gone(write, path);
         write.slots[path + "=" + printable(edit.value)] = {{id, 0}};
         return;
