@@ -565,7 +565,11 @@ struct ClientCore::Impl {
     update.attempts = wanted.attempts;
     update.deletes = wanted.deletes == Deletes::ask ? Deletes::lose : wanted.deletes;
     update.on_ask = [this, edits = std::move(wanted.edits), deletes = update.deletes](
-                        std::uint64_t number, const UpdateQuestion& question) {
+                        std::uint64_t number, UpdateQuestion question) {
+      // A key that is missing does not say how its cluster reconciles; the table does.
+      if (ring && coordination.reconcile == Reconcile::lww) {
+        question.read.reply.object.mode = Reconcile::lww;
+      }
       // The update waits for this very answer, so it is never late.
       static_cast<void>(answer(number, question.attempt,
                                answer_edit(question, edits, deletes, current.wall_us()), current));

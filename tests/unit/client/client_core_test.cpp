@@ -814,6 +814,28 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("an edit of a document is refused where the table says lww, of a missing key too") {
+  Bench bench({}, 4, false);
+  auto first = bench.take();
+  REQUIRE(first.size() == 1);
+  RingTable table = table_of(*bench.ring);
+  table.reconcile = Reconcile::lww;
+  bench.core->on_reply(first[0].to, first[0].number, table, bench.now);
+  ClientCore::Edit edit;
+  edit.request.key = alice;
+  edit.edits = {{document::EditKind::add,
+                 {document::Scalar::of_text("coupons")},
+                 document::Scalar::of_text("SUMMER")}};
+  std::vector<ClientCore::Outcome> ended;
+  bench.core->edit(std::move(edit), bench.now,
+                   [&](ClientCore::Outcome outcome) { ended.push_back(std::move(outcome)); });
+  bench.reply(bench.take_call());  // the key is missing
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0].reply.status.code() == Code::unsupported);
+  CHECK_FALSE(ended[0].reply.status.maybe_applied());
+  CHECK(bench.take_calls().empty());
+}
+
 // A client of a last-write-wins cluster, and what its puts tell of their writer.
 struct Ordered : Bench {
   Ordered() : Bench({}, 4, false) {
