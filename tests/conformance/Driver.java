@@ -16,6 +16,9 @@ import io.ringlet.Sibling;
 import io.ringlet.Status;
 import io.ringlet.UpdateNote;
 import io.ringlet.Versioned;
+import io.ringlet.document.Document;
+import io.ringlet.document.DocumentBucket;
+import io.ringlet.document.MapEdits;
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
@@ -36,6 +39,7 @@ import java.util.TreeSet;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
 
@@ -575,6 +579,108 @@ public final class Driver {
     }
   }
 
+  // ---- documents ----
+
+  private static final Kind<Document> DOCUMENT = new Kind<>() {
+    @Override
+    public Codec<Document> codec(Fields given) {
+      return Document.CODEC;
+    }
+
+    @Override
+    public byte[] bytes(Document value) {
+      throw new IllegalStateException("a document is told by its fields");
+    }
+
+    @Override
+    public Document value(byte[] bytes) {
+      throw new IllegalStateException("a document is made by edits");
+    }
+  };
+
+  /** "increment items/tea 2": what is to be done, the fields to it, a value or an amount. */
+  private static void edit(MapEdits root, String words) {
+    String[] parts = words.split(" ", 3);
+    String[] path = parts[1].split("/");
+    MapEdits parent = root;
+    for (int i = 0; i + 1 < path.length; i++) {
+      parent = parent.map(path[i]);
+    }
+    String last = path[path.length - 1];
+    switch (parts[0]) {
+      case "add" -> parent.set(last).add(parts[2]);
+      case "remove" -> parent.set(last).remove(parts[2]);
+      case "increment" -> parent.counter(last).increment(Long.parseLong(parts[2]));
+      case "set" -> parent.put(last, parts[2]);
+      case "set_all" -> parent.putAll(last, parts[2]);
+      case "enable" -> parent.enable(last);
+      case "disable" -> parent.disable(last);
+      case "erase" -> parent.remove(last);
+      case "discard" -> parent.discard(last);
+      case "clear" -> parent.map(last).clear();
+      default -> throw new IllegalArgumentException(words);
+    }
+  }
+
+  private static String sorted(Iterable<?> values) {
+    Set<String> texts = new TreeSet<>();
+    values.forEach(value -> texts.add(String.valueOf(value)));
+    return String.join(",", texts);
+  }
+
+  /** "coupons:A,B;gift;items:tea 2": the fields in order, what is empty is left out. */
+  private static String text(Document cart) {
+    List<String> parts = new ArrayList<>();
+    if (!cart.set("coupons").isEmpty()) {
+      parts.add("coupons:" + sorted(cart.set("coupons")));
+    }
+    if (cart.flag("gift")) {
+      parts.add("gift");
+    }
+    List<String> items = new ArrayList<>();
+    cart.map("items").counters().forEach((name, count) -> items.add(name + " " + count));
+    if (!items.isEmpty()) {
+      parts.add("items:" + sorted(items));
+    }
+    if (cart.value("note") != null) {
+      parts.add("note:" + cart.value("note"));
+    }
+    if (!cart.values("notes").isEmpty()) {
+      parts.add("notes:" + sorted(cart.values("notes")));
+    }
+    return String.join(";", parts);
+  }
+
+  private static void document(Fields given, Answer out) {
+    DocumentBucket carts = DocumentBucket.of(bucket(given, DOCUMENT));
+    boolean edit = given.text("do").equals("edit");
+    Consumer<MapEdits> edits = root -> {
+      for (Map.Entry<String, byte[]> field : given.all()) {
+        if (field.getKey().equals("edit")) {
+          edit(root, new String(field.getValue(), StandardCharsets.UTF_8));
+        }
+      }
+    };
+    Document cart;
+    try {
+      if (edit) {
+        cart = async ? wait(carts.editAsync(given.key(), edits)) : carts.edit(given.key(), edits);
+      } else {
+        cart = async ? wait(carts.getAsync(given.key())) : carts.get(given.key());
+      }
+    } catch (DecodeException e) {
+      if (edit) {
+        throw e;
+      }
+      // The read of the key went well; what is there is no document.
+      out.field("status", "OK");
+      out.field("document_status", nameOf(e.status()));
+      return;
+    }
+    out.field("status", "OK");
+    out.field("document", text(cart));
+  }
+
   private static void compare(Fields given, Answer out) {
     Context left = new Context(given.bytes("left"));
     out.field("order", left.compare(new Context(given.bytes("right"))).name().toLowerCase());
@@ -607,6 +713,7 @@ public final class Driver {
         out.field("status", "OK");
       }
       case "compare" -> compare(given, out);
+      case "edit", "read" -> document(given, out);
       case "multi_get" -> {
         if (text) {
           multiGet(given, TEXT, out);

@@ -561,15 +561,15 @@ static int asked(void *user_data, ringlet_merge *merge) {
 /* ---- calls ---- */
 
 static ringlet_status by_queue(opened *on, uint32_t kind, const request *in,
-                               const ringlet_call *call, application *app, ringlet_reply **reply,
-                               ringlet_error **error) {
+                               const ringlet_bytes *value, const ringlet_call *call,
+                               application *app, ringlet_reply **reply, ringlet_error **error) {
   ringlet_op op;
   memset(&op, 0, sizeof op);
   op.kind = kind;
   op.tag = 7;
   op.key = key_of(in);
   op.context = bytes_of(in, "context");
-  op.value = bytes_of(in, "value");
+  op.value = value == NULL ? bytes_of(in, "value") : *value;
   op.call = call;
   ringlet_status status = ringlet_submit(on->client, on->queue, &op, sizeof op, 1, NULL, error);
   if (status != RINGLET_OK) return status;
@@ -611,7 +611,7 @@ static void do_call(const request *in, buffer *out, uint32_t kind) {
     ringlet_resolver resolver = {NULL, NULL, NULL};
     status = ringlet_update(on->client, key_of(in), &resolver, &call, &reply, &error);
   } else if (use_queue) {
-    status = by_queue(on, kind, in, &call, &app, &reply, &error);
+    status = by_queue(on, kind, in, NULL, &call, &app, &reply, &error);
   } else if (kind == RINGLET_GET) {
     status = ringlet_get(on->client, key_of(in), &call, &reply, &error);
   } else if (kind == RINGLET_PUT) {
@@ -650,6 +650,115 @@ static void do_call(const request *in, buffer *out, uint32_t kind) {
     put_field(out, "seen", app.seen.data, app.seen.size);
   }
   free(app.seen.data);
+  ringlet_reply_release(reply);
+  ringlet_error_release(error);
+}
+
+/* ---- documents ---- */
+
+static ringlet_scalar text_scalar(const char *text, size_t size) {
+  ringlet_scalar scalar;
+  memset(&scalar, 0, sizeof scalar);
+  scalar.kind = RINGLET_TEXT;
+  scalar.text.data = text;
+  scalar.text.size = size;
+  return scalar;
+}
+
+/* "increment items/tea 2": what is to be done, the fields to it, a value or an amount. */
+static ringlet_status append_edit(ringlet_edits *edits, char *words, ringlet_error **error) {
+  static const char *const kinds[] = {"",       "add",     "remove", "increment", "set",  "set_all",
+                                      "enable", "disable", "erase",  "discard",   "clear"};
+  char *path = strchr(words, ' '), *value = NULL;
+  if (path == NULL) die("an edit has no path");
+  *path++ = 0;
+  value = strchr(path, ' ');
+  if (value != NULL) *value++ = 0;
+  if (value == NULL) value = path + strlen(path);
+  uint32_t kind = 1;
+  while (kind <= RINGLET_EDIT_CLEAR && strcmp(kinds[kind], words) != 0) ++kind;
+  ringlet_scalar names[8];
+  size_t count = 0;
+  for (char *at = path, *end; *at != 0 && count < 8; at = end + (*end == '/')) {
+    end = at + strcspn(at, "/");
+    names[count++] = text_scalar(at, (size_t)(end - at));
+  }
+  ringlet_scalar scalar = text_scalar(value, strlen(value));
+  return ringlet_edits_append(edits, kind, names, count, &scalar,
+                              kind == RINGLET_EDIT_INCREMENT ? strtoll(value, NULL, 10) : 0, error);
+}
+
+/* "coupons:A,B;gift;items:tea 2": the fields in order, what is empty is left out. */
+static void answer_document(buffer *out, const ringlet_reply *reply) {
+  ringlet_document *document = NULL;
+  ringlet_error *error = NULL;
+  ringlet_status status = ringlet_document_read(reply, &document, &error);
+  if (status != RINGLET_OK) {
+    put_word(out, "document_status", ringlet_status_name(status));
+    ringlet_error_release(error);
+    return;
+  }
+  buffer text = {NULL, 0, 0};
+  add_text(&text, "");
+  size_t count = ringlet_document_count(document);
+  int inside = 0;
+  for (size_t i = 0; i < count; ++i) {
+    ringlet_item item;
+    ringlet_document_item(document, i, &item, sizeof item);
+    if (item.depth == 0) {
+      if (text.size != 0) add_text(&text, ";");
+      add_bytes(&text, item.name.text.data, item.name.text.size);
+      inside = 0;
+      if (item.type == RINGLET_REGISTER) {
+        add_text(&text, ":");
+        add_bytes(&text, item.value.text.data, item.value.text.size);
+      }
+      continue;
+    }
+    add_text(&text, inside++ ? "," : ":");
+    if (item.type == RINGLET_ELEMENT) {
+      add_bytes(&text, item.value.text.data, item.value.text.size);
+    } else {
+      char number[32];
+      snprintf(number, sizeof number, " %lld", (long long)item.value.integer);
+      add_bytes(&text, item.name.text.data, item.name.text.size);
+      add_text(&text, number);
+    }
+  }
+  put_field(out, "document", text.data, text.size);
+  free(text.data);
+  ringlet_document_release(document);
+}
+
+static void do_document(const request *in, buffer *out, int edit) {
+  opened *on = client_of(in);
+  ringlet_call call = call_of(in);
+  ringlet_reply *reply = NULL;
+  ringlet_error *error = NULL;
+  ringlet_edits *edits = NULL;
+  ringlet_status status = RINGLET_OK;
+  if (!edit) {
+    status = ringlet_get(on->client, key_of(in), &call, &reply, &error);
+  } else {
+    status = ringlet_edits_new(&edits, &error);
+    for (size_t i = 0; i < in->count && status == RINGLET_OK; ++i)
+      if (strcmp(in->fields[i].name, "edit") == 0)
+        status = append_edit(edits, in->fields[i].value.data, &error);
+    if (status == RINGLET_OK && use_queue) {
+      ringlet_bytes bytes = ringlet_edits_bytes(edits);
+      status = by_queue(on, RINGLET_EDIT, in, &bytes, &call, NULL, &reply, &error);
+    } else if (status == RINGLET_OK) {
+      status =
+          ringlet_edit(on->client, key_of(in), ringlet_edits_bytes(edits), &call, &reply, &error);
+    }
+  }
+  if (status == RINGLET_OK) {
+    put_word(out, "status", "OK");
+    answer_document(out, reply);
+  } else {
+    answer_error(out, status, error);
+  }
+  ringlet_edits_release(edits);
   ringlet_reply_release(reply);
   ringlet_error_release(error);
 }
@@ -738,6 +847,10 @@ int main(void) {
       do_call(&in, &out, RINGLET_DELETE);
     } else if (strcmp(what, "update") == 0) {
       do_call(&in, &out, RINGLET_UPDATE);
+    } else if (strcmp(what, "edit") == 0) {
+      do_document(&in, &out, 1);
+    } else if (strcmp(what, "read") == 0) {
+      do_document(&in, &out, 0);
     } else if (strcmp(what, "multi_get") == 0) {
       do_multi_get(&in, &out);
     } else if (strcmp(what, "compare") == 0) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "configuration/config_keys.hpp"
+#include "document/edits.hpp"
 #include "runtime/client.hpp"
 #include "versioning/encoding.hpp"
 #include "versioning/shown.hpp"
@@ -526,6 +527,98 @@ void multi_get(const Fields& in, Reply& out) {
   }
 }
 
+// ---- documents ----
+
+std::vector<std::string> parts_of(const std::string& text, char by) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = std::min(text.find(by, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+// "increment items/tea 2": what is to be done, the fields to it, a value or an amount.
+document::Edit edit_of(const std::string& words) {
+  static const std::vector<std::string> kinds = {"",      "add",     "remove", "increment",
+                                                 "set",   "set_all", "enable", "disable",
+                                                 "erase", "discard", "clear"};
+  std::vector<std::string> parts = parts_of(words, ' ');
+  document::Edit edit;
+  auto kind = std::find(kinds.begin(), kinds.end(), parts[0]);
+  if (kind == kinds.end()) die("a request has an edit that is not known: " + words);
+  edit.kind = static_cast<document::EditKind>(kind - kinds.begin());
+  for (const std::string& name : parts_of(parts[1], '/'))
+    edit.path.push_back(document::Scalar::of_text(name));
+  if (edit.kind == document::EditKind::increment) {
+    edit.amount = std::stoll(parts[2]);
+  } else if (parts.size() > 2) {
+    edit.value = document::Scalar::of_text(parts[2]);
+  }
+  return edit;
+}
+
+// "coupons:A,B;gift;items:tea 2": the fields in order, what is empty is left out.
+std::string text_of(const document::Map& root) {
+  std::string out;
+  for (const document::Field& field : root.fields) {
+    std::vector<std::string> inside;
+    if (const auto* map = std::get_if<document::Map>(&field.node)) {
+      for (const document::Field& each : map->fields)
+        inside.push_back(
+            each.name.text + " " +
+            document::to_string(document::total(std::get<document::Counter>(each.node))));
+    } else if (const auto* set = std::get_if<document::Set>(&field.node)) {
+      for (const document::Element& element : set->elements) inside.push_back(element.value.text);
+    } else if (const auto* one = std::get_if<document::Register>(&field.node)) {
+      inside.push_back(document::latest(*one)->value.text);
+    } else if (const auto* all = std::get_if<document::RegisterAll>(&field.node)) {
+      for (const auto& value : all->values) inside.push_back(value.value.text);
+      std::sort(inside.begin(), inside.end());
+      inside.erase(std::unique(inside.begin(), inside.end()), inside.end());
+    }
+    out += (out.empty() ? "" : ";") + field.name.text;
+    for (std::size_t i = 0; i < inside.size(); ++i) out += (i == 0 ? ":" : ",") + inside[i];
+  }
+  return out;
+}
+
+void document_call(const Fields& in, Reply& out) {
+  Client& client = client_of(in);
+  Outcome outcome;
+  if (in["do"] == "edit") {
+    ClientCore::Edit edit;
+    edit.request.kind = ClientCore::Kind::put;
+    edit.request.key = key_of(in);
+    edit.request.write_id = write_id_of(in);
+    edit.request.options = options_of(in);
+    edit.attempts = attempts[in["client"]];
+    edit.deletes = deletes_of(in);
+    for (const auto& [name, value] : in.all)
+      if (name == "edit") edit.edits.push_back(edit_of(value));
+    if (use_async) {
+      std::promise<Outcome> done;
+      std::future<Outcome> ended = done.get_future();
+      client.edit_async(std::move(edit),
+                        [&done](Outcome over) { done.set_value(std::move(over)); });
+      outcome = ended.get();
+    } else {
+      outcome = client.edit(std::move(edit));
+    }
+  } else {
+    outcome = client.get(key_of(in), options_of(in));
+  }
+  tell_status(out, outcome);
+  if (!outcome.reply.status.is_ok()) {
+    if (outcome.write_id) out.field("write_id", id_text(outcome.write_id));
+    return;
+  }
+  Result<document::State> state = document::read(outcome.reply.object, deletes_of(in));
+  if (!state) return out.field("document_status", status_name(state.status().code()));
+  out.field("document", text_of(state->root));
+}
+
 void open(const Fields& in, Reply& out) {
   Config config;
   bool named = false;
@@ -582,6 +675,7 @@ void answer(const Fields& in, Reply& out) {
   const std::string what = in["do"];
   if (what == "open") return open(in, out);
   if (what == "get" || what == "put" || what == "delete" || what == "update") return call(in, out);
+  if (what == "edit" || what == "read") return document_call(in, out);
   if (what == "multi_get") return multi_get(in, out);
   if (what == "compare") return compare(in, out);
   if (what == "close")

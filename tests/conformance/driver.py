@@ -9,6 +9,7 @@ import time
 import urllib.parse
 
 import ringlet
+from ringlet.document import Counter, Flag, Map, Register, RegisterAll, Set
 
 UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -288,6 +289,59 @@ def multi_get(given, out):
         out.field("item", item.line)
 
 
+CART = Map(coupons=Set, gift=Flag, items=Map(of=Counter), note=Register, notes=RegisterAll)
+
+
+def edit_as(words, cart):
+    """Such as "increment items/tea 2": what is to be done, the fields to it, a value or an amount."""
+    what, path, *value = words.split(" ", 2)
+    *before, last = path.split("/")
+    parent = cart
+    for name in before:
+        parent = parent[name]
+    if what == "erase":
+        del parent[last]
+    elif what == "discard":
+        parent.discard(last)
+    elif what == "remove":
+        parent[last].discard(value[0])
+    elif what == "increment":
+        parent[last].increment(int(value[0]))
+    elif what in ("add", "set", "set_all"):
+        getattr(parent[last], "add" if what == "add" else "set")(value[0])
+    else:
+        getattr(parent[last], what)()
+
+
+def text_of(cart):
+    """Such as "coupons:A,B;gift;items:tea 2": the fields in order, what is empty is left out."""
+    items = ",".join(f"{name} {count}" for name, count in sorted(cart["items"].items()))
+    parts = [
+        "coupons:" + ",".join(sorted(cart["coupons"])) if cart["coupons"] else "",
+        "gift" if cart["gift"] else "",
+        f"items:{items}" if items else "",
+        f"note:{cart['note']}" if cart["note"] is not None else "",
+        "notes:" + ",".join(sorted(set(cart["notes"]))) if cart["notes"] else "",
+    ]
+    return ";".join(part for part in parts if part)
+
+
+def document(given, out):
+    bucket = clients[given.text("client")].bucket(given.get("bucket") or b"", codec=CART)
+    if given.text("do") == "edit":
+        edits = [value.decode() for name, value in given.all if name == "edit"]
+        found = bucket.edit(given.get("key"), lambda cart: [edit_as(words, cart) for words in edits], **options_of(given))
+    else:
+        found = bucket.get(given.get("key"), **options_of(given))
+    out.field("status", "OK")
+    try:
+        out.field("document", text_of(found.value))
+    except ringlet.KeyMissing:
+        out.field("document", "")
+    except ringlet.RingletError as error:
+        out.field("document_status", ringlet.Status(error.status).name)
+
+
 def compare(given, out):
     left, right = (ringlet.Context.from_bytes(given.get(name) or b"") for name in ("left", "right"))
     order = ("same" if left.same_history(right) else "concurrent" if left.concurrent_with(right)
@@ -322,7 +376,7 @@ def release(given, out):
 
 
 VERBS = {"open": open_, "close": close, "release": release, "get": get, "put": put, "delete": delete,
-         "update": update, "multi_get": multi_get, "compare": compare}
+         "update": update, "multi_get": multi_get, "compare": compare, "edit": document, "read": document}
 
 
 def main():

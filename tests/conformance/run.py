@@ -170,12 +170,13 @@ def drivers():
 class Reply:
     """The answer of one column to one step."""
 
-    PLAIN = ("status", "is", "merged", "left_out", "edits", "merges", "seen", "maybe", "retryable", "applied", "order")
+    PLAIN = ("status", "is", "merged", "left_out", "edits", "merges", "seen", "maybe", "retryable", "applied", "order",
+             "document", "document_status")
 
     def __init__(self, fields):
         one = dict(fields)
         texts = {name: value.decode(errors="replace") for name, value in one.items()}
-        self.said = {name: int(texts[name]) if texts[name].isdigit() and name != "seen" else texts[name]
+        self.said = {name: int(texts[name]) if texts[name].isdigit() and name not in ("seen", "document") else texts[name]
                      for name in self.PLAIN if name in texts}
         self.message = texts.get("message", "")
         self.context = one.get("context", b"")
@@ -321,6 +322,10 @@ class Column:
         if step["do"] in ("put", "update", "get", "multi_get"):
             usual = "text/plain" if step.get("codec") == "text" else "application/octet-stream"
             field("content_type", step.get("content_type", usual).encode())
+        for edit in step.get("edits", ()):
+            field("edit", edit.encode())
+        if "value_of" in step:
+            field("value", self.replies[step["value_of"]].values[0])
         if "write_id" in step:
             given = step["write_id"]
             field("write_id", (self.replies[given["of"]].write_id if isinstance(given, dict) else given).encode())
@@ -347,7 +352,10 @@ class Column:
         for name, want in expect.items():
             if name == "status":
                 continue
-            if name in Reply.PLAIN:
+            if name == "document_status":
+                if said.get(name) not in want:
+                    raise Differs(f"{name}: wanted one of {want}, got {said.get(name)}")
+            elif name in Reply.PLAIN:
                 wanted(name, int(want) if isinstance(want, bool) else want, said.get(name))
             elif name == "value":
                 wanted("what it is", "value", said.get("is"))
