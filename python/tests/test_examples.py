@@ -17,6 +17,7 @@ import ringlet
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "demo"
 CART = ROOT / "examples" / "shopping_cart" / "python" / "cart.py"
+DOCUMENT_CART = ROOT / "examples" / "document_cart" / "python" / "cart.py"
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -64,6 +65,19 @@ def test_cart_adds_removes_shows_and_merges(cluster, client, name):
 def test_cart_refuses_bad_arguments(arguments):
     done = run(CART, *arguments)
     assert done.returncode == 2 and "usage: cart.py" in done.stderr and done.stdout == ""
+
+
+def test_document_cart_adds_removes_and_shows(cluster, name):
+    key = f"document-{name}"
+    assert run(DOCUMENT_CART, cluster.seeds, key).stdout == ""
+    assert run(DOCUMENT_CART, cluster.seeds, key, "add", "tea", "2").stdout == "   2 tea\n"
+    assert run(DOCUMENT_CART, cluster.seeds, key, "add", "milk").stdout == "   1 milk\n   2 tea\n"
+    assert run(DOCUMENT_CART, cluster.seeds, key, "remove", "tea").stdout == "   1 milk\n"
+    said = run(DOCUMENT_CART, cluster.seeds, key, "coupon", "SUMMER").stdout
+    assert said == "   1 milk\ncoupon SUMMER\n"
+    wrong = run(DOCUMENT_CART, cluster.seeds, key, "steal", "tea")
+    assert wrong.returncode == 2 and "add THING" in wrong.stderr
+    assert run(DOCUMENT_CART, "nonsense", key).returncode == 1
 
 
 def test_cart_says_what_failed():
