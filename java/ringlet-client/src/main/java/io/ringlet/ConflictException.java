@@ -11,7 +11,7 @@ public final class ConflictException extends DataException {
   private final transient Versioned<?> versioned;
 
   ConflictException(Versioned<?> versioned) {
-    super(Failure.here(Status.CORRUPT, "key " + versioned.key() + ": wanted one value, got "
+    super(Failure.here(Status.MERGE_FAILED, "key " + versioned.key() + ": wanted one value, got "
         + versioned.siblings().size()
             + " siblings; give the bucket a resolver, or use resolved()", null));
     this.versioned = versioned;

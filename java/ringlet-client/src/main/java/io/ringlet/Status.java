@@ -35,11 +35,9 @@ public final class Status {
   public static final int CANCELLED = 205;
   /** The key has more siblings than its limit. */
   public static final int TOO_MANY_SIBLINGS = 301;
-  /**
-   * Data that fail their checks: a value the codec refuses, a missing key, an unresolved conflict.
-   */
+  /** Data that fail their checks: a value the codec refuses, a missing key. */
   public static final int CORRUPT = 302;
-  /** A merge failed. */
+  /** A merge failed, or there are siblings and no resolver. */
   public static final int MERGE_FAILED = 401;
   /** Every attempt of an update met new siblings. */
   public static final int UPDATE_EXHAUSTED = 402;
