@@ -499,6 +499,7 @@ public final class Driver {
       out.field("applied", applied(raised));
     } catch (ConflictException e) {
       out.field("status", "CONFLICT");
+      out.field("code", nameOf(e.status()));
       out.field("applied", applied(e));
     } catch (DecodeException e) {
       out.field("status", "UNDECODABLE");

@@ -634,6 +634,7 @@ static void do_call(const request *in, buffer *out, uint32_t kind) {
     put_number(out, "applied", (unsigned long)ringlet_error_maybe_applied(error));
   } else if (status == RINGLET_MERGE_FAILED && app.conflict) {
     put_word(out, "status", "CONFLICT");
+    put_word(out, "code", ringlet_status_name(status));
     put_number(out, "applied", (unsigned long)ringlet_error_maybe_applied(error));
   } else if (status == RINGLET_MERGE_FAILED && app.undecodable) {
     put_word(out, "status", "UNDECODABLE");

@@ -483,6 +483,7 @@ void call(const Fields& in, Reply& out) {
       out.number("applied", applied);
     } else if (code == Code::merge_failed && !app.has_resolver() && app.edits == 0) {
       out.field("status", "CONFLICT");
+      out.field("code", status_name(code));
       out.number("applied", applied);
     } else {
       tell_status(out, outcome);

@@ -239,6 +239,7 @@ def update(given, out):
         out.field("applied", any("applied=True" in note for note in raised.__notes__))
     except ringlet.ConflictError as error:
         out.field("status", "CONFLICT")
+        out.field("code", ringlet.Status(error.status).name)
         out.field("applied", any("applied=True" in note for note in getattr(error, "__notes__", ())))
     except ringlet.DecodeError as error:
         out.field("status", "UNDECODABLE")

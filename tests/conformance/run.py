@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -170,8 +171,8 @@ def drivers():
 class Reply:
     """The answer of one column to one step."""
 
-    PLAIN = ("status", "is", "merged", "left_out", "edits", "merges", "seen", "maybe", "retryable", "applied", "order",
-             "document", "document_status")
+    PLAIN = ("status", "code", "is", "merged", "left_out", "edits", "merges", "seen", "maybe", "retryable", "applied",
+             "order", "document", "document_status")
 
     def __init__(self, fields):
         one = dict(fields)
@@ -250,6 +251,11 @@ class Column:
             return b"k" * (given["with_bucket"] - len(self.bucket(step)))
         return as_bytes(given)
 
+    def named(self, data):
+        """For scenarios in which all columns write one key: {column}, and {tens}, ten times their number."""
+        return data.replace(b"{column}", self.name.encode()).replace(
+            b"{tens}", str(10 * len(self.runner.columns)).encode())
+
     def context(self, given):
         if given is None or given == "":
             return b""
@@ -312,7 +318,7 @@ class Column:
             field("key", self.key(step, key))
         for name in ("value", "with", "rival", "rival_merge"):
             if name in step:
-                field(name, as_bytes(step[name]).replace(b"{n}", str(time_of).encode()))
+                field(name, self.named(as_bytes(step[name]).replace(b"{n}", str(time_of).encode())))
         for name in ("edit", "resolver", "codec", "durability", "deletes"):
             if name in step:
                 field(name, step[name].encode())
@@ -323,7 +329,7 @@ class Column:
             usual = "text/plain" if step.get("codec") == "text" else "application/octet-stream"
             field("content_type", step.get("content_type", usual).encode())
         for edit in step.get("edits", ()):
-            field("edit", edit.encode())
+            field("edit", self.named(edit.encode()))
         if "value_of" in step:
             field("value", self.replies[step["value_of"]].values[0])
         if "write_id" in step:
@@ -362,6 +368,12 @@ class Column:
                 wanted(name, as_bytes(want), said.get("value"))
             elif name == "values":
                 wanted(name, sorted(map(as_bytes, want)), sorted(reply.values))
+            elif name == "holds":
+                there = said.get("document") or b"+".join(reply.values).decode()
+                for part in want:
+                    part = self.named(part.encode()).decode()
+                    if part not in re.split("[+,;:]" if "document" in said else "[+]", there):
+                        raise Differs(f"wanted {part!r} in it, got {there!r}")
             elif name == "count":
                 wanted(name, want, len(said["versions"]))
             elif name == "deleted":

@@ -5,7 +5,7 @@ import re
 import pytest
 import run
 
-DESIGN = [f"M-{number}" for number in (1, 2, 3, 10, 11, 12, 13, 14, 16, 20, 22)]
+DESIGN = [f"M-{number}" for number in (1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 22)]
 
 
 @pytest.mark.parametrize("path", run.scenarios(), ids=lambda path: path.stem)
