@@ -431,8 +431,8 @@ class Column:
 class Runner:
     """The clusters, the drivers, and what came of each scenario."""
 
-    def __init__(self, columns=COLUMNS, show=False):
-        self.columns, self.show, self.results = columns, show, {}
+    def __init__(self, columns=COLUMNS, show=False, coordination="server"):
+        self.columns, self.show, self.coordination, self.results = columns, show, coordination, {}
         self.module, self.clusters, self.opened = processes(), {}, set()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ringlet-conformance-"))
         self.drivers = {}
@@ -457,7 +457,8 @@ class Runner:
         name = f"usual.{cluster}"
         if (language, name) not in self.opened:
             driver, there = self.drivers[language], self.cluster(cluster)
-            options = (f"client.seeds={there.seeds}", f"client.cluster={there.name}", "client.timeout_ms=10000")
+            options = (f"client.seeds={there.seeds}", f"client.cluster={there.name}", "client.timeout_ms=10000",
+                       f"client.coordination={self.coordination}")
             driver.ask(f"do=open client={name} " + " ".join(f"option={escaped(o.encode())}" for o in options))
             wanted(f"opening a client in {language}", b"OK", dict(driver.answer())["status"])
             self.opened.add((language, name))
@@ -642,6 +643,8 @@ def main():
     parser.add_argument("names", nargs="*", help="scenarios whose names begin so; all")
     parser.add_argument("--columns", default=",".join(COLUMNS), help="of %(default)s")
     parser.add_argument("--show", action="store_true", help="print each answer")
+    parser.add_argument("--coordination", choices=("server", "client"), default="server",
+                        help="what runs the quorum for the clients that a scenario does not open itself")
     arguments = parser.parse_args()
     columns = tuple(arguments.columns.split(","))
     if unknown := set(columns) - set(COLUMNS):
@@ -650,7 +653,7 @@ def main():
               if not arguments.names or any(path.stem.startswith(name) for name in arguments.names)]
     if not chosen:
         parser.error(f"no scenario begins with {' or '.join(arguments.names)}")
-    runner = Runner(columns, arguments.show)
+    runner = Runner(columns, arguments.show, arguments.coordination)
     runner.start()
     try:
         for path in chosen:
