@@ -183,7 +183,7 @@ Result<std::unique_ptr<Directory>> Directory::open(const std::string& path,
   std::getline(state, device);
   std::getline(state, how);
   const std::string now = boot_id();
-  const bool same_place = !device.empty() && device == directory->identity();
+  const bool same_place = directory->is_identity(device);
   const bool unsure = std::filesystem::exists(path + "/ringlet.unsure");
   directory->intact_ = same_place && !unsure &&
                        (how == "clean" || (how == "running" && !now.empty() && boot == now));
@@ -227,7 +227,19 @@ void Directory::release() {
 std::string Directory::identity() const {
   struct stat info{};
   if (::stat((path_ + "/RINGLET").c_str(), &info) != 0) return "";
-  return std::to_string(info.st_dev) + " " + std::to_string(info.st_ino);
+  // The inode alone is not enough: ext4 gives a number that was freed to the next file, so that a directory
+  // that was removed and put back mostly has the same one. No program can set the time of the last change
+  // (ctime) back. Whatever else moves it, chown say, costs a new incarnation and nothing else.
+  return std::to_string(info.st_dev) + " " + std::to_string(info.st_ino) + " " +
+         std::to_string(info.st_ctim.tv_sec) + "." + std::to_string(info.st_ctim.tv_nsec);
+}
+
+// Releases before wrote device and inode only.
+bool Directory::is_identity(const std::string& recorded) const {
+  const std::string mine = identity();
+  if (recorded.empty() || mine.empty()) return false;
+  const bool of_before = std::count(recorded.begin(), recorded.end(), ' ') == 1;
+  return recorded == (of_before ? mine.substr(0, mine.rfind(' ')) : mine);
 }
 
 Status Directory::write_state(const char* how) {

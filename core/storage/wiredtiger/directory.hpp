@@ -4,7 +4,7 @@
 // Contract
 //   open() checks first and writes last: a refused directory is as it was.
 //   Files: ringlet.lock (flock'ed, the owner's pid), RINGLET (format, cluster, node), ringlet.state
-//   (boot id, device and inode of RINGLET, running or clean), ringlet.unsure (what a crash would
+//   (boot id, identity of RINGLET, running or clean), ringlet.unsure (what a crash would
 //   lose is not known), ringlet.ballast (see below), wiredtiger/ (the tables).
 //   Ballast  opening writes: a few lines here, and what WiredTiger's recovery makes of its log. On a disk
 //   that others have filled there is no room for it, and what is there could not even be read. So a file
@@ -46,7 +46,8 @@ class Directory {
  private:
   Directory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   Status write_state(const char* how);
-  std::string identity() const;  // "<device> <inode>" of RINGLET, empty if unknown
+  std::string identity() const;  // "<device> <inode> <ctime>" of RINGLET, empty if unknown
+  bool is_identity(const std::string& recorded) const;
 
   std::string path_;
   int lock_ = -1;

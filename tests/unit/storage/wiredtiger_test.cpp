@@ -108,6 +108,42 @@ TEST_CASE("F-12 a copied directory opens and its history is not intact", "[direc
   CHECK(make("wiredtiger", copy)->history_intact());
 }
 
+// A file system gives the inode of a removed file to the next one, and `cp` into a directory that is there
+// keeps the inodes. Taken for intact, such a history lets a node give a dot that others hold to a new write.
+TEST_CASE("F-15 a directory that is put back at the same inodes is not intact", "[directory]") {
+  Folder folder;
+  const std::string original = folder.path + "/one", backup = folder.path + "/backup";
+  REQUIRE(put(*make("wiredtiger", original), "a", "1"));
+  fs::copy(original, backup, fs::copy_options::recursive);
+  REQUIRE(put(*make("wiredtiger", original), "a", "2"));
+  REQUIRE(make("wiredtiger", original)->history_intact());
+  fs::remove_all(original + "/wiredtiger");
+  fs::copy(backup + "/wiredtiger", original + "/wiredtiger", fs::copy_options::recursive);
+  for (const char* name : {"/RINGLET", "/ringlet.state"}) {
+    fs::copy_file(backup + name, original + name, fs::copy_options::overwrite_existing);
+  }
+  auto engine = make("wiredtiger", original);
+  CHECK(!engine->history_intact());
+  CHECK(**engine->get(Table::objects, "a") == "1");
+  REQUIRE(put(*engine, "b", "1"));
+  engine.reset();
+  CHECK(make("wiredtiger", original)->history_intact());
+}
+
+TEST_CASE("a directory that a release without the time of change in its state left is intact",
+          "[directory]") {
+  Folder folder;
+  REQUIRE(put(*make("wiredtiger", folder.path), "a", "1"));
+  std::ifstream state(folder.path + "/ringlet.state");
+  std::string boot, identity, how;
+  std::getline(state, boot);
+  std::getline(state, identity);
+  std::getline(state, how);
+  identity.resize(identity.rfind(' '));
+  std::ofstream(folder.path + "/ringlet.state") << boot + "\n" + identity + "\n" + how + "\n";
+  CHECK(make("wiredtiger", folder.path)->history_intact());
+}
+
 TEST_CASE("F-13 a damaged file is a sentence, never a wrong value", "[damage]") {
   Folder folder;
   {
