@@ -80,33 +80,63 @@ std::string named_reason(const std::string& name, const Status& why) {
 // stamp it was told, and the writes it sent. A later write of the client lies above the one and replaces
 // the others, also where a node executes them late. Of keys that it forgot it knows one stamp together;
 // it matters only where it lies ahead of the client's own clock.
+//
+// A write that is repeated has the place of its first try: it follows what was sent before that, not what
+// came since, which may have replaced it.
 class OwnOrder {
  public:
   struct Known {
     std::int64_t stamp_us = 0;
     std::vector<std::uint64_t> sent;  // the last few, oldest first
   };
-  void sent(const Key& key, WriteId id) {
-    std::vector<std::uint64_t>& ids = of(key).sent;
-    std::uint64_t print = fingerprint(id);
-    std::erase(ids, print);
-    if (ids.size() == most_sent) ids.erase(ids.begin());
-    ids.push_back(print);
+  struct First {
+    std::int64_t born_us = 0;
+    Known before;
+  };
+  void sent(const Key& key, WriteId id, std::int64_t born_us) {
+    OfKey& mine = of(key);
+    if (mine.sent.size() == most_sent) mine.sent.erase(mine.sent.begin());
+    mine.sent.push_back({fingerprint(id), born_us, std::max(mine.stamp_us, forgotten_us_)});
   }
   void saw(const Key& key, std::int64_t stamp_us) {
-    Known& known = of(key);
-    known.stamp_us = std::max(known.stamp_us, stamp_us);
+    OfKey& mine = of(key);
+    mine.stamp_us = std::max(mine.stamp_us, stamp_us);
   }
   Known known(const Key& key) const {
+    Known known{forgotten_us_, {}};
     auto at = keys_.find(token_of(key).high);
-    Known known = at == keys_.end() ? Known() : at->second;
-    known.stamp_us = std::max(known.stamp_us, forgotten_us_);
+    if (at == keys_.end()) return known;
+    known.stamp_us = std::max(known.stamp_us, at->second.stamp_us);
+    for (const Sent& sent : at->second.sent) known.sent.push_back(sent.id);
     return known;
+  }
+  // Of a write that was sent lately: when it was made, and what was known then.
+  std::optional<First> first(const Key& key, WriteId id) const {
+    auto at = keys_.find(token_of(key).high);
+    if (at == keys_.end()) return std::nullopt;
+    First first;
+    for (const Sent& sent : at->second.sent) {
+      if (sent.id == fingerprint(id)) {
+        first.born_us = sent.born_us;
+        first.before.stamp_us = sent.above_us;
+        return first;
+      }
+      first.before.sent.push_back(sent.id);
+    }
+    return std::nullopt;
   }
 
  private:
+  struct Sent {
+    std::uint64_t id;  // its fingerprint
+    std::int64_t born_us, above_us;
+  };
+  struct OfKey {
+    std::int64_t stamp_us = 0;
+    std::vector<Sent> sent;
+  };
   static constexpr std::size_t most_keys = 1024, most_sent = 4;
-  Known& of(const Key& key) {
+  OfKey& of(const Key& key) {
     std::uint64_t name = token_of(key).high;
     auto [at, fresh] = keys_.try_emplace(name);
     if (!fresh) return at->second;
@@ -119,7 +149,7 @@ class OwnOrder {
     }
     return at->second;
   }
-  std::map<std::uint64_t, Known> keys_;
+  std::map<std::uint64_t, OfKey> keys_;
   std::deque<std::uint64_t> order_;  // as they came
   std::int64_t forgotten_us_ = 0;
 };
@@ -480,9 +510,17 @@ struct ClientCore::Impl {
       if (age_ms > 0 && age_ms <= write_life.millis()) call.repeated_ms = age_ms;
     }
     if (ring && coordination.reconcile != Reconcile::lww) return Status::ok();
+    if (auto first = own_order.first(call.request.key, id)) {
+      call.born_us = first->born_us;
+      call.before = std::move(first->before);
+      std::int64_t age_ms = (now.wall_us() - call.born_us) / 1000;
+      call.repeated_ms = std::clamp<std::int64_t>(age_ms, call.repeated_ms, write_life.millis());
+      return Status::ok();
+    }
     call.born_us = born(now) - call.repeated_ms * 1000;
-    call.before = own_order.known(call.request.key);
-    own_order.sent(call.request.key, id);
+    // What this client did since an earlier try it cannot tell from what it did before.
+    if (call.repeated_ms == 0) call.before = own_order.known(call.request.key);
+    own_order.sent(call.request.key, id, call.born_us);
     return Status::ok();
   }
 

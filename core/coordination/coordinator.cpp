@@ -364,6 +364,7 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
       options.durability != WriteDurability::unset ? options.durability : impl_->options.durability;
   plan.seen = context.seen;
   plan.write = std::move(write);
+  plan.write.grow_older(arrival.age(now.instant).millis());
   plan.reconcile = impl_->options.reconcile;
   if (plan.reconcile == Reconcile::siblings) {
     // A client that has no routing table yet tells its own order all the same. Here only what it was

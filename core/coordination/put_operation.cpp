@@ -20,6 +20,7 @@ std::size_t PutOperation::payload() const {
 }
 
 void PutOperation::start(Now now, Effects& out) {
+  began_ = now.instant;
   deadline_ = now.instant + plan_.timeout;
   out.push_back(WakeAt{deadline_});
   ask_next_minter(now, out);
@@ -486,6 +487,7 @@ void PutOperation::send_mint(const Asked& asked, Now now, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
   MintPut mint{plan_.key,        plan_.seen,        plan_.write,    owner,
                plan_.durability, counted_by(owner), plan_.reconcile};
+  mint.write.grow_older((now.instant - began_).millis());
   Duration wanted = std::min(asked.until, deadline_) - now.instant;
   out.push_back(Send{asked.node, std::move(mint), number_of(asked), {wanted, {}}});
 }

@@ -138,7 +138,7 @@ class PutOperation {
 
   Plan plan_;
   Health& health_;
-  Instant deadline_, linger_until_;
+  Instant began_, deadline_, linger_until_;
   std::vector<Asked> asked_;
   std::vector<Slot> slots_;       // one an owner
   std::optional<Object> object_;  // what to replicate; nothing: still minting

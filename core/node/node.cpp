@@ -67,6 +67,7 @@ struct Node::Impl {
     std::uint64_t link, number;
     ClientPut put;
     NodeId to;
+    Instant sent;      // by its client
     Duration silence;  // that its client bears
     Instant until;
     Instant
@@ -177,7 +178,7 @@ struct Node::Impl {
 
   // A request to this replica, from a member, a client, or our own coordinator.
   void serve(std::uint64_t link, std::uint64_t number, Message& message, Now now,
-             Instant until = Instant::never(), bool of_a_client = false) {
+             const Arrival& arrival = {}, bool of_a_client = false) {
     if (of_a_client) count_for_client(message);
     if (auto* get = std::get_if<ReplicaGet>(&message)) {
       if (auto bad = objection(get->key, get->counted, true))
@@ -196,7 +197,8 @@ struct Node::Impl {
       if (auto bad = objection(mint->key, mint->counted, false))
         return deliver(link, number, Refused{*bad, 0}, now);
       if (!mint->hint_for) upkeep().before_storing(mint->key);
-      auto outcome = replica.mint(*mint, now, until);
+      mint->write.grow_older(arrival.age(state->by_now(now)).millis());
+      auto outcome = replica.mint(*mint, now, arrival.until);
       object_after_all(mint->key, mint->counted, outcome);
       warn_of_siblings(mint->key, outcome.reply);
       answer(link, number, std::move(outcome), now);
@@ -424,10 +426,11 @@ struct Node::Impl {
     ClientPut handed_on = request;
     handed_on.options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(timeout.millis(), 1));
+    handed_on.write.grow_older(arrival.age(now.instant).millis());
     Duration patience = health.patience(to) + carrying_time(request.write.value.size());
     requests.push_back({to, {}, mine, std::move(handed_on), {timeout / 2, patience}});
     forwarded.emplace(
-        mine, Forwarded{link, number, std::move(request), to, arrival.silence,
+        mine, Forwarded{link, number, std::move(request), to, arrival.sent, arrival.silence,
                         now.instant + timeout, now.instant + timeout / 2, now.instant + patience});
   }
 
@@ -450,6 +453,7 @@ struct Node::Impl {
     mine.put.options.timeout_ms = static_cast<std::uint32_t>(left.millis());
     Arrival arrival;
     arrival.silence = mine.silence;
+    arrival.sent = mine.sent;
     coordinate_put(mine.link, mine.number, mine.put, *context, now, arrival);
   }
 
@@ -527,7 +531,7 @@ struct Node::Impl {
     } else if (auto* query = std::get_if<StatusQuery>(&message)) {
       replies.push_back({link, number, answer_query(*query, now)});
     } else if (is_request(message)) {
-      serve(link, number, message, now, arrival.until, !from);
+      serve(link, number, message, now, arrival, !from);
     } else {
       replies.push_back({link, number,
                          Refused{Status(Code::unsupported,
@@ -676,7 +680,7 @@ struct Node::Impl {
 
   void send(NodeId to, std::uint64_t number, Message& message, Now now, const Asking& asking = {}) {
     if (to == state->self()) {
-      serve(own_link, number, message, now, arrival(asking, {}, now.instant).until);
+      serve(own_link, number, message, now, arrival(asking, {}, now.instant));
     } else {
       requests.push_back({to, {}, number, std::move(message), asking});
     }

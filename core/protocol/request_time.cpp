@@ -28,6 +28,7 @@ Duration LeastDelay::heard(std::uint64_t sent_us, Instant received) {
 Arrival arrival(const Asking& asking, Duration on_its_way, Instant received) {
   Arrival arrival;
   arrival.on_its_way = on_its_way;
+  arrival.sent = received - on_its_way;
   arrival.silence = asking.silence;
   if (asking.wanted > Duration{}) arrival.until = received + (asking.wanted - on_its_way);
   // The asker has heard nothing for longer than it bears, and asks somebody else.

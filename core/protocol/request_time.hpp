@@ -25,7 +25,11 @@ struct Asking {
 struct Arrival {
   Instant until = Instant::never();  // executed later than this it would come too late
   Duration on_its_way;               // at least
+  Instant sent = Instant::never();   // at the latest; never: not known
   Duration silence;                  // as in Asking
+  Duration age(Instant at) const {
+    return sent == Instant::never() || at < sent ? Duration{} : at - sent;
+  }
 };
 
 // The delay of a connection's messages, one way. One sender, one receiver, one thread.

@@ -77,7 +77,10 @@ struct Write {
   Bytes content_type;
   // What is known of its writer; none of it is stored as such.
   std::vector<std::uint64_t> replaces = {};  // fingerprints of the versions its writer was shown
-  std::uint32_t age_ms = 0;   // since the write was first sent, by its client's clock; 0: it is new
+  // Since the write was first sent: by its client's clock, and by what those who hand it on see it wait.
+  // 0: it is new.
+  std::uint32_t age_ms = 0;
+  void grow_older(std::int64_t more_ms);
   std::int64_t born_us = 0;   // last-write-wins: its client's clock when it was made; 0: not told
   std::int64_t above_us = 0;  // last-write-wins: the stamp that its writer has seen; 0: none
 };
@@ -91,6 +94,8 @@ struct Write {
 // here + 1, the stamp its writer has seen + 1): what follows, by what its writer knows or at this
 // replica, wins, whatever the clocks say. The writer's own clock counts unless it is more than
 // `max_born_ahead_us` ahead of the minter's, so that one write has one stamp whoever executes it.
+// A write with an age is not put above what is held if that was made, by the clocks of the two writers, since
+// the write was first sent: it may be the late copy of a write that was executed and replaced elsewhere.
 Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write write,
            std::int64_t wall_us);
 inline constexpr std::int64_t max_born_ahead_us = 30'000'000;

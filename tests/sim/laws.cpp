@@ -697,8 +697,12 @@ class FollowersWin final : public Law {
     for (const Version& version : object.versions) stored_.insert(version.write_id);
   }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
-    if (scene_.plan.reconcile != Reconcile::lww || !outcome.reply.status) return;
-    if (call.kind == ClientCore::Kind::get || outcome.reply.object.versions.empty()) return;
+    if (scene_.plan.reconcile != Reconcile::lww || call.kind == ClientCore::Kind::get) return;
+    Span& span = spans_[call.write_id];
+    span.began = std::min(span.began, call.began);
+    if (!outcome.reply.status) return;
+    span.acknowledged = std::min(span.acknowledged, scene_.world.now());
+    if (outcome.reply.object.versions.empty()) return;
     if (!told_.insert(call.write_id).second)
       return;  // repeated: it may have been replaced meanwhile
     const WriteRecord& write = *scene_.book.find(call.write_id);
@@ -709,7 +713,9 @@ class FollowersWin final : public Law {
                   !scene_.plan.has(FaultKind::duplicates) && tally.got == tally.asked;
       // A node that was asked twice may execute it, stamp another write above it, and answer the second
       // question with that one.
-      if (once && !stored_.contains(write.id))
+      auto winner = spans_.find(held.write_id);
+      bool concurrent = winner == spans_.end() || winner->second.acknowledged >= call.began;
+      if (once && !concurrent && !stored_.contains(write.id))
         fail(where_from(call.key, write) + " was acknowledged and lost at once");
       return;
     }
@@ -730,6 +736,10 @@ class FollowersWin final : public Law {
     WriteId id;
     Instant at;
   };
+  struct Span {
+    Instant began = Instant::never(), acknowledged = Instant::never();
+  };
+  std::map<WriteId, Span> spans_;
   std::set<WriteId> told_, stored_;
   std::map<WriteId, std::int64_t> stamps_;  // as first acknowledged
   std::map<std::pair<std::size_t, Key>, Last> last_;

@@ -683,6 +683,51 @@ TEST_CASE("L18 a write id tells its age, so that a repetition can be told from a
   CHECK(repeat(first.write_id).second == 0);
 }
 
+// Repeated as if it were new, it would be put above the client's own later write, and would replace it.
+TEST_CASE("L18 last-write-wins: a write that is repeated keeps its place in its client's order") {
+  ClientOptions options;
+  Bench bench(options, 4, false);
+  auto first = bench.take();
+  RingTable table = table_of(*bench.ring);
+  table.reconcile = Reconcile::lww;
+  bench.core->on_reply(first[0].to, first[0].number, table, bench.now);
+  auto put = [&](WriteId id) {
+    ClientCore::Request request;
+    request.kind = Kind::put;
+    request.key = alice;
+    request.write_id = id;
+    bench.core->submit(request, bench.now, [](ClientCore::Outcome) {});
+    auto call = bench.take_call();
+    Write write = std::get<ClientPut>(call.message).write;
+    ClientReply reply;
+    reply.object = lww_object(NodeId{1}, write, write.born_us);
+    bench.core->on_reply(call.to, call.number, reply, bench.now);
+    bench.now.wall_ms += 100;
+    bench.now.instant = bench.now.instant + Duration::millis(100);
+    return write;
+  };
+  const WriteId own{5, 6};  // one that does not tell when it was made
+  Write before = put({}), tried = put(own), after = put({});
+  CHECK(after.above_us == tried.born_us);
+  CHECK(after.replaces == std::vector{fingerprint(before.write_id), fingerprint(own)});
+  for (WriteId id : {own, after.write_id, before.write_id}) {
+    CAPTURE(to_string(id));
+    const Write& was = id == own ? tried : id == after.write_id ? after : before;
+    Write again = put(id);
+    CHECK(again.born_us == was.born_us);
+    CHECK(again.above_us == was.above_us);
+    CHECK(again.replaces == was.replaces);
+    CHECK(again.age_ms > 0);
+  }
+  // Of what is no longer remembered the id may tell the time; this client's later stamps do not count.
+  for (int i = 0; i < 5; ++i) put({});
+  Write old = put(before.write_id);
+  CHECK(old.above_us == 0);
+  CHECK(old.replaces.empty());
+  CHECK(old.born_us / 1000 <= before.born_us / 1000);
+  CHECK(put({}).above_us > 0);  // and it takes no place of its own in front of them
+}
+
 TEST_CASE("many calls at once: each has the answer of its own request, once (L16)") {
   Bench bench;
   constexpr std::size_t count = 200;
