@@ -685,7 +685,8 @@ class SeenOnce final : public Law {
 
 // L19: a write that follows another, by what its writer was shown or by the order of one client, has the
 // later stamp, and one that was executed once is stored when it is acknowledged: what replaced it since,
-// if anything did, was stamped above it.
+// if anything did, was stamped above it. Where all clocks agree, no write is left in place of one that was begun
+// after it had been acknowledged, whoever made the two.
 class FollowersWin final : public Law {
  public:
   explicit FollowersWin(Scene& scene)
@@ -731,6 +732,30 @@ class FollowersWin final : public Law {
     fail(where_from(key, write) + " follows write " + to_string(before).substr(0, 8) +
          " and has the stamp " + std::to_string(held.written_us) + ", that one " +
          std::to_string(stamp->second));
+  }
+  bool clocks_agree() const {
+    return !scene_.plan.has(FaultKind::skew) && !scene_.plan.has(FaultKind::clock_jump) &&
+           !scene_.plan.has(FaultKind::far_clock) && !scene_.plan.has(FaultKind::lost_disk);
+  }
+  void at_the_end() override {
+    if (scene_.plan.reconcile != Reconcile::lww || !clocks_agree()) return;
+    for (const auto& [key, ids] : scene_.book.by_key()) {
+      for (const Object& copy : copies_of(scene_, key)) {
+        for (const Version& version : copy.versions) nothing_began_after(key, version, ids);
+      }
+    }
+  }
+  void nothing_began_after(const Key& key, const Version& left, const std::vector<WriteId>& ids) {
+    auto first = spans_.find(left.write_id);
+    if (first == spans_.end()) return;
+    for (WriteId id : ids) {
+      auto later = spans_.find(id);
+      if (later == spans_.end() || later->second.acknowledged == Instant::never()) continue;
+      if (later->second.began <= first->second.acknowledged) continue;
+      fail(where_from(key, *scene_.book.find(left.write_id)) + " is left in place of write " +
+           to_string(id).substr(0, 8) + ", which was begun after it had been acknowledged");
+      return;
+    }
   }
   struct Last {
     WriteId id;
