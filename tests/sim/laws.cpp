@@ -427,6 +427,23 @@ class Availability final : public Law {
       NodeState* state = scene_.world.state(node);
       if (state != nullptr && !state->ring()) stranger_[node] = scene_.world.now();
     }
+    note_owners();
+  }
+  // How many owners a key had, whenever that changed. A call that was begun while it had three may be refused for
+  // want of the third although a member has left since.
+  void note_owners() {
+    std::size_t now = scene_.owners();
+    if (owners_.empty() || owners_.back().second != now) {
+      owners_.emplace_back(scene_.world.now(), now);
+    }
+  }
+  std::size_t most_owners_since(Instant from) const {
+    std::size_t most = scene_.owners();
+    for (std::size_t i = owners_.size(); i-- > 0;) {
+      most = std::max(most, owners_[i].second);
+      if (owners_[i].first < from) break;  // the number that there was at `from`
+    }
+    return most;
   }
   // One that does not know yet that it belongs: after its first start, or with an empty disk.
   void note_apart() {
@@ -491,7 +508,7 @@ class Availability final : public Law {
       bool counts = !call.strict || is_owner(call.key, node);
       if (counts && near && troubles.good_since(node, from)) ++good;
     }
-    std::size_t wanted = std::min<std::size_t>(call.wanted, scene_.owners());
+    std::size_t wanted = std::min<std::size_t>(call.wanted, most_owners_since(from));
     std::string told =
         "c" + std::to_string(call.client) + " was told \"" + status.to_string() + "\"";
     // A last attempt may begin a moment before the deadline: whoever it asked was not heard yet.
@@ -512,6 +529,7 @@ class Availability final : public Law {
     return false;
   }
   std::map<HostId, Instant> stranger_;                    // when it last was one
+  std::vector<std::pair<Instant, std::size_t>> owners_;   // of a key, from when on
   std::map<HostId, Instant> apart_;                       // likewise
   std::map<std::pair<HostId, HostId>, Instant> unknown_;  // when the client last knew no such node
 };
