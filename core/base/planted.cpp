@@ -83,8 +83,6 @@ const char* name_of(PlantedBug bug) {
       return "spent_forgotten_by_update";
     case PlantedBug::stamp_not_above_held:
       return "stamp_not_above_held";
-    case PlantedBug::late_copy_overtakes:
-      return "late_copy_overtakes";
     case PlantedBug::stamp_not_above_seen:
       return "stamp_not_above_seen";
     case PlantedBug::reconcile_not_compared:

@@ -39,7 +39,6 @@ enum class PlantedBug {
   spent_forgotten_by_update,      // versioning: ids of replaced writes are not noted
   stamp_not_above_held,           // versioning: a stamp may lie below the one it finds
   stamp_not_above_seen,           // versioning: a stamp may lie below the one its writer has seen
-  late_copy_overtakes,            // versioning: a late copy is stamped above what replaced the write
   reconcile_not_compared,         // membership: what never changes may differ between members
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says

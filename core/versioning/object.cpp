@@ -138,23 +138,6 @@ bool sync_lww(Object& object, const Object& other) {
   return true;
 }
 
-// Each node that hands a write on leaves out less than a millisecond of its age.
-constexpr std::int64_t left_out_of_age_ms = 4;
-// A second copy of a write is sent when the first was late by at least this (early_asking.hpp, ask_early): before
-// that there is no other copy that could have been acknowledged and replaced.
-constexpr std::int64_t second_copy_after_ms = 8;
-
-// Whether `held` may have been made after the write was first sent. Then nothing follows from the write's coming
-// later: another copy of it may have been executed elsewhere, acknowledged and replaced.
-bool made_on_the_way(const Version& held, const Write& write, std::int64_t stamp) {
-  if (write.age_ms + left_out_of_age_ms < second_copy_after_ms ||
-      planted(PlantedBug::late_copy_overtakes)) {
-    return false;
-  }
-  const std::int64_t age_us = (write.age_ms + left_out_of_age_ms) * 1000;
-  return held.written_us > stamp && held.written_us - age_us <= stamp;
-}
-
 // The clocks of whoever wrote decide only between what neither follows from the other.
 Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wall_us) {
   Object lww;
@@ -170,8 +153,7 @@ Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wal
   if (write.above_us != 0 && !planted(PlantedBug::stamp_not_above_seen)) {
     stamp = std::max(stamp, just_after(write.above_us));
   }
-  if (held != nullptr && !made_on_the_way(*held, write, stamp) &&
-      !planted(PlantedBug::stamp_not_above_held)) {
+  if (held != nullptr && !planted(PlantedBug::stamp_not_above_held)) {
     stamp = std::max(stamp, just_after(held->written_us));
   }
   const std::vector<std::uint64_t> replaces = std::move(write.replaces);

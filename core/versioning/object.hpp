@@ -94,8 +94,6 @@ struct Write {
 // here + 1, the stamp its writer has seen + 1): what follows, by what its writer knows or at this
 // replica, wins, whatever the clocks say. The writer's own clock counts unless it is more than
 // `max_born_ahead_us` ahead of the minter's, so that one write has one stamp whoever executes it.
-// A write with an age is not put above what is held if that was made, by the clocks of the two writers, since
-// the write was first sent: it may be the late copy of a write that was executed and replaced elsewhere.
 Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write write,
            std::int64_t wall_us);
 inline constexpr std::int64_t max_born_ahead_us = 30'000'000;

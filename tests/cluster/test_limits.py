@@ -146,7 +146,7 @@ def test_signals_of_log_rotation_reopen_the_log_and_end_nothing(make_cluster):
     log.mkdir()
     node.signal(signal.SIGUSR1)
     wait_for("the complaint", lambda: "the log goes on into the old file" not in (node.directory / "elsewhere" / "node.log").read_text(), 10)
-    with cluster_client(cluster, r=1, w=1) as client:
+    with cluster_client(cluster) as client:
         client.bucket("x").put("k", b"v")
     assert moved.read_text() == before
     assert node.terminate() == 0
@@ -287,7 +287,7 @@ def test_half_frames_stay_within_the_memory_limit(make_cluster):
                         del sent[connection]
             worst = max(worst, resident_mib(node))
             time.sleep(0.01)
-        with cluster_client(cluster, r=1, w=1) as client:
+        with cluster_client(cluster) as client:
             client.bucket("x").put("k", b"v")
         taken = sum(sent.values()) >> 20
         print(f"20 half frames of 60 MiB: {taken} MiB were sent, the node had at most {worst:.0f} MiB of 256")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import BIN, ROOT, wait_for
+from conftest import BIN, ROOT, free_ports, wait_for
 
 
 def test_put_get_delete_and_exit_codes(cluster, tmp_path):
@@ -138,7 +138,8 @@ def test_a_store_that_failed_for_good_ends_the_node_and_loses_nothing(cluster):
 def test_a_second_process_on_a_directory_is_refused(cluster):
     """F-07."""
     node = cluster.nodes[0]
-    text = node.config.read_text().replace(node.address, "127.0.0.1:0").replace("/pid", "/pid2")
+    elsewhere = f"127.0.0.1:{free_ports(1)[0]}"
+    text = node.config.read_text().replace(node.address, elsewhere).replace("/pid", "/pid2")
     second = node.directory / "second.toml"
     second.write_text(text)
     said = subprocess.run([str(BIN / "ringletd"), "--config", str(second)], capture_output=True, text=True, timeout=20)

@@ -395,38 +395,10 @@ TEST_CASE("L18 last-write-wins: a write that lost is not stamped anew") {
   CHECK(object.versions[0].written_us == 40);
 }
 
-// Two clients whose clocks agree, one after the other. The first write's second copy comes to a replica that
-// holds the second write and never held the first: nothing there is noted.
-TEST_CASE(
-    "L18 last-write-wins: a late copy is not put above what was written since it was first sent") {
-  Write first = value("first"), second_write = value("second");
-  first.born_us = 10 * second;
-  second_write.born_us = 10 * second + 9'000;
-  Object here, there;
-  here.mode = there.mode = Reconcile::lww;
-  update(there, {}, sx, first, first.born_us);
-  update(here, {}, sy, second_write, second_write.born_us);
-  first.grow_older(8);  // asked early of a second node
-  update(here, {}, sy, first, 10 * second + 12'000);
-  CHECK(shown(here) == Values{"second"});
-  CHECK(shown(joined(here, there)) == Values{"second"});
-  CHECK(shown(joined(there, here)) == Values{"second"});
-  // Nor where its client's clock is not believed.
-  Object slow;
-  slow.mode = Reconcile::lww;
-  update(slow, {}, sy, second_write, second_write.born_us);
-  Write unbelieved = value("of a clock far ahead");
-  unbelieved.born_us = 10 * second + max_born_ahead_us + second;
-  unbelieved.grow_older(500);
-  update(slow, {}, sy, unbelieved, 10 * second + 300'000);
-  CHECK(shown(slow) == Values{"second"});
-}
-
-TEST_CASE(
-    "L19 a write that is new, or held up for less than clocks differ, wins over what it finds") {
+TEST_CASE("L19 a write wins over what it finds at a replica, however long it was held up") {
   Write behind = value("behind");
   behind.born_us = 5 * second;
-  std::int64_t age_ms = GENERATE(0, 1, 900);
+  std::int64_t age_ms = GENERATE(0, 1, 900, 5000);
   behind.grow_older(age_ms);
   Object held = lww_object(NodeId{2}, value("held"), 6 * second);
   update(held, {}, sx, behind, 6 * second);
@@ -899,15 +871,7 @@ TEST_CASE("planted: the two bugs of versioning show in the plainest histories") 
   follows.above_us = 20;
   update(empty, {}, sx, follows, 10);
   std::int64_t above_seen = empty.versions[0].written_us;
-  plant(PlantedBug::late_copy_overtakes);
-  Object replaced = lww_object(NodeId{1}, value("since then"), 20);
-  Write late = value("late");
-  late.born_us = 10;
-  late.grow_older(1);
-  update(replaced, {}, sx, late, 30);
-  Values overtaken = shown(replaced);
   plant(PlantedBug::none);
-  CHECK(overtaken == Values{"late"});
   CHECK(back == 2);  // the value and the delete
   CHECK(back_by_sync == 2);
   CHECK(above_held == Values{"held"});
