@@ -106,13 +106,14 @@ class ClientCore {
     std::function<void(std::uint64_t update, UpdateQuestion question)> on_ask;
   };
   std::uint64_t update(Update update, Now now, OnDone on_done, Instant since = Instant::never());
-  // An edit of a document: an update that asks nobody. The edits are checked before anything is sent; one
-  // that does not fit what was read ends with invalid_argument and nothing is written.
+  // An update of a document in which the client applies the edits and merges the siblings, so that no
+  // application code is called. The edits are checked before anything is sent. Edits that do not fit the
+  // document that was read end the call with invalid_argument, and nothing is written.
   struct Edit {
     Request request;  // as an update's; its value and content type are not looked at
     document::Edits edits;
     std::uint32_t attempts = 16;
-    Deletes deletes = Deletes::lose;  // `ask` is `lose` here: nobody is asked
+    Deletes deletes = Deletes::lose;  // `ask` counts as `lose`: no resolver is called
   };
   std::uint64_t edit(Edit edit, Now now, OnDone on_done, Instant since = Instant::never());
   // Answers the question `attempt` of an update. closed: the update is over, or was answered already.

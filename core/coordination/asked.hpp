@@ -33,7 +33,7 @@ struct Asked {
   int times = 1;          // asked
   int came_late = 0;      // of those: it said that the question came too late, and did nothing
   bool late = false;      // waiting for longer than its node's answers usually take
-  bool replaced = false;  // and somebody else was asked early
+  bool replaced = false;  // another replica was asked early in its place
   bool open() const { return reply == Reply::waiting || reply == Reply::silent; }
 };
 
@@ -58,15 +58,16 @@ struct Participants {
 
 bool was_asked(const std::vector<Asked>& asked, NodeId node);
 
-// Marks those of `asked` that became late by now. A host that comes late to its own clock knows nothing of
-// others: their answers may lie in its sockets. It reads those first: `out` has when to look again.
+// Marks the entries of `asked` that have become late by now. When this host itself is woken later than it
+// wanted, answers may be waiting in its sockets, so no replica is called late yet: the host reads its
+// sockets first, and `out` gets the time to look again.
 void mark_late(std::vector<Asked>& asked, Now now, Effects& out);
-// Nothing at all was heard of the node since it was asked.
+// No message of any kind has come from the node since it was asked.
 bool is_mute(const Asked& asked, const Health& health);
 std::size_t count_late(const std::vector<Asked>& asked);
 
-// Which slots a put's answers hold. `strict`: only owners hold any. With `waiting` as if everybody who
-// is waited for had stored it, with `punctual` but for those who are late.
+// Which slots a put's answers hold. `strict`: only owners hold any. `waiting`: as if every replica that has
+// not answered yet had stored it; `punctual`: likewise, without the replicas that are late.
 enum class Expected { none, waiting, punctual };
 std::vector<Holding> holdings(const std::vector<Asked>& asked, const Participants& participants,
                               bool strict, Expected expected = Expected::none);

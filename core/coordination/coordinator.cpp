@@ -68,7 +68,8 @@ class Others final : public Health {
   Instant last_heard(NodeId node) const override {
     return node == self_ ? Instant::never() : all_.last_heard(node);
   }
-  // A large value is sent once to each replica: whoever takes it is given patience instead.
+  // A large value is sent to each replica once, so its replica is never called late; it is given more
+  // patience, by the size of the value, instead.
   Duration late_after(NodeId node, Question what, std::size_t others_late) const override {
     if (about_to_send_ >= bulk_bytes) return Duration::seconds(3600);
     auto before = bytes_to_.find(node);

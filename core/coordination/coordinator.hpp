@@ -83,7 +83,8 @@ class Coordinator {
   std::size_t in_flight() const;  // machines alive, lingering ones included
   std::size_t unanswered() const;
   std::size_t questions() const;  // messages without a reply yet
-  // Messages to somebody else while a replica that is late was still waited for; since the last call.
+  // How many messages were sent to another replica while a late one was still awaited, since the last call
+  // of this function.
   std::uint64_t take_asked_early();
 
  private:

@@ -1,9 +1,9 @@
-// When a replica is late by the measure of its own answers, and how often somebody else may be asked then
-// (hedged requests: Dean and Barroso, "The Tail at Scale", CACM 2013).
+// Decides when a replica counts as late, by the times that its own answers usually take, and how often another
+// replica may then be asked early (hedged requests: Dean and Barroso, "The Tail at Scale", CACM 2013).
 //
 // Patience (protocol/health.hpp) decides when a node was silent. It is long enough to be held against the node:
 // 20 to 250 ms. A put whose first minter has just stopped would wait for all of it. So a replica
-// counts as late much earlier, and to be late has no other consequence than that another one may be asked.
+// counts as late much earlier, and being late has one consequence only: another replica may be asked.
 //
 // A question to a node that says nothing at all to anybody costs little, because few nodes fall silent at a
 // time; where nodes answer others and are slow, asking twice adds to the load that makes them slow. Each request
@@ -30,7 +30,7 @@ class EarlyAsking {
   }
   // For how long a small question may be open before its node is late: three times what 95 of 100 answers
   // took. `others_late`: how many were late with the same request already; each doubles the time, so that
-  // a stall of everybody does not lead to a question to everybody.
+  // a stall of all replicas does not lead to a question to every node.
   Duration after(NodeId node, Kind kind, std::size_t others_late) const {
     auto known = times_.find(node);
     std::optional<Duration> usual;

@@ -118,7 +118,8 @@ bool PutOperation::may_begin_again(Instant now) const {
   return !answered_ && !overslept_ && now < deadline_ && vote().verdict() == Verdict::pending;
 }
 
-// Whoever has the value may still answer; it would be carried a second time for nothing.
+// A replica that has received the value may still answer. Where the time left is too short to carry the value
+// again, a second copy could not be answered in time and would only take bandwidth.
 bool PutOperation::too_large_to_repeat(Instant now) const {
   return deadline_ - now < carrying_time(payload());
 }
