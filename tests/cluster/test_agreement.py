@@ -165,10 +165,10 @@ def test_a_newcomer_takes_the_settings_and_one_that_contradicts_is_told(make_clu
     cluster.tell("join", "n5", cluster.node("n5").address)
     cluster.tell("commit")
     n5 = cluster.node("n5")
-    wait_for("n5 is told", lambda: "" if 'the cluster has "lww", this file "siblings"' in n5.log() else "not yet", 60)
+    wait_for("n5 is told", lambda: "" if 'the cluster has "lww", this file "siblings"' in n5.log() else "not yet", 20)
     assert put(cluster, "k", "v", seeds=n5.address).returncode == 4
     status = ("--output", "json", "cluster", "status", "--node", "n4")
-    wait_for("n4 serves", lambda: cluster.cli(*status).returncode != 0, 60)
+    wait_for("n4 serves", lambda: cluster.cli(*status).returncode != 0, 20)
     said = json.loads(cluster.cli(*status).stdout)
     assert said["settings"]["reconcile"] == "lww" and said["settings"]["r"] == 1
     n4 = cluster.node("n4")
