@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "demo"
 CART = ROOT / "examples" / "shopping_cart" / "python" / "cart.py"
 DOCUMENT_CART = ROOT / "examples" / "document_cart" / "python" / "cart.py"
+ORDER_LOG = ROOT / "examples" / "order_log" / "python" / "order_log.py"
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -68,16 +69,54 @@ def test_cart_refuses_bad_arguments(arguments):
 
 
 def test_document_cart_adds_removes_and_shows(cluster, name):
-    key = f"document-{name}"
-    assert run(DOCUMENT_CART, cluster.seeds, key).stdout == ""
-    assert run(DOCUMENT_CART, cluster.seeds, key, "add", "tea", "2").stdout == "   2 tea\n"
-    assert run(DOCUMENT_CART, cluster.seeds, key, "add", "milk").stdout == "   1 milk\n   2 tea\n"
-    assert run(DOCUMENT_CART, cluster.seeds, key, "remove", "tea").stdout == "   1 milk\n"
-    said = run(DOCUMENT_CART, cluster.seeds, key, "coupon", "SUMMER").stdout
-    assert said == "   1 milk\ncoupon SUMMER\n"
-    wrong = run(DOCUMENT_CART, cluster.seeds, key, "steal", "tea")
-    assert wrong.returncode == 2 and "add THING" in wrong.stderr
-    assert run(DOCUMENT_CART, "nonsense", key).returncode == 1
+    def cart(*words):
+        return run(DOCUMENT_CART, cluster.seeds, f"document-{name}", *words)
+
+    assert cart("show").stdout == ""
+    assert cart("add", "tea", "2").stdout == "   2 tea\n"
+    assert cart("add", "milk").stdout == "   1 milk\n   2 tea\n"
+    assert cart("remove", "tea").stdout == "   1 milk\n"
+    assert cart("coupon", "SUMMER").stdout == "coupon SUMMER\n   1 milk\n"
+    for wrong in ([], ["steal", "tea"], ["add"], ["add", "tea", "0"], ["add", "tea", "x"], ["show", "x"]):
+        said = cart(*wrong)
+        assert said.returncode == 2 and "add THING" in said.stderr and said.stdout == ""
+    assert run(DOCUMENT_CART, "nonsense", name, "show").returncode == 1
+
+
+def test_order_log_appends_once_whatever_it_meets(cluster, client, name):
+    def log(*words):
+        return run(ORDER_LOG, cluster.seeds, name, *words)
+
+    assert log("show").stdout == ""
+    assert log("append", "paid").stdout == "1 paid\n"
+    # A rival's entry, written at the same time as the first one.
+    client.bucket("orders", codec=ringlet.Text).put(name, "00000001 0000000000000000 called\n")
+    assert log("show").stdout == "1 called\n1 paid\n"
+    assert log("append", "packed").stdout == "1 called\n1 paid\n2 packed\n"
+    assert log("append", "packed").stdout == "1 called\n1 paid\n2 packed\n3 packed\n"
+    assert len(client.bucket("orders").get(name).siblings) == 1
+    for wrong in ([], ["append"], ["append", ""], ["append", "two\nlines"], ["show", "x"]):
+        said = log(*wrong)
+        assert said.returncode == 2 and "usage: order_log.py" in said.stderr and said.stdout == ""
+    assert run(ORDER_LOG, "nonsense", name, "show").returncode == 1
+
+
+def test_order_log_is_not_appended_to_again_by_a_merge(cluster, client, name, monkeypatch):
+    """A rival writes while the edit runs: the update merges, and the edit has run once."""
+    monkeypatch.syspath_prepend(str(ORDER_LOG.parent))
+    import order_log
+
+    orders = client.bucket("orders", codec=ringlet.Text, resolver=order_log.merge)
+    edits = []
+
+    def edit(old):
+        edits.append(old)
+        orders.put(name, "00000001 0000000000000000 called\n")
+        return order_log.append(old, "paid")
+
+    orders.update(name, edit)
+    assert len(edits) == 1
+    assert run(ORDER_LOG, cluster.seeds, name, "show").stdout == "1 called\n1 paid\n"
 
 
 def test_cart_says_what_failed():

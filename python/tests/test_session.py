@@ -23,6 +23,15 @@ def test_the_packages_own_example():
     assert result.attempted >= 2 and result.failed == 0
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_readme_shows_what_happens():
+    readme = HERE.parents[1] / "README.md"
+    if not readme.is_file():
+        pytest.skip("there is no README.md yet")
+    result = doctest.testfile(str(readme), module_relative=False)
+    assert result.attempted >= 15 and result.failed == 0
+
+
 def test_readme_has_the_session():
     readme = HERE.parents[1] / "README.md"
     if not readme.is_file():

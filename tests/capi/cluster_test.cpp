@@ -323,3 +323,63 @@ TEST_CASE("the C and the C++ cart fill one cart") {
   CHECK(has(run(std::string(CART_C) + " nowhere alice show", &code), "client.seeds"));
   CHECK(code == 1);
 }
+
+TEST_CASE("the C and the C++ document cart fill one cart") {
+  Fixture f;
+  const std::string seeds = ringlet_cluster_seeds(f.cluster.get());
+  const std::string c = std::string(DOCUMENT_CART_C) + " " + seeds + " alice ";
+  const std::string cpp = std::string(DOCUMENT_CART_CPP) + " " + seeds + " alice ";
+  int code = -1;
+  CHECK(run(c + "show", &code) == "");
+  CHECK(code == 0);
+  CHECK(run(c + "add tea 2", &code) == "   2 tea\n");
+  CHECK(run(cpp + "add tea", &code) == "   3 tea\n");
+  CHECK(run(cpp + "add milk", &code) == "   1 milk\n   3 tea\n");
+  CHECK(run(c + "coupon SUMMER", &code) == "coupon SUMMER\n   1 milk\n   3 tea\n");
+  CHECK(run(c + "remove milk", &code) == "coupon SUMMER\n   3 tea\n");
+  CHECK(run(cpp + "remove tea", &code) == "coupon SUMMER\n");
+  CHECK(run(c + "remove tea", &code) == "coupon SUMMER\n");
+  CHECK(run(cpp + "show", &code) == "coupon SUMMER\n");
+  CHECK(code == 0);
+  for (const std::string& cart : {c, cpp}) {
+    for (const char* wrong : {"", "add", "add tea 0", "add tea x", "add tea 9999999999999999999999",
+                              "remove", "remove a b", "coupon", "show x", "buy tea"}) {
+      CHECK(has(run(cart + wrong, &code), "usage"));
+      CHECK(code == 2);
+    }
+    CHECK(has(run(cart + "add ''", &code), "wanted 1 to 1024 bytes, got 0"));
+    CHECK(code == 1);
+  }
+  f.put(key_of("baskets", "bob"), "", "no document");
+  for (const char* cart : {DOCUMENT_CART_C, DOCUMENT_CART_CPP}) {
+    CHECK(has(run(cart + (" " + seeds + " bob add tea"), &code), "cart: "));
+    CHECK(code == 1);
+  }
+}
+
+TEST_CASE("the C and the C++ order log append each entry once") {
+  Fixture f;
+  const std::string seeds = ringlet_cluster_seeds(f.cluster.get());
+  const std::string c = std::string(ORDER_LOG_C) + " " + seeds + " o1 ";
+  const std::string cpp = std::string(ORDER_LOG_CPP) + " " + seeds + " o1 ";
+  int code = -1;
+  CHECK(run(c + "show", &code) == "");
+  CHECK(run(c + "append paid", &code) == "1 paid\n");
+  // What a clerk wrote at the same time as the first entry.
+  f.put(key_of("orders", "o1"), "", "00000001 0000000000000000 called\n");
+  CHECK(run(cpp + "show", &code) == "1 called\n1 paid\n");
+  CHECK(run(cpp + "append packed", &code) == "1 called\n1 paid\n2 packed\n");
+  f.put(key_of("orders", "o1"), "", "00000002 0000000000000000 called again\n");
+  CHECK(run(c + "append packed", &code) ==
+        "1 called\n1 paid\n2 called again\n2 packed\n3 packed\n");
+  CHECK(code == 0);
+  CHECK(ringlet_reply_count(f.get(key_of("orders", "o1")).get()) == 1);
+  for (const std::string& log : {c, cpp}) {
+    for (const char* wrong : {"", "append", "append ''", "append a b", "show x", "remove a"}) {
+      CHECK(has(run(log + wrong, &code), "usage"));
+      CHECK(code == 2);
+    }
+  }
+  CHECK(has(run(std::string(ORDER_LOG_C) + " nowhere o1 show", &code), "client.seeds"));
+  CHECK(code == 1);
+}

@@ -1,58 +1,63 @@
-"""A shopping cart as a document: no merge is written, and what was removed does not come back.
+"""A shopping cart as a document, in Python: no merge is written, and what was removed does not come back.
 
-    cart.py SEEDS NAME                       shows the cart
-    cart.py SEEDS NAME add THING [AMOUNT]    puts something in
-    cart.py SEEDS NAME remove THING          takes it out
-    cart.py SEEDS NAME coupon CODE           adds a coupon
+    cart.py SEEDS CUSTOMER show                 cart.py SEEDS CUSTOMER add THING [AMOUNT]
+    cart.py SEEDS CUSTOMER remove THING         cart.py SEEDS CUSTOMER coupon CODE
+
+The cart is the document CUSTOMER in the bucket "baskets": a map "items" of counters and a set "coupons".
+The C, C++ and Java examples use the same carts. Two shoppers may change a cart at the same time: amounts
+add up, and a thing is gone only if the shopper who removed it had seen it.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import ringlet
-from ringlet.document import Counter, Map, Set
+from ringlet.document import Counter, Map, MapEditor, Set
 
 CART = Map(items=Map(of=Counter), coupons=Set)
-USAGE = "wanted SEEDS NAME, then nothing, add THING [AMOUNT], remove THING or coupon CODE"
+USAGE = """usage: cart.py SEEDS CUSTOMER show | add THING [AMOUNT] | remove THING | coupon CODE
+cart: an amount is a whole number from 1 to 1000000"""
+
+
+def change_of(words: list[str]) -> Callable[[MapEditor], object] | None:
+    """What the words ask for, None for "show". An edit says what is to be done; Ringlet does it."""
+    match words:
+        case ["show"]:
+            return None
+        case ["add", thing]:
+            return lambda cart: cart["items"][thing].increment()
+        case ["add", thing, amount] if amount.isdecimal() and 1 <= int(amount) <= 1_000_000:
+            return lambda cart: cart["items"][thing].increment(int(amount))
+        case ["remove", thing]:
+            return lambda cart: cart["items"].discard(thing)
+        case ["coupon", code]:
+            return lambda cart: cart["coupons"].add(code)
+    raise ValueError(USAGE)
 
 
 def main(arguments: list[str]) -> int:
-    """One call; the exit status is 2 for wrong words and 1 for a cluster that could not."""
-    match arguments:
-        case [seeds, name]:
-            change = None
-        case [seeds, name, "add", thing, *more] if len(more) < 2:
-            amount = int(more[0]) if more and more[0].lstrip("-").isdigit() else 1
-
-            def change(cart: ringlet.document.MapEditor) -> None:
-                cart["items"][thing].increment(amount)
-
-        case [seeds, name, "remove", thing]:
-
-            def change(cart: ringlet.document.MapEditor) -> None:
-                cart["items"].discard(thing)
-
-        case [seeds, name, "coupon", code]:
-
-            def change(cart: ringlet.document.MapEditor) -> None:
-                cart["coupons"].add(code)
-
-        case _:
-            print(f"cart: {USAGE}", file=sys.stderr)
-            return 2
+    """Runs one command; returns the exit status."""
+    try:
+        seeds, customer, *words = arguments
+        change = change_of(words)
+    except ValueError:
+        print(USAGE, file=sys.stderr)
+        return 2
     try:
         with ringlet.connect(seeds, timeout=5.0) as client:
-            carts = client.bucket("carts", codec=CART)
-            found = carts.get(name) if change is None else carts.edit(name, change)
+            carts = client.bucket("baskets", codec=CART)
+            found = carts.edit(customer, change) if change else carts.get(customer)
             cart = found.value if found else {"items": {}, "coupons": set()}
     except ringlet.RingletError as error:
-        print(f"cart: {error}", file=sys.stderr)
+        maybe = " (the change may have been made)" if error.maybe_applied else ""
+        print(f"cart: {error}{maybe}", file=sys.stderr)
         return 1
-    for thing, amount in sorted(cart["items"].items()):
-        print(f"{amount:4} {thing}")
     for code in sorted(cart["coupons"]):
         print(f"coupon {code}")
+    for thing, amount in sorted(cart["items"].items()):
+        print(f"{amount:4} {thing}")
     return 0
 
 
