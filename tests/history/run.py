@@ -535,9 +535,12 @@ class Run:
 
     # ---- all of it ----
 
+    def start_clients(self, until):
+        return Clients(self, until)
+
     def work(self):
         until = time.monotonic() + self.options.minutes * 60
-        self.clients, self.ended = Clients(self, until), threading.Event()
+        self.clients, self.ended = self.start_clients(until), threading.Event()
         members = threading.Thread(target=self.change_members, daemon=True)
         if self.faults & MEMBERS:
             members.start()
@@ -669,12 +672,16 @@ def parse(arguments):
     return options
 
 
-def main():
+def load_package():
     global ringlet
-    options = parse(sys.argv[1:])
     package = os.environ.setdefault("PYTHONPATH", str(ROOT / "python"))  # the clients' too
     sys.path[:0] = package.split(":")
     ringlet = importlib.import_module("ringlet")
+
+
+def main():
+    options = parse(sys.argv[1:])
+    load_package()
     harness.load(options.bin)
     return Run(options).run()
 
