@@ -1,0 +1,72 @@
+"""What docs/documents.md shows is true: its Python, Java and command lines are run as they stand.
+
+README's session is run by python/tests/test_session.py.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from conftest import BIN, ROOT
+
+ringlet = pytest.importorskip("ringlet")
+from ringlet.document import Counter, Flag, Map, Register, Set  # noqa: E402
+
+DOCUMENTS = ROOT / "docs" / "documents.md"
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    with ringlet.local_cluster() as cluster:
+        yield cluster.seeds
+
+
+def block(language):
+    return re.search(rf"^```{language}\n(.*?)^```", DOCUMENTS.read_text(), re.S | re.M).group(1)
+
+
+def test_python(seeds):
+    with ringlet.connect(seeds) as client:
+        names = {"ringlet": ringlet, "client": client, "Map": Map, "Counter": Counter, "Set": Set, "Flag": Flag, "Register": Register}
+        made = client.bucket("carts", codec=Map(items=Map(of=Counter)))
+        made.edit("alice", lambda c: c["items"]["milk"].increment(1))  # the example deletes it
+        exec(compile(block("python"), str(DOCUMENTS), "exec"), names)
+        assert names["carts"].get("alice").value == {"items": {"tea": 2}, "coupons": set(), "gift": False, "note": "ring twice"}
+        client.bucket("lists", codec=ringlet.Json).put("bob", ["A", "B"])
+        assert client.bucket("lists", codec=names["old"]).edit("bob", lambda c: c["coupons"].add("C")).value["coupons"] == {"A", "B", "C"}
+
+
+def test_java(seeds, tmp_path):
+    jar = ROOT / "java" / "ringlet-client" / "target" / "ringlet-client-0.1.0.jar"
+    if shutil.which("java") is None or not jar.exists():
+        pytest.skip("java or the client's jar is missing")
+    program = tmp_path / "Shown.java"
+    shown = block("java").replace('"carts"', '"carts of java"')
+    program.write_text(f"""
+        import io.ringlet.*;
+        import io.ringlet.document.*;
+        class Shown {{
+          public static void main(String[] arguments) {{
+            try (RingletClient client = RingletClient.builder().seeds("{seeds}").build()) {{
+              {shown}
+              System.out.println(tea);
+            }}
+          }}
+        }}""")
+    said = subprocess.run(["java", "-cp", str(jar), str(program)], capture_output=True, text=True, timeout=120)
+    assert said.stdout == "2\n", said.stderr
+
+
+def test_the_command_line(seeds):
+    text = DOCUMENTS.read_text()
+    lines = [line.strip() for line in text[text.index("At the command line:"):].splitlines() if line.startswith("    ringlet ")]
+    assert [line.split()[1] for line in lines] == ["edit", "get"]
+    for line in lines:
+        words, _, wanted = line.partition("#")
+        said = subprocess.run([str(BIN / "ringlet"), "--seeds", seeds, "--bucket", "shell", *shlex.split(words)[1:]],
+                              capture_output=True, text=True, timeout=30)
+        assert said.returncode == 0, said.stderr
+        if wanted:
+            assert said.stdout.strip() == wanted.strip()
