@@ -19,6 +19,14 @@ UpdateOperation::Next UpdateOperation::on_outcome(ClientOutcome outcome, Duratio
   if (!outcome.reply.status) {
     // After the edit's acknowledgement this is no failure of the edit, only the end of merging.
     if (edited_) return stop(outcome.reply.status.message());
+    if (refused_) return over(std::move(*refused_));
+    // Perhaps because this very write is stored, with the bytes that were written the first time.
+    if (step_ == Step::writing && options_.write_id != WriteId{} &&
+        outcome.reply.status.code() == Code::invalid_argument) {
+      refused_ = std::move(outcome);
+      step_ = Step::reading;
+      return Read{};
+    }
     return over(std::move(outcome));
   }
   return step_ == Step::reading ? on_read(std::move(outcome))
@@ -26,12 +34,25 @@ UpdateOperation::Next UpdateOperation::on_outcome(ClientOutcome outcome, Duratio
 }
 
 UpdateOperation::Next UpdateOperation::on_read(ClientOutcome outcome) {
-  if (!edited_) return ask(std::move(outcome));
+  if (!edited_ && holds_edit(outcome.reply.object)) {
+    edit_ = options_.write_id;
+    edited_ = true;
+  } else if (!edited_ && refused_) {
+    return over(std::move(*refused_));
+  } else if (!edited_) {
+    return ask(std::move(outcome));
+  }
   // Another writer may have merged meanwhile; its version has seen the edit, or the edit is here.
   bool conflict = shown(outcome.reply.object, options_.deletes).conflict;
   seen_ = std::move(outcome);
   if (!conflict) return stop({});
   return ask(std::move(seen_));  // there was an attempt left, or it would not have paused
+}
+
+bool UpdateOperation::holds_edit(const Object& object) const {
+  return options_.write_id != WriteId{} &&
+         std::any_of(object.versions.begin(), object.versions.end(),
+                     [&](const Version& v) { return v.write_id == options_.write_id; });
 }
 
 UpdateOperation::Next UpdateOperation::ask(ClientOutcome read) {

@@ -5,9 +5,11 @@
 //   reading -> asking (edit) -> writing -> [ pausing -> reading -> asking (merge) -> writing ]* -> over
 //
 // The rules it keeps:
-//  * The application is asked for its edit at most once, and exactly once when the update succeeds.
+//  * The application is asked for its edit at most once, and exactly once when the update writes it.
 //    What it answers is written under one write id, by one call of the client, which repeats the same
 //    bytes under the same id as often as it must. So an acknowledged edit counts once, whatever it is.
+//    A write id that the caller gave may be one that an earlier call, whose answer was lost, stored
+//    already. It is looked for in what is read; where it is, the edit is done and is not asked for.
 //  * When the acknowledged write met siblings, the application is asked for a merge of them, never for
 //    the edit again: the siblings contain the edit already.
 //  * Once the edit is acknowledged the update succeeds. A deadline, a cancel, a refusal or a resolver
@@ -18,6 +20,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -105,6 +108,7 @@ class UpdateOperation {
   enum class Step { idle, reading, asking, writing, pausing, over };
   Next on_read(ClientOutcome outcome);
   Next on_written(ClientOutcome outcome, Duration left, Random& random);
+  bool holds_edit(const Object& object) const;  // the write that the caller named
   Next ask(ClientOutcome read);
   Over stop(std::string why);
   Over over(ClientOutcome outcome);
@@ -115,6 +119,8 @@ class UpdateOperation {
   Step step_ = Step::idle;
   std::uint32_t attempt_ = 0;
   bool edited_ = false;
+  // The refusal of an edit whose id the caller gave, while it is looked for once more.
+  std::optional<ClientOutcome> refused_;
   WriteId edit_;        // the edit's id, once acknowledged
   WriteId last_;        // of the latest acknowledged write
   ClientOutcome seen_;  // what was last known to be there; with the context of a question

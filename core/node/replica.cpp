@@ -453,13 +453,7 @@ Status Replica::in_time(const Key& key, Now now, Instant until) const {
 // room. A write that is new says so (its age is nothing) and is never refused here.
 Status Replica::may_be_executed(const MintPut& request, const Object& object, Now now) const {
   const Write& write = request.write;
-  // An update that is repeated merges anew, having read what it wrote the first time: that is the same
-  // write, and the first one stays.
-  bool was_shown =
-      std::any_of(object.versions.begin(), object.versions.end(), [&](const Version& v) {
-        return v.write_id == write.write_id && request.seen.contains(v.dot);
-      });
-  if (contradicts(object, write) && !was_shown) {
+  if (contradicts(object, write)) {
     return Status(
         Code::invalid_argument,
         "put " + printable(request.key) + ": write id " + to_string(write.write_id) +

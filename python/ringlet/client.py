@@ -376,7 +376,8 @@ class Bucket(Generic[T]):
 
         ``fn`` gets the value (merged by the resolver if there were siblings; None if there is none)
         and returns the new one, or ``Delete``, or ``Keep``. It runs on this thread, **at most once,
-        and exactly once when the update returns**, so it may count, append or send. When the write
+        and exactly once when the update returns** (not at all where the write that ``write_id`` names
+        is stored already), so it may count, append or send. When the write
         meets writes of the same time, only the resolver runs, on siblings that contain the written
         value already, until one version is left.
 

@@ -284,7 +284,8 @@ RINGLET_API ringlet_status ringlet_context_describe(const ringlet_key *key, ring
 
      0  the edit: the new value of the key, from count siblings: 0 it is missing, 1 its value, 2.. a
         conflict to be merged first. Asked at most once in an update, and exactly once when it
-        succeeds, so the edit may do what must not be done twice (count, append, send).
+        succeeds, so the edit may do what must not be done twice (count, append, send). Not asked where
+        the write that ringlet_call.write_id names is stored already: the edit is done.
      1  a merge: what the siblings become. The edit is acknowledged and contained in them; editing again
         would count it twice. The answer must be a function of the siblings alone.
 

@@ -146,6 +146,62 @@ TEST_CASE_METHOD(Fixture, "M-10 the reply names the write id of the edit, not of
   CHECK(end.write_id == WriteId{9, 9});
 }
 
+TEST_CASE_METHOD(Fixture, "M-14 an update that finds its own write there does not edit again") {
+  Op first(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
+  first.start();
+  first.on_outcome(store.read(), second, random);
+  store.write(writing(first.on_answer(value("mine"))));  // and the answer is lost
+  Op again(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
+  again.start();
+
+  SECTION("alone: it is over") {
+    ClientOutcome end = over(again.on_outcome(store.read(), second, random));
+    CHECK(end.update.edited);
+    CHECK(end.update.merged);
+    CHECK(end.write_id == WriteId{9, 9});
+    CHECK(shown(end.reply.object).versions.at(0)->value == "mine");
+  }
+  SECTION("beside a rival: only a merge is asked for") {
+    store.blind("rival");
+    Op::Ask ask = asked(again.on_outcome(store.read(), second, random));
+    CHECK(ask.question.written);
+    Op::Write merge = writing(again.on_answer(value("both")));
+    CHECK(merge.write_id != WriteId{9, 9});
+    ClientOutcome end = over(again.on_outcome(store.write(merge), second, random));
+    CHECK(end.update.merged);
+    CHECK(end.write_id == WriteId{9, 9});
+  }
+  SECTION(
+      "an older copy was read: the refusal says that the write is there, and it is read again") {
+    asked(again.on_outcome(Store().read(), second, random));
+    writing(again.on_answer(value("mine again")));
+    Op::Next next =
+        again.on_outcome(failed(Code::invalid_argument, "one id for each write"), second, random);
+    REQUIRE(std::holds_alternative<Op::Read>(next));
+    SECTION("and found") {
+      ClientOutcome end = over(again.on_outcome(store.read(), second, random));
+      CHECK(end.update.edited);
+      CHECK(end.reply.status.is_ok());
+    }
+    SECTION("and not found: the refusal stands") {
+      ClientOutcome end = over(again.on_outcome(Store().read(), second, random));
+      CHECK_FALSE(end.update.edited);
+      CHECK(end.reply.status.code() == Code::invalid_argument);
+    }
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "M-14 a delete that an update wrote under its id is found as well") {
+  store.blind("old");
+  Op first(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
+  first.start();
+  first.on_outcome(store.read(), second, random);
+  store.write(writing(first.on_answer({UpdateAnswer::Kind::erase, {}, {}})));
+  Op again(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
+  again.start();
+  CHECK(over(again.on_outcome(store.read(), second, random)).update.edited);
+}
+
 TEST_CASE_METHOD(Fixture,
                  "M-12 whatever ends an update after its edit was acknowledged, it succeeds") {
   edit_beside_a_rival();

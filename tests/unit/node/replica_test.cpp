@@ -588,8 +588,13 @@ TEST_CASE("L18 one write id with two values is refused where it can be told") {
   CHECK_THAT(status.message(),
              Catch::Contains("carts/alice") && Catch::Contains("one id for each"));
   CHECK(bench.got(key) == first);
-  // An update that is repeated has read what it wrote the first time.
+  // Nor does a context that has seen the write make another one of it.
   other.seen = first.context;
+  CHECK(bench.refusal(bench.replica->mint(other, bench.now)).code() == Code::invalid_argument);
+  other.write.value = first.versions[0].value;
+  other.write.content_type = "text/plain";
+  CHECK(bench.refusal(bench.replica->mint(other, bench.now)).code() == Code::invalid_argument);
+  other.write.content_type = first.versions[0].content_type;
   CHECK(bench.minted(other).dot == first.versions[0].dot);
   CHECK(bench.got(key) == first);
 }

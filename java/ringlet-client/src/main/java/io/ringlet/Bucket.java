@@ -310,7 +310,8 @@ public final class Bucket<T> {
   /**
    * Reads a key, lets its siblings be resolved if they are a conflict, changes the value and writes
    * it with the context read. The function runs at most once, and exactly once when this method
-   * returns, so it may count or append. When the write meets writes of the same time only the
+   * returns (not at all where the write of {@link #withWriteId} is stored already), so it may count
+   * or append. When the write meets writes of the same time only the
    * resolver runs, on siblings that contain the written value already, until one version is left.
    *
    * <p>Once the write is acknowledged this method returns: what ended the merging (the deadline,
