@@ -11,7 +11,8 @@ Four kinds of keys, new ones every few seconds:
     each     update without `strict`; an operation counts an entry of its own: 1 if it was acknowledged, never 2
     sum      update with `strict`; a writer counts one entry up: exact, because a strict read has seen its last write
     basket   a document edited without `strict`: one edit puts an element and a counter in, another one takes both out
-             and is refused where it does not see them; all writers increment one counter
+             and is refused where it does not see them; all writers increment one counter, and put a few elements in
+             and take them out again and again
     strict   the same with `strict`; taking out is asked without a condition
 
 Exit status: 0 every promise was kept, 1 one was broken or the cluster did not settle, 2 wrong usage.
@@ -138,7 +139,11 @@ class Writer(threading.Thread):
                                                         "content_type": "application/octet-stream"}, op="count", entry=entry)
             return
         strict, chance, there = kind == "strict", self.random.random(), self.seen.get(key)
-        if chance < 0.4:
+        if chance < 0.1:
+            element, what = f"again{self.random.randrange(4)}", self.random.choice(("add", "remove"))
+            done, said = self.operate("edit", key, strict, {"edit": f"{what} coupons {element}"}, element=element,
+                                      op="put_again" if what == "add" else "take_again")
+        elif chance < 0.45:
             amount = self.random.randint(1, 3)
             done, said = self.operate("edit", key, strict, {"edit": f"increment items/tea {amount}"}, op="add", entry="tea",
                                       amount=amount)
@@ -156,7 +161,7 @@ class Writer(threading.Thread):
             self.seen = {k: v for k, v in self.seen.items() if k.split("-")[1] == key.split("-")[1]}
             for field in said["document"].decode().split(";"):
                 if field.startswith("coupons:"):
-                    self.seen[key] = field.removeprefix("coupons:").split(",")
+                    self.seen[key] = [e for e in field.removeprefix("coupons:").split(",") if not e.startswith("again")]
 
     @staticmethod
     def put(element, amount):

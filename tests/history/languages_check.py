@@ -5,6 +5,8 @@ usage: languages_check.py HISTORY.jsonl      exit status: 0 every promise was ke
 An operation that was acknowledged counts once. One that failed and may have been done counts once or not at all; one
 that failed and was not done counts nothing. An element is there when putting it in was acknowledged, unless taking it
 out may have been done; it is not there when taking it out was acknowledged by a writer whose edit had seen it.
+Where an element is put in and taken out again and again, the last one counts: putting it in, where that began when
+every removal was over; taking it out, where that is strict and began when every putting in was acknowledged.
 """
 
 import collections
@@ -137,6 +139,10 @@ def judge_document(result, key, there, final):
     added = [one for one in there if one.record["op"] == "add"]
     bounds(result, key, "tea", items.pop("tea", 0), sum(o.record["amount"] for o in added if o.acknowledged),
            sum(o.record["amount"] for o in added if o.done))
+    again = {one.record["element"] for one in there if one.record["op"].endswith("_again")}
+    for element in sorted(again):
+        judge_again(result, key, element, [o for o in there if o.record.get("element") == element], element in coupons)
+    coupons -= again
     puts = {one.record["element"]: one for one in there if one.record["op"] == "put"}
     takes = collections.defaultdict(list)
     for one in there:
@@ -164,6 +170,23 @@ def judge_document(result, key, there, final):
             result.judged["elements kept"] += 1
             if not here:
                 result.broken["lost"].append(f"{key}: {element}, put in by {put.record['id']}")
+
+
+def judge_again(result, key, element, there, here):
+    puts = [o for o in there if o.record["op"] == "put_again" and o.done]
+    takes = [o for o in there if o.record["op"] == "take_again" and o.done]
+    last_put = max((o.begin for o in puts if o.acknowledged), default=-1)
+    last_take = max((o.begin for o in takes if o.acknowledged and o.record["strict"]), default=-1)
+    if last_put > max((o.end for o in takes), default=-1):
+        result.judged["elements put in again"] += 1
+        if not here:
+            result.broken["lost"].append(f"{key}: {element}, put in again after every removal")
+    elif all(o.acknowledged and o.end < last_take for o in puts):
+        result.judged["elements taken out again"] += 1
+        if here:
+            result.broken["came_back" if puts else "phantom"].append(f"{key}: {element}, taken out after it was last put in")
+    elif not puts and here:
+        result.broken["phantom"].append(f"{key}: {element}")
 
 
 def load(lines):

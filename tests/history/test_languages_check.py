@@ -116,6 +116,23 @@ def test_a_strict_removal_has_seen_only_what_was_acknowledged_before_it(made):
     assert broken(made) == {"came_back"}
 
 
+def test_of_an_element_that_is_put_in_and_taken_out_again_and_again_the_last_counts(made):
+    for what in ("put_again", "take_again", "put_again"):
+        made.do("c", "basket-1", strict=True, op=what, element="again1")
+    without, with_it = dict(CART), {**CART, "coupons": ["again1", "e1"]}
+    assert broken(made) == {"lost"}
+    made.finals["basket-1"] = with_it
+    assert made.judge().ok
+    made.do("c", "basket-1", strict=True, op="take_again", element="again1")
+    assert broken(made) == {"came_back"}
+    made.finals["basket-1"] = without
+    assert made.judge().ok
+    for final in (with_it, without):  # of two at the same time either may be the last
+        made.do("c", "basket-1", status="TIMEOUT", maybe=True, op="put_again", element="again1")
+        made.finals["basket-1"] = final
+        assert made.judge().ok
+
+
 @pytest.mark.parametrize("copies", [{"n1": "b", "n2": "b", "n3": "other"}, {"n1": "b", "n2": "b"},
                                     {"n1": "b", "n2": "b", "n3": "unknown: silent"}])
 def test_owners_that_differ_or_are_silent_are_found(made, copies):
