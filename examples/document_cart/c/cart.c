@@ -1,16 +1,15 @@
-/* A shopping cart as a document, in C: no merge is written, and what was removed does not come back.
+/* A shopping cart as a document, in C: no merge is written, and what was removed stays away.
  *
  *   cart SEEDS CUSTOMER show                    cart SEEDS CUSTOMER add THING [AMOUNT]
  *   cart SEEDS CUSTOMER remove THING            cart SEEDS CUSTOMER coupon CODE
  *
- * SEEDS is "host:port" of one or more nodes, with commas. The cart is the document CUSTOMER in the bucket
- * "baskets": a map "items" of counters and a set "coupons". The cpp, java and python examples use the same
- * carts. Two shoppers may change a cart at the same time: amounts add up, and a thing is gone only if the
- * shopper who removed it had seen it.
+ * SEEDS is "host:port" of one or more nodes, with commas. The cart is the document CUSTOMER in the
+ * bucket "baskets": a map "items" of counters and a set "coupons". The cpp, java and python examples
+ * use the same carts. Two shoppers may change a cart at the same time: amounts add up, and a thing is
+ * gone only if the shopper who removed it had seen it.
  *
  * Exit code: 0 done, 1 the cluster could not, 2 used wrongly.
  */
-#include <errno.h>
 #include <ringlet/ringlet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +29,7 @@ static int is(const ringlet_scalar *scalar, const char *wanted) {
          memcmp(scalar->text.data, wanted, scalar->text.size) == 0;
 }
 
-/* What the command line says, as a list of one edit. The edit is data: Ringlet applies it to what is stored. */
+/* What the command line says, as one edit. An edit is data: Ringlet applies it to what is stored. */
 static ringlet_status add_edit(ringlet_edits *edits, const char *verb, const char *what,
                                int64_t amount, ringlet_error **error) {
   ringlet_scalar path[2], value = text(what);
@@ -65,18 +64,15 @@ static void print(const ringlet_document *cart) {
 /* 0: not a whole number from 1 to a million. */
 static int64_t amount_of(const char *from) {
   char *end = NULL;
-  long long amount;
-  errno = 0;
-  amount = strtoll(from, &end, 10);
-  return errno == 0 && *from != '\0' && *end == '\0' && amount >= 1 && amount <= 1000000 ? amount
-                                                                                         : 0;
+  long long amount = strtoll(from, &end, 10); /* beyond 64 bits: the greatest, refused below */
+  if (end == from || *end != '\0') return 0;
+  return amount >= 1 && amount <= 1000000 ? amount : 0;
 }
 
 static int usage(const char *why) {
-  fprintf(stderr,
-          "cart: %s\nusage: cart SEEDS CUSTOMER show | add THING [AMOUNT] | remove THING | coupon "
-          "CODE\n",
-          why);
+  static const char how[] =
+      "usage: cart SEEDS CUSTOMER show | add THING [AMOUNT] | remove THING | coupon CODE";
+  fprintf(stderr, "cart: %s\n%s\n", why, how);
   return 2;
 }
 
@@ -96,9 +92,9 @@ int main(int argc, char **argv) {
   if (argc < 4) return usage("something is missing");
   if (!show && !adding && strcmp(verb, "remove") != 0 && strcmp(verb, "coupon") != 0)
     return usage("wanted show, add, remove or coupon");
-  if (show ? argc != 4 : adding ? argc != 5 && argc != 6 : argc != 5)
+  if (argc != (show ? 4 : adding && argc == 6 ? 6 : 5))
     return usage(
-        "add takes a thing and perhaps an amount, remove and coupon take one word, show none");
+        "show takes no word, add a thing and perhaps an amount, remove and coupon one word");
   if (argc == 6 && (amount = amount_of(argv[5])) == 0)
     return usage("wanted an amount from 1 to 1000000");
   key.key.data = argv[2];

@@ -1,11 +1,11 @@
-// A shopping cart as a document, in C++: no merge is written, and what was removed does not come back.
+// A shopping cart as a document, in C++: no merge is written, and what was removed stays away.
 //
 //   cart SEEDS CUSTOMER show                    cart SEEDS CUSTOMER add THING [AMOUNT]
 //   cart SEEDS CUSTOMER remove THING            cart SEEDS CUSTOMER coupon CODE
 //
 // The same carts as those of the c, java and python examples: the document CUSTOMER in the bucket
-// "baskets" has a map "items" of counters and a set "coupons". Two shoppers may change a cart at the same
-// time: amounts add up, and a thing is gone only if the shopper who removed it had seen it.
+// "baskets" has a map "items" of counters and a set "coupons". Two shoppers may change a cart at the
+// same time: amounts add up, and a thing is gone only if the shopper who removed it had seen it.
 // Exit code: 0 done, 1 the cluster could not, 2 used wrongly.
 #include <charconv>
 #include <iomanip>
@@ -56,8 +56,8 @@ std::vector<std::string> split(const std::string& text) {
 
 int usage(const char* why) {
   std::cerr
-      << "cart: " << why
-      << "\nusage: cart SEEDS CUSTOMER show | add THING [AMOUNT] | remove THING | coupon CODE\n";
+      << "cart: " << why << '\n'
+      << "usage: cart SEEDS CUSTOMER show | add THING [AMOUNT] | remove THING | coupon CODE\n";
   return 2;
 }
 
@@ -76,10 +76,9 @@ int main(int argc, char** argv) {
   const std::size_t more = words.size() - 3;
   if (verb != "show" && verb != "add" && verb != "remove" && verb != "coupon")
     return usage("wanted show, add, remove or coupon");
-  if (verb == "show" ? more != 0 : verb == "add" ? more != 1 && more != 2 : more != 1) {
+  if (more != (verb == "show" ? 0u : verb == "add" && more == 2 ? 2u : 1u))
     return usage(
-        "add takes a thing and perhaps an amount, remove and coupon take one word, show none");
-  }
+        "show takes no word, add a thing and perhaps an amount, remove and coupon one word");
   std::int64_t amount = 1;
   if (more == 2) {
     const std::string& text = words[4];

@@ -2,13 +2,15 @@
  *
  *   order_log SEEDS ORDER append TEXT        order_log SEEDS ORDER show
  *
- * The log of ORDER is a value in the bucket "orders": UTF-8 text, one entry a line, in order. An entry is
- * "NUMBER ID TEXT", where NUMBER is one more than the greatest that its writer saw and ID is drawn at random.
- * So two clerks who append at the same time write two entries with one number, and the same words twice are
- * two entries, too. The cpp, java and python examples write the same logs.
+ * The log of ORDER is a value in the bucket "orders": UTF-8 text, one entry a line, in order. An
+ * entry is "NUMBER ID TEXT", where NUMBER is one more than the greatest that its writer saw and
+ * ID is drawn at random. So two clerks who append at the same time write two entries with one
+ * number, and the same words twice are two entries, too. The cpp, java and python examples write
+ * the same logs.
  *
- * ringlet_update asks for the edit at most once, and exactly once when it succeeds. When that write met others
- * it asks again, for a merge: then the entry is in the log already, and appending again would put it there twice.
+ * ringlet_update asks for the edit at most once, and exactly once when it succeeds. When that
+ * write met others it asks again, for a merge: then the entry is in the log already, and
+ * appending again would put it there twice.
  *
  * Exit code: 0 done, 1 the cluster could not, 2 used wrongly.
  */
@@ -30,8 +32,8 @@ static int by_bytes(const void *left, const void *right) {
   return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
 }
 
-/* Every entry of any version, each once, in order: an entry that two versions share is the same line in both.
-   0: no memory. */
+/* Every entry of any version, each once, in order: an entry that two versions share is the same line
+   in both. 0: no memory. */
 static int lines_of(lines *of, const ringlet_reply *versions) {
   size_t i, unique = 0, room = 1;
   for (i = 0; i < ringlet_reply_count(versions); i++)
@@ -81,7 +83,8 @@ static int resolve(void *user_data, ringlet_merge *merge) {
   lines log;
   unsigned char id[8];
   size_t i, size = text == NULL ? 1 : strlen(text) + 64; /* with room for a number and an id */
-  char *value = NULL, *at;
+  char *value, *at;
+  ringlet_bytes answer = {NULL, 0};
 
   if (!lines_of(&log, ringlet_merge_siblings(merge))) {
     ringlet_merge_fail(merge, "no memory");
@@ -103,34 +106,32 @@ static int resolve(void *user_data, ringlet_merge *merge) {
       for (i = 0; i < sizeof id; i++) at += sprintf(at, "%02x", id[i]);
       at += sprintf(at, " %s\n", text);
     }
-    {
-      ringlet_bytes answer = {NULL, 0};
-      answer.data = value;
-      answer.size = (size_t)(at - value);
-      ringlet_merge_answer(merge, answer);
-    }
+    answer.data = value;
+    answer.size = (size_t)(at - value);
+    ringlet_merge_answer(merge, answer);
   }
   free(value);
   free(log.at);
   return 0;
 }
 
-static void print(const ringlet_reply *reply) {
+/* 0: no memory. */
+static int print(const ringlet_reply *reply) {
   lines log;
   size_t i;
-  if (!lines_of(&log, reply)) return;
+  if (!lines_of(&log, reply)) return 0;
   for (i = 0; i < log.count; i++) {
     ringlet_bytes line = log.at[i];
     if (line.size > 26) /* NUMBER and ID have 8 and 16 digits */
       printf("%lu %.*s\n", number_of(line), (int)line.size - 26, (const char *)line.data + 26);
   }
   free(log.at);
+  return 1;
 }
 
 static int usage(void) {
-  fprintf(
-      stderr,
-      "usage: order_log SEEDS ORDER append TEXT | show\norder_log: an entry is one line of text\n");
+  fprintf(stderr, "usage: order_log SEEDS ORDER append TEXT | show\n");
+  fprintf(stderr, "order_log: an entry is one line of text\n");
   return 2;
 }
 
@@ -142,7 +143,7 @@ int main(int argc, char **argv) {
   ringlet_call call = RINGLET_CALL_INIT;
   ringlet_key key = {{"orders", 6}, {NULL, 0}};
   ringlet_resolver resolver = {resolve, NULL, NULL};
-  int show = argc == 4 && strcmp(argv[3], "show") == 0, failed;
+  int show = argc == 4 && strcmp(argv[3], "show") == 0, failed = 0;
 
   if (!show && (argc != 5 || strcmp(argv[3], "append") != 0)) return usage();
   if (!show && (*argv[4] == '\0' || strchr(argv[4], '\n') != NULL)) return usage();
@@ -158,10 +159,11 @@ int main(int argc, char **argv) {
       ringlet_client_open(options, RINGLET_ABI, &client, &error) == RINGLET_OK &&
       (show ? ringlet_get(client, key, &call, &reply, &error)
             : ringlet_update(client, key, &resolver, &call, &reply, &error)) == RINGLET_OK) {
-    print(reply);
+    failed = !print(reply);
+    if (failed) fprintf(stderr, "order_log: no memory\n");
   }
-  failed = error != NULL;
-  if (failed) {
+  if (error != NULL) {
+    failed = 1;
     fprintf(stderr, "order_log: %s%s\n", ringlet_error_message(error),
             ringlet_error_maybe_applied(error)
                 ? " (the entry may be in the log: look before you append it again)"

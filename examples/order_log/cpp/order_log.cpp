@@ -2,13 +2,14 @@
 //
 //   order_log SEEDS ORDER append TEXT        order_log SEEDS ORDER show
 //
-// The log of ORDER is a value in the bucket "orders": UTF-8 text, one entry a line, in order. An entry is
-// "NUMBER ID TEXT", where NUMBER is one more than the greatest that its writer saw and ID is drawn at random.
-// So two clerks who append at the same time write two entries with one number, and the same words twice are
-// two entries, too. The c, java and python examples write the same logs.
+// The log of ORDER is a value in the bucket "orders": UTF-8 text, one entry a line, in order. An
+// entry is "NUMBER ID TEXT", where NUMBER is one more than the greatest that its writer saw and
+// ID is drawn at random. So two clerks who append at the same time write two entries with one
+// number, and the same words twice are two entries, too. The c, java and python examples write
+// the same logs.
 //
-// update() calls `append` at most once, and exactly once when it succeeds; what the write met, `merge` puts
-// together. Appending again in the merge would put the entry into the log twice.
+// update() calls `append` at most once, and exactly once when it succeeds; what the write met,
+// `merge` puts together. Appending again in the merge would put the entry into the log twice.
 // Exit code: 0 done, 1 the cluster could not, 2 used wrongly.
 #include <cstdlib>
 #include <iomanip>
