@@ -1,15 +1,16 @@
-"""What docs/documents.md shows is true: its Python, Java and command lines are run as they stand.
+"""What docs/documents.md and examples/README.md show is true: their Python, Java and commands are run as they stand.
 
 README's session is run by python/tests/test_session.py.
 """
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 
 import pytest
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, Node, free_ports
 
 ringlet = pytest.importorskip("ringlet")
 from ringlet.document import Counter, Flag, Map, Register, Set  # noqa: E402
@@ -23,8 +24,8 @@ def seeds():
         yield cluster.seeds
 
 
-def block(language):
-    return re.search(rf"^```{language}\n(.*?)^```", DOCUMENTS.read_text(), re.S | re.M).group(1)
+def block(language, file=DOCUMENTS):
+    return re.search(rf"^```{language}\n(.*?)^```", file.read_text(), re.S | re.M).group(1)
 
 
 def test_python(seeds):
@@ -70,3 +71,23 @@ def test_the_command_line(seeds):
         assert said.returncode == 0, said.stderr
         if wanted:
             assert said.stdout.strip() == wanted.strip()
+
+
+def test_the_examples(tmp_path):
+    readme = ROOT / "examples" / "README.md"
+    if shutil.which("java") is None or not (ROOT / "java" / "ringlet-client" / "target" / "ringlet-client-0.1.0.jar").exists():
+        pytest.skip("java or the client's jar is missing")
+    node = Node(tmp_path / "n1", "n1", f"127.0.0.1:{free_ports(1)[0]}")
+    config = block("toml", readme).replace("127.0.0.1:7400", node.address)
+    node.config.write_text(config.replace('data_dir = "n1"', f'data_dir = "{node.data}"\nport_file = "{node.directory}/port"'))
+    node.start()
+    try:
+        lines = [line.strip() for line in readme.read_text().splitlines() if line.startswith("    ") and "127.0.0.1:7400" in line]
+        said = [subprocess.run([*shlex.split(line.replace("127.0.0.1:7400", node.address).replace("build/dev/bin", str(BIN)))],
+                               env={**os.environ, "PYTHONPATH": "python"}, cwd=ROOT, capture_output=True, text=True, timeout=60)
+                for line in lines]
+        assert [each.returncode for each in said] == [0] * 5, said
+        assert [each.stdout for each in said] == ["   2 tea\n", "   3 tea\n", "coupon SUMMER\n   3 tea\n", "coupon SUMMER\n   3 tea\n",
+                                                  "1 packed\n"]
+    finally:
+        node.kill()
