@@ -1,6 +1,9 @@
 // Documents: lists of edits, the edit as a call, and what a document holds.
 #include <chrono>
+#include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "client/document_edit.hpp"
 #include "client_handle.hpp"
@@ -259,6 +262,57 @@ void ringlet_document_release(ringlet_document* read) {
   delete read;
 }
 
+namespace {
+
+Result<document::Edits> edits_in(const char* what, ringlet_bytes edits) {
+  if (edits.size == 0) return document::Edits();
+  if (Status s = check_bytes(what, edits, max_value_bytes()); !s) return s;
+  return document::decode_edits(view(edits));
+}
+
+Failure write(const ringlet_reply& siblings, ringlet_bytes edits, const document::TakeOver& take,
+              ringlet_text** value) {
+  Result<document::Edits> list = edits_in("edits", edits);
+  if (!list) return list.status();
+  UpdateQuestion question;
+  question.read.reply.object = siblings.outcome.reply.object;
+  using namespace std::chrono;
+  auto wall_us = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+  UpdateAnswer answer = answer_edit(question, *list, siblings.deletes, wall_us, take);
+  if (answer.kind != UpdateAnswer::Kind::value) return Status(answer.code, answer.reason);
+  *value = make_text(std::move(answer.value));
+  return {};
+}
+
+// What the caller says of the siblings that are no documents, by the dots of their versions.
+using TakenEdits = std::map<Dot, std::vector<document::Edits>>;
+
+Result<TakenEdits> taken_edits(const ringlet_reply& siblings, const ringlet_taken* taken,
+                               size_t count) {
+  TakenEdits all;
+  for (size_t i = 0; i < count; ++i) {
+    auto wrong = [&](const std::string& why) {
+      return Status(Code::invalid_argument, "taken " + std::to_string(i) + ": " + why);
+    };
+    if (taken[i].sibling >= siblings.shown.size()) {
+      return wrong("wanted one of " + std::to_string(siblings.shown.size()) +
+                   " siblings, got number " + std::to_string(taken[i].sibling));
+    }
+    const Version& version = *siblings.shown[taken[i].sibling];
+    if (version.tombstone || version.content_type == document_content_type) {
+      return wrong("wanted a value that is no document, got sibling " +
+                   std::to_string(taken[i].sibling) + ", " +
+                   (version.tombstone ? "a delete" : "a document"));
+    }
+    Result<document::Edits> list = edits_in("taken.edits", taken[i].edits);
+    if (!list) return list.status();
+    all[version.dot].push_back(std::move(*list));
+  }
+  return all;
+}
+
+}  // namespace
+
 ringlet_status ringlet_document_write(const ringlet_reply* siblings, ringlet_bytes edits,
                                       uint32_t flags, ringlet_text** value, ringlet_error** error) {
   if (value != nullptr) *value = nullptr;
@@ -268,26 +322,32 @@ ringlet_status ringlet_document_write(const ringlet_reply* siblings, ringlet_byt
     if ((flags & ~RINGLET_TAKES_OVER) != 0) {
       return Status(Code::unsupported, "flags: wanted 0 or RINGLET_TAKES_OVER");
     }
-    document::Edits list;
-    if (edits.size > 0) {
-      if (Status s = check_bytes("edits", edits, max_value_bytes()); !s) return s;
-      auto read = document::decode_edits(view(edits));
-      if (!read) return read.status();
-      list = std::move(*read);
-    }
-    UpdateQuestion question;
-    question.read.reply.object = siblings->outcome.reply.object;
+    document::TakeOver take;
     if ((flags & RINGLET_TAKES_OVER) != 0) {
-      std::erase_if(question.read.reply.object.versions, [](const Version& version) {
-        return !version.tombstone && version.content_type != document_content_type;
-      });
+      take = [](const Version&) { return std::optional<document::Document>(); };
     }
-    using namespace std::chrono;
-    auto wall_us = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-    UpdateAnswer answer = answer_edit(question, list, siblings->deletes, wall_us);
-    if (answer.kind != UpdateAnswer::Kind::value) return Status(answer.code, answer.reason);
-    *value = make_text(std::move(answer.value));
-    return {};
+    return write(*siblings, edits, take, value);
+  });
+}
+
+ringlet_status ringlet_document_take_over(const ringlet_reply* siblings, const ringlet_taken* taken,
+                                          size_t count, ringlet_bytes edits, ringlet_text** value,
+                                          ringlet_error** error) {
+  if (value != nullptr) *value = nullptr;
+  return guarded(error, [&]() -> Failure {
+    if (siblings == nullptr) return missing("siblings");
+    if (value == nullptr) return missing("value");
+    if (count > 0 && taken == nullptr) return missing("taken");
+    Result<TakenEdits> all = taken_edits(*siblings, taken, count);
+    if (!all) return all.status();
+    auto take = [&](const Version& version) -> Result<std::optional<document::Document>> {
+      auto at = all->find(version.dot);
+      if (at == all->end()) return std::optional<document::Document>();
+      auto made = document::taken_over(at->second, version.written_us);
+      if (!made) return made.status();
+      return std::optional<document::Document>(std::move(*made));
+    };
+    return write(*siblings, edits, take, value);
   });
 }
 

@@ -300,15 +300,20 @@ class Reply {
     check(status, error);
     return items_of(document);
   }
-  py::bytes document_write(const py::bytes& edits, bool takes_over) const {
+  // `taken`: (number of a sibling, edits) pairs.
+  py::bytes document_take_over(const py::list& taken, const py::bytes& edits) const {
+    std::vector<ringlet_taken> each;
+    for (const py::handle& pair : taken) {
+      auto [sibling, list] = pair.cast<std::pair<std::size_t, py::bytes>>();
+      each.push_back({sibling, view_of(list)});  // `taken` keeps the bytes
+    }
     ringlet_text* value = nullptr;
     ringlet_error* error = nullptr;
     ringlet_status status = RINGLET_OK;
     ringlet_bytes list = view_of(edits);
     {
       Unlocked unlocked;
-      status =
-          ringlet_document_write(reply_, list, takes_over ? RINGLET_TAKES_OVER : 0, &value, &error);
+      status = ringlet_document_take_over(reply_, each.data(), each.size(), list, &value, &error);
     }
     check(status, error);
     return py::bytes(take_text(value));
@@ -644,7 +649,7 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("left_out", &Reply::left_out)
       .def("context", &Reply::context)
       .def("document", &Reply::document)
-      .def("document_write", &Reply::document_write, py::arg("edits"), py::arg("takes_over"))
+      .def("document_take_over", &Reply::document_take_over, py::arg("taken"), py::arg("edits"))
       .def("explain", &Reply::explain);
 
   py::class_<Edits>(m, "Edits")

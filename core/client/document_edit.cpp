@@ -16,14 +16,14 @@ UpdateAnswer failed(const Status& why) {
 }  // namespace
 
 UpdateAnswer answer_edit(const UpdateQuestion& question, const document::Edits& edits,
-                         Deletes deletes, std::int64_t wall_us) {
+                         Deletes deletes, std::int64_t wall_us, const document::TakeOver& take) {
   const Object& object = question.read.reply.object;
   if (object.mode == Reconcile::lww) {
     return failed(Status(Code::unsupported,
                          "wanted a cluster with reconcile = siblings, got one with lww, where a "
                          "concurrent edit of a document would be dropped"));
   }
-  auto state = document::read(object, deletes);
+  auto state = document::read(object, deletes, take);
   if (!state) return failed(state.status());
   auto written = document::apply(std::move(*state), object.context,
                                  question.written ? document::Edits() : edits, wall_us);

@@ -351,11 +351,18 @@ std::string printable(const std::vector<Scalar>& path) {
   return out;
 }
 
+namespace {
+
+Status too_many(std::uint64_t count) {
+  return Status(Code::too_large, "wanted at most " + std::to_string(max_edits) +
+                                     " edits in one call, got " + std::to_string(count));
+}
+
+}  // namespace
+
 Status check(const Edits& edits) {
   if (edits.size() > max_edits) {
-    return Status(Code::invalid_argument, "wanted at most " + std::to_string(max_edits) +
-                                              " edits in one call, got " +
-                                              std::to_string(edits.size()));
+    return too_many(edits.size());
   }
   for (std::size_t i = 0; i < edits.size(); ++i) {
     if (Status status = check(edits[i]); !status) return about(edits, i, status);
@@ -380,9 +387,8 @@ Bytes encode(const Edits& edits) {
 
 namespace {
 
-Edits read_edits(Reader& in) {
+Edits read_edits(Reader& in, std::size_t count) {
   Edits edits;
-  std::size_t count = in.number(max_edits);
   for (std::size_t i = 0; i < count; ++i) {
     Edit edit;
     unsigned kind = in.byte();
@@ -390,7 +396,7 @@ Edits read_edits(Reader& in) {
       in.fail("wanted an edit of kind 1 to 10, got " + std::to_string(kind));
     }
     edit.kind = static_cast<EditKind>(kind);
-    std::size_t names = in.number(max_depth);
+    std::size_t names = in.count(1);  // too many are check()'s to refuse
     for (std::size_t n = 0; n < names; ++n) edit.path.push_back(in.scalar());
     if (has_value(edit.kind)) edit.value = in.scalar();
     if (edit.kind == EditKind::increment) edit.amount = in.sign();
@@ -412,7 +418,9 @@ Result<Edits> decode_edits(BytesView bytes) {
   }
   try {
     Reader in(bytes.substr(1));
-    Edits edits = read_edits(in);
+    std::size_t count = in.count(2);
+    if (count > max_edits) return too_many(count);
+    Edits edits = read_edits(in, count);
     if (Status status = check(edits); !status) return status;
     return edits;
   } catch (const Malformed& malformed) {
@@ -439,6 +447,23 @@ Result<Document> apply(State state, const CausalContext& seen, const Edits& edit
     }
   }
   Finish(document.events, document.saw)(document.root);
+  return document;
+}
+
+Result<Document> taken_over(const std::vector<Edits>& edits, std::int64_t written_us) {
+  Document document;
+  document.time_us = std::clamp<std::int64_t>(written_us, 0, latest_us);
+  Editing editing(document.root, document.time_us);
+  for (const Edits& list : edits) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      try {
+        editing.apply(list[i]);
+      } catch (const Status& why) {
+        return about(list, i, why);
+      }
+    }
+  }
+  Finish({}, document.saw)(document.root);
   return document;
 }
 

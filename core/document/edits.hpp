@@ -36,9 +36,9 @@ inline constexpr std::size_t max_edits = 4096;  // in one list
 // "items/tea"; "the document" for an empty path.
 std::string printable(const std::vector<Scalar>& path);
 
-// Not ok: which edit, what was wanted and what was got, by name: invalid_argument.
+// Not ok: which edit, what was wanted and what was got, by name: invalid_argument; too many: too_large.
 Status check(const Edits& edits);
-// Bytes and back, canonical like a document's. A list that check() refuses is not read.
+// Bytes and back, canonical like a document's. A list that check() refuses is not read, and refused as there.
 Bytes encode(const Edits& edits);
 Result<Edits> decode_edits(BytesView bytes);
 
@@ -57,5 +57,9 @@ struct Limits {
 // where an edit does not fit. `now_us`: the writer's clock. Without edits it is a merge.
 Result<Document> apply(State state, const CausalContext& seen, const Edits& edits,
                        std::int64_t now_us, const Limits& limits = {});
+
+// The document of a value that is none (TakeOver), written at `written_us`: what it holds, said as edits,
+// in as many lists as it takes.
+Result<Document> taken_over(const std::vector<Edits>& edits, std::int64_t written_us);
 
 }  // namespace ringlet::document

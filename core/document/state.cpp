@@ -139,7 +139,28 @@ void Cover::fill_gaps() {
 
 // ---- reading ----
 
+namespace {
+
+Result<std::optional<Document>> document_of(const Version& version, const TakeOver& take) {
+  if (version.content_type == document_content_type) {
+    auto document = decode(version.value);
+    if (!document) return document.status();
+    return std::optional<Document>(std::move(*document));
+  }
+  if (take) return take(version);
+  return Status(Code::invalid_argument,
+                "wanted a document (" + std::string(document_content_type) + "), got a value of " +
+                    std::to_string(version.value.size()) + " bytes of content type \"" +
+                    ringlet::printable(BytesView(version.content_type)) + "\"");
+}
+
+}  // namespace
+
 Result<State> read(const Object& object, Deletes deletes) {
+  return read(object, deletes, {});
+}
+
+Result<State> read(const Object& object, Deletes deletes, const TakeOver& take) {
   State state;
   bool first = true;
   Dot first_dot;
@@ -148,23 +169,17 @@ Result<State> read(const Object& object, Deletes deletes) {
   const bool missing = deleted && deletes == Deletes::win;
   for (const Version& version : object.versions) {
     if (version.tombstone || missing) continue;
-    auto refused = [&](const Status& why) {
+    auto document = document_of(version, take);
+    if (!document) {
+      const Status& why = document.status();
       return Status(why.code(),
                     "version " + ringlet::to_string(version.dot) + ": " + why.message());
-    };
-    if (version.content_type != document_content_type) {
-      return refused(Status(Code::invalid_argument,
-                            "wanted a document (" + std::string(document_content_type) +
-                                "), got a value of " + std::to_string(version.value.size()) +
-                                " bytes of content type \"" +
-                                ringlet::printable(BytesView(version.content_type)) + "\""));
     }
-    auto document = decode(version.value);
-    if (!document) return refused(document.status());
+    if (!document->has_value()) continue;
     if (first) first_dot = version.dot;
     // The planted bug: what each sibling calls its own is taken for the first one's.
     Dot dot = planted(PlantedBug::document_self_of_another) ? first_dot : version.dot;
-    State next = resolve(std::move(*document), dot, version.write_id);
+    State next = resolve(std::move(**document), dot, version.write_id);
     if (first) {
       state = std::move(next);
     } else {

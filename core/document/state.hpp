@@ -29,6 +29,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -193,5 +195,13 @@ Result<Document> decode(BytesView bytes);
 // is an error that names it. An object without living versions is the empty document, and so is one with
 // a tombstone where deletes win. Dots that fold into one version for an application are all regarded.
 Result<State> read(const Object& object, Deletes deletes = Deletes::lose);
+
+// Makes a document of a version that is none, which a program of before wrote: what it holds is tagged self,
+// as if that version's writer had written the document. So all who take a version over name the same
+// things by the same dot, also those who do it at the same time: a counter counts once, and what one of
+// them removes is removed. Nothing: the version is left out.
+using TakeOver = std::function<Result<std::optional<Document>>(const Version& version)>;
+// As above, of documents and of what `take` makes of the versions that are none.
+Result<State> read(const Object& object, Deletes deletes, const TakeOver& take);
 
 }  // namespace ringlet::document

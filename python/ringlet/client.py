@@ -25,9 +25,11 @@ from .errors import (
     ClientForked,
     ConflictError,
     Key,
+    OptionError,
     RingletError,
     UsageError,
     from_core_error,
+    from_option_error,
 )
 from .options import as_settings
 from .versioned import (
@@ -52,7 +54,7 @@ _UNSET: Any = object()
 def connect(
     seeds: str | Sequence[str] | None = None,
     *,
-    timeout: float = 1.0,
+    timeout: float | None = None,
     resolver: Resolver[Any] | None = None,
     **options: Any,
 ) -> Client:
@@ -61,15 +63,27 @@ def connect(
     Args:
         seeds: where to find the cluster: ``"host:port"``, several separated by commas, or a
             sequence of them.
-            Default: the environment's ``RINGLET_SEEDS``, else ``127.0.0.1:7400``.
-        timeout: seconds a whole call may take, retries included.
+            Default: the environment's ``RINGLET_SEEDS``, if it is not empty, else ``127.0.0.1:7400``.
+        timeout: seconds a whole call may take, retries included. Default: 1.
         resolver: merges conflicts in ``update`` where neither the call nor the bucket has one.
         options: see ``ringlet.options()``, e.g. ``coordination="client"``.
 
     Does not wait for a connection: an unreachable cluster shows in the first call.
     """
+    settings = as_settings(
+        options, ("client", "log", "cluster", "node", "limits", "upkeep", "options")
+    )
+    for name, given in (("client.seeds", seeds), ("client.timeout_ms", timeout)):
+        if given is not None and name in settings:
+            argument = "seeds" if name == "client.seeds" else "timeout"
+            raise OptionError(f"option {name}: given twice, as {argument}= too")
+    source = "client.seeds"
     if seeds is None:
-        seeds = os.environ.get("RINGLET_SEEDS", DEFAULT_SEEDS)
+        seeds = settings.get(source)
+    if seeds is None and os.environ.get("RINGLET_SEEDS"):
+        seeds, source = os.environ["RINGLET_SEEDS"], "RINGLET_SEEDS"
+    if seeds is None:
+        seeds = DEFAULT_SEEDS
     if not isinstance(seeds, str):
         if isinstance(seeds, bytes | bytearray) or not isinstance(seeds, Iterable):
             raise TypeError(f"connect wanted seeds as text, got {type(seeds).__name__}")
@@ -78,10 +92,16 @@ def connect(
             if not isinstance(seed, str):
                 raise TypeError(f"connect wanted seeds as text, got {type(seed).__name__}")
         seeds = ",".join(seeds)
-    settings = as_settings(options, ("client", "log", "cluster", "node", "limits", "upkeep"))
     settings["client.seeds"] = seeds
-    settings["client.timeout_ms"] = str(_milliseconds("timeout", timeout))
-    return Client(settings, resolver=resolver)
+    if timeout is not None:
+        settings["client.timeout_ms"] = str(_milliseconds("timeout", timeout))
+    try:
+        return Client(settings, resolver=resolver)
+    except OptionError as error:
+        said = str(error)
+        if said.startswith("client.seeds: "):
+            error.args = (said.replace("client.seeds", source, 1),)
+        raise
 
 
 class _Handle:
@@ -134,7 +154,7 @@ class Client(_Handle):
         try:
             self._core = _core.Client(settings)
         except _core.CoreError as error:
-            raise from_core_error(error) from None
+            raise from_option_error(error) from None
         self._opened(_Logs(self._core.drain_logs))
         self._resolver = resolver
         self._seeds = settings.get("client.seeds", "")
@@ -444,7 +464,7 @@ class Bucket(Generic[T]):
 
         def answer(merge: _core.Merge) -> None:
             try:
-                value = schema._written(merge.siblings(), None if merge.written else edits)
+                value = schema._written(merge.siblings(), b"" if merge.written else edits, key)
             except _core.CoreError as error:
                 merge.fail("the edit does not fit")
                 raise from_core_error(error, key) from None
@@ -656,7 +676,7 @@ def _milliseconds(name: str, seconds: float, *, least: float = 0.001) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{name}: wanted seconds as a number, got {type(seconds).__name__}")
     if not least <= seconds <= _MAX_TIMEOUT_S:  # NaN fails too
-        raise UsageError(f"{name}: wanted {least:g} to {_MAX_TIMEOUT_S:g} seconds, got {seconds:g}")
+        raise UsageError(f"{name}: wanted {least:g} to {_MAX_TIMEOUT_S:g} seconds, got {seconds!r}")
     return round(seconds * 1000)
 
 

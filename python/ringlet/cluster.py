@@ -9,11 +9,11 @@ from typing import Any
 
 from . import _core
 from .client import Client, _Handle, _Logs, connect
-from .errors import OptionError, UsageError, from_core_error
+from .errors import OptionError, UsageError, from_core_error, from_option_error
 from .options import as_settings
 from .versioned import Resolver
 
-GROUPS = ("cluster", "node", "limits", "upkeep", "log", "client")
+GROUPS = ("cluster", "node", "limits", "upkeep", "log", "client", "options")
 
 
 def local_cluster(nodes: int = 3, *, data_dir: Path | None = None, **options: Any) -> LocalCluster:
@@ -41,7 +41,7 @@ class LocalCluster(_Handle):
         try:
             self._core = _core.Cluster(settings, nodes)
         except _core.CoreError as error:
-            raise from_core_error(error) from None
+            raise from_option_error(error) from None
         self._opened(_Logs(self._core.drain_logs))
         self._name = settings.get("cluster.name")
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -52,11 +52,11 @@ class LocalCluster(_Handle):
         return self._core.seeds
 
     def connect(
-        self, *, timeout: float = 1.0, resolver: Resolver[Any] | None = None, **options: Any
+        self, *, timeout: float | None = None, resolver: Resolver[Any] | None = None, **options: Any
     ) -> Client:
         """A client of this cluster."""
         self._ready()
-        if self._name is not None:
+        if self._name is not None and not {"cluster", "client.cluster"} & set(options):
             options.setdefault("client_cluster", self._name)
         client = connect(self.seeds, timeout=timeout, resolver=resolver, **options)
         self._clients.add(client)

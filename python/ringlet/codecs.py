@@ -135,6 +135,8 @@ def _at(path: str) -> str:
 def _checked(value: Any, who: str, path: str, depth: int) -> Any:
     """The value as JSON gives it back, or an error that says where it would not."""
     kind = type(value)
+    if kind is str and not stamps.in_utf8(value):
+        raise ValueError(f"{who} wanted text that UTF-8 can say{_at(path)}, got a lone surrogate")
     if kind in (str, int, bool) or value is None:
         return value
     if kind is float:
@@ -154,6 +156,10 @@ def _checked(value: Any, who: str, path: str, depth: int) -> Any:
                 raise TypeError(
                     f"{who} wanted text for the keys of a dict{_at(path)}, got {name!r}, "
                     f"{type(name).__name__}, which JSON would give back as text"
+                )
+            if not stamps.in_utf8(name):
+                raise ValueError(
+                    f"{who} wanted text that UTF-8 can say for the keys of a dict{_at(path)}, got {name!r}"
                 )
             out[name] = _checked(item, who, f"{path}.{name}" if path else name, depth + 1)
         if stamps.decoded(out.get(stamps.NAME)) is not None:

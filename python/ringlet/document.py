@@ -23,7 +23,8 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, overload
 
 from . import _core
 from .codecs import Codec
-from .errors import DataError, DecodeError, Key, UsageError, from_core_error
+from .errors import DecodeError, Key, UsageError, from_core_error
+from .versioned import decode
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -81,6 +82,30 @@ def _plain(name: Any) -> Any:
     return name[1] if isinstance(name, tuple) else name
 
 
+def _order(scalar: Any) -> tuple[int, Any]:
+    """The order in which a document keeps elements and names: where many are added, each comes last."""
+    if isinstance(scalar, str):
+        return 0, scalar.encode("utf-8", "surrogatepass")
+    if isinstance(scalar, bytes):
+        return 1, scalar
+    if isinstance(scalar, bool):
+        return 3, scalar
+    return (2, scalar) if isinstance(scalar, int) else (4, 0)  # the rest is refused as an edit
+
+
+def _distinct(path: str, what: str, scalars: Iterable[Any]) -> None:
+    """Refuses what Python holds to be one thing and a document does not: a wrong value would be read."""
+    seen: dict[Any, Any] = {}
+    for scalar in scalars:
+        other = seen.setdefault(scalar, scalar)
+        if type(other) is not type(scalar):
+            raise DecodeError(
+                f"{path or 'the document'}: {other!r} and {scalar!r} are two {what} of the document, "
+                "and one in Python; remove one of them",
+                raw=memoryview(b""), content_type=CONTENT_TYPE,
+            )
+
+
 class Schema(Generic[T_co]):
     """The type of a field. ``T`` is what its value is in Python."""
 
@@ -118,13 +143,14 @@ class Set(Schema[set[Element]]):
         return set()
 
     def _value(self, node: _Node, path: str) -> set[Element]:
+        _distinct(path, "elements", node.elements)
         return set(node.elements)
 
     def _editor(self, edits: _Edits, path: tuple[Name, ...]) -> SetEditor:
         return SetEditor(edits, path)
 
     def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
-        for element in value:
+        for element in sorted(value, key=_order):
             edits.append(_ADD, path, element)
 
 
@@ -199,7 +225,14 @@ class RegisterAll(Schema[list[Scalar]]):
         return RegisterEditor(edits, path, _SET_ALL)
 
     def _take(self, edits: _Edits, path: tuple[Name, ...], value: Any) -> None:
-        for each in value:
+        values = list(value)
+        if len(values) > 1:
+            where = "/".join(str(each) for each in path)
+            raise UsageError(
+                f"{where}: wanted at most one value, got {len(values)}: a register of all values has "
+                "several where several were set at the same time, and this is one version; use a Set"
+            )
+        for each in values:
             edits.append(_SET_ALL, path, each)
 
 
@@ -242,6 +275,10 @@ class Map(Schema[T]):
         """The same schema, which also reads values that are no documents: those that a program of before
         wrote with ``codec``. ``take`` makes of such a value what the document's value would be, as
         ``lambda items: {"coupons": set(items)}``. The next edit writes a document in their place.
+
+        What a value holds counts once, also when several clients take it over at the same time. Two
+        values that were written at the same time are merged as documents are: their counters are added. So
+        let the program of before end first: each value that it goes on writing is one more.
         """
         other: Map[T] = Map.__new__(Map)
         other._of, other._fields, other._old = self._of, self._fields, (codec, take)
@@ -277,6 +314,7 @@ class Map(Schema[T]):
 
         value: Any = {}
         if self._of is not None:
+            _distinct(path, "names", map(_plain, node.fields))
             for name, nodes in node.fields.items():
                 value[_plain(name)] = read(self._of, name, nodes)
         for name, field in self._fields.items():
@@ -302,8 +340,8 @@ class Map(Schema[T]):
         if not isinstance(value, Mapping):
             where = "/".join(str(each) for each in path) or "from_value"
             raise TypeError(f"{where}: wanted a dict, got {type(value).__name__}")
-        for name, inner in value.items():
-            self._field(name, path)._take(edits, (*path, name), inner)
+        for name in sorted(value, key=_order):
+            self._field(name, path)._take(edits, (*path, name), value[name])
 
     def __repr__(self) -> str:
         if self._of is not None:
@@ -317,49 +355,48 @@ class Map(Schema[T]):
         fn(self._editor(edits, ()))
         return edits.bytes()
 
-    def _plain_values(self, reply: _core.Reply) -> list[Any]:
-        """Versions that are no documents, as they are taken over."""
+    def _taken(self, reply: _core.Reply, key: Key | None) -> list[tuple[int, bytes]]:
+        """What the versions hold that are no documents, by their numbers, as edits."""
         if self._old is None:
             return []
         codec, take = self._old
-        return [
-            take(codec.decode(memoryview(reply.value(index))))
-            for index in range(reply.count)
-            if not reply.is_tombstone(index)
-            and reply.content_type(index).decode("utf-8", "replace") != CONTENT_TYPE
-        ]
+        taken: list[tuple[int, bytes]] = []
+        for index in range(reply.count):
+            content_type = reply.content_type(index).decode("utf-8", "replace")
+            if reply.is_tombstone(index) or content_type == CONTENT_TYPE:
+                continue
+            edits = _ManyEdits()
+            value = decode(codec, memoryview(reply.value(index)), content_type, key)
+            self._take(edits, (), take(value))
+            taken += [(index, part) for part in edits.parts()]
+        return taken
 
-    def _written(self, reply: _core.Reply, edits: bytes | None) -> bytes:
-        """What the versions become, with those taken over that are no documents."""
-        taken = _Edits()
-        for value in self._plain_values(reply):
-            self._take(taken, (), value)
-        if edits is not None:
-            taken.extend(edits)
-        return reply.document_write(taken.bytes(), True)
+    def _written(self, reply: _core.Reply, edits: bytes, key: Key | None) -> bytes:
+        """What the versions become by the edits, with those taken over that are no documents."""
+        return reply.document_take_over(self._taken(reply, key), edits)
 
     def _of_reply(self, reply: _core.Reply, key: Key | None) -> T:
         try:
-            if self._plain_values(reply):
-                items = _core.document_parse(self._written(reply, None))
+            if any(
+                reply.content_type(index).decode("utf-8", "replace") != CONTENT_TYPE
+                for index in range(reply.count if self._old is not None else 0)
+                if not reply.is_tombstone(index)
+            ):
+                items = _core.document_parse(self._written(reply, b"", key))
             else:
                 items = reply.document()
         except _core.CoreError as error:
-            why = from_core_error(error, key)
-            if isinstance(why, DataError):
-                raise
             raise DecodeError(
-                str(why), raw=memoryview(b""), content_type=CONTENT_TYPE, key=key
+                str(from_core_error(error, key)), raw=memoryview(b""), content_type=CONTENT_TYPE, key=key
             ) from None
         return self._value(_tree(items), "")
 
 
 class _Edits:
-    """Edits as they are made. ``extend`` takes what another list has, as bytes."""
+    """Edits as they are made."""
 
     def __init__(self) -> None:
         self._core = _core.Edits()
-        self._more: list[bytes] = []
 
     def append(self, kind: int, path: Sequence[Name], value: object = None, amount: int = 0) -> None:
         if kind == _INCREMENT and not -(2**63) <= amount < 2**63:
@@ -371,37 +408,27 @@ class _Edits:
         except (ValueError, UnicodeEncodeError) as error:
             raise UsageError(str(error)) from None
 
-    def extend(self, more: bytes) -> None:
-        self._more.append(more)
-
     def bytes(self) -> bytes:
-        out = self._core.bytes()
-        for more in self._more:
-            out = _joined(out, more)
-        return out
+        return self._core.bytes()
 
 
-def _joined(first: bytes, second: bytes) -> bytes:
-    """Two lists of edits as one: format, count, the edits (core/document/edits.cpp)."""
+class _ManyEdits(_Edits):
+    """As many as there are, in lists of the length that one call takes."""
 
-    def parts(data: bytes) -> tuple[int, bytes]:
-        count = shift = 0
-        at = 1
-        while True:
-            byte = data[at]
-            count |= (byte & 0x7F) << shift
-            at += 1
-            shift += 7
-            if byte < 0x80:
-                return count, data[at:]
+    _LENGTH = 4096
 
-    (one, head), (two, tail) = parts(first), parts(second)
-    count, sizes = one + two, bytearray()
-    while count >= 0x80:
-        sizes.append(count & 0x7F | 0x80)
-        count >>= 7
-    sizes.append(count)
-    return first[:1] + bytes(sizes) + head + tail
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+
+    def append(self, kind: int, path: Sequence[Name], value: object = None, amount: int = 0) -> None:
+        if self._core.count == self._LENGTH:
+            self._parts.append(self._core.bytes())
+            self._core = _core.Edits()
+        super().append(kind, path, value, amount)
+
+    def parts(self) -> list[bytes]:
+        return [*self._parts, self._core.bytes()]
 
 
 class Editor:

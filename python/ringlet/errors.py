@@ -251,3 +251,11 @@ def from_core_error(error: _core.CoreError, key: Key | None = None) -> RingletEr
     """The same for a ``CoreError`` that was raised."""
     status, message, retryable, maybe_applied, details = error.args
     return from_core((status, message, retryable, maybe_applied, details), key)
+
+
+def from_option_error(error: _core.CoreError) -> RingletError:
+    """Of opening a client or a cluster: a value that an option cannot have is an OptionError too."""
+    made = from_core_error(error)
+    if type(made) is not UsageError:
+        return made
+    return OptionError(str(made), status=made.status, details=made.details)

@@ -53,6 +53,7 @@ def as_settings(given: Mapping[str, Any], groups: Iterable[str]) -> dict[str, st
     """
     known = {option.name for option in options()}
     settings: dict[str, str] = {}
+    keywords: dict[str, str] = {}
     for keyword, value in given.items():
         candidates = [
             keyword,
@@ -65,6 +66,9 @@ def as_settings(given: Mapping[str, Any], groups: Iterable[str]) -> dict[str, st
                 f"there is no option {keyword!r}; ringlet.options() lists those there are"
                 f"{_near(keyword, known)}"
             )
+        if name in settings:
+            raise OptionError(f"option {name}: given twice, as {keywords[name]!r} and as {keyword!r}")
+        keywords[name] = keyword
         settings[name] = as_text(keyword, value)
     return settings
 

@@ -31,7 +31,10 @@ class Shape(NamedTuple):
 
 
 def _wrong(wanted: str, got: Any, path: str) -> TypeError:
-    shown = repr(got)
+    try:
+        shown = repr(got)
+    except ValueError:  # an integer of more than 4300 digits
+        shown = "of too many digits to show"
     shown = shown if len(shown) <= 60 else shown[:59] + "…"
     return TypeError(f"{path or 'value'}: wanted {wanted}, got {type(got).__name__} {shown}")
 
@@ -45,11 +48,26 @@ def _exactly(kind: type[Any], name: str) -> Shape:
     return Shape(name, check, check)
 
 
+def _str() -> Shape:
+    def check(value: Any, path: str) -> Any:
+        if type(value) is not str:
+            raise _wrong("str", value, path)
+        if not stamps.in_utf8(value):
+            raise ValueError(f"{path or 'value'}: wanted text that UTF-8 can say, got a lone surrogate")
+        return value
+
+    return Shape("str", check, check)
+
+
 def _float() -> Shape:
     def check(value: Any, path: str) -> Any:
-        if type(value) not in (float, int) or not math.isfinite(value):
+        try:
+            number = float(value) if type(value) in (float, int) else math.nan
+        except OverflowError:  # of an integer
+            number = math.inf
+        if not math.isfinite(number):
             raise _wrong("a finite float", value, path)
-        return float(value)
+        return number
 
     return Shape("float", check, check)
 
@@ -80,7 +98,7 @@ def _show_decimal(value: decimal.Decimal) -> str:
 
 
 _SCALARS: dict[Any, Shape] = {
-    str: _exactly(str, "str"),
+    str: _str(),
     int: _exactly(int, "int"),
     bool: _exactly(bool, "bool"),
     type(None): _exactly(type(None), "None"),
@@ -145,7 +163,10 @@ def _enum(kind: type[enum.Enum]) -> Shape:
     return Shape(kind.__name__, to_json, from_json)
 
 
-def _literal(choices: tuple[Any, ...]) -> Shape:
+def _literal(choices: tuple[Any, ...], where: str) -> Shape:
+    for choice in choices:
+        if type(choice) not in (str, int, bool, type(None)):
+            raise TypeError(f"{where}: Dataclass cannot write Literal[{choice!r}]; it writes str, int, bool and None there")
     name = "one of " + ", ".join(repr(choice) for choice in choices)
 
     def check(value: Any, path: str) -> Any:
@@ -258,30 +279,53 @@ def _union(parts: tuple[Shape, ...]) -> Shape:
     return Shape(name, tried("to_json"), tried("from_json"))
 
 
+def _plain_hint(hint: Any) -> Any:
+    """What a NewType or Annotated is of."""
+    while True:
+        if isinstance(hint, typing.NewType):
+            hint = hint.__supertype__
+        elif typing.get_origin(hint) is typing.Annotated:
+            hint = typing.get_args(hint)[0]
+        else:
+            return hint
+
+
+def _in_json(name: str, hint: Any) -> list[tuple[str, str]]:
+    """What a part of a union is in JSON, each with what it is told apart by: its own name, or the type that it
+    is read as in any case.
+    """
+    origin = typing.get_origin(hint) or hint
+    if origin is typing.Literal:
+        of_type = {str: ("text", "str"), int: ("a whole number", "int")}
+        return [of_type[type(c)] for c in typing.get_args(hint) if type(c) in of_type]
+    if origin is int:
+        return [("a whole number", "int")]
+    if origin in (float, bool, type(None), None):
+        return []
+    if origin is datetime.timedelta:
+        return [("a whole number", name)]
+    if isinstance(origin, type) and dataclasses.is_dataclass(origin):
+        return [("an object", name)]
+    if origin is dict:
+        by_text = not typing.get_args(hint) or _plain_hint(typing.get_args(hint)[0]) is str
+        return [("an object" if by_text else "a list", name)]
+    if origin in (list, tuple, set, frozenset):
+        return [("a list", name)]
+    if origin in (Any, object):
+        return [("anything", name)]
+    return [("text", name)]
+
+
 def _unambiguous(name: str, parts: tuple[Shape, ...], args: tuple[Any, ...]) -> None:
-    """Two parts that are text in JSON could not be told apart when they are read."""
+    """Two parts that are the same in JSON could not be told apart when they are read."""
     as_json: dict[str, str] = {}
     for part, arg in zip(parts, args, strict=True):
-        arg = typing.get_origin(arg) or arg
-        if arg in (int, float, bool, type(None), None):
-            continue
-        if arg is typing.Literal:
-            continue
-        if isinstance(arg, type) and dataclasses.is_dataclass(arg):
-            kind = "an object"
-        elif arg is dict:
-            kind = "an object"
-        elif arg in (list, tuple, set, frozenset):
-            kind = "a list"
-        elif arg is Any:
-            kind = "anything"
-        elif arg is datetime.timedelta:
-            kind = "a number"
-        else:
-            kind = "text"
-        other = as_json.setdefault(kind, part.name)
-        if other != part.name:
-            raise TypeError(f"{name}: {other} and {part.name} are both {kind} in JSON and would be mixed up")
+        for kind, told in _in_json(part.name, _plain_hint(arg)):
+            other = as_json.setdefault(kind, told)
+            if other != told:
+                raise TypeError(
+                    f"{name}: {other} and {told} are both {kind} in JSON and would be mixed up"
+                )
 
 
 def of_class(cls: type[Any], frame: types.FrameType | None = None) -> Shape:
@@ -300,6 +344,12 @@ def _class(cls: type[Any], scope: Mapping[str, Any], made: dict[type[Any], Shape
     if cls in made:
         return made[cls]
     fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name, field in getattr(cls, "__dataclass_fields__", {}).items():
+        if name not in fields and field._field_type is dataclasses._FIELD_INITVAR:  # type: ignore[attr-defined]
+            raise TypeError(
+                f"{cls.__name__}.{name}: Dataclass cannot write an InitVar: no instance has it, and none "
+                "could be made when it is read"
+            )
     parts: dict[str, Shape] = {}
 
     def to_json(value: Any, path: str) -> Any:
@@ -374,7 +424,7 @@ def _of(hint: Any, where: str, scope: Mapping[str, Any], made: dict[type[Any], S
     if hint is datetime.timedelta:
         return _timedelta()
     if origin is typing.Literal:
-        return _literal(args)
+        return _literal(args, where)
     if origin in (typing.Union, types.UnionType):
         parts = tuple(inner(arg) for arg in args)
         _unambiguous(where, parts, args)

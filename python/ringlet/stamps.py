@@ -30,6 +30,17 @@ def canonical(value: Any) -> str:
         return repr(value)
 
 
+def in_utf8(text: str) -> bool:
+    """Whether UTF-8 can say it: no lone surrogate."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted((canonical(item) for item in value))

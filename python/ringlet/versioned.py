@@ -76,7 +76,11 @@ class Sibling(Generic[T]):
             try:
                 self._value = decode(self._codec, self.raw, self.content_type, self._key)
             except DecodeError as error:
-                error.args = (f"{error.args[0]} (version {self.dot})",)
+                said = error.args[0]
+                if not len(error.raw):  # of a document, which knows only what all versions come to
+                    error.raw, error.key = bytes(self.raw), self._key
+                    said = said if said.startswith(f"{_shown(self._key)}: ") else f"{_shown(self._key)}: {said}"
+                error.args = (f"{said} (version {self.dot})",)
                 raise
         return self._value
 
@@ -303,7 +307,8 @@ class _Whole(Generic[T]):
 
     content_type = OCTETS
 
-    def __init__(self, read: Callable[[], T]) -> None:
+    def __init__(self, codec: Codec[T], read: Callable[[], T]) -> None:
+        self._of = codec
         self._read = read
 
     def encode(self, value: T) -> bytes:
@@ -311,6 +316,9 @@ class _Whole(Generic[T]):
 
     def decode(self, data: Any) -> T:
         return self._read()
+
+    def __repr__(self) -> str:
+        return repr(self._of)
 
 
 def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple[Sibling[T], ...]:
@@ -335,11 +343,13 @@ def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versione
     """A reply as users see it."""
     siblings = read_siblings(reply, codec, key)
     of_reply = getattr(codec, "_of_reply", None)
-    if of_reply is not None and any(not sibling.deleted for sibling in siblings):
-        # A document: what there is merges itself to one value, when it is looked at.
-        newest = max(siblings, key=lambda sibling: (sibling.written_at, sibling.dot))
+    living = [sibling for sibling in siblings if not sibling.deleted]
+    if of_reply is not None and living:
+        # A document: what there is merges itself to one value, when it is looked at. No edit asks what a
+        # delete beside it means, so with deletes="ask" it is what it is with "lose".
+        newest = max(living, key=lambda sibling: (sibling.written_at, sibling.dot))
         siblings = (newest.with_value(_UNREAD),)
-        siblings[0]._codec = _Whole(lambda: of_reply(reply, key))
+        siblings[0]._codec = _Whole(codec, lambda: of_reply(reply, key))
     return Versioned(
         siblings,
         Context._trusted(reply.context()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,92 @@ def test_old_unions_are_read_and_become_documents_with_the_next_edit(client, nam
     assert client.bucket(name, codec=schema).get("u").value["things"] == {"tea", "bread"}
     things.edit("u", lambda c: c["gift"].enable())
     assert things.get("u").value["gift"] is True
+
+
+def test_what_is_taken_over_at_the_same_time_counts_once(client, name):
+    client.bucket(name, codec=ringlet.Json).put("u", 10)
+    schema = Map(n=Counter).from_value(ringlet.Json, lambda old: {"n": old})
+    hits = client.bucket(name, codec=schema, timeout=30.0)
+
+    def count():
+        for _ in range(10):
+            hits.edit("u", lambda c: c["n"].increment())
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert hits.get("u").value == {"n": 90}
+
+
+def test_a_value_of_more_than_one_calls_edits_is_taken_over(client, name):
+    client.bucket(name, codec=ringlet.Json).put("u", list(range(10_000)))
+    schema = Map(things=Set).from_value(ringlet.Json, lambda old: {"things": set(old)})
+    things = client.bucket(name, codec=schema, timeout=30.0)
+    assert len(things.get("u").value["things"]) == 10_000
+    things.edit("u", lambda c: c["things"].discard(5_000))
+    assert len(client.bucket(name, codec=Map(things=Set)).get("u").value["things"]) == 9_999
+
+
+def test_what_cannot_be_taken_over_is_an_error_in_words_and_stays(client, name):
+    json = client.bucket(name, codec=ringlet.Json)
+    json.put("u", [1, 2])
+    schema = Map(all=RegisterAll).from_value(ringlet.Json, lambda old: {"all": old})
+    things = client.bucket(name, codec=schema)
+    with pytest.raises(ringlet.DecodeError, match="wanted at most one value, got 2") as raised:
+        things.get("u").value  # noqa: B018
+    assert bytes(raised.value.raw) == b"[1,2]"
+    with pytest.raises(ringlet.UsageError, match="wanted at most one value, got 2"):
+        things.edit("u", lambda c: c["all"].set(3))
+    client.bucket(name, codec=ringlet.Text).put("t", "old")
+    with pytest.raises(ringlet.DecodeError, match="wanted application/json"):
+        things.edit("t", lambda c: c["all"].set(3))
+    assert json.get("u").value == [1, 2]
+    assert client.bucket(name, codec=ringlet.Text).get("t").value == "old"
+
+
+def test_one_and_true_are_two_elements_and_no_value_in_python(client, name):
+    things = client.bucket(name, codec=Map(things=Set, count=Map(of=Counter)))
+    things.edit("u", lambda c: c["things"].add(1, True))
+    with pytest.raises(ringlet.DecodeError, match="things: 1 and True are two elements"):
+        things.get("u").value  # noqa: B018
+    things.edit("u", lambda c: c["things"].discard(True))
+    assert things.get("u").value["things"] == {1}
+    things.edit("u", lambda c: (c["count"][0].increment(2), c["count"][False].increment(3)))
+    with pytest.raises(ringlet.DecodeError, match="count: 0 and False are two names"):
+        things.get("u").value  # noqa: B018
+
+
+def test_a_delete_beside_an_edit_hides_no_document_where_deletes_ask(client, name):
+    things = client.bucket(name, codec=Map(things=Set), deletes="ask")
+    things.edit("u", lambda c: c["things"].add("a"))
+    seen = things.get("u")
+    things.edit("u", lambda c: c["things"].add("b"))
+    time.sleep(0.01)
+    things.delete("u", seen)  # later by the clock, and beside the second edit
+    read = things.get("u")
+    assert read
+    assert read.value == {"things": {"a", "b"}}
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x00", b"\x01\x00", b"\x02later"])
+def test_damaged_documents_are_an_error_that_names_the_key_and_keeps_the_bytes(client, name, damaged):
+    class Bytes:
+        content_type = "application/vnd.ringlet.document"
+
+        def encode(self, value):
+            return value
+
+        def decode(self, raw):
+            return bytes(raw)
+
+    client.bucket(name, codec=Bytes()).put("u", damaged)
+    with pytest.raises(ringlet.DecodeError, match="^u: version .*: document: wanted") as raised:
+        client.bucket(name, codec=Map(things=Set)).get("u").value  # noqa: B018
+    assert bytes(raised.value.raw) == damaged
+    assert raised.value.key == "u"
+    assert " object at " not in str(raised.value)
 
 
 def test_the_type_checker_knows_the_value(tmp_path: Path):

@@ -192,6 +192,91 @@ TEST_CASE(
   CHECK(has(look(f, plain), "wanted a document"));
 }
 
+namespace {
+
+// What an update answers that takes plain values over: each is an element of the set "items", and counts one
+// in "n"; then it removes `gone`, if that is any, and adds one to "n".
+struct TakesOver {
+  std::string gone;
+  static int answer(void* self, ringlet_merge* merge) {
+    const auto& gone = static_cast<TakesOver*>(self)->gone;
+    const ringlet_reply* siblings = ringlet_merge_siblings(merge);
+    std::vector<Edits> lists;
+    std::vector<ringlet_taken> taken;
+    for (size_t i = 0; i < ringlet_reply_count(siblings); ++i) {
+      std::string type = text(ringlet_reply_content_type(siblings, i));
+      if (type == "application/vnd.ringlet.document") continue;
+      ringlet_scalar element{};
+      element.text = ringlet_reply_value(siblings, i);
+      lists.push_back(edits());
+      append(lists.back(), RINGLET_EDIT_ADD, {named("items")}, &element);
+      append(lists.back(), RINGLET_EDIT_INCREMENT, {named("n")}, nullptr, 10);
+      taken.push_back({i, ringlet_edits_bytes(lists.back().get())});
+    }
+    Edits own = edits();
+    if (ringlet_merge_written(merge) == 0) {
+      append(own, RINGLET_EDIT_INCREMENT, {named("n")}, nullptr, 1);
+      ringlet_scalar element = named(gone.c_str());
+      if (!gone.empty()) append(own, RINGLET_EDIT_REMOVE, {named("items")}, &element);
+    }
+    ringlet_text* value = nullptr;
+    if (ringlet_document_take_over(siblings, taken.data(), taken.size(),
+                                   ringlet_edits_bytes(own.get()), &value, nullptr) != RINGLET_OK) {
+      return 1;
+    }
+    Text owned(value);
+    return ringlet_merge_answer(merge, ringlet_text_bytes(value)) != RINGLET_OK;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what two writers take over at the same time counts once, and what one removes is gone") {
+  Fixture f;
+  ringlet_key key = key_of("carts", "both");
+  ringlet_call call = patient();
+  REQUIRE(ringlet_put(f.client.get(), key, {nullptr, 0}, {"tea", 3}, &call, nullptr, nullptr) ==
+          RINGLET_OK);
+  // Each asks its question before either has written.
+  Queue q = queue();
+  ringlet_call typed = patient();
+  typed.content_type = {"application/vnd.ringlet.document", 32};
+  ringlet_op op{};
+  op.kind = RINGLET_UPDATE;
+  op.key = key;
+  op.call = &typed;
+  for (op.tag = 0; op.tag < 2; ++op.tag) {
+    REQUIRE(ringlet_submit(f.client.get(), q.get(), &op, sizeof op, 1, nullptr, nullptr) ==
+            RINGLET_OK);
+  }
+  TakesOver removes{"tea"}, adds{""};
+  std::vector<ringlet_event> first;
+  int done = 0;
+  for (int rounds = 0; done < 2 && rounds < 100; ++rounds) {
+    ringlet_event event{};
+    size_t count = 0;
+    REQUIRE(ringlet_drain(q.get(), &event, sizeof event, 1, 10'000, &count) == RINGLET_OK);
+    REQUIRE(count == 1);
+    if (event.kind == RINGLET_DONE) {
+      CHECK(event.status == RINGLET_OK);
+      ++done;
+      ringlet_event_clear(&event);
+    } else if (ringlet_merge_written(event.merge) == 0) {
+      first.push_back(event);
+      if (first.size() < 2) continue;
+      for (ringlet_event& each : first) {
+        CHECK(TakesOver::answer(each.tag == 0 ? &removes : &adds, each.merge) == 0);
+        ringlet_event_clear(&each);
+      }
+    } else {
+      CHECK(TakesOver::answer(&adds, event.merge) == 0);
+      ringlet_event_clear(&event);
+    }
+  }
+  CHECK(done == 2);
+  CHECK(look(f, key) == "3 n 12\n");  // 10 and two times 1; the set is empty
+}
+
 TEST_CASE("an update of one's own may take a plain value over into a document") {
   Fixture f;
   ringlet_key key = key_of("carts", "old");

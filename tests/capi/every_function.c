@@ -47,6 +47,7 @@ int main(void) {
   ringlet_document *document = NULL;
   ringlet_scalar name;
   ringlet_item item;
+  ringlet_taken taken;
   ringlet_bytes none = {NULL, 0}, value = {"v", 1};
   ringlet_resolver resolver = {answer_x, NULL, &call};
   ringlet_op op;
@@ -132,6 +133,13 @@ int main(void) {
   EXPECT(ringlet_document_item(document, 1, &item, sizeof item) == RINGLET_OK);
   EXPECT(item.type == RINGLET_ELEMENT && item.value.text.size == 3);
   ringlet_document_release(document);
+  EXPECT(ringlet_document_take_over(reply, NULL, 0, ringlet_edits_bytes(edits), &text, &error) ==
+         RINGLET_OK);
+  ringlet_text_release(text);
+  taken.sibling = 0;
+  taken.edits = ringlet_edits_bytes(edits);
+  EXPECT(ringlet_document_take_over(reply, &taken, 1, taken.edits, &text, NULL) ==
+         RINGLET_INVALID_ARGUMENT); /* it is a document */
   EXPECT(ringlet_document_write(reply, ringlet_edits_bytes(edits), 0, &text, &error) == RINGLET_OK);
   EXPECT(ringlet_text_bytes(text).size > 2);
   EXPECT(ringlet_document_parse(ringlet_text_bytes(text), &document, &error) == RINGLET_OK);

@@ -54,6 +54,9 @@ int main(void) {
   FIELD(ringlet_scalar, integer);
   FIELD(ringlet_scalar, real);
   FIELD(ringlet_scalar, text);
+  SIZE(ringlet_taken);
+  FIELD(ringlet_taken, sibling);
+  FIELD(ringlet_taken, edits);
   SIZE(ringlet_item);
   FIELD(ringlet_item, depth);
   FIELD(ringlet_item, type);

@@ -408,12 +408,26 @@ RINGLET_API ringlet_status ringlet_document_item(const ringlet_document *, size_
 RINGLET_API void ringlet_document_release(ringlet_document *);
 
 /* The bytes of what these siblings become by the edits (empty: by merging), for the answer of an update of your
-   own, whose content_type is application/vnd.ringlet.document; nothing is sent. TAKES_OVER: values that are no documents are left out;
-   the edits bring what is to be taken over from them. */
+   own, whose content_type is application/vnd.ringlet.document; nothing is sent. TAKES_OVER: values that are
+   no documents are left out. To keep what they hold use ringlet_document_take_over: brought by edits of your
+   own it would count once for each writer that brings it at the same time. */
 #define RINGLET_TAKES_OVER 1u
 RINGLET_API ringlet_status ringlet_document_write(const ringlet_reply *siblings,
                                                   ringlet_bytes edits, uint32_t flags,
                                                   ringlet_text **value, ringlet_error **);
+typedef struct {
+  size_t sibling;      /* of the reply, by its number: a value that is no document */
+  ringlet_bytes edits; /* what it holds, said as edits of the empty document */
+} ringlet_taken;
+/* The same, and values that are no documents are taken over: what a program of before wrote becomes part of
+   the document. It counts once, also when several writers take it over at the same time, and is removed when
+   one of them removes it. `taken` says what such values hold, in as many lists for one value as it takes; a
+   value that it does not name is left out. A program of before that goes on writing meanwhile
+   writes whole values, each of which is taken over as one more. */
+RINGLET_API ringlet_status ringlet_document_take_over(const ringlet_reply *siblings,
+                                                      const ringlet_taken *taken, size_t count,
+                                                      ringlet_bytes edits, ringlet_text **value,
+                                                      ringlet_error **);
 
 /* ---- requests in the background ---- */
 

@@ -84,8 +84,15 @@ TEST_CASE("names and elements of the wrong kind, length or spelling are refused"
 }
 
 TEST_CASE("ten thousand edits in one call are refused") {
-  CHECK(refused(Edits(10'000, {EditKind::enable, {name("f")}})) ==
-        "wanted at most 4096 edits in one call, got 10000");
+  Edits many(10'000, {EditKind::enable, {name("f")}});
+  const char* said = "wanted at most 4096 edits in one call, got 10000";
+  CHECK(refused(many, Code::too_large) == said);
+  // As bytes too, for so Java and a queue give them.
+  CHECK(decode_edits(encode(many)).status().code() == Code::too_large);
+  CHECK(decode_edits(encode(many)).status().message() == said);
+  Edits deep{{EditKind::enable, std::vector<Scalar>(33, name("f"))}};
+  CHECK(decode_edits(encode(deep)).status().code() == Code::invalid_argument);
+  CHECK(decode_edits(encode(deep)).status().message() == refused(deep));
   CHECK(apply({}, {}, Edits(max_edits, {EditKind::increment, {name("f")}, {}, 1}), now_us));
 }
 

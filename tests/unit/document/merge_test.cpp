@@ -54,6 +54,45 @@ TEST_CASE("an element is gone when all of its additions were seen by the one who
   CHECK(look(both(removed, again)).contains("set/x"));
 }
 
+TEST_CASE("what a value that is no document holds is one thing to all who take it over") {
+  auto version = [](const Dot& dot, std::uint64_t id, const char* holds, std::int64_t written_us) {
+    Version version;
+    version.dot = dot;
+    version.write_id = WriteId{1, id};
+    version.written_us = written_us;
+    version.value = holds;
+    return version;
+  };
+  auto take = [](const Version& v) -> Result<std::optional<Document>> {
+    std::vector<Edits> lists{{add(v.value.c_str()), count(10)},
+                             {{EditKind::set, path({"note"}), name(v.value.c_str())}}};
+    auto made = taken_over(lists, v.written_us);
+    if (!made) return made.status();
+    return std::optional<Document>(std::move(*made));
+  };
+  const std::int64_t old_us = start_us - std::int64_t{1} * 365 * 86'400 * 1'000'000;
+  Object object;
+  object.versions = {version({a, 1}, 1, "x", old_us)};
+  State taken = *read(object, Deletes::lose, take);
+  CHECK_FALSE(read(object, Deletes::lose));
+  CHECK(look(taken) == Seen{{"set/x", 0}, {"items/tea", 10}, {"note=x", 0}});
+  State one = write(taken, {count(1)}, {a, 2}, 2);
+  State other = write(taken, {count(1), remove("x")}, {b, 1}, 3);
+  CHECK(look(both(one, other)) == Seen{{"items/tea", 12}, {"note=x", 0}});
+  CHECK(look(both(other, one)) == look(both(one, other)));
+  // The counter that one of them removes is gone.
+  State gone = write(taken, {{EditKind::discard, path({"items"})}}, {b, 1}, 3);
+  CHECK(look(both(one, gone)) == Seen{{"set/x", 0}, {"items/tea", 1}, {"note=x", 0}});
+  // Two values of one time are added, and the later register is shown, whatever the order of their dots.
+  object.versions = {version({a, 1}, 1, "x", start_us), version({b, 1}, 2, "y", old_us)};
+  State two = *read(object, Deletes::lose, take);
+  CHECK(look(two) ==
+        Seen{{"set/x", 0}, {"set/y", 0}, {"items/tea", 20}, {"note=x", 0}, {"note=y", 0}});
+  const Field* note = find(two.root, name("note"), Type::register_latest);
+  REQUIRE(note != nullptr);
+  CHECK(latest(std::get<Register>(note->node))->value == name("x"));
+}
+
 TEST_CASE("removing a field removes what was seen of it, and a concurrent edit inside survives") {
   State first = write({}, {count(5), count(1, "milk")}, {a, 1}, 1);
   State removed = write(first, {{EditKind::erase, path({"items"})}}, {a, 2}, 2);
