@@ -76,13 +76,14 @@ public interface Codec<T> {
   String contentType();
 
   /**
-   * Whether this codec reads values of a content type.
+   * Whether this codec reads values of a content type. Parameters after a semicolon, and upper and
+   * lower case, are not compared.
    *
    * @param contentType of a stored value; empty: it was stored with none
    * @return false: reading it is a {@link DecodeException}
    */
   default boolean accepts(String contentType) {
-    return contentType.isEmpty() || contentType.equals(contentType());
+    return contentType.isEmpty() || Text.mediaType(contentType).equals(Text.mediaType(contentType()));
   }
 
   /**

@@ -186,6 +186,12 @@ final class Request<T> {
         write && !bucket.siblingsWanted() ? written : null,
         new Context(RingletNative.replyContext(reply)), RingletNative.replyMerged(reply) != 0,
         RingletNative.replyLeftOut(reply), Text.ofNative(RingletNative.replyExplain(reply)));
+    // An edit is written, and what all versions come to has no value: a counter beyond 64 bits.
+    if (kind == EDIT) {
+      for (Sibling<T> sibling : siblings) {
+        sibling.error().ifPresent(e -> e.addSuppressed(new UpdateNote(key, 1, true)));
+      }
+    }
     // A write is done whatever stands beside it. Of a read nobody could decide but a resolver.
     if (kind == GET && bucket.resolver() == null) {
       for (Sibling<T> sibling : siblings) {

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.Locale;
 import java.util.Objects;
 
 /** UTF-8 in and out, strictly; and bytes as text for messages. */
@@ -32,6 +33,12 @@ final class Text {
       throw invalid(argument + ": wanted text without NUL, got one at " + text.indexOf('\0'), null);
     }
     return bytes;
+  }
+
+  /** {@code text/plain; charset=utf-8} as {@code text/plain}. */
+  static String mediaType(String contentType) {
+    int end = contentType.indexOf(';');
+    return (end < 0 ? contentType : contentType.substring(0, end)).strip().toLowerCase(Locale.ROOT);
   }
 
   static String decode(ByteBuffer bytes) throws CharacterCodingException {

@@ -102,11 +102,18 @@ class DocumentTest {
     refused("wanted a field there, got nothing", d -> d.remove("no such"));
     refused("wanted 1 to 1024 bytes, got 0", d -> d.enable(""));
     refused("wanted 1 to 1024 bytes, got 65536", d -> d.enable("n".repeat(65536)));
-    refused("4096", d -> {
+    assertEquals(Status.TOO_LARGE, refused("wanted at most 4096 edits in one call, got 10000", d -> {
       for (int i = 0; i < 10_000; i++) {
         d.enable("f");
       }
-    });
+    }).status());
+    assertEquals(Status.INVALID_ARGUMENT, refused("wanted a path of at most 32 names, got 33", d -> {
+      io.ringlet.document.MapEdits at = d;
+      for (int i = 0; i < 32; i++) {
+        at = at.map("deep");
+      }
+      at.enable("f");
+    }).status());
     assertThrows(IllegalArgumentException.class,
         () -> carts.edit(KEY, d -> d.set("s").add(new Object())));
     assertEquals(Set.of("items"), carts.get(KEY).names());
@@ -122,10 +129,64 @@ class DocumentTest {
     assertThrows(DataException.class, () -> carts.get(plain));
   }
 
-  private void refused(String words,
+  @Test
+  void anEditThatIsRefusedWhereItIsSaidLeavesTheOthers() {
+    Document written = carts.edit(KEY, d -> {
+      d.set("s").add("before");
+      assertThrows(IllegalArgumentException.class, () -> d.counter(new Object()).increment());
+      assertThrows(NullPointerException.class, () -> d.map("m").enable(null));
+      assertThrows(IllegalArgumentException.class, () -> d.map("m").put("r", List.of()));
+      d.set("s").add("after");
+    });
+    assertEquals(Set.of("s"), written.names());
+    assertEquals(Set.of("before", "after"), written.set("s"));
+  }
+
+  @Test
+  void bytesThatWereReadMayBeEdited() {
+    carts.edit(KEY, d -> d.set("s").add(new byte[] {1}).add("x"));
+    Document read = carts.get(KEY);
+    carts.edit(KEY, d -> read.set("s").forEach(d.set("s")::remove));
+    assertEquals(Set.of(), carts.get(KEY).set("s"));
+  }
+
+  @Test
+  void anEditOfWhichTheSumCannotBeShownSaysThatItIsWritten() {
+    // Two increments at the same time, each of which fits.
+    carts.edit(Key.of("one"), d -> d.counter("n").increment(Long.MAX_VALUE));
+    byte[] most = client.bucket(name, Codec.RAW).get(Key.of("one")).value();
+    Codec<byte[]> document = new Codec<>() {
+      @Override
+      public String contentType() {
+        return Document.CONTENT_TYPE;
+      }
+
+      @Override
+      public byte[] encode(byte[] value) {
+        return value;
+      }
+
+      @Override
+      public byte[] decode(java.nio.ByteBuffer readOnly) {
+        return new byte[0];
+      }
+    };
+    client.bucket(name, document).put(KEY, most);
+    client.bucket(name, document).put(KEY, most);
+    DecodeException e = assertThrows(DecodeException.class,
+        () -> carts.edit(KEY, d -> d.set("s").add("x")));
+    UpdateNote note = (UpdateNote) e.getSuppressed()[0];
+    assertTrue(note.applied());
+    carts.edit(KEY, d -> d.counter("n").decrement(Long.MAX_VALUE));
+    assertEquals(Set.of("x"), carts.get(KEY).set("s"));
+    assertEquals(Long.MAX_VALUE, carts.get(KEY).counter("n"));
+  }
+
+  private RingletException refused(String words,
       java.util.function.Consumer<io.ringlet.document.MapEdits> edits) {
     RingletException e = assertThrows(RingletException.class, () -> carts.edit(KEY, edits));
     assertTrue(e.getMessage().contains(words), e.getMessage());
     assertFalse(e.maybeApplied());
+    return e;
   }
 }

@@ -83,6 +83,8 @@ public final class DocumentBucket {
    * @param key which
    * @param function says the edits
    * @return the document then
+   * @throws io.ringlet.DecodeException the edit is written (an {@link io.ringlet.UpdateNote} among
+   *     the suppressed says so), and the document cannot be shown: a counter is beyond 64 bits
    */
   public Document edit(Key key, Consumer<MapEdits> function) {
     return read(bucket.edit(key, edits(function)));

@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * A list of edits, as data: its bytes may be kept and sent again under the same write id. Made by
@@ -52,25 +53,28 @@ public final class Edits {
   }
 
   void append(int kind, List<Object> path) {
-    edits.write(kind);
-    number(edits, path.size());
-    for (Object name : path) {
-      scalar(edits, Objects.requireNonNull(name, "name"));
-    }
-    count++;
+    append(kind, path, out -> { });
   }
 
   void append(int kind, List<Object> path, Object value) {
-    // Before anything is written, so that a value of another kind leaves the list as it was.
-    ByteArrayOutputStream scalar = new ByteArrayOutputStream();
-    scalar(scalar, value);
-    append(kind, path);
-    edits.writeBytes(scalar.toByteArray());
+    append(kind, path, out -> scalar(out, value));
   }
 
   void increment(List<Object> path, long amount) {
-    append(INCREMENT, path);
-    number(edits, amount << 1 ^ amount >> 63);
+    append(INCREMENT, path, out -> number(out, amount << 1 ^ amount >> 63));
+  }
+
+  // Written as a whole, so that a name or a value of another kind leaves the list as it was.
+  private void append(int kind, List<Object> path, Consumer<ByteArrayOutputStream> rest) {
+    ByteArrayOutputStream edit = new ByteArrayOutputStream();
+    edit.write(kind);
+    number(edit, path.size());
+    for (Object name : path) {
+      scalar(edit, Objects.requireNonNull(name, "name"));
+    }
+    rest.accept(edit);
+    edits.writeBytes(edit.toByteArray());
+    count++;
   }
 
   /** Seven bits a byte, the least first; the 64 bits are without sign. */
@@ -89,6 +93,8 @@ public final class Edits {
       bytes(out, utf8(text), 0);
     } else if (value instanceof byte[] bytes) {
       bytes(out, bytes, 1);
+    } else if (value instanceof Bytes bytes) {
+      bytes(out, bytes.toArray(), 1);
     } else if (value instanceof Boolean flag) {
       out.write(flag ? 7 : 3);
     } else if (value instanceof Long || value instanceof Integer || value instanceof Short
@@ -101,7 +107,7 @@ public final class Edits {
       long bits = Double.doubleToRawLongBits(((Number) value).doubleValue());
       out.writeBytes(ByteBuffer.allocate(8).putLong(Long.reverseBytes(bits)).array());
     } else {
-      throw new IllegalArgumentException("a document: wanted a String, byte[], whole number,"
+      throw new IllegalArgumentException("a document: wanted a String, byte[], Bytes, whole number,"
           + " boolean, double or null, got " + value.getClass().getName());
     }
   }

@@ -5,8 +5,8 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * Edits of a map: {@code d.map("items").counter("tea").increment(2)}. Names are strings, byte[],
- * whole numbers or booleans. Nothing is read or sent here.
+ * Edits of a map: {@code d.map("items").counter("tea").increment(2)}. Names are strings, byte[] or
+ * {@link Bytes}, whole numbers or booleans. Nothing is read or sent here.
  */
 public final class MapEdits {
   private final Edits edits;
@@ -79,7 +79,7 @@ public final class MapEdits {
    * Sets a register; of concurrent values the latest is shown.
    *
    * @param name of the field
-   * @param value a String, byte[], whole number, boolean, double or null
+   * @param value a String, byte[], Bytes, whole number, boolean, double or null
    * @return this
    */
   public MapEdits put(Object name, Object value) {
@@ -91,7 +91,7 @@ public final class MapEdits {
    * Sets a register of which all concurrent values are shown.
    *
    * @param name of the field
-   * @param value a String, byte[], whole number, boolean, double or null
+   * @param value a String, byte[], Bytes, whole number, boolean, double or null
    * @return this
    */
   public MapEdits putAll(Object name, Object value) {

@@ -2,7 +2,7 @@ package io.ringlet.document;
 
 import java.util.List;
 
-/** Edits of a set. Elements are strings, byte[], whole numbers or booleans. */
+/** Edits of a set. Elements are strings, byte[] or {@link Bytes}, whole numbers or booleans. */
 public final class SetEdits {
   private final Edits edits;
   private final List<Object> path;
