@@ -39,7 +39,12 @@ def _unique(values: Iterable[Any], key: Callable[[Any], Any]) -> list[Any]:
     found: dict[str, Any] = {}
     for value in values:
         found.setdefault(_canonical(value), value)
-    return sorted(found.values(), key=lambda value: (key(value), _canonical(value)))
+    # Whether values can be compared must not depend on the order in which they come.
+    ordered = [found[text] for text in sorted(found)]
+    try:
+        return sorted(ordered, key=key)
+    except TypeError:  # of two kinds
+        return sorted(ordered, key=lambda value: _canonical(key(value)))
 
 
 def _living(siblings: Sequence[Sibling[Any]], name: str) -> list[Sibling[Any]]:
@@ -90,12 +95,13 @@ def union() -> Resolver[Any]:
                 + f" (versions {', '.join(str(s.dot) for s in siblings if not s.deleted)})"
             )
         if issubclass(kind, set | frozenset):
-            return kind().union(*values)
+            # Of elements that are equal and not the same (1 and 1.0) the same one, whatever the order.
+            return kind(sorted((item for value in values for item in value), key=_canonical))
         if issubclass(kind, list | tuple):
             return kind(_unique((item for value in values for item in value), _canonical))
         lines = {line for value in values for line in value.split("\n") if line}
         ended = any(value.endswith("\n") for value in values)
-        return "\n".join(sorted(lines)) + ("\n" if ended and lines else "")
+        return "\n".join(sorted(lines)) + ("\n" if ended else "")
 
     return resolve
 
@@ -124,14 +130,18 @@ def counter() -> Resolver[Any]:
 
     def resolve(siblings: Sequence[Sibling[Any]]) -> Any:
         highest: dict[str, Any] = {}
-        for value in _values(siblings, "counter", Mapping, "a dict of writer to number"):
-            for writer, count in value.items():
-                if isinstance(count, bool) or not isinstance(count, int | float):
+        _values(siblings, "counter", Mapping, "a dict of writer to number")
+        for sibling in _living(siblings, "counter"):
+            for writer, count in sibling.value.items():
+                if isinstance(count, bool) or not isinstance(count, int | float) or count != count:
+                    got = "NaN" if isinstance(count, float) else type(count).__name__
                     raise TypeError(
-                        f"counter wanted a number for {writer!r}, got {type(count).__name__}"
+                        f"counter wanted a number for {writer!r}, got {got} (version {sibling.dot})"
                     )
-                highest[writer] = max(count, highest.get(writer, count))
-        return dict(sorted(highest.items()))
+                highest[writer] = max(
+                    count, highest.get(writer, count), key=lambda each: (each, _canonical(each))
+                )
+        return {writer: highest[writer] for writer in _unique(highest, lambda each: each)}
 
     return resolve
 
@@ -169,7 +179,7 @@ class _ByField:
         fields = [(sibling, self._items(sibling.value)) for sibling in living]
         merged: dict[str, Any] = {}
         stamps: dict[str, Stamp] = {}
-        for field in sorted({field for _, items in fields for field in items}):
+        for field in _unique((field for _, items in fields for field in items), lambda each: each):
             parts = []
             for sibling, items in fields:
                 if field in items:
@@ -179,7 +189,7 @@ class _ByField:
                     parts.append(part)
             resolver = self._fields.get(field, self._default)
             value = parts[0].value if len(parts) == 1 else resolver(parts)
-            if value is None and any(part.value is not None for part in parts):
+            if value is None and all(part.value is not None for part in parts):
                 raise UsageError(f"the resolver of {field!r} returned None")
             if value is Delete or isinstance(value, Delete):
                 continue

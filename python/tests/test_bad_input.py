@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 
 import pytest
 
@@ -33,7 +34,23 @@ E = ringlet
             E.OptionError,
             "coordinatoin.*did you mean 'coordination'",
         ),
-        (lambda: ringlet.connect("127.0.0.1:1", coordination="nobody"), E.UsageError, "nobody"),
+        (lambda: ringlet.connect("127.0.0.1:1", coordination="nobody"), E.OptionError, "nobody"),
+        (lambda: ringlet.connect("127.0.0.1:1", refresh_ms=9), E.OptionError, "10 to 3600000"),
+        (
+            lambda: ringlet.connect("127.0.0.1:1", refresh_ms=50, client_refresh_ms=60),
+            E.OptionError,
+            "client.refresh_ms: given twice, as 'refresh_ms' and as 'client_refresh_ms'",
+        ),
+        (
+            lambda: ringlet.connect("127.0.0.1:1", timeout=1.0, timeout_ms=5),
+            E.OptionError,
+            "client.timeout_ms: given twice",
+        ),
+        (
+            lambda: ringlet.connect("127.0.0.1:1", client_seeds="127.0.0.1:2"),
+            E.OptionError,
+            "client.seeds: given twice",
+        ),
         (
             lambda: ringlet.connect("127.0.0.1:1", coordination=object()),
             E.OptionError,
@@ -50,6 +67,22 @@ E = ringlet
 def test_opening(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_options_by_their_names_are_not_overruled_by_defaults(cluster, monkeypatch):
+    with ringlet.connect(client_seeds=cluster.seeds, timeout_ms=7_000) as client:
+        client.bucket("b").get("k")
+    with ringlet.connect("127.0.0.1:1", timeout_ms=1) as client:
+        begun = time.monotonic()
+        with pytest.raises(E.TransientError):
+            client.bucket("b").get("k")
+        assert time.monotonic() - begun < 0.9  # the default is a second
+    monkeypatch.setenv("RINGLET_SEEDS", "")
+    with ringlet.connect() as client:
+        assert "127.0.0.1:7400" in repr(client)
+    monkeypatch.setenv("RINGLET_SEEDS", "nonsense")
+    with pytest.raises(E.OptionError, match="RINGLET_SEEDS: .*nonsense"):
+        ringlet.connect()
 
 
 @pytest.mark.parametrize(

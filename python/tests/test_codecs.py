@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import typing
 import uuid
 from typing import Any, Literal
 
@@ -251,3 +252,52 @@ def test_content_type_parameters_are_not_compared():
 
     assert decode(ringlet.Text, memoryview(b"x"), "Text/Plain; charset=utf-8", "k") == "x"
     assert decode(ringlet.Text, memoryview(b"x"), "", "k") == "x"
+
+
+@dataclasses.dataclass
+class Initialised:
+    a: int
+    b: dataclasses.InitVar[int]
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [int | datetime.timedelta, Literal[1] | datetime.timedelta, Literal["RED"] | Colour,
+     dict[int, int] | list[list[int]], Colour | uuid.UUID, Literal[Colour.RED], Literal[b"x"]],
+)
+def test_a_union_that_json_would_mix_up_is_refused_when_the_codec_is_made(hint):
+    with pytest.raises(TypeError, match="would be mixed up|cannot write Literal"):
+        ringlet.Dataclass(dataclasses.make_dataclass("Mixed", [("f", hint)]))
+
+
+def test_a_union_of_what_json_tells_apart_comes_back():
+    user = typing.NewType("user", int)
+    for hint, values in (
+        (Literal["a", 1] | str | int, ("a", "b", 1, 2)),
+        (user | str | None, (1, "1", None)),
+        (float | datetime.timedelta, (1.0, datetime.timedelta(seconds=1))),
+        (typing.Annotated[int, "of what"] | str, (1, "1")),
+    ):
+        cls = dataclasses.make_dataclass("Told", [("f", hint)])
+        for value in values:
+            again = through(ringlet.Dataclass(cls), cls(value)).f
+            assert (type(again), again) == (type(value), value)
+
+
+def test_what_could_never_be_read_again_is_refused():
+    with pytest.raises(TypeError, match=r"Initialised\.b: .*InitVar"):
+        ringlet.Dataclass(Initialised)
+    of_float = dataclasses.make_dataclass("OfFloat", [("f", float)])
+    with pytest.raises(TypeError, match="f: wanted a finite float, got int"):
+        ringlet.Dataclass(of_float).encode(of_float(10**400))
+    with pytest.raises(TypeError, match="f: wanted a finite float, got int of too many digits"):
+        ringlet.Dataclass(of_float).encode(of_float(10**5000))
+
+
+def test_a_lone_surrogate_is_refused_with_the_path():
+    with pytest.raises(ValueError, match=r"at a\[1\]\.b, got a lone surrogate"):
+        ringlet.Json.encode({"a": [1, {"b": "\ud800"}]})
+    with pytest.raises(ValueError, match="for the keys of a dict at a, got"):
+        ringlet.Json.encode({"a": {"\ud800": 1}})
+    with pytest.raises(ValueError, match="street: .* got a lone surrogate"):
+        ringlet.Dataclass(Address).encode(Address("\ud800"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import random
 
 import pytest
@@ -262,3 +263,44 @@ def test_no_siblings_and_wrong_resolvers():
             resolver([])
     with pytest.raises(TypeError, match="'x', got int"):
         resolvers.merge_dict({"x": 3})
+
+
+ODD = [1, True, 0, False, 1.0, -0.0, "1", "a", "", None, 10**20, 1e20, [1], [True], {"a": 1}]
+ODD_CASES = [
+    (resolvers.union(), lambda rng: set(rng.choices([x for x in ODD if x.__hash__], k=3))),
+    (resolvers.union(), lambda rng: rng.choices(ODD, k=3)),
+    (resolvers.union(), lambda rng: rng.choice(["", "a", "a\n", "\n", "b\na", "\n\n"])),
+    (resolvers.counter(), lambda rng: {rng.choice("ab"): rng.choice([0, -0.0, 1, 1.0, 10**20, 1e20])}),
+    (resolvers.ordered_set(), lambda rng: rng.choices(ODD, k=3)),
+    (resolvers.keep_all(), lambda rng: rng.choice(ODD)),
+    (resolvers.merge_dict(), lambda rng: {rng.choice("ab"): rng.choice(ODD) for _ in range(2)}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD_CASES)))
+def test_m_21_every_value_has_one_result_whatever_the_order(number):
+    resolver, draw = ODD_CASES[number]
+    rng = random.Random(number)
+    for _ in range(300):
+        siblings = [sibling(draw(rng), at=rng.choice([1, 2, 3]), dot=dot) for dot in range(1, 4)]
+        # Equal values that are not the same (1 and True) are different bytes, and a new conflict.
+        results = {repr(sorted(value, key=repr)) if isinstance(value, set) else repr(value)
+                   for value in map(resolver, itertools.permutations(siblings))}
+        assert len(results) == 1, (siblings, results)
+
+
+def test_m_21_nothing_is_a_value_of_a_field(client, name):
+    """A field that is None in the version that wins stays so; it blocked its key."""
+    bucket = client.bucket(name, codec=ringlet.Json, resolver=resolvers.merge_dict())
+    bucket.put("k", {"note": "old", "n": 1})
+    bucket.put("k", {"note": None, "n": 1})
+    merged = bucket.update("k", lambda value: {**value, "n": 2})
+    assert merged.value == {"note": None, "n": 2}
+    with pytest.raises(ringlet.UsageError, match="the resolver of 'n' returned None"):
+        resolvers.merge_dict({"n": lambda siblings: None})([sibling({"n": 1}), sibling({"n": 2})])
+
+
+def test_m_21_a_counter_names_the_version_that_has_no_number():
+    for wrong in (None, True, "1", float("nan")):
+        with pytest.raises(TypeError, match=r"wanted a number for 'a', got .* \(version Dot"):
+            resolvers.counter()([sibling({"a": 1}), sibling({"a": wrong})])
