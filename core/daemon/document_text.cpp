@@ -78,6 +78,10 @@ Result<Scalar> value_of(const std::string& edit, const std::string& text) {
   if (!failed && value.is_string()) return Scalar::of_text(value.get_string());
   if (!failed && value.is_bool()) return Scalar::of_boolean(value.get_bool());
   if (!failed && value.is_null()) return Scalar();
+  if (text.find_first_not_of("0123456789", text.starts_with("-")) == std::string::npos && !failed) {
+    return wrong(edit, "wanted a whole number of 64 bits, got \"" + text +
+                           "\"; a real number has a point or an exponent");
+  }
   if (!failed && value.is_number()) return Scalar::of_real(value.to_number<double>());
   if (text.starts_with("\"")) return wrong(edit, "wanted text in quotes as JSON has it");
   if (text.starts_with("0x")) {
@@ -131,7 +135,8 @@ Result<json::object> json_of(const document::Map& map, std::vector<Scalar>& path
   for (const document::Field& field : map.fields) {
     std::string name =
         field.name.kind == Scalar::Kind::text ? field.name.text : document::printable(field.name);
-    if (out.contains(name)) name += std::string(" (") + document::name_of(field.type()) + ")";
+    // Two names may be printed alike, and one name may have two types. Nothing is left out.
+    while (out.contains(name)) name += std::string(" (") + document::name_of(field.type()) + ")";
     path.push_back(field.name);
     Result<json::value> value = json_of(field.node, path);
     if (!value) return value.status();

@@ -209,9 +209,14 @@ class Program {
         ->check(CLI::Range(0, 65535));
     for (auto* verb : {get, put, erase, edit, locate})
       verb->add_option("KEY", key_, "the key, at least one byte")->required();
-    edit->add_option("EDIT", edits_,
-                     "PATH and += N, -= N, = VALUE, also VALUE, add VALUE, remove VALUE, enable, "
-                     "disable, erase, discard or clear; all in one write")
+    edit->add_option(
+            "EDIT", edits_,
+            "PATH and += N, -= N, = VALUE, also VALUE, add VALUE, remove VALUE, enable, "
+            "disable, erase, discard or clear; all in one write. PATH: names with / between them, "
+            "/ "
+            "alone is the document; [5], [true] and 0xff are names that are no text, and \\ "
+            "takes the meaning from the character behind it. VALUE: as in JSON, 0xff for bytes, "
+            "other words are text")
         ->required();
     get->add_flag("--document", document_, "print the document that the versions come to, as JSON");
     auto* value = put->add_option("VALUE", value_, "the value; - reads it from standard input");

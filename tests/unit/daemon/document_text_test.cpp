@@ -32,6 +32,10 @@ TEST_CASE("edits as people write them become a document, which is printed as JSO
   CHECK(boost::json::serialize(*json) ==
         R"({"coupons":["SUMMER",5],"gift":true,"items":{"tea":2},"note":"ring twice",)"
         R"("size":[5E-1],"0xff":[true],"[3]":{"a/b":["6"]}})");
+  // Names that are printed alike are told apart by their types, however many there are.
+  json = json_of(edited({"0xff += 1", "\\0xff += 2", "0xff\\ (a\\ counter) += 3"}));
+  REQUIRE(json);
+  CHECK(json->size() == 3);
   auto clear = parse_edit("/ clear");
   REQUIRE(clear);
   CHECK(clear->path.empty());
@@ -54,6 +58,8 @@ TEST_CASE("an edit that cannot be read says what was wanted") {
   CHECK_THAT(why("gift enable now"), Contains("wanted nothing behind enable"));
   CHECK_THAT(why("items//tea enable"), Contains("wanted 1 to 1024 bytes, got 0"));
   CHECK_THAT(why("note = \"half"), Contains("in quotes"));
+  CHECK_THAT(why("note = 99999999999999999999"), Contains("wanted a whole number of 64 bits"));
+  CHECK_THAT(why("note = -9223372036854775809"), Contains("a real number has a point"));
 }
 
 }  // namespace
