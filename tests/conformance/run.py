@@ -329,7 +329,9 @@ class Column:
             usual = "text/plain" if step.get("codec") == "text" else "application/octet-stream"
             field("content_type", step.get("content_type", usual).encode())
         for edit in step.get("edits", ()):
-            field("edit", self.named(edit.encode()))
+            many = edit if isinstance(edit, dict) else {"repeat": edit, "times": 1}
+            for number in range(many["times"]):
+                field("edit", self.named(many["repeat"].replace("{n}", str(number)).encode()))
         if "value_of" in step:
             field("value", self.replies[step["value_of"]].values[0])
         if "write_id" in step:
