@@ -36,6 +36,7 @@ from .versioned import (
     Resolver,
     Versioned,
     check_resolver,
+    may_give_none,
     name_of,
     read_reply,
     read_siblings,
@@ -446,7 +447,7 @@ class Bucket(Generic[T]):
         """
         edits = _Edits()
         yield self._schema("editing")._editor(edits, ())
-        self._edit(key, edits.bytes(), call)
+        self._edit(key, edits.sent(), call)
 
     def _schema(self, doing: str) -> Map[Any]:
         codec: Any = self._codec
@@ -560,7 +561,7 @@ class Bucket(Generic[T]):
             merge.erase()
         elif answer is Keep or isinstance(answer, Keep):
             merge.keep()
-        elif answer is None:
+        elif answer is None and not may_give_none(fn):
             raise UsageError(
                 f"update of {self._where(key)}: the {what} {name_of(fn)} returned None; return the new "
                 "value (a change in place must return what it changed), ringlet.Delete or "

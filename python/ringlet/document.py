@@ -18,13 +18,14 @@ what was removed does not come back, and counters are exact.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, overload
 
 from . import _core
 from .codecs import Codec
 from .errors import DecodeError, Key, UsageError, from_core_error
-from .versioned import decode
+from .versioned import decode, name_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -247,24 +248,24 @@ class Map(Schema[T]):
     content_type = CONTENT_TYPE
 
     @overload
-    def __init__(self: Map[dict[Name, int]], *, of: type[Counter] | Counter) -> None: ...
+    def __init__(self: Map[dict[Name, int]], /, *, of: type[Counter] | Counter) -> None: ...
     @overload
-    def __init__(self: Map[dict[Name, set[Element]]], *, of: type[Set] | Set) -> None: ...
+    def __init__(self: Map[dict[Name, set[Element]]], /, *, of: type[Set] | Set) -> None: ...
     @overload
-    def __init__(self: Map[dict[Name, bool]], *, of: type[Flag] | Flag) -> None: ...
+    def __init__(self: Map[dict[Name, bool]], /, *, of: type[Flag] | Flag) -> None: ...
     @overload
-    def __init__(self: Map[dict[Name, Scalar]], *, of: type[Register] | Register) -> None: ...
-    @overload
-    def __init__(
-        self: Map[dict[Name, list[Scalar]]], *, of: type[RegisterAll] | RegisterAll
-    ) -> None: ...
-    @overload
-    def __init__(self: Map[dict[Name, U]], *, of: Map[U]) -> None: ...
+    def __init__(self: Map[dict[Name, Scalar]], /, *, of: type[Register] | Register) -> None: ...
     @overload
     def __init__(
-        self: Map[dict[str, Any]], **fields: type[Schema[Any]] | Schema[Any]
+        self: Map[dict[Name, list[Scalar]]], /, *, of: type[RegisterAll] | RegisterAll
     ) -> None: ...
-    def __init__(self, *, of: Any = None, **fields: Any) -> None:
+    @overload
+    def __init__(self: Map[dict[Name, U]], /, *, of: Map[U]) -> None: ...
+    @overload
+    def __init__(
+        self: Map[dict[str, Any]], /, **fields: type[Schema[Any]] | Schema[Any]
+    ) -> None: ...
+    def __init__(self, /, *, of: Any = None, **fields: Any) -> None:
         if of is not None and fields:
             raise TypeError(f"Map wanted of=… or named fields, got both: {', '.join(fields)}")
         self._of = None if of is None else _schema(of, "Map(of=…)")
@@ -352,8 +353,14 @@ class Map(Schema[T]):
 
     def _edits_of(self, fn: Callable[[MapEditor], object]) -> bytes:
         edits = _Edits()
-        fn(self._editor(edits, ()))
-        return edits.bytes()
+        said = fn(self._editor(edits, ()))
+        if inspect.isgenerator(said) or inspect.iscoroutine(said):
+            said.close()
+            raise UsageError(
+                f"edit: {name_of(fn)} returned a {type(said).__name__}, which has not run: say the edits in "
+                "a loop of a plain function"
+            )
+        return edits.sent()
 
     def _taken(self, reply: _core.Reply, key: Key | None) -> list[tuple[int, bytes]]:
         """What the versions hold that are no documents, by their numbers, as edits."""
@@ -397,8 +404,11 @@ class _Edits:
 
     def __init__(self) -> None:
         self._core = _core.Edits()
+        self._sent = False
 
     def append(self, kind: int, path: Sequence[Name], value: object = None, amount: int = 0) -> None:
+        if self._sent:
+            raise UsageError("the edits of this document were sent already: begin another edit")
         if kind == _INCREMENT and not -(2**63) <= amount < 2**63:
             raise UsageError(f"increment: wanted an amount of 64 bits, got {amount}")
         try:
@@ -408,7 +418,9 @@ class _Edits:
         except (ValueError, UnicodeEncodeError) as error:
             raise UsageError(str(error)) from None
 
-    def bytes(self) -> bytes:
+    def sent(self) -> bytes:
+        """Their bytes. What is said after that would be lost, and is an error."""
+        self._sent = True
         return self._core.bytes()
 
 

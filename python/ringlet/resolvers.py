@@ -117,6 +117,7 @@ def last_write() -> Resolver[Any]:
         last = max(siblings, key=lambda sibling: (sibling.written_at, sibling.dot))
         return Delete if last.deleted else last.value
 
+    setattr(resolve, "may_give_none", True)  # a value of Json  # noqa: B010
     return resolve
 
 

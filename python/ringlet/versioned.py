@@ -160,12 +160,19 @@ def resolve(
     if resolver is None:
         raise conflict()
     value = resolver(siblings)
-    if value is None:
+    if value is None and not may_give_none(resolver):
         raise UsageError(
             f"the resolver {name_of(resolver)} returned None; return the value that replaces the "
             "siblings, ringlet.Delete or ringlet.Keep"
         )
     return value
+
+
+def may_give_none(resolver: object) -> bool:
+    """Whether None is what a sibling is, of a ready resolver. One of the application's that returns None has
+    forgotten to return what it merged.
+    """
+    return getattr(resolver, "may_give_none", False) is True
 
 
 def name_of(function: object) -> str:

@@ -242,6 +242,26 @@ def test_damaged_documents_are_an_error_that_names_the_key_and_keeps_the_bytes(c
     assert " object at " not in str(raised.value)
 
 
+def test_edits_that_would_be_lost_are_an_error(carts):
+    async def later(c):
+        c["gift"].enable()
+
+    for wrong in (lambda c: (c["coupons"].add(x) for x in "ab"), later):
+        with pytest.raises(ringlet.UsageError, match="which has not run"):
+            carts.edit("u", wrong)
+    with carts.editing("u") as c:
+        c["gift"].enable()
+    with pytest.raises(ringlet.UsageError, match="sent already"):
+        c["coupons"].add("late")
+    assert carts.get("u").value == {**EMPTY, "gift": True}
+
+
+def test_a_field_may_have_any_name_but_of(client, name):
+    fields = Map(self=Set, name=Register, items=Map(of=Counter))
+    things = client.bucket(name, codec=fields)
+    assert things.edit("u", lambda c: c["self"].add(1)).value["self"] == {1}
+
+
 def test_the_type_checker_knows_the_value(tmp_path: Path):
     pytest.importorskip("mypy", reason="mypy is not in this environment")
     program = tmp_path / "typed.py"

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import itertools
 import random
+import time
 
 import pytest
 
@@ -296,6 +297,12 @@ def test_m_21_nothing_is_a_value_of_a_field(client, name):
     bucket.put("k", {"note": None, "n": 1})
     merged = bucket.update("k", lambda value: {**value, "n": 2})
     assert merged.value == {"note": None, "n": 2}
+    whole = bucket.with_(resolver=resolvers.last_write())
+    whole.put("null", 1)
+    time.sleep(0.01)
+    whole.put("null", None)
+    assert whole.get("null").resolved(resolvers.last_write()) is None
+    assert whole.update("null", lambda value: [value]).value == [None]
     with pytest.raises(ringlet.UsageError, match="the resolver of 'n' returned None"):
         resolvers.merge_dict({"n": lambda siblings: None})([sibling({"n": 1}), sibling({"n": 2})])
 

@@ -18,6 +18,13 @@ record Failure(int status, boolean retryable, boolean maybeApplied, String messa
     return of(e).toException();
   }
 
+  /** Of opening a client or a cluster, where what is wrong is an option's name or its value. */
+  static RingletException ofOptions(NativeFailure e) {
+    Failure failure = of(e);
+    return e.status() == Status.INVALID_ARGUMENT
+        ? new OptionException(failure) : failure.toException();
+  }
+
   RingletException toException() {
     return switch (status) {
       case Status.INVALID_CONTEXT -> new InvalidContextException(this);

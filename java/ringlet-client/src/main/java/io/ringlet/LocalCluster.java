@@ -46,8 +46,8 @@ public final class LocalCluster implements AutoCloseable {
    * @param nodes 1 to 64
    * @param options names and values
    * @return the cluster, to be closed
-   * @throws OptionException an option has an unknown name
-   * @throws UsageException another number of nodes, or a wrong value
+   * @throws OptionException an option has an unknown name or a wrong value
+   * @throws UsageException another number of nodes
    */
   public static LocalCluster start(int nodes, Map<String, String> options) {
     Objects.requireNonNull(options, "options");
@@ -60,7 +60,7 @@ public final class LocalCluster implements AutoCloseable {
       handle = Options.create(options);
       return new LocalCluster(RingletNative.clusterStart(handle, nodes));
     } catch (NativeFailure e) {
-      throw Failure.exception(e);
+      throw Failure.ofOptions(e);
     } finally {
       RingletNative.optionsRelease(handle);
     }

@@ -251,8 +251,7 @@ public final class RingletClient implements AutoCloseable {
      * call.
      *
      * @return a client, to be closed
-     * @throws OptionException an option has an unknown name
-     * @throws UsageException an option has a wrong value, or there are no seeds
+     * @throws OptionException an option has an unknown name or a wrong value, or there are no seeds
      * @throws NativeLibraryException the native library cannot be loaded
      */
     public RingletClient build() {
@@ -276,7 +275,7 @@ public final class RingletClient implements AutoCloseable {
         queue = 0;
         return core;
       } catch (NativeFailure e) {
-        throw Failure.exception(e);
+        throw Failure.ofOptions(e);
       } finally {
         RingletNative.queueRelease(queue);
         RingletNative.optionsRelease(nativeOptions);

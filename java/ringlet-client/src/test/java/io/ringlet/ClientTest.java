@@ -230,9 +230,12 @@ class ClientTest {
     String unknown = assertThrows(OptionException.class,
         () -> LocalCluster.start(1, Map.of("cluster.nn", "3"))).getMessage();
     assertTrue(unknown.contains("cluster.nn"), unknown);
-    assertThrows(UsageException.class, () ->
+    assertThrows(OptionException.class, () ->
         RingletClient.builder().option("client.timeout_ms", "soon").build());
-    assertThrows(UsageException.class, () -> RingletClient.builder().build());
+    assertThrows(OptionException.class, () -> RingletClient.builder().option("cluster.n", "3")
+        .seeds("127.0.0.1:1").build());
+    assertThrows(OptionException.class, () -> LocalCluster.start(1, Map.of("cluster.n", "17")));
+    assertThrows(OptionException.class, () -> RingletClient.builder().build());
     try (RingletClient client = TestCluster.client()) {
       named("drain", () -> client.close(null));
       named("name", () -> client.bucket((String) null, Codec.RAW));
