@@ -291,7 +291,8 @@ Result<Config> parse_config(const std::string& text, const std::string& file) {
 Result<Config> load_config(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) {
+  in.peek();  // an empty file says nothing, and is one all the same
+  if (in.bad() || (in.fail() && !in.eof()) || (!in.eof() && !(text << in.rdbuf()))) {
     return Status(Code::invalid_argument, path + ": cannot be read, wanted a configuration file");
   }
   return parse_config(text.str(), path);

@@ -333,6 +333,12 @@ TEST_CASE("F-93 a file that cannot be read is named") {
   REQUIRE(!config.is_ok());
   CHECK_THAT(config.status().message(), StartsWith("/nowhere/node.toml: "));
   std::string path = "config_file_test.toml";
+  // An empty file is read, and says nothing.
+  {
+    std::ofstream empty(path);
+  }
+  CHECK_THAT(load_config(path).status().message(), StartsWith(path + ": [node] name is missing"));
+  CHECK_THAT(load_config("/").status().message(), StartsWith("/: cannot be read"));
   std::ofstream(path) << least;
   CHECK(load_config(path).is_ok());
   std::ofstream(path) << least << "w = 1\n";
