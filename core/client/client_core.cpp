@@ -182,7 +182,6 @@ struct ClientCore::Impl {
     NodeId asked;                     // whom
     Instant asked_at;                 // when
     Instant ask_again;                // silent until then: the next node
-    std::uint32_t told_ms = 0;        // the time that the latest coordinator was given
     Instant give_up_at;               // at the latest; before it, asking again is asking early
     std::vector<NodeId> tried;
     std::map<NodeId, Instant> rests;  // who was overloaded, and until when it is left alone
@@ -880,7 +879,6 @@ struct ClientCore::Impl {
     RequestOptions request_options = call.request.options;
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
-    call.told_ms = request_options.timeout_ms;
     if (get) {
       send(node, call.message, ClientGet{call.request.key, request_options}, {left, {}});
       return;
@@ -934,7 +932,6 @@ struct ClientCore::Impl {
     Duration left = call.deadline - now.instant;
     request_options.timeout_ms =
         static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.millis()));
-    call.told_ms = request_options.timeout_ms;
     auto on_answer = [this, number](ClientReply reply) {
       coordinated.erase(number);
       auto at = calls.find(number);
@@ -1084,11 +1081,17 @@ struct ClientCore::Impl {
   void say_the_whole_time(const Call& call, Status& status) const {
     std::uint32_t whole = call.request.options.timeout_ms;
     if (whole == 0) whole = static_cast<std::uint32_t>(options.timeout.millis());
-    std::string told = " within " + std::to_string(call.told_ms) + " ms";
-    std::size_t at = status.message().find(told);
-    if (call.told_ms == 0 || call.told_ms == whole || at == std::string::npos) return;
+    // It may have had less than it was told to have: the request was on its way for a while.
     std::string text = status.message();
-    text.replace(at, told.size(), " within " + std::to_string(whole) + " ms");
+    std::size_t end = text.find(" ms, got ");
+    if (end == std::string::npos || end == 0) return;
+    std::size_t before = text.find_last_not_of("0123456789", end - 1);
+    const std::string within = " within ";
+    if (before == std::string::npos || before + 1 < within.size() || before + 1 == end) return;
+    if (text.compare(before + 1 - within.size(), within.size(), within) != 0) return;
+    std::string told = text.substr(before + 1, end - before - 1), all = std::to_string(whole);
+    if (told == all) return;
+    text.replace(before + 1, told.size(), all);
     if (call.attempts > 1) text += " (" + std::to_string(call.attempts) + " attempts)";
     status = Status(status.code(), std::move(text), status.maybe_applied());
   }

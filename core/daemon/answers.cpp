@@ -84,6 +84,7 @@ std::string status_line(const std::string& name, const std::string& address,
     line += "  memory " + mib("resident") +
             (memory["limit"].number() == 0 ? "" : " of " + mib("limit")) + " MiB";
   }
+  if (answer["degraded"].flag() == true) line += "  degraded: fewer members than replicas";
   std::string out = why_it_serves_nobody(answer);
   return out.empty() ? line : line + "  " + out;
 }
@@ -129,10 +130,12 @@ std::string cluster_text(const std::string& verb, const NodeAnswer& answer) {
   });
   for (const NodeAnswer& each : members) {
     std::string zone = each["zone"].text_or(""), coming = each["coming"].text();
+    std::string clients = each["advertise"].text_or("");
     out += each["name"].text() + "  " + each["address"].text() + "  " + each["state"].text() +
            "  " + each["owns"].text() + " partitions" +
            (coming == "0" ? "" : ", " + coming + " coming") +
-           (zone.empty() ? "" : "  zone " + zone) + "\n";
+           (zone.empty() ? "" : "  zone " + zone) +
+           (clients.empty() ? "" : "  for clients at " + clients) + "\n";
   }
   out += upkeep_text(answer["upkeep"]);
   for (const NodeAnswer& move : answer["moves"].items()) {

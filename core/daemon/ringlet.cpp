@@ -198,7 +198,8 @@ class Program {
     move->add_option("ADDRESS", address_, "HOST:PORT where other members reach it now")->required();
     for (auto* verb : {join, move}) {
       verb->add_option("--advertise", advertise_,
-                       "HOST:PORT where clients reach it, behind a port map or NAT");
+                       "HOST:PORT where clients reach it, behind a port map or NAT; none: at its "
+                       "address");
     }
     for (auto* verb : {cluster, repair, reap}) {
       verb->add_option("--node", node_,
@@ -295,14 +296,10 @@ class Program {
     return do_locate();
   }
 
-  // The exit code, once all that was printed has left. One that says that an answer was printed is none
-  // when it was not.
+  // The exit code, once all that was printed has left: whatever it says of the answer, nobody has that.
   int finish(int exit) {
     std::cout.flush();
-    if (std::cout) return exit;
-    bool printed = exit == done || exit == conflict;
-    int said = complain(printed ? other : exit, "standard output cannot be written", "io");
-    return said;
+    return std::cout ? exit : complain_file("standard output");
   }
 
  private:
@@ -335,6 +332,19 @@ class Program {
     const Status& status = outcome.reply.status;
     return complain(exit_for(status), status.message(), name_of(status.code()),
                     status.maybe_applied(), outcome.write_id);
+  }
+
+  // Of a file that would not take the answer. What was written or ordered before stays so, and a script
+  // that repeats it without its id would make a second version.
+  int complain_file(const std::string& file) const {
+    std::string text = file + " cannot be written";
+    if (applied_) text += "; what was asked for is done";
+    if (output_ == "text") return complain(other, text, "io");
+    return complain(other, text, "io", applied_, applied_id_);
+  }
+  void note_applied(WriteId id = {}) {
+    applied_ = true;
+    applied_id_ = id;
   }
 
   // --help and --version are "errors" of the parser as well.
@@ -383,7 +393,11 @@ class Program {
     std::ofstream out(context_out_, std::ios::binary);
     out << outcome.context;
     out.close();
-    return out ? done : complain(other, context_out_ + ": cannot be written", "io");
+    return out ? done : complain_file(context_out_);
+  }
+  // Before anything is written to the cluster.
+  bool can_keep_context() const {
+    return context_out_.empty() || std::ofstream(context_out_, std::ios::binary | std::ios::app);
   }
 
   // What is shown of an object is the core's choice, the same in every language.
@@ -423,6 +437,7 @@ class Program {
     edit.deletes = deletes_ == "win" ? Deletes::win : Deletes::lose;
     Outcome outcome = client_->edit(std::move(edit));
     if (!outcome.reply.status) return complain(outcome);
+    note_applied(outcome.write_id);
     if (output_ == "json") std::cout << json::serialize(written(outcome)) << "\n";
     return done;
   }
@@ -436,14 +451,16 @@ class Program {
     if (!state) return complain_document(state.status());
     auto value = json_of(*state);
     if (!value) return complain_document(value.status());
+    if (int failed = keep_context(outcome)) return failed;
     std::cout << json::serialize(*value) << "\n";
-    return keep_context(outcome);
+    return done;
   }
 
   int do_get() {
     Outcome outcome = client_->get({bucket_, key_}, options_within());
     if (!outcome.reply.status) return complain(outcome.reply.status);
     if (document_) return print_document(outcome);
+    if (int failed = keep_context(outcome)) return failed;
     Shown found = what_is_shown(outcome.reply.object);
     const auto& versions = found.versions;
     if (output_ == "json") {
@@ -469,7 +486,6 @@ class Program {
           "with this context, then read again\n",
           printable(Key{bucket_, key_}).c_str(), outcome.reply.left_out);
     }
-    if (int failed = keep_context(outcome)) return failed;
     if (versions.empty()) {
       // As JSON the answer is the empty list of siblings: a missing key is no error of the cluster's.
       if (output_ == "text") complain(not_found, printable(Key{bucket_, key_}) + ": no such key");
@@ -521,12 +537,15 @@ class Program {
       if (!value) return complain(value.status());
       request.value = std::move(*value);
     }
+    if (!can_keep_context()) return complain_file(context_out_);
     request.write_id = given_id_.value_or(WriteId{});
     request.options = options_within();
     Outcome outcome = client_->call(std::move(request));
     if (!outcome.reply.status) return complain(outcome);
+    note_applied(outcome.write_id);
+    if (int failed = keep_context(outcome)) return failed;
     if (output_ == "json") std::cout << json::serialize(written(outcome)) << "\n";
-    return keep_context(outcome);
+    return done;
   }
 
   static std::string versions(std::size_t count) {
@@ -557,6 +576,7 @@ class Program {
     request.options = options_within();
     Outcome outcome = client_->call(std::move(request));
     if (!outcome.reply.status) return complain(outcome);
+    note_applied(outcome.write_id);
     std::size_t remain = living(outcome.reply.object);
     if (output_ == "json") {
       json::object out = written(outcome);
@@ -579,6 +599,12 @@ class Program {
     std::sort(members.begin(), members.end(),
               [](const Member& a, const Member& b) { return a.name < b.name; });
     return members;
+  }
+
+  // Where a client looks for it.
+  static std::string where(const Member& member) {
+    return member.address +
+           (member.advertise.empty() ? "" : " (for clients at " + member.advertise + ")");
   }
 
   int do_status() {
@@ -608,11 +634,11 @@ class Program {
     for (const auto& member : members) {
       StatusText text = client_->query(member.name, "status", {}, Duration::millis(timeout_ms_));
       if (!text.status) {
-        failed(member.name, member.address, text.status);
+        failed(member.name, where(member), text.status);
       } else if (auto said = parse_answer(member.name, text.json); !said) {
-        failed(member.name, member.address, said.status());
+        failed(member.name, where(member), said.status());
       } else {
-        show(member.name, member.address, std::move(*said));
+        show(member.name, where(member), std::move(*said));
       }
     }
     // A seed that is no member any more answers with the table of the others.
@@ -677,9 +703,8 @@ class Program {
   int do_cluster(const std::string& verb) {
     ClusterCommand asked{verb, {}};
     if (verb == "join") asked.arguments = {member_, address_, zone_, std::to_string(weight_)};
-    if (!advertise_.empty()) asked.arguments.push_back(advertise_);
     if (verb == "move") asked.arguments = {member_, address_};
-    if (verb == "move" && !advertise_.empty()) asked.arguments.push_back(advertise_);
+    if (advertise_) asked.arguments.push_back(*advertise_ == "none" ? "" : *advertise_);
     if (verb == "set") asked.arguments = {setting_, setting_value_};
     if (verb == "leave") asked.arguments = {member_};
     if (verb == "replace") asked.arguments = {member_, new_member_, address_};
@@ -687,6 +712,7 @@ class Program {
     int exit = done;
     auto said = command(std::move(asked), exit);
     if (!said) return exit;
+    if (verb != "status" && verb != "plan") note_applied();
     if (output_ == "text") std::cout << cluster_text(verb, NodeAnswer(*said));
     if (verb == "status" && !why_it_serves_nobody(NodeAnswer(*said)).empty())
       return cluster_could_not;
@@ -699,6 +725,7 @@ class Program {
     if (partition_ >= 0) asked.arguments = {std::to_string(partition_)};
     int exit = done;
     auto said = command(std::move(asked), exit);
+    if (said) note_applied();
     if (said && output_ == "text") std::cout << NodeAnswer(*said)["message"].text() << "\n";
     return exit;
   }
@@ -740,7 +767,10 @@ class Program {
   std::string deletes_ = "lose", write_id_;
   std::optional<WriteId> given_id_;
   bool blind_ = false;
-  std::string node_, member_, new_member_, address_, zone_, advertise_, setting_, setting_value_;
+  std::string node_, member_, new_member_, address_, zone_, setting_, setting_value_;
+  std::optional<std::string> advertise_;
+  bool applied_ = false;  // what was asked for is done, under this id if it was a write
+  WriteId applied_id_;
   int timeout_ms_ = 2000, weight_ = 1, partition_ = -1;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::unique_ptr<Client> client_;

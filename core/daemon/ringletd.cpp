@@ -253,6 +253,24 @@ std::vector<std::string> contradictions(const Config& config) {
   return lines;
 }
 
+bool listens_anywhere(const Config& config) {
+  auto listen = Address::parse(config.server.listen);
+  return listen && (listen->host == "0.0.0.0" || listen->host == "::");
+}
+
+// Where `listen` is another address than the one at which the [[members]] table sends the others: right
+// behind a port map, and wrong where only one of the two was corrected. Empty: they agree.
+std::string listens_elsewhere(const Config& config) {
+  auto listen = Address::parse(config.server.listen), told = Address::parse(config.node.address);
+  if (config.ring.members.empty() || !listen || !told) return "";
+  if (listen->port == 0 || told->port == 0) return "";
+  bool here = listens_anywhere(config) || listen->host == told->host;
+  if (listen->port == told->port && here) return "";
+  return "node.listen is " + config.server.listen + ", and the [[members]] table of " +
+         config.node.name + " sends the others to " + config.node.address +
+         ", which has to lead here; a node that moved needs the new address there";
+}
+
 // While no node runs: the same order at each, so that they find each other again.
 int set_addresses(Config config, const std::vector<std::string>& moves) {
   auto opened = Log::open(config);
@@ -268,11 +286,12 @@ int set_addresses(Config config, const std::vector<std::string>& moves) {
             : move.substr(equals + 1,
                           comma == std::string::npos ? std::string::npos : comma - equals - 1);
     std::string advertise = comma == std::string::npos ? "=" : move.substr(comma + 1);
-    bool good =
-        !name.empty() && Address::parse(address) && (advertise == "=" || Address::parse(advertise));
+    bool good = !name.empty() && Address::parse(address) &&
+                (advertise == "=" || advertise == "none" || Address::parse(advertise));
     if (!good) {
       return complain(exit_usage,
-                      "--set-address: wanted NAME=HOST:PORT or NAME=HOST:PORT,HOST:PORT, got \"" +
+                      "--set-address: wanted NAME=HOST:PORT, NAME=HOST:PORT,HOST:PORT or "
+                      "NAME=HOST:PORT,none, got \"" +
                           printable(move) + "\"");
     }
     if (!wanted.emplace(name, std::pair(address, advertise)).second) {
@@ -300,9 +319,17 @@ int set_addresses(Config config, const std::vector<std::string>& moves) {
                                       "\" is not a member of cluster " + view.cluster());
     }
     Member member = known->member;
-    said += name + ": " + member.address + " -> " + where.first + "\n";
+    said += name + ": " + member.address + " -> " + where.first;
     member.address = where.first;
-    if (where.second != "=") member.advertise = where.second;
+    std::string before = member.advertise;
+    if (where.second != "=") member.advertise = where.second == "none" ? "" : where.second;
+    if (!member.advertise.empty()) {
+      said += " (clients " + std::string(member.advertise == before ? "still " : "") + "at " +
+              member.advertise + ")";
+    } else if (!before.empty()) {
+      said += " (clients there, too, no more at " + before + ")";
+    }
+    said += "\n";
     if (member == known->member) continue;
     auto next = with_update(view, member, (*state)->self(),
                             static_cast<std::int64_t>(now_in_micros() / 1000));
@@ -386,6 +413,9 @@ int run(Config config) {
   std::shared_ptr<Log> log_of_process = *opened;
   LogSink log = Log::sink(log_of_process);
   raise_descriptor_limit(log);
+  if (std::string elsewhere = listens_elsewhere(config); !elsewhere.empty()) {
+    log(listens_anywhere(config) ? LogLevel::info : LogLevel::warn, "ringletd", elsewhere);
+  }
   config.node.log = config.server.log = log;
 
   auto listener = Listener::open(config.server.listen);
@@ -466,10 +496,10 @@ int main_of(int argc, char** argv) {
   app.add_option("--config", path, "the node's configuration, a TOML file");
   app.add_flag("--check-config", check,
                "read the configuration, say what is wrong with it, and stop");
-  app.add_option(
-         "--set-address", moves,
-         "NAME=HOST:PORT, perhaps ,HOST:PORT for clients: write where members are now into this "
-         "node's store, and stop. For a cluster whose members all moved; no node may run")
+  app.add_option("--set-address", moves,
+                 "NAME=HOST:PORT, perhaps ,HOST:PORT for clients (,none: as members): write where "
+                 "members are now into this "
+                 "node's store, and stop. For a cluster whose members all moved; no node may run")
       ->expected(1, 1000);
   app.add_flag("--print-default-config", print,
                "print a configuration with every key and its default");
@@ -495,6 +525,8 @@ int main_of(int argc, char** argv) {
   if (check) {
     for (const std::string& line : contradictions(*config))
       std::cout << path << ": " << line << "\n";
+    if (std::string elsewhere = listens_elsewhere(*config); !elsewhere.empty())
+      std::cout << path << ": " << elsewhere << "\n";
     std::cout << path << ": node " << config->node.name << " of cluster " << config->ring.cluster
               << ", " << config->ring.members.size() << " members: ok\n";
     return 0;

@@ -311,8 +311,9 @@ std::string to_string(const StagedChange& change) {
   switch (change.kind) {
     case Kind::join:
       return "join " + member.name + " at " + member.address +
-             (member.zone.empty() ? " (" : " (zone " + member.zone + ", ") + "weight " +
-             std::to_string(member.weight) + ")";
+             (member.zone.empty() ? " (" : " (zone " + member.zone + ", ") +
+             (member.advertise.empty() ? "" : "for clients at " + member.advertise + ", ") +
+             "weight " + std::to_string(member.weight) + ")";
     case Kind::leave:
       return "leave " + member.name;
     case Kind::replace:
@@ -393,7 +394,13 @@ Status Changes::set_address(const MembershipView& view, const std::string& name,
     change.member = known->member;
     bool same = address == known->member.address &&
                 (advertise == "=" || advertise == known->member.advertise);
-    if (same) return wrong(quoted(name) + " is at " + quoted(address) + " already");
+    if (same) {
+      std::string clients = advertise == "=" && !known->member.advertise.empty()
+                                ? "; clients reach it at " + quoted(known->member.advertise) +
+                                      ", which --advertise changes (none: at its address again)"
+                                : "";
+      return wrong(quoted(name) + " is at " + quoted(address) + " already" + clients);
+    }
   }
   change.member.name = name;
   change.member.address = address;

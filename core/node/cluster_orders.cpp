@@ -134,6 +134,15 @@ StatusText Upkeep::Impl::plan(Now now) {
                      std::to_string(estimate) + " bytes in all; efficiency " +
                      std::to_string(plan->efficiency_before).substr(0, 5) + " -> " +
                      std::to_string(plan->efficiency_after).substr(0, 5);
+  auto stay = static_cast<std::uint64_t>(std::count_if(
+      plan->view.known().begin(), plan->view.known().end(),
+      [](const auto& known) { return known.standing == MembershipView::Standing::in; }));
+  if (stay < plan->view.replicas()) {
+    text += "; N is " + std::to_string(plan->view.replicas()) + ", and " +
+            counted(stay, "member stays", "members stay") + ": a key has " +
+            counted(stay, "replica") + " then, and a write waits for " + std::to_string(stay) +
+            " at most";
+  }
   return said({{"message", text},
                {"staged", staged_json()},
                {"moves", slots},

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <sstream>
 #include <utility>
 
 #include "runtime/address.hpp"
@@ -64,6 +65,16 @@ Status check(const ClientOptions& options) {
     if (!address) return invalid("seeds: " + address.status().message());
     if (address->port == 0)
       return invalid("seeds: wanted a port of 1 to 65535, got '" + seed + "'");
+  }
+  std::istringstream servers(options.name_servers);
+  for (std::string server; std::getline(servers, server, ',');) {
+    auto address = Address::parse(server);
+    ErrorCode error;
+    if (address) asio::ip::make_address(address->host, error);
+    if (!address || error || address->port == 0) {
+      return invalid("name_servers: wanted address:port with the address in numbers, got '" +
+                     printable(BytesView(server)) + "'");
+    }
   }
   if (options.timeout <= Duration{}) {
     return invalid("timeout: wanted more than 0 ms, got " +

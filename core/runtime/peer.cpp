@@ -237,6 +237,8 @@ Status Peer::why_none() const {
   std::string text;
   Code code = Code::unavailable;
   bool silent = false, final = true;
+  constexpr std::size_t most_said = 8;
+  std::size_t said = 0;
   for (const Try& one : tries_) {
     Status why = one.why;
     if (!one.over) {
@@ -247,9 +249,11 @@ Status Peer::why_none() const {
     silent = silent || why.code() == Code::timeout;
     final = final && is_final(why);
     if (is_final(why)) code = why.code();
+    if (said++ >= most_said) continue;
     if (tries_.size() > 1) text += (text.empty() ? "" : "; ") + text_of(one.endpoint) + ": ";
     text += why.message();
   }
+  if (said > most_said) text += "; and " + std::to_string(said - most_said) + " more addresses";
   if (!final) code = silent ? Code::timeout : Code::unavailable;
   return {code, text};
 }

@@ -25,7 +25,7 @@ class Resolver {
   // server answered, unavailable for what else may go wrong.
   using Addresses = Result<std::vector<asio::ip::address>>;
   using OnDone = std::function<void(Addresses)>;
-  static constexpr std::size_t most_addresses = 16;
+  static constexpr std::size_t most_addresses = 64;
 
   // `servers`: "host:port,…" in numbers, instead of those in /etc/resolv.conf; empty: those.
   Resolver(asio::io_context& context, const std::string& servers);

@@ -265,6 +265,49 @@ def test_cluster_move_orders_another_address(make_cluster):
     serves(cluster, seeds=n2.address)
 
 
+def test_an_address_for_clients_is_taken_back(make_cluster):
+    """A wrong one would keep clients, and the command line, from a member for ever."""
+    cluster = make_cluster().start()
+    serves(cluster)
+    n2, none = cluster.node("n2"), f"127.0.0.1:{free_ports(1)[0]}"
+    for offline in (False, True):
+        staged = cluster.tell("move", "n2", n2.address, "--advertise", none)
+        assert f"for clients at {none}" in staged
+        cluster.tell("commit")
+        wait_for("all tell it to clients", lambda: [n for n in ("n1", "n3") if cluster.members(n).get("n2", {}).get("advertise") != none], 30)
+        wait_for("it is asked there", lambda: f"n2  {n2.address} (for clients at {none})  the connection was refused" not in cluster.cli("status").stdout, 30)
+        assert f"for clients at {none}" in cluster.cli("cluster", "status", "--node", "n1").stdout
+        assert "--advertise changes" in cluster.tell("move", "n2", n2.address, fails=2)
+        if not offline:
+            assert "for clients" not in cluster.tell("move", "n2", n2.address, "--advertise", "none")
+            cluster.tell("commit")
+        else:
+            for node in cluster.nodes:
+                assert node.terminate() == 0
+            for node in cluster.nodes:
+                order = [str(BIN / "ringletd"), "--config", str(node.config), "--set-address"]
+                said = subprocess.run([*order, f"n2={n2.address}"], capture_output=True, text=True)
+                assert said.returncode == 0 and f"clients still at {none}" in said.stdout, said
+                said = subprocess.run([*order, f"n2={n2.address},none"], capture_output=True, text=True)
+                assert said.returncode == 0 and f"no more at {none}" in said.stdout, said
+            cluster.start()
+        wait_for("it is told no more", lambda: [n for n in ("n1", "n2", "n3") if cluster.members(n).get("n2", {}).get("advertise", "?")], 30)
+        wait_for("all answer", lambda: cluster.cli("status").returncode, 30)
+
+
+def test_a_node_that_listens_elsewhere_than_its_table_says_so(make_cluster):
+    """node.listen was corrected, its [[members]] table was not: the others look for it where it is no more."""
+    cluster = make_cluster().start()
+    n2 = cluster.node("n2")
+    assert n2.terminate() == 0
+    new = f"127.0.0.1:{free_ports(1)[0]}"
+    n2.config.write_text(n2.config.read_text().replace(f'listen = "{n2.address}"', f'listen = "{new}"'))
+    said = subprocess.run([str(BIN / "ringletd"), "--config", str(n2.config), "--check-config"], capture_output=True, text=True)
+    assert said.returncode == 0 and f"node.listen is {new}" in said.stdout and n2.address in said.stdout, said
+    n2.start()
+    assert f"node.listen is {new}" in n2.log()
+
+
 @pytest.mark.parametrize("offline", [False, True])
 def test_all_members_come_back_at_other_addresses(make_cluster, offline):
     cluster = make_cluster().start()

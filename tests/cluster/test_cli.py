@@ -25,7 +25,7 @@ def error_of(said):
     """The one JSON object on standard error; nothing on standard output."""
     assert said.stdout == "" and said.stderr.count("\n") == 1, said
     error = json.loads(said.stderr)
-    assert set(error) == {"code", "message", "exit", "maybe_applied"} and error["exit"] == said.returncode, error
+    assert set(error) - {"write_id"} == {"code", "message", "exit", "maybe_applied"} and error["exit"] == said.returncode, error
     return error
 
 
@@ -265,6 +265,36 @@ def test_a_conflict_that_could_not_be_printed_is_no_conflict_that_was(cluster):
         said = subprocess.run([str(BIN / "ringlet"), "--seeds", cluster.seeds, "--cluster", "test", "--output", "json",
                                "get", "k"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
     assert said.returncode == 5 and json.loads(said.stderr)["exit"] == 5, said
+
+
+def test_a_write_whose_answer_could_not_be_kept_is_said_to_be_done(cluster, tmp_path):
+    """Or a script repeats it, and there are two versions."""
+    json_of = [str(BIN / "ringlet"), "--seeds", cluster.seeds, "--cluster", "test", "--output", "json"]
+    missing = str(tmp_path / "none" / "context")
+    error = error_of(subprocess.run([*json_of, "put", "k", "a", "--context-out", missing], capture_output=True, text=True))
+    assert (error["exit"], error["maybe_applied"]) == (5, False)
+    assert cluster.cli("get", "k").returncode == 1  # it was refused before anything was written
+    error = error_of(subprocess.run([*json_of, "get", "k", "--context-out", missing], capture_output=True, text=True))
+    assert (error["exit"], error["maybe_applied"]) == (5, False)
+
+    error = error_of(subprocess.run([*json_of, "put", "k", "a", "--context-out", "/dev/full"], capture_output=True, text=True))
+    assert (error["exit"], error["maybe_applied"]) == (5, True) and "is done" in error["message"]
+    again = cluster.cli("put", "k", "a", "--write-id", error["write_id"])
+    assert again.returncode == 0 and cluster.cli("get", "k").returncode == 0
+    with open("/dev/full", "w") as full:
+        for arguments in (["put", "k2", "a"], ["edit", "k3", "n += 1"], ["delete", "k"]):
+            said = subprocess.run([*json_of, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+            error = json.loads(said.stderr)
+            assert said.returncode == 5 and error["maybe_applied"] and error["write_id"], said
+        said = subprocess.run([*json_of, "cluster", "set", "w", "1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        assert said.returncode == 5 and json.loads(said.stderr)["maybe_applied"], said
+
+
+def test_a_plan_that_leaves_fewer_members_than_replicas_says_so(cluster):
+    assert cluster.cli("cluster", "leave", "n2", "--node", "n1").returncode == 0
+    plan = cluster.cli("cluster", "plan", "--node", "n1")
+    assert plan.returncode == 0 and "N is 3, and 2 members stay: a key has 2 replicas then" in plan.stdout, plan
+    assert cluster.cli("cluster", "clear", "--node", "n1").returncode == 0
 
 
 def test_a_value_that_cannot_be_read_is_not_written(cluster, tmp_path):

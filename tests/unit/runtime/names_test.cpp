@@ -93,6 +93,43 @@ TEST_CASE("F-104 every address of a seed's name is tried, whatever the first one
   CHECK(Clock::now() - begin < std::chrono::milliseconds(1500));
 }
 
+TEST_CASE("F-104 a name of 28 addresses is served by its last one") {
+  Cluster cluster(1);
+  NameServer names;
+  std::vector<std::string> addresses;
+  for (int i = 1; i < 28; ++i) addresses.push_back("127.0.1." + std::to_string(i));  // refused
+  addresses.push_back("127.0.0.1");
+  names.set("many.test", addresses);
+  ClientOptions options = cluster.client_options();
+  options.seeds = {"many.test" + port_of(cluster.servers[0]->address())};
+  options.name_servers = names.address();
+  auto client = open(options);
+  auto put = client->put({"", "k"}, "v");
+  INFO(put.reply.status.to_string() << "\n" << cluster.log.text());
+  CHECK(put.reply.status.is_ok());
+
+  addresses.pop_back();
+  names.set("gone.test", addresses);
+  options.seeds = {"gone.test" + port_of(cluster.servers[0]->address())};
+  options.timeout = Duration::millis(300);
+  auto refused = open(options)->put({"", "k"}, "v").reply.status;
+  CHECK(refused.code() == Code::unavailable);
+  CHECK_THAT(refused.message(), Contains("127.0.1.1:") && Contains("and 19 more addresses"));
+}
+
+TEST_CASE("a name server that is itself a name is refused when the client is made") {
+  Cluster cluster(1);
+  ClientOptions options = cluster.client_options();
+  for (const char* wrong : {"dns.test:53", "127.0.0.1:53,dns.test:53", "127.0.0.1:0"}) {
+    options.name_servers = wrong;
+    auto client = Client::open(options);
+    INFO(wrong);
+    REQUIRE(!client.is_ok());
+    CHECK(client.status().code() == Code::invalid_argument);
+    CHECK_THAT(client.status().message(), Contains("name_servers"));
+  }
+}
+
 TEST_CASE("F-104 a silent name server holds up no call that needs none, nor the end") {
   Cluster cluster(3);
   NameServer names;
