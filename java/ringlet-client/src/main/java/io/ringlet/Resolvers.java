@@ -88,28 +88,42 @@ public final class Resolvers {
    * Lists in which each element is once, sorted. The order in which they were added cannot survive a
    * merge.
    *
-   * @param order of the result; elements that it holds equal count as one
+   * @param order of the result; elements that it holds equal and that are not (prices, say) are
+   *     all kept, by what they print as
    * @param <E> the elements
    * @return a resolver for lists; the result is a new list
    */
   public static <E> ConflictResolver<List<E>> orderedSet(Comparator<? super E> order) {
     Objects.requireNonNull(order, "order");
     return siblings -> {
-      Set<E> all = new TreeSet<>(order);
+      Map<E, List<E>> all = new TreeMap<>(order);
       for (Sibling<List<E>> sibling : siblings) {
         if (!sibling.deleted()) {
-          all.addAll(sibling.value());
+          sibling.value().forEach(each -> addOnce(all.computeIfAbsent(each, e -> new ArrayList<>()),
+              each));
         }
       }
-      return new ArrayList<>(all);
+      List<E> out = new ArrayList<>();
+      for (List<E> alike : all.values()) {
+        alike.sort(Comparator.comparing(String::valueOf));
+        out.addAll(alike);
+      }
+      return out;
     };
+  }
+
+  private static <E> void addOnce(List<E> to, E element) {
+    if (to.stream().noneMatch(each -> Objects.deepEquals(each, element))) {
+      to.add(element);
+    }
   }
 
   /**
    * Every different value, for a person to choose from later. A value of the bucket is a list of
    * candidates, nearly always of one.
    *
-   * @param order of the result; values that it holds equal count as one
+   * @param order of the result; values that it holds equal and that are not are all kept, by what
+   *     they print as
    * @param <E> the candidates
    * @return a resolver for lists; the result is a new list
    */

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
 import java.time.Instant;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -41,5 +43,27 @@ class ResolversTest {
         sibling(Map.of("a", 1L, "c", 5L), 2, 2), sibling((Map<String, Long>) null, 3, 3)));
     assertEquals(Map.of("a", 2L, "b", 1L, "c", 5L), all);
     assertEquals(8, Resolvers.sum(all));
+  }
+
+  private record Item(String name, long price) {}
+
+  @Test
+  void whatTheOrderOfAListHoldsEqualIsAllKept() throws Exception {
+    Comparator<Item> byPrice = Comparator.comparingLong(Item::price);
+    Item tea = new Item("tea", 3);
+    Item milk = new Item("milk", 3);
+    Item salt = new Item("salt", 1);
+    List<Item> wanted = List.of(salt, milk, tea);
+    for (ConflictResolver<List<Item>> resolver
+        : List.of(Resolvers.orderedSet(byPrice), Resolvers.keepAll(byPrice))) {
+      Sibling<List<Item>> a = sibling(List.of(tea, salt), 1, 1);
+      Sibling<List<Item>> b = sibling(List.of(milk, tea), 2, 2);
+      assertEquals(wanted, resolver.resolve(List.of(a, b)));
+      assertEquals(wanted, resolver.resolve(List.of(b, a)));
+      assertEquals(wanted, resolver.resolve(List.of(sibling(wanted, 3, 3), b, a)));
+    }
+    ConflictResolver<List<byte[]>> bytes = Resolvers.orderedSet(Arrays::compare);
+    assertEquals(2, bytes.resolve(List.of(sibling(List.of(new byte[] {1}, new byte[] {2}), 1, 1),
+        sibling(List.of(new byte[] {1}), 2, 2))).size());
   }
 }
