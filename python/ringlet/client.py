@@ -356,6 +356,7 @@ class Bucket(Generic[T]):
         """All versions of a key. A missing key is no error: the answer is false and ``.value``
         raises KeyMissing.
         """
+        _no_write_id("get", call)
         reply = self._run(_core.GET, key, call)
         return read_reply(reply, self._codec, key)
 
@@ -483,6 +484,7 @@ class Bucket(Generic[T]):
         """
         if isinstance(keys, str | bytes):
             raise TypeError(f"get_many wanted several keys, got one {type(keys).__name__}")
+        _no_write_id("get_many", call)
         targets = {key: self._target(key) for key in keys}
         core = self._client._ready()
         spec = self._call_spec(call)
@@ -661,6 +663,11 @@ def _write_id(given: bytes | str | None) -> bytes:
     if len(given) != 16 or given == bytes(16):
         raise UsageError(f"write_id: wanted 16 bytes that are not all zero, got {given.hex()!r}")
     return given
+
+
+def _no_write_id(doing: str, call: dict[str, Any]) -> None:
+    if "write_id" in call:
+        raise TypeError(f"{doing} takes no write_id: it writes nothing")
 
 
 def _replicas(name: str, count: int | None) -> int:

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .changes import Delete
+from .changes import Delete, Keep
 from .errors import UsageError
 from .stamps import Stamp, canonical as _canonical, stamps_of, with_stamps
 from .versioned import Resolver, Sibling, check_resolver
@@ -192,6 +192,10 @@ class _ByField:
             value = parts[0].value if len(parts) == 1 else resolver(parts)
             if value is None and all(part.value is not None for part in parts):
                 raise UsageError(f"the resolver of {field!r} returned None")
+            if value is Keep or isinstance(value, Keep):
+                raise UsageError(
+                    f"the resolver of {field!r} returned Keep; return the field's value, or ringlet.Delete"
+                )
             if value is Delete or isinstance(value, Delete):
                 continue
             latest = max(parts, key=lambda part: (part.written_at, part.dot))

@@ -99,6 +99,8 @@ def test_options_by_their_names_are_not_overruled_by_defaults(cluster, monkeypat
         (lambda b: b.get("k", r=True), TypeError, "bool"),
         (lambda b: b.get("k", timeout=0), E.UsageError, "timeout"),
         (lambda b: b.get("k", nosuch=1), TypeError, "nosuch"),
+        (lambda b: b.get("k", write_id=b"x" * 16), TypeError, "get takes no write_id"),
+        (lambda b: b.get_many(["k"], write_id=b"x" * 16), TypeError, "get_many takes no write_id"),
         (lambda b: b.get("k", durability="paper"), E.UsageError, "paper"),
         (lambda b: b.get("k", strict=1), TypeError, "strict.*int"),
         (lambda b: b.get("k", r=9), E.RingletError, "9"),

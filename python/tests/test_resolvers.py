@@ -307,6 +307,11 @@ def test_m_21_nothing_is_a_value_of_a_field(client, name):
         resolvers.merge_dict({"n": lambda siblings: None})([sibling({"n": 1}), sibling({"n": 2})])
 
 
+def test_a_field_is_not_kept():
+    with pytest.raises(ringlet.UsageError, match="the resolver of 'n' returned Keep"):
+        resolvers.merge_dict({"n": lambda siblings: ringlet.Keep})([sibling({"n": 1}), sibling({"n": 2})])
+
+
 def test_m_21_a_counter_names_the_version_that_has_no_number():
     for wrong in (None, True, "1", float("nan")):
         with pytest.raises(TypeError, match=r"wanted a number for 'a', got .* \(version Dot"):
