@@ -93,7 +93,7 @@ typedef struct {
   char name[24];
   buffer value;
 } field;
-#define MOST_FIELDS 256
+#define MOST_FIELDS 5000
 typedef struct {
   field fields[MOST_FIELDS];
   size_t count;
