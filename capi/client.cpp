@@ -134,6 +134,7 @@ Result<Client::Request> read_write(std::uint32_t kind, ringlet_key key, ringlet_
   request.options = options->options;
   showing->versions = kind == RINGLET_GET || kind == RINGLET_UPDATE || kind == RINGLET_EDIT ||
                       options->return_siblings;
+  request.options.siblings = showing->versions && kind != RINGLET_GET;
   showing->deletes = options->deletes;
   if (kind == RINGLET_GET) return request;
   request.write_id = options->write_id;

@@ -89,6 +89,8 @@ const char* name_of(PlantedBug bug) {
       return "reconcile_not_compared";
     case PlantedBug::edit_twice:
       return "edit_twice";
+    case PlantedBug::siblings_not_told:
+      return "siblings_not_told";
     case PlantedBug::document_tag_forgotten:
       return "document_tag_forgotten";
     case PlantedBug::document_cover_too_large:

@@ -46,6 +46,7 @@ enum class PlantedBug {
   first_epoch_by_clock_alone,    // node: two stores that start in one second count alike
   flip_counted_before_data,  // coordination, node: strict requests count only the owners of now, though
                              // replicas know of incoming ones
+  siblings_not_told,         // replica: it does not say what it holds beside a copy (M-12)
   edit_twice,  // client: an update asks for its edit again after the edit was acknowledged
   document_tag_forgotten,        // document: beside a tag of one side that of the other goes
   document_cover_too_large,      // document: a writer claims one write more than it has seen

@@ -644,6 +644,7 @@ struct ClientCore::Impl {
       request.kind = write->tombstone ? Kind::erase : Kind::put;
       request.key = updating.request.key;
       request.options = updating.request.options;
+      request.options.siblings = true;
       request.context = std::move(write->context);
       request.value = std::move(write->value);
       if (!write->tombstone) request.content_type = updating.request.content_type;

@@ -13,7 +13,10 @@ namespace ringlet {
 // things: a merge that did not end is no failure of the edit.
 struct UpdateEnd {
   bool edited = false;     // the own edit was acknowledged: it is in the store, once
-  bool merged = true;      // one version was left (or none) when the update ended
+  // One version was left (or none) of what the replicas that answered last held when they answered: the W
+  // that took the last write, or the R that were read. A write that is concurrent to this one and reached
+  // none of them is met by its own writer, where W + W > N.
+  bool merged = true;
   std::uint32_t left = 0;  // versions left side by side when it is not merged
   std::string why;         // why merging stopped, a sentence; empty when merged
 };

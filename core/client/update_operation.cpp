@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/planted.hpp"
+#include "protocol/payload.hpp"
+#include "versioning/encoding.hpp"
 
 namespace ringlet {
 
@@ -42,11 +44,26 @@ UpdateOperation::Next UpdateOperation::on_read(ClientOutcome outcome) {
   } else if (!edited_) {
     return ask(std::move(outcome));
   }
+  join_what_was_known(outcome);
   // Another writer may have merged meanwhile; its version has seen the edit, or the edit is here.
   bool conflict = shown(outcome.reply.object, options_.deletes).conflict;
   seen_ = std::move(outcome);
   if (!conflict) return stop({});
   return ask(std::move(seen_));  // there was an attempt left, or it would not have paused
+}
+
+// The replicas that answer a read need not be those that told of a sibling before.
+void UpdateOperation::join_what_was_known(ClientOutcome& read) const {
+  Object& object = read.reply.object;
+  const Object& known = seen_.reply.object;
+  if (object.mode != known.mode || known.missing() || !lacks(object, known)) return;
+  Object joined = object;
+  sync(joined, known);
+  auto context = decode_client_context(read.context, key_);
+  if (!context || value_bytes(joined) > max_object_bytes) return;
+  read.context =
+      encode_client_context(context_of(joined, context->fastest_reader, context->cluster), key_);
+  object = std::move(joined);
 }
 
 bool UpdateOperation::holds_edit(const Object& object) const {
@@ -130,10 +147,13 @@ UpdateOperation::Over UpdateOperation::end(const Status& why) {
 UpdateOperation::Over UpdateOperation::stop(std::string why) {
   ClientOutcome outcome = std::move(seen_);
   Shown there = shown(outcome.reply.object, options_.deletes);
-  outcome.update.merged = !there.conflict;
-  if (there.conflict) {
-    outcome.update.left = static_cast<std::uint32_t>(there.versions.size());
-    outcome.update.why = std::move(why);
+  std::uint32_t hidden = outcome.reply.left_out;
+  outcome.update.merged = !there.conflict && hidden == 0;
+  if (!outcome.update.merged) {
+    outcome.update.left = static_cast<std::uint32_t>(there.versions.size()) + hidden;
+    outcome.update.why = !why.empty()
+                             ? std::move(why)
+                             : std::string("more versions are there than can be sent together");
   }
   if (edited_) outcome.write_id = edit_;
   return over(std::move(outcome));

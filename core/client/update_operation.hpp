@@ -109,6 +109,7 @@ class UpdateOperation {
   Next on_read(ClientOutcome outcome);
   Next on_written(ClientOutcome outcome, Duration left, Random& random);
   bool holds_edit(const Object& object) const;  // the write that the caller named
+  void join_what_was_known(ClientOutcome& read) const;
   Next ask(ClientOutcome read);
   Over stop(std::string why);
   Over over(ClientOutcome outcome);

@@ -358,6 +358,7 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
   plan.timeout = plan.timeout - arrival.on_its_way;
   if (plan.timeout <= Duration{}) return on_answer(failed(Code::timeout, too_late(verb, key)));
   plan.silence = arrival.silence;
+  plan.tell_siblings = options.siblings;
   plan.wanted = *w + plan.participants.newcomers;
   plan.strict = options.strict;
   plan.linger = impl_->options.linger;

@@ -37,6 +37,14 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
   if (auto* refused = std::get_if<Refused>(&message)) {
     asked->why = refused->status.code();
     refusals_.hear(from, *refused);
+    // A key that no replica takes: each of them would say the same.
+    Code code = refused->status.code();
+    if (!answered_ && heard_.empty() &&
+        (code == Code::too_large || code == Code::invalid_argument)) {
+      asked->reply = Reply::refused;
+      answer(refused->status, now, out);
+      return finish(out);
+    }
     return give_up_on(*asked, Reply::refused, now, out);
   }
   auto* found = std::get_if<ReplicaObject>(&message);

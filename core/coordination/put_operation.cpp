@@ -52,6 +52,10 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
     return give_up_on(question, Reply::refused, now, out);
   }
   if (asked->open()) count_stored(*asked);
+  if (auto* stored = std::get_if<Stored>(&message);
+      stored != nullptr && !answered_ && plan_.tell_siblings && !stored->beside.missing()) {
+    sync(beside_, stored->beside);
+  }
   if (auto* minted = std::get_if<Minted>(&message)) {
     asked->may_mint = false;
     on_minted(*minted, now, out);
@@ -432,6 +436,7 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
   told_not_applied_ = !status.is_ok() && !status.maybe_applied();
   reply.status = std::move(status);
   if (object_) reply.object = *object_;
+  if (reply.status.is_ok()) show_siblings(reply);
   reply.dot = dot_;
   reply.tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
   reply.tally.got = static_cast<std::uint32_t>(vote().count());
@@ -443,6 +448,19 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
   if (planted(PlantedBug::answered_twice)) out.push_back(Answer{reply});
   out.push_back(Answer{std::move(reply)});
   out.push_back(WakeAt{linger_until_});
+}
+
+// Each replica's object can be sent; all together may be more than a frame holds.
+void PutOperation::show_siblings(ClientReply& reply) const {
+  if (beside_.missing() || beside_.mode != reply.object.mode) return;
+  Object all = reply.object;
+  sync(all, beside_);
+  if (value_bytes(all) <= max_object_bytes) {
+    reply.object = std::move(all);
+  } else {
+    std::size_t shown = std::min(all.versions.size(), reply.object.versions.size());
+    reply.left_out = static_cast<std::uint32_t>(all.versions.size() - shown);
+  }
 }
 
 // Nobody will hear the confirmations: the hints beside a copy are sent and not waited for.
@@ -495,7 +513,8 @@ void PutOperation::send_mint(const Asked& asked, Now now, Effects& out) {
 
 void PutOperation::send_copy(const Asked& asked, Effects& out) {
   NodeId owner = hint_for(asked.node, asked.slot);
-  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability, counted_by(owner)};
+  bool tell = plan_.tell_siblings && !answered_ && asked.what == Asked::For::vote;
+  ReplicaPut copy{plan_.key, *object_, owner, plan_.durability, counted_by(owner), tell};
   out.push_back(Send{asked.node, std::move(copy), number_of(asked)});
 }
 

@@ -54,6 +54,9 @@ class PutOperation {
     Duration silence;
     WriteDurability durability = WriteDurability::unset;
     Reconcile reconcile = Reconcile::siblings;  // of a key that is not there yet
+    // The answer joins what those who stored the write hold beside it; only they know, where the minter had
+    // not heard of a concurrent write yet.
+    bool tell_siblings = false;
   };
 
   // `health` outlives the operation; it is told of silence, once a question.
@@ -103,6 +106,7 @@ class PutOperation {
   void notice_sleep(Now now);
   void settle(Now now, Effects& out);
   void answer(Status status, Now now, Effects& out);
+  void show_siblings(ClientReply& reply) const;
   void fail(Now now, Effects& out);
   void give_up_asleep(Now now, Effects& out);
   void leave_hints(Effects& out);
@@ -142,6 +146,7 @@ class PutOperation {
   std::vector<Asked> asked_;
   std::vector<Slot> slots_;       // one an owner
   std::optional<Object> object_;  // what to replicate; nothing: still minting
+  Object beside_;                 // what others said that they hold; it is shown and not replicated
   Dot dot_;
   std::vector<NodeId> stored_by_;  // in the order heard
   Refusals refusals_;

@@ -468,8 +468,7 @@ Result<MembershipPlan> Changes::plan(const MembershipView& view, NodeId issuer,
   History history = view.history();
   std::uint64_t lamport = history.last_lamport() + 1;
   std::uint64_t wall = static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_ms));
-  // From the clock, so that a node that lost its directory does not number two events alike.
-  std::uint64_t seq = std::max(history.last_seq(issuer) + 1, wall);
+  std::uint64_t seq = history.next_seq(issuer, wall);
   for (StagedChange change : staged_) {
     if (Status status = draft.apply(change); !status) return status;
     if (change.rebalance || change.set) continue;

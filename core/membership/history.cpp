@@ -48,6 +48,14 @@ std::uint64_t History::last_seq(NodeId issuer) const {
   return last;
 }
 
+std::uint64_t History::next_seq(NodeId issuer, std::uint64_t wall_ms) const {
+  // No clock says so: the number was made up elsewhere. It need not be passed, as the next event is of a later
+  // lamport time.
+  constexpr std::uint64_t made_up = std::uint64_t{1} << 50;
+  std::uint64_t last = last_seq(issuer);
+  return last >= made_up ? wall_ms : std::max(last + 1, wall_ms);
+}
+
 std::vector<MemberRecord> History::records() const {
   using State = MemberRecord::State;
   std::map<NodeId, MemberRecord> records;

@@ -47,6 +47,8 @@ class History {
   void merge(const History& other);
   std::uint64_t last_lamport() const { return events_.empty() ? 0 : events_.back().lamport; }
   std::uint64_t last_seq(NodeId issuer) const;
+  // From the clock, so that a node that lost its directory does not number two events alike, and above its last.
+  std::uint64_t next_seq(NodeId issuer, std::uint64_t wall_ms) const;
   std::vector<MemberRecord> records() const;  // all names there ever were, by id
   friend bool operator==(const History&, const History&) = default;
 

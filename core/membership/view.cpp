@@ -401,6 +401,37 @@ const std::shared_ptr<const Ring>& MembershipView::ring() const {
   return *data_->ring.load();
 }
 
+namespace {
+
+// Numbers that only grow and that a member makes by adding one to the greatest it knows. One that is far above
+// what is known here is damage or a lie. It must not be taken: the next number would be beyond what a view may
+// hold, and nothing could be ordered any more.
+constexpr std::uint64_t far_ahead = std::uint64_t{1} << 20;
+
+Status plausible(const MembershipView& mine, const MembershipView& theirs) {
+  std::uint64_t last = 0;
+  for (const MemberEvent& event : theirs.history().events()) {
+    // An event is numbered after all that its issuer knew, and a view has all of those.
+    if (event.lamport > last + 1) {
+      return refused("an event about \"" + event.member.name + "\" has number " +
+                     std::to_string(event.lamport) + ", wanted at most " +
+                     std::to_string(last + 1) + " after the events before it");
+    }
+    last = event.lamport;
+  }
+  std::uint64_t greatest = 0;
+  for (const auto& slot : mine.table()) greatest = std::max(greatest, slot.epoch);
+  for (std::size_t p = 0; p < theirs.table().size(); ++p) {
+    std::uint64_t epoch = theirs.table()[p].epoch;
+    if (epoch <= greatest + far_ahead) continue;
+    return refused("slot " + std::to_string(p) + " has epoch " + std::to_string(epoch) +
+                   ", wanted at most " + std::to_string(greatest + far_ahead));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<MembershipView> MembershipView::merge(const MembershipView& other) const {
   if (empty()) return other;
   if (other.empty() || other.data_ == data_ || other.digest() == digest()) return *this;
@@ -414,6 +445,7 @@ Result<MembershipView> MembershipView::merge(const MembershipView& other) const 
                    " (Q " + std::to_string(other.partitions()) + ", N " +
                    std::to_string(other.replicas()) + ")");
   }
+  if (Status status = plausible(*this, other); !status) return status;
   History both = history();
   both.merge(other.history());
   return of(cluster(), replicas(), std::move(both), ringlet::merge(table(), other.table()));
@@ -457,7 +489,7 @@ Result<MembershipView> with_update(const MembershipView& view, const Member& mem
   MemberEvent event;
   event.lamport = history.last_lamport() + 1;
   event.issuer = issuer;
-  event.seq = std::max(history.last_seq(issuer) + 1, wall);
+  event.seq = history.next_seq(issuer, wall);
   event.wall_ms = static_cast<std::int64_t>(wall);
   event.kind = MemberEvent::Kind::update;
   event.member = member;

@@ -163,6 +163,9 @@ struct Node::Impl {
     std::uint64_t max_key_bytes = state->value(Setting::max_key_bytes);
     std::uint64_t max_value_bytes = state->value(Setting::max_value_bytes);
     std::size_t key_bytes = key.bucket.size() + key.key.size();
+    if (key.key.empty()) {
+      return Status(Code::invalid_argument, "key: wanted at least 1 byte, got none");
+    }
     if (key_bytes > max_key_bytes) {
       return Status(Code::too_large, "key " + printable(key) + ": wanted at most " +
                                          std::to_string(max_key_bytes) + " bytes, got " +
@@ -181,6 +184,9 @@ struct Node::Impl {
              const Arrival& arrival = {}, bool of_a_client = false) {
     if (of_a_client) count_for_client(message);
     if (auto* get = std::get_if<ReplicaGet>(&message)) {
+      // Of a member its coordinator has looked at the key.
+      auto beyond = of_a_client ? over_limits(get->key, 0) : std::nullopt;
+      if (beyond) return deliver(link, number, Refused{*beyond, 0}, now);
       if (auto bad = objection(get->key, get->counted, true))
         return deliver(link, number, Refused{*bad, 0}, now);
       Message found = replica.get(*get);
@@ -203,7 +209,10 @@ struct Node::Impl {
       warn_of_siblings(mint->key, outcome.reply);
       answer(link, number, std::move(outcome), now);
     } else if (auto* put = std::get_if<ReplicaPut>(&message)) {
-      if (auto bad = over_limits(put->key, 0)) return deliver(link, number, Refused{*bad, 0}, now);
+      // Of a member it may be a row of a release that took empty keys.
+      bool old_row = put->key.key.empty() && !of_a_client;
+      auto beyond = old_row ? std::nullopt : over_limits(put->key, 0);
+      if (beyond) return deliver(link, number, Refused{*beyond, 0}, now);
       if (auto bad = not_hintable(put->hint_for))
         return deliver(link, number, Refused{*bad, 0}, now);
       // Of a member it is a row from before members compared their settings; it has to go to its owners.

@@ -48,6 +48,13 @@ std::int64_t newest_stamp(const Object& object) {
   return newest_us;
 }
 
+// Whether a writer that has seen `theirs` would be shown a version of `ours` that it does not know.
+bool shows_more(const Object& ours, const Object& theirs) {
+  if (ours.mode != Reconcile::siblings || planted(PlantedBug::siblings_not_told)) return false;
+  return std::any_of(ours.versions.begin(), ours.versions.end(),
+                     [&](const Version& v) { return !theirs.context.contains(v.dot); });
+}
+
 // A dot of ours above everything we hold under this incarnation: our disk went back in time.
 bool knows_more_of_us(const CausalContext& theirs, const CausalContext& ours, NodeId self,
                       std::uint64_t incarnation) {
@@ -271,7 +278,11 @@ Status Replica::keep_hint_of(const Key& key, NodeId target) {
 // that was dropped, or a hint that was delivered, may come back by way of others who know an older
 // count. The lowest bit of an epoch tells the two kinds apart.
 Result<Actor> Replica::actor_for(Transaction& transaction, const Place& place, const Record& local,
-                                 const CausalContext& context, std::optional<Actor>& fresh) {
+                                 const CausalContext& context, const CausalContext& seen,
+                                 std::optional<Actor>& fresh) {
+  auto used_up = [&](const Actor& actor) {
+    return std::max(context.counter(actor), seen.counter(actor)) >= max_seen_counter;
+  };
   NodeId self = state_->self();
   std::uint64_t incarnation = state_->incarnation();
   if (planted(PlantedBug::epoch_reused)) return Actor{self, incarnation << 1};
@@ -280,17 +291,23 @@ Result<Actor> Replica::actor_for(Transaction& transaction, const Place& place, c
     if (!bound) return bound.status();
     if (*bound) {
       std::uint64_t epoch = parse_epoch(**bound);
-      if (epoch >> 1 >= incarnation) return Actor{self, epoch};
+      if (epoch >> 1 >= incarnation && !used_up({self, epoch})) return Actor{self, epoch};
     }
   } else if (local.minter >> 1 >= incarnation) {
     // Its entry may have been truncated; then the count is gone with it.
     Actor actor{self, local.minter};
-    if (context.counter(actor) != 0) return actor;
+    if (context.counter(actor) != 0 && !used_up(actor)) return actor;
   }
   if (!fresh) {
     auto epoch = state_->fresh_epoch();
     if (!epoch) return epoch.status();
     fresh = Actor{self, *epoch << 1 | (place.hint_for ? 1 : 0)};
+  }
+  if (used_up(*fresh)) {
+    return Status(Code::invalid_context,
+                  "put " + printable(place.key) + ": its context claims to have seen " +
+                      to_string(Dot{*fresh, seen.counter(*fresh)}) +
+                      ", which no replica made: read the key and write with the context read");
   }
   if (place.hint_for) {
     Status bound = transaction.put(Table::state, hint_actor_row(place.hint_for, place.key),
@@ -407,7 +424,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now, Instant until) {
         Actor actor{state_->self(), 0};
         std::uint64_t minter = local->minter;
         if (object.mode == Reconcile::siblings) {
-          auto its_own = actor_for(transaction, place, *local, object.context, fresh);
+          auto its_own = actor_for(transaction, place, *local, object.context, request.seen, fresh);
           if (!its_own) return its_own.status();
           actor = *its_own;
           minter = actor.epoch;
@@ -503,10 +520,24 @@ Status Replica::stamps_in_time(const Key& key, const Object& object, std::int64_
   return Status::ok();
 }
 
+// A counter that no minter makes: taken in, it would be in every context of the key, and no context with
+// it can be written with.
+Status Replica::countable(const Key& key, const Object& object) {
+  for (const auto& entry : object.context.entries()) {
+    if (entry.counter <= max_seen_counter) continue;
+    return Status(Code::invalid_argument, "merge " + printable(key) +
+                                              ": wanted counters of at most 2^62, got " +
+                                              to_string(Dot{entry.actor, entry.counter}));
+  }
+  return Status::ok();
+}
+
 Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
+  if (Status status = countable(request.key, request.object); !status) return {refused(status), 0};
   bool went_back = false;
   Told told;
   Object stored;
+  Stored reply;
   HintCounts::Change hints(state_->hint_counts());
   Place place(*state_, request.key, request.hint_for, &hints);
   TreeUpdate tree(*state_, place);
@@ -530,8 +561,10 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
         told.clear();
-        if (!sync(object, request.object) &&
-            durability_of(request.durability) != Durability::disk) {
+        bool changed = sync(object, request.object);
+        reply = {};
+        if (request.tell_siblings && shows_more(object, request.object)) reply.beside = object;
+        if (!changed && durability_of(request.durability) != Durability::disk) {
           return Status::ok();
         }
         if (Status small = small_enough(place, object, request.object); !small) return small;
@@ -557,7 +590,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
     state_->counters().hints_stored.fetch_add(1, std::memory_order_relaxed);
   }
   state_->counters().merged.fetch_add(1, std::memory_order_relaxed);
-  return {Stored{}, planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
+  return {std::move(reply), planted(PlantedBug::ack_before_flush) ? 0 : *ticket};
 }
 
 struct Replica::Page {
@@ -600,7 +633,8 @@ Status Replica::join(Page page) {
     auto local = read_for_change(transaction, place, change.corrupt);
     if (!local) return local.status();
     Object& object = local->object;
-    if (page.stamps_by) {
+    if (page.stamps_by) {  // a page that moves in has what its giver holds, whatever that is
+      if (Status status = countable(each.key, each.object); !status) return status;
       Status timely = stamps_in_time(each.key, each.object, latest_stamp(object), *page.stamps_by);
       if (!timely) return timely;
     }

@@ -71,12 +71,14 @@ class Replica final : public HintStore, public LateHints {
   Status join_hint(Transaction& transaction, const Key& key, NodeId target, const Object& object,
                    HintCounts::Change& hints);
   Result<Actor> actor_for(Transaction& transaction, const Place& place, const Record& local,
-                          const CausalContext& context, std::optional<Actor>& fresh);
+                          const CausalContext& context, const CausalContext& seen,
+                          std::optional<Actor>& fresh);
   struct Page;
   Status join(Page page);
   Status in_time(const Key& key, Now now, Instant until) const;
   Status few_enough(const Key& key, const Object& object) const;
   Status small_enough(const Place& place, const Object& joined, const Object& given) const;
+  static Status countable(const Key& key, const Object& object);
   Status may_be_executed(const MintPut& request, const Object& object, Now now) const;
   static std::int64_t latest_stamp(const Object& object);
   Status stamps_in_time(const Key& key, const Object& object, std::int64_t held_us, Now now) const;

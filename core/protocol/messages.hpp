@@ -79,8 +79,13 @@ struct ReplicaPut {
   NodeId hint_for;
   WriteDurability durability = WriteDurability::unset;
   CountedNodes counted;
+  // What the replica holds beside the object is wanted in the answer (merging.md M-12).
+  bool tell_siblings = false;
 };
-struct Stored {};
+struct Stored {
+  // Where it was wanted: what the replica holds, if there are versions that the request had not seen.
+  Object beside;
+};
 
 struct Refused {
   Status status;
@@ -98,6 +103,9 @@ struct RequestOptions {
   std::uint8_t r = 0, w = 0;
   bool strict = false;  // only owners count (O-6)
   WriteDurability durability = WriteDurability::unset;
+  // put: the reply joins what the replicas that answered in time hold beside the write. Without it the reply
+  // has what the minter holds.
+  bool siblings = false;
   friend bool operator==(const RequestOptions&, const RequestOptions&) = default;
 };
 
@@ -128,13 +136,13 @@ struct Tally {
 
 struct ClientReply {
   Status status;
-  Object object;          // get: what was found; put: what the minter holds after it
-  Dot dot;                // put: this write's
+  Object object;  // get: what was found; put: what the minter holds after it (options.siblings)
+  Dot dot;        // put: this write's
   NodeId fastest_reader;  // get: first to answer
   Tally tally;
   std::uint64_t ring_epoch = 0;  // the coordinator's; higher than mine: pull the table (R6.4-b)
   std::uint32_t retry_after_ms = 0;
-  // get: versions that are there and not shown, because all together are more than a message holds. The
+  // Versions that are there and not shown, because all together are more than a message holds. The
   // context covers what is shown: to write with it makes room for the rest.
   std::uint32_t left_out = 0;
 };

@@ -1,6 +1,7 @@
 #include "protocol/request_time.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace ringlet {
 namespace {
@@ -10,15 +11,25 @@ namespace {
 constexpr std::int64_t rises_by = 1000;
 // A peer may send anything: nothing overflows whatever it claims.
 constexpr std::int64_t most_us = std::int64_t{1} << 60;
+constexpr std::int64_t implausible_us = 3'600'000'000;  // no request is wanted for longer
 
 }  // namespace
 
 Duration LeastDelay::heard(std::uint64_t sent_us, Instant received) {
-  std::int64_t offset = std::clamp(
-      static_cast<std::int64_t>(static_cast<std::uint64_t>(received.us) - sent_us), -most_us,
-      most_us);
+  std::int64_t offset =
+      std::clamp(static_cast<std::int64_t>(static_cast<std::uint64_t>(received.us) - sent_us),
+                 -most_us, most_us);
   if (!any_) least_us_ = offset;
   std::int64_t passed = any_ ? std::clamp<std::int64_t>(received.us - at_.us, 0, most_us) : 0;
+  // Quicker than any before by an hour: one message alone that says so is wrong, or every later one would
+  // pass for late.
+  bool doubtful = offset < least_us_ - implausible_us;
+  if (doubtful && (!doubted_ || std::abs(offset - doubtful_us_) > implausible_us)) {
+    doubted_ = true;
+    doubtful_us_ = offset;
+    return Duration{};
+  }
+  doubted_ = false;
   any_ = true;
   at_ = received;
   least_us_ = std::min(least_us_ + passed / rises_by, offset);

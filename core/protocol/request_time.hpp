@@ -47,7 +47,8 @@ class LeastDelay {
   Duration heard(std::uint64_t sent_us, Instant received);
 
  private:
-  bool any_ = false;
+  bool any_ = false, doubted_ = false;
+  std::int64_t doubtful_us_ = 0;  // of the one message that was quicker than can be
   std::int64_t least_us_ = 0;
   Instant at_;
 };

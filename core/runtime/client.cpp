@@ -521,6 +521,7 @@ Outcome Client::get(Key key, RequestOptions options) {
 
 Outcome Client::write(Request request, WriteOptions options) {
   request.options = options.call;
+  request.options.siblings = options.return_siblings;
   request.write_id = options.write_id;
   if (request.kind == ClientCore::Kind::put) request.content_type = std::move(options.content_type);
   Outcome outcome = call(std::move(request));

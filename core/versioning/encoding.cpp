@@ -22,7 +22,6 @@ constexpr std::size_t max_items = 65536;
 // Far beyond any history. A context comes from outside, and the next counter is one more than its;
 // so an object may have higher ones, or a write with a forged context would store what no replica
 // can read.
-constexpr std::uint64_t max_seen_counter = std::uint64_t{1} << 62;
 constexpr std::uint64_t max_counter = std::uint64_t{1} << 63;
 constexpr char record_format = 1, row_format = 2;
 constexpr char context_format = 1;

@@ -30,6 +30,9 @@ void encode_causal_context(const CausalContext& context, Bytes& out);
 Result<CausalContext> decode_causal_context(BytesView bytes);
 
 inline constexpr std::size_t max_context_bytes = 4096;
+// Of a dot that a client's context may name, far beyond any history. An actor that has reached it mints no
+// more (Replica::actor_for), and a replica takes no object with a higher one.
+inline constexpr std::uint64_t max_seen_counter = std::uint64_t{1} << 62;
 
 struct ClientContext {
   CausalContext seen;

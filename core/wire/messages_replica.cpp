@@ -150,6 +150,7 @@ void write(const ReplicaPut& m, pbf_writer& out, Bytes& bytes) {
   write_object(out, bytes, 2, m.object);
   write_fixed64(out, 3, m.hint_for.value);
   write_number(out, 4, static_cast<std::uint64_t>(m.durability));
+  write_number(out, 5, m.tell_siblings);
   write_counted(out, m.counted);
 }
 void read(BytesView bytes, ReplicaPut& m) {
@@ -168,6 +169,9 @@ void read(BytesView bytes, ReplicaPut& m) {
       case 4:
         m.durability = read_durability(fields);
         break;
+      case 5:
+        m.tell_siblings = fields.flag("tell_siblings");
+        break;
       case counted_tag:
         m.counted = read_counted(fields.bytes("counted"));
         break;
@@ -179,11 +183,20 @@ void read(BytesView bytes, ReplicaPut& m) {
   fields.need(2, "object");
 }
 
-void write(const Stored&, pbf_writer&, Bytes&) {}
+void write(const Stored& m, pbf_writer& out, Bytes& bytes) {
+  if (!m.beside.missing()) write_object(out, bytes, 1, m.beside);
+}
 void write(const Ping&, pbf_writer&, Bytes&) {}
 void write(const Pong&, pbf_writer&, Bytes&) {}
-void read(BytesView bytes, Stored&) {
-  read_nothing("Stored", bytes);
+void read(BytesView bytes, Stored& m) {
+  FieldReader fields("Stored", bytes);
+  while (fields.next()) {
+    if (fields.tag() == 1) {
+      m.beside = read_object(fields.bytes("beside"));
+    } else {
+      fields.skip();
+    }
+  }
 }
 void read(BytesView bytes, Ping&) {
   read_nothing("Ping", bytes);

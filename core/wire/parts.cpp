@@ -192,6 +192,7 @@ void write_options(pbf_writer& out, std::uint32_t tag, const RequestOptions& opt
   write_number(message, 3, options.w);
   write_number(message, 4, options.strict);
   write_number(message, 5, static_cast<std::uint64_t>(options.durability));
+  write_number(message, 6, options.siblings);
 }
 
 std::uint8_t read_quorum(FieldReader& fields, const char* field) {
@@ -220,6 +221,9 @@ RequestOptions read_options(BytesView bytes) {
         break;
       case 5:
         options.durability = read_durability(fields);
+        break;
+      case 6:
+        options.siblings = fields.flag("siblings");
         break;
       default:
         fields.skip();

@@ -1178,6 +1178,61 @@ class CountedOnce final : public Law {
   }
 };
 
+// M-12: an update that says it is merged met no sibling that was there to be met: none whose own write was
+// acknowledged, by an owner that acknowledged this one as well, before this one was begun.
+class MergedIsTrue final : public Law {
+ public:
+  explicit MergedIsTrue(Scene& scene)
+      : Law(scene, Kind::safety, "L22", "an update that says it is merged left no sibling behind") {
+  }
+
+ private:
+  struct Acknowledged {
+    Instant at;
+    std::set<NodeId> owners;
+  };
+  static std::set<NodeId> owners_among(const Tally& tally) {
+    std::set<NodeId> owners(tally.answered.begin(), tally.answered.end());
+    for (NodeId substitute : tally.substitutes) owners.erase(substitute);
+    return owners;
+  }
+  void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
+    // A reply with a dot is that of a write: those who answered had stored it.
+    const ClientReply& reply = outcome.reply;
+    if (!call.update || !reply.status || reply.dot.counter == 0) return;
+    if (reply.object.mode != Reconcile::siblings) return;
+    std::set<NodeId> owners = owners_among(reply.tally);
+    if (outcome.update.merged) {
+      for (NodeId owner : owners) left_behind(call, reply.object, owner);
+    }
+    for (const Version& version : reply.object.versions) {
+      if (version.dot == reply.dot)
+        acknowledged_[version.write_id] = {scene_.world.now(), std::move(owners)};
+    }
+  }
+  void left_behind(const Call& call, const Object& shown, NodeId owner) {
+    World& world = scene_.world;
+    for (HostId node = 0; node < world.nodes(); ++node) {
+      if (world.id_of(node) != owner || scene_.gone.contains(node)) continue;
+      const Rows& rows = world.disk(node).rows(Table::objects);
+      auto row = rows.find(object_row(world.ring()->partition_of(token_of(call.key)), call.key));
+      if (row == rows.end()) continue;
+      auto held = decode_record(row->second);
+      if (!held) continue;
+      for (const Version& version : held->versions) {
+        auto it = acknowledged_.find(version.write_id);
+        if (it == acknowledged_.end() || shown.context.contains(version.dot)) continue;
+        if (it->second.at >= call.written_at || !it->second.owners.contains(owner)) continue;
+        fail("the update of " + printable(call.key) + " by c" + std::to_string(call.client) +
+             " says that it is merged, and " + world.name_of_host(node) +
+             ", which took its write, held " + to_string(version.dot) +
+             " beside it before the write was begun");
+      }
+    }
+  }
+  std::map<WriteId, Acknowledged> acknowledged_;
+};
+
 // L23: what is shown of a document is what its writes, each applied to what its writer had been shown, come
 // to: no addition is lost, nothing that was removed comes back, counters are exact. Where writers had
 // truncated contexts something may come back, which is counted; nothing is lost or miscounted.
@@ -1344,6 +1399,7 @@ std::vector<std::unique_ptr<Law>> all_laws(Scene& scene) {
   laws.push_back(std::make_unique<FollowersWin>(scene));
   laws.push_back(std::make_unique<NoWriteLost>(scene));
   laws.push_back(std::make_unique<CountedOnce>(scene));
+  laws.push_back(std::make_unique<MergedIsTrue>(scene));
   laws.push_back(std::make_unique<Convergence>(scene));
   laws.push_back(std::make_unique<AnsweredAndDone>(scene));
   return laws;

@@ -232,6 +232,8 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 58;
     case PlantedBug::edit_twice:
       return 3;
+    case PlantedBug::siblings_not_told:
+      return 3;
     case PlantedBug::document_tag_forgotten:
       return 31;
     case PlantedBug::document_write_counted_twice:

@@ -391,6 +391,7 @@ void Scene::hand_over(const std::shared_ptr<Updating>& updating, std::uint64_t n
   auto counted = updating->call.number;
   if (counted && attempt == 1 && !updating->over && answer.kind == UpdateAnswer::Kind::value)
     book.update(*counted).written = true;
+  updating->call.written_at = world.now();
   // Late: the update is over, and says so elsewhere.
   [[maybe_unused]] Status late = world.answer(host, number, attempt, answer);
 }

@@ -104,6 +104,7 @@ struct Call {
   WriteId write_id;
   // An update: reads and writes behind it, the last of which the outcome tells of. write_id is its edit's.
   bool update = false;
+  Instant written_at;                 // when its last write was handed over
   bool its_own_doing = false;         // the application failed, thought for a while or did not wait
   std::optional<std::size_t> number;  // in the book, where it counts something
 };

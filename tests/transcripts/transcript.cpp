@@ -157,7 +157,7 @@ class Conversation {
     Key key;
     Participants participants;
     std::size_t wanted = 1;
-    bool strict = false, lww = false;
+    bool strict = false, lww = false, siblings = false;
     NodeId preferred;
     Duration timeout = Duration::millis(300), linger = Duration::millis(200);
     health_.patience_ = Duration::millis(50);
@@ -192,6 +192,8 @@ class Conversation {
         strict = true;
       } else if (what == "lww") {
         lww = true;
+      } else if (what == "siblings") {
+        siblings = true;
       } else if (auto slash = what.find('/'); slash != std::string::npos) {
         key = {what.substr(0, slash), what.substr(slash + 1)};
       } else {
@@ -218,6 +220,7 @@ class Conversation {
     plan.timeout = timeout;
     plan.linger = linger;
     plan.preferred = preferred;
+    plan.tell_siblings = siblings;
     plan.write = Write{WriteId{1, 2}, words[0] == "delete", words[0] == "delete" ? "" : "milk", ""};
     if (lww) plan.reconcile = Reconcile::lww;
     operation_.emplace(std::in_place_type<PutOperation>, std::move(plan), health_);
@@ -239,7 +242,7 @@ class Conversation {
   }
 
   Message reply(const std::vector<std::string>& words) {
-    if (words[0] == "Stored") return Stored{};
+    if (words[0] == "Stored") return words.size() < 3 ? Stored{} : Stored{object(words[2])};
     if (words[0] == "found") return ReplicaObject{object(words.at(1))};
     if (words[0] == "Minted") {
       Object minted = words.at(1) == "stamped"

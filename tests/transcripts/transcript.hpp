@@ -12,8 +12,8 @@
 //
 // The first command makes the request: get | put | delete, then owners= fallbacks= r= or w=,
 // down= (believed down), preferred=, late= (after how long a node is late; without it never), and the words
-// strict, lww and no_ration (nobody who is only slow is replaced early). Then, in any order:
-//   A: Minted A1 | Stored | found A1+B1 | found nothing | Refused overloaded | unreachable
+// strict, lww, siblings and no_ration (nobody who is only slow is replaced early). Then, in any order:
+//   A: Minted A1 | Stored | Stored beside A1+B1 | found A1+B1 | found nothing | Refused overloaded | unreachable
 //                       to what A was asked first and has not answered yet; `hint_for=B` at the end
 //                       picks that question of several
 //   wake 50ms           the time since the start, and on_wake

@@ -204,7 +204,7 @@ typedef struct {
   uint64_t write_id[2];
   ringlet_bytes content_type, traceparent; /* traceparent is accepted and not used yet */
 } ringlet_call;
-/* A put or delete also brings the versions there are after it; without this flag its reply has only
+/* A put or delete also brings the versions that the w replicas hold after it; without this flag its reply has only
    the context and count 0. An update always brings them. */
 #define RINGLET_RETURN_SIBLINGS 1u
 /* What a delete beside a write of the same time means to this reader (at most one of the two):
@@ -249,7 +249,9 @@ RINGLET_API uint64_t ringlet_reply_written_ms(const ringlet_reply *,
 RINGLET_API int ringlet_reply_is_tombstone(const ringlet_reply *, size_t);
 /* 0: an update whose edit is in the store but which ended before one version was left: its
    deadline, a cancel, a failure or a resolver came between (explain's "why"). The next reader finds
-   count siblings, the edit among them. 1: every other reply. */
+   count siblings, the edit among them. 1: every other reply; of an update: one version was left of what
+   the w replicas that took its last write (or the r that were read after it) held when they answered. A
+   write of the same time that reached none of them is met by its own writer, where w + w > n. */
 RINGLET_API int ringlet_reply_merged(const ringlet_reply *);
 /* Versions that are there and too large to be sent together with those shown; 0 nearly always. This reply's
    context covers what is shown and no more: write with it, then read again, and the rest comes. Since ABI 1.2. */

@@ -130,6 +130,36 @@ TEST_CASE_METHOD(Fixture, "M-11 an update ends when another writer has merged") 
   CHECK(shown(end.reply.object).versions.at(0)->value == "merged by the rival");
 }
 
+TEST_CASE_METHOD(
+    Fixture, "M-12 a sibling that was told of is merged, though the next read does not show it") {
+  read_and_ask();
+  ClientOutcome written = store.write(writing(op.on_answer(value("mine"))));
+  Store behind = store;  // the replicas that the next read asks have not heard of the rival
+  store.blind("rival");
+  written.reply.object = store.object();  // one of those that took the write had
+  REQUIRE(std::holds_alternative<Op::Pause>(op.on_outcome(written, second, random)));
+  op.on_pause_over();
+  Op::Ask ask = asked(op.on_outcome(behind.read(), second, random));
+  CHECK(ask.question.written);
+  CHECK(shown(ask.question.read.reply.object).versions.size() == 2);
+  ClientOutcome end =
+      over(op.on_outcome(store.write(writing(op.on_answer(value("both")))), second, random));
+  CHECK(end.update.merged);
+  CHECK(store.object().versions.size() == 1);  // the merge's context covers the rival
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "M-12 an update that was shown less than there is does not say it is merged") {
+  read_and_ask();
+  ClientOutcome written = store.write(writing(op.on_answer(value("mine"))));
+  written.reply.left_out = 2;
+  ClientOutcome end = over(op.on_outcome(written, second, random));
+  CHECK(end.update.edited);
+  CHECK_FALSE(end.update.merged);
+  CHECK(end.update.left == 3);
+  CHECK(end.update.why == "more versions are there than can be sent together");
+}
+
 TEST_CASE_METHOD(Fixture, "M-10 the reply names the write id of the edit, not of a merge") {
   Op with_id(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
   with_id.start();

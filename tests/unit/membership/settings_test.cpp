@@ -60,6 +60,19 @@ TEST_CASE("L20 a file that names a value counts for more than one that is silent
   CHECK(silent.with({{Setting::w, 3}}, member(0).id).merge(named)->find(Setting::w) == 3);
 }
 
+TEST_CASE("F-90 a version that is far above all others is not merged, so that orders still count") {
+  ClusterSettings mine = ClusterSettings::proposed(defaults(), {{Setting::r, 2}});
+  // 2^56 is the highest that is read; the next order would be beyond it.
+  Bytes entry = Bytes("\x08\x04\x10", 3) + Bytes(8, '\x80') + "\x01" + Bytes("\x20\x01", 2);
+  auto forged =
+      ClusterSettings::decode(sealed(Bytes("\x0a", 1) + static_cast<char>(entry.size()) + entry));
+  INFO(forged.status().to_string());
+  REQUIRE(forged.is_ok());
+  Status refused = mine.merge(*forged).status();
+  CHECK(refused.message().find("72057594037927936, wanted at most") != std::string::npos);
+  CHECK(mine.with({{Setting::r, 1}}, member(0).id).merge(mine)->find(Setting::r) == 1);
+}
+
 TEST_CASE("F-102 what never changes is not merged, and said") {
   ClusterSettings siblings = ClusterSettings::proposed(defaults(), {});
   ClusterSettings lww = ClusterSettings::proposed(defaults(), {{Setting::reconcile, 1}});

@@ -193,6 +193,54 @@ TEST_CASE("Views of another cluster or founding never merge, and say so") {
   REQUIRE(MembershipView().encode().empty());
 }
 
+TEST_CASE("F-90 numbers that no member counted to are not merged, and orders go on") {
+  MembershipView mine = founded(3, 32, 3);
+  History history = mine.history();
+  OwnershipTable table = mine.table();
+  std::string wanted;
+  SECTION("an event's") {
+    MemberEvent event = history.events().back();
+    event.lamport = std::uint64_t{1} << 56;
+    event.seq = 1;
+    event.member = member(7);
+    history.add(event);
+    wanted = "has number 72057594037927936, wanted at most 1";
+  }
+  SECTION("a slot's") {
+    table[0].epoch = std::uint64_t{1} << 40;
+    wanted = "slot 0 has epoch 1099511627776, wanted at most";
+  }
+  MembershipView forged =
+      MembershipView::of(mine.cluster(), mine.replicas(), std::move(history), std::move(table));
+  REQUIRE(MembershipView::decode(forged.encode()).is_ok());  // by itself it is a view
+  Status refused = mine.merge(forged).status();
+  INFO(refused.message());
+  CHECK(refused.message().find(wanted) != std::string::npos);
+  Changes changes;
+  REQUIRE(changes.join(mine, member(5)).is_ok());
+  CHECK(changes.commit(mine, member(0).id, 5).is_ok());
+}
+
+TEST_CASE("F-90 a number that somebody made up for an issuer does not stop its next order") {
+  MembershipView mine = founded(3, 32, 3);
+  History history = mine.history();
+  MemberEvent event = history.events().back();
+  event.lamport = 1;
+  event.issuer = member(0).id;
+  event.seq = std::uint64_t{1} << 56;
+  event.kind = MemberEvent::Kind::update;
+  history.add(event);
+  MembershipView forged =
+      MembershipView::of(mine.cluster(), mine.replicas(), std::move(history), mine.table());
+  auto merged = mine.merge(forged);
+  REQUIRE(merged.is_ok());
+  Changes changes;
+  REQUIRE(changes.join(*merged, member(5)).is_ok());
+  auto next = changes.commit(*merged, member(0).id, 5);
+  INFO(next.status().to_string());
+  CHECK(next.is_ok());
+}
+
 TEST_CASE("R4.8.1-d founding is the same whatever the order of the configuration") {
   Ring::Options options = options_of(5, 64, 3);
   MembershipView one = *MembershipView::found(options);

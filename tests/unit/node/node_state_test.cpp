@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "bench.hpp"
-#include "node/upkeep.hpp"
 #include "membership/changes.hpp"
+#include "node/upkeep.hpp"
 #include "storage/fault_engine.hpp"
 #include "storage/memory_engine.hpp"
 

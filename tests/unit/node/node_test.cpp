@@ -498,6 +498,23 @@ TEST_CASE("R6.4-b a table that the asker has is not sent again") {
   CHECK(newer.options.epoch == 1000);
 }
 
+TEST_CASE("M-3 a client that coordinates by itself is held to the limits of keys, in reads too") {
+  NodeOptions options = alone();
+  options.max_key_bytes = 10;
+  Bench bench(1, options);
+  auto code = [&](const Message& message) { return bench.ask_for<Refused>(message).status.code(); };
+  for (const Key& key : {Key{"b", "0123456789"}, Key{"b", ""}}) {
+    Code wanted = key.key.empty() ? Code::invalid_argument : Code::too_large;
+    ReplicaGet get;
+    get.key = key;
+    CHECK(code(get) == wanted);
+    CHECK(code(mint_put(key, 1)) == wanted);
+    CHECK(code(replica_put(key, object_of(Bench::id("n2"), 3))) == wanted);
+    CHECK(bench.ask_for<ClientReply>(client_get(key)).status.code() == wanted);
+    CHECK(bench.ask_for<ClientReply>(client_put(key, 2)).status.code() == wanted);
+  }
+}
+
 TEST_CASE("R6.4-b every client reply carries the epoch of the node's table") {
   Bench bench(1, alone());
   CHECK(bench.ask_for<ClientReply>(client_get({"", "k"})).ring_epoch == bench.ring->epoch());

@@ -833,6 +833,66 @@ TEST_CASE("F-108 F-13 a damaged hint is set aside, and a new one begins under an
   check_counts(bench);
 }
 
+TEST_CASE("F-90 no counter that a peer or a client made up closes a key to writes with a context") {
+  Bench bench(3);
+  constexpr std::uint64_t highest = std::uint64_t{1} << 62;
+  Object first = bench.minted(mint_put(key, 1)).object;
+  auto writable = [&](const Object& there) {
+    ClientContext given = context_of(there, {}, 0);
+    auto taken = decode_client_context(encode_client_context(given, key), key);
+    REQUIRE(taken.is_ok());
+    Object after = bench.minted(mint_put(key, 77, taken->seen)).object;
+    CHECK(after.versions.size() == 1);
+    CHECK(decode_client_context(encode_client_context(context_of(after, {}, 0), key), key).is_ok());
+  };
+  SECTION("a copy of a member, beyond what a context may hold") {
+    Object absurd = object_of(bench.id("n3"), 7);
+    absurd.versions[0].dot.counter = highest + 1;
+    absurd.context = {};
+    absurd.context.add(absurd.versions[0].dot, 0);
+    Status status = bench.refusal(bench.replica->merge(replica_put(key, absurd), bench.now));
+    CHECK(status.code() == Code::invalid_argument);
+    CHECK_THAT(status.message(), Catch::Contains("at most 2^62"));
+    CHECK(bench.got(key) == first);
+  }
+  SECTION("a copy of a member that counts this node's own actor to the highest") {
+    Object absurd = first;
+    absurd.context.add({first.versions[0].dot.actor, highest}, 0);
+    absurd.versions[0].dot.counter = highest;
+    REQUIRE(std::holds_alternative<Stored>(
+        bench.replica->merge(replica_put(key, absurd), bench.now).reply));
+  }
+  SECTION("a client's context that counts this node's own actor to the highest") {
+    CausalContext seen = first.context;
+    seen.add({first.versions[0].dot.actor, highest}, 0);
+    Object after = bench.minted(mint_put(key, 2, seen)).object;
+    CHECK(after.versions.back().dot.actor != first.versions[0].dot.actor);
+  }
+  writable(bench.got(key));
+}
+
+TEST_CASE(
+    "M-12 a replica says what it holds beside a copy, where it is asked and there is something") {
+  Bench bench(3);
+  auto beside = [&](const Object& object, bool tell) {
+    ReplicaPut put = replica_put(key, object);
+    put.tell_siblings = tell;
+    auto reply = bench.replica->merge(put, bench.now).reply;
+    REQUIRE(std::holds_alternative<Stored>(reply));
+    return std::get<Stored>(reply).beside;
+  };
+  Object one = object_of(bench.id("n2"), 1), other = object_of(bench.id("n3"), 1);
+  CHECK(beside(one, true).missing());
+  CHECK(beside(one, true).missing());  // a repetition changes nothing
+  CHECK(beside(other, false).missing());
+  Object told = beside(other, true);
+  CHECK(told.versions.size() == 2);
+  CHECK(told == bench.got(key));
+  // A writer that has seen both is told nothing.
+  Object both = told;
+  CHECK(beside(both, true).missing());
+}
+
 TEST_CASE("F-108 damaged and absurd hints stop none of the others") {
   Bench bench;
   NodeId other = bench.id("n2");

@@ -35,7 +35,8 @@ TEST_CASE("F-100 how long a message was held up does not depend on what the cloc
 }
 
 TEST_CASE("F-100 clocks that run unlike each other make nobody late over days") {
-  for (std::int64_t ppm : {std::int64_t{-500}, std::int64_t{-50}, std::int64_t{50}, std::int64_t{500}}) {
+  for (std::int64_t ppm :
+       {std::int64_t{-500}, std::int64_t{-50}, std::int64_t{50}, std::int64_t{500}}) {
     Line line{77, ppm, {}};
     Instant t{Duration::seconds(1000).us};
     Duration worst{};
@@ -70,6 +71,29 @@ TEST_CASE("F-100 a way that became longer for good is the way in the end") {
   CHECK(line.sent(t, Duration::millis(120)) == Duration{});
 }
 
+TEST_CASE("F-90 F-100 one message with an absurd time makes no later one late") {
+  for (std::int64_t lie :
+       {std::int64_t{3'601'000'000}, std::int64_t{1} << 40, std::int64_t{1} << 62}) {
+    Line line;
+    Instant t{Duration::seconds(1000).us};
+    line.sent(t, Duration::micros(200));
+    CHECK(line.delay.heard(static_cast<std::uint64_t>(t.us + lie), t + Duration::millis(1)) ==
+          Duration{});
+    CHECK(line.sent(t + Duration::millis(2), Duration::micros(200)) < Duration::millis(1));
+    // What was held up is seen as before.
+    CHECK(line.sent(t + Duration::seconds(1), Duration::seconds(2)) > Duration::millis(1900));
+  }
+}
+
+TEST_CASE("F-100 a first message that was held up for hours is found out by those after it") {
+  Line line;
+  Instant t{Duration::seconds(100'000).us};
+  line.sent(t, Duration::seconds(10'000));
+  line.sent(t + Duration::seconds(10'001), Duration::micros(200));
+  CHECK(line.sent(t + Duration::seconds(10'002), Duration::micros(200)) == Duration{});
+  CHECK(line.sent(t + Duration::seconds(10'003), Duration::seconds(2)) > Duration::millis(1900));
+}
+
 TEST_CASE("F-90 whatever a peer claims to have sent when, nothing overflows") {
   Random random(5);
   LeastDelay delay;
@@ -79,7 +103,8 @@ TEST_CASE("F-90 whatever a peer claims to have sent when, nothing overflows") {
                                      : now.us / 2 + random.between(0, 1000)};
     Duration held_up = delay.heard(random.next(), now);
     REQUIRE(held_up >= Duration{});
-    Arrival at = arrival({Duration::millis(UINT32_MAX), Duration::millis(1)}, held_up, Instant{now.us / 2});
+    Arrival at =
+        arrival({Duration::millis(UINT32_MAX), Duration::millis(1)}, held_up, Instant{now.us / 2});
     REQUIRE(at.on_its_way == held_up);
   }
 }

@@ -405,6 +405,39 @@ TEST_CASE("L19 a write wins over what it finds at a replica, however long it was
   CHECK(shown(held) == Values{"behind"});
 }
 
+// What docs/configuration.md says may be lost. The replica cannot tell the two writes apart from two that were
+// made in the other order by clients whose clocks differ, of which the one that comes second has to win.
+TEST_CASE(
+    "L19 a late copy at a replica that held only what replaced it comes back, and when it does "
+    "not") {
+  auto write = [](const char* bytes, std::int64_t born_us) {
+    Write made = value(bytes);
+    made.born_us = born_us;
+    return made;
+  };
+  Write first = write("first", 5 * second), later = write("later", 6 * second);
+  Object here, there;
+  update(here, {}, sx, first, 5 * second);
+  SECTION("the later writer had not seen it: it comes back") {
+    update(there, {}, sy, later, 6 * second);
+    update(there, {}, sy, first, 6 * second + 1000);
+    CHECK(shown(there) == Values{"first"});
+  }
+  SECTION("the later writer had seen it") {
+    later.replaces = {fingerprint(first.write_id)};
+    later.above_us = here.versions[0].written_us;
+    update(there, {}, sy, later, 6 * second);
+    update(there, {}, sy, first, 6 * second + 1000);
+    CHECK(shown(there) == Values{"later"});
+  }
+  SECTION("the replica held the first copy") {
+    there = here;
+    update(there, {}, sy, later, 6 * second);
+    update(there, {}, sy, first, 6 * second + 1000);
+    CHECK(shown(there) == Values{"later"});
+  }
+}
+
 TEST_CASE("a write's age stays in its bounds") {
   Write write = value("old");
   write.grow_older(-5);

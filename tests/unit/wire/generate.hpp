@@ -83,7 +83,7 @@ inline std::uint8_t any_u8() {
   return static_cast<std::uint8_t>(any_in(0, 255));
 }
 inline RequestOptions any_options() {
-  return {any_u32(), any_u8(), any_u8(), any_bool(), any_durability()};
+  return {any_u32(), any_u8(), any_u8(), any_bool(), any_durability(), any_bool()};
 }
 inline std::vector<NodeId> any_nodes() {
   std::vector<NodeId> nodes(any_in<std::size_t>(0, 5));
@@ -124,9 +124,10 @@ inline Message any_message(std::size_t index) {
     case 3:
       return Minted{any_object(), any_dot()};
     case 4:
-      return ReplicaPut{any_key(), any_object(), any_node(), any_durability(), any_counted()};
+      return ReplicaPut{any_key(), any_object(), any_node(), any_durability(), any_counted(),
+                        any_bool()};
     case 5:
-      return Stored{};
+      return any_bool() ? Stored{} : Stored{any_object()};
     case 6:
       return Refused{any_status(), any_u32()};
     case 7:
