@@ -417,6 +417,7 @@ TEST_CASE(
   };
   Write first = write("first", 5 * second), later = write("later", 6 * second);
   Object here, there;
+  here.mode = there.mode = Reconcile::lww;
   update(here, {}, sx, first, 5 * second);
   SECTION("the later writer had not seen it: it comes back") {
     update(there, {}, sy, later, 6 * second);
