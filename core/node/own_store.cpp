@@ -16,7 +16,8 @@ namespace {
 // Of the state table: how long this node has run, in microseconds; and, for each tombstone,
 // "clock-hash age", both decimal.
 constexpr BytesView age_row = "node.age";
-constexpr std::size_t most_forgotten = 4096;  // in one transaction; the next walk finds the rest
+constexpr std::size_t most_note_bytes = 4096;  // of the replaced writes that one record remembers
+constexpr std::size_t most_forgotten = 4096;   // in one transaction; the next walk finds the rest
 
 Bytes note_prefix(std::uint32_t partition) {
   return "tombstone." + object_prefix(partition);
@@ -116,7 +117,8 @@ Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, co
   Status scanned = state_->engine().scan(
       Table::objects, after ? object_row(partition, *after) + '\0' : prefix, after_prefix(prefix),
       [&](BytesView row, BytesView record) {
-        if (copies.size() >= objects || (!copies.empty() && size + record.size() > bytes)) {
+        const bool full = copies.size() >= objects || (!copies.empty() && size >= bytes);
+        if (full || (!copies.empty() && size + record.size() > bytes + most_note_bytes)) {
           return false;
         }
         auto key = parse_object_row(row);
@@ -124,7 +126,11 @@ Result<std::vector<KeyedObject>> OwnStore::copies_of(std::uint32_t partition, co
         // One that cannot be read counts as absent and stays: it stops nobody who reads on (F-13, F-108).
         if (key && !object) news |= state_->note_corrupt(row, *key, object.status());
         if (!key || !object) return true;
-        size += record.size();
+        // As a page is paid for (Pace). By the bytes of its record, a key that is written often would fill a page
+        // with what it remembers of replaced writes: a page of fewer objects costs as many steps.
+        std::size_t more = size_about(*key, *object);
+        if (!copies.empty() && size + more > bytes) return false;
+        size += more;
         copies.push_back({std::move(*key), std::move(*object)});
         return true;
       });

@@ -5,6 +5,7 @@
 
 #include "base/planted.hpp"
 #include "node/hint_key.hpp"
+#include "protocol/payload.hpp"
 #include "repair/merkle_tree.hpp"
 #include "repair/partition_transfer.hpp"
 #include "versioning/encoding.hpp"
@@ -93,10 +94,12 @@ struct Replica::Place {
 // transaction, whose body may run more than once.
 class Replica::TreeUpdate {
  public:
-  TreeUpdate(NodeState& state, const Place& place) : state_(state), place_(place) {
+  // `bytes`: of the value that is written.
+  TreeUpdate(NodeState& state, const Place& place, std::size_t bytes)
+      : state_(state), place_(place) {
     if (place.hint_for) return;  // nobody's own copy
     key_hash_ = key_hash(place.key);
-    writing_.emplace(state.trees().writing(place.partition));
+    writing_.emplace(state.trees().writing(place.partition, bytes >= bulk_bytes));
   }
   void before(const Object& object) {
     if (writing_) before_ = clock_hash(object);
@@ -402,7 +405,7 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now, Instant until) {
   std::optional<Actor> fresh;  // taken once, however often the transaction is repeated
   HintCounts::Change hints(state_->hint_counts());
   Place place(*state_, request.key, request.hint_for, &hints);
-  TreeUpdate tree(*state_, place);
+  TreeUpdate tree(*state_, place, request.write.value.size());
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         hints.begin();
@@ -540,7 +543,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
   Stored reply;
   HintCounts::Change hints(state_->hint_counts());
   Place place(*state_, request.key, request.hint_for, &hints);
-  TreeUpdate tree(*state_, place);
+  TreeUpdate tree(*state_, place, payload_bytes(request.object));
   auto ticket =
       state_->engine().transact(durability_of(request.durability), [&](Transaction& transaction) {
         hints.begin();

@@ -146,6 +146,7 @@ void MerkleTree::plant(std::uint32_t segment, std::uint64_t bits) {
 struct PartitionTrees::Partition {
   static constexpr std::uint32_t closed = 1U << 31;
   mutable std::atomic<std::uint32_t> gate{0};
+  std::atomic<std::uint32_t> held_long{0};  // writers that take long, from before they are inside
 
   std::unique_ptr<MerkleTree> tree;     // answers; none unless built
   std::unique_ptr<MerkleTree> growing;  // none unless pages are wanted
@@ -232,14 +233,21 @@ PartitionTrees::Partition& PartitionTrees::at(std::uint32_t partition) const {
   return partitions_[partition];
 }
 
-PartitionTrees::Writing PartitionTrees::writing(std::uint32_t partition) {
+PartitionTrees::Writing PartitionTrees::writing(std::uint32_t partition, bool takes_long) {
   Partition& p = at(partition);
+  if (takes_long) p.held_long.fetch_add(1, std::memory_order_relaxed);
   p.enter();
-  return Writing(&p);
+  return {&p, takes_long};
+}
+
+bool PartitionTrees::is_held_long(std::uint32_t partition) const {
+  return at(partition).held_long.load(std::memory_order_relaxed) != 0;
 }
 
 PartitionTrees::Writing::~Writing() {
-  if (partition_ != nullptr) partition_->leave();
+  if (partition_ == nullptr) return;
+  partition_->leave();
+  if (takes_long_) partition_->held_long.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void PartitionTrees::Writing::apply(BytesView row, std::uint64_t key_hash, std::uint64_t before,

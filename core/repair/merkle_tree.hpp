@@ -87,7 +87,8 @@ class PartitionTrees {
   // Held around the transaction that changes an own copy and the apply() after it.
   class Writing {
    public:
-    Writing(Writing&& other) noexcept : partition_(std::exchange(other.partition_, nullptr)) {}
+    Writing(Writing&& other) noexcept
+        : partition_(std::exchange(other.partition_, nullptr)), takes_long_(other.takes_long_) {}
     Writing& operator=(Writing&&) = delete;
     ~Writing();
     // `row` is the key of the objects table, in the order in which pages are read. Does nothing when
@@ -96,10 +97,15 @@ class PartitionTrees {
 
    private:
     friend class PartitionTrees;
-    explicit Writing(Partition* partition) : partition_(partition) {}
+    Writing(Partition* partition, bool takes_long)
+        : partition_(partition), takes_long_(takes_long) {}
     Partition* partition_;
+    bool takes_long_ = false;
   };
-  Writing writing(std::uint32_t partition);
+  // `takes_long`: its transaction writes megabytes.
+  Writing writing(std::uint32_t partition, bool takes_long = false);
+  // Such a write is under way: a page would wait for it, and all other writes of the partition for the page.
+  bool is_held_long(std::uint32_t partition) const;
 
   // Reads rows after `after` (empty: from the start of the partition) in their order, calls visit for
   // each with its clock hash, and says whether that was the last of the partition.

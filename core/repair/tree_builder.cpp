@@ -7,6 +7,11 @@
 #include "repair/own_copies.hpp"
 
 namespace ringlet {
+namespace {
+
+constexpr Duration held_long_retry = Duration::millis(50);
+
+}  // namespace
 
 void TreeBuilder::add(std::uint32_t partition) {
   if (std::find(to_build_.begin(), to_build_.end(), partition) == to_build_.end()) {
@@ -51,6 +56,17 @@ void TreeBuilder::take_rebuilds() {
 }
 
 Result<std::size_t> TreeBuilder::build_page(std::size_t rows, Now now) {
+  // Not while a large value is written there: the lane would wait for it, and so would small writes.
+  std::size_t held = 0;
+  while (held < to_build_.size() && store_.trees().is_held_long(to_build_.front())) {
+    to_build_.push_back(to_build_.front());
+    to_build_.pop_front();
+    ++held;
+  }
+  if (held == to_build_.size()) {
+    build_at_ = now.instant + held_long_retry;
+    return std::size_t{0};
+  }
   std::uint32_t partition = to_build_.front();
   std::size_t bytes = 0;
   const bool anew = store_.trees().state(partition) == TreeState::built;

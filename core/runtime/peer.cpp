@@ -291,7 +291,7 @@ Status Peer::on_welcome(Connection& connection, const wire::Frame& frame) {
   end_tries();
   connection.handshake_done(static_cast<std::uint8_t>(welcome->version), true);
   state_ = State::ready;
-  pause_ = options_.first_pause;
+  ready_since_ = read_instant();
   timer_.cancel();
   if (int failures = std::exchange(failures_, 0); failures > 1) {
     thread_.log(LogLevel::info, "connection to " + address_ + " is made, after " +
@@ -328,6 +328,8 @@ void Peer::end_quietly() {
   connection_->forget();
   connection_.reset();
   state_ = State::idle;
+  ready_since_ = Instant::never();
+  pause_ = options_.first_pause;
 }
 
 void Peer::fail(const Status& why) {
@@ -348,6 +350,12 @@ void Peer::fail(const Status& why) {
   thread_.log(member && failures_ > 1 ? LogLevel::warn : LogLevel::info,
               "connection to " + address_ + (failures_ > 1 ? " cannot be made: " : " lost: ") +
                   why.to_string());
+  // A handshake proves little: a node may end each, and break the connection with the first answer. Only a
+  // connection that lasted makes the next pause short again.
+  if (ready_since_ != Instant::never() && read_instant() - ready_since_ >= options_.longest_pause) {
+    pause_ = options_.first_pause;
+  }
+  ready_since_ = Instant::never();
   rest();
   events_.on_unreachable(to_, why);
   thread_.want_turn();

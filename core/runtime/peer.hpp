@@ -8,7 +8,8 @@
 //               the addresses costs no more than that. Connect and handshake have connect_within each. What
 //               is not wanted any more when the connection is there is not sent
 //   ready       messages go out with the next flush()
-//   resting     after a failure, for a pause that doubles; messages wait for the next try
+//   resting     after a failure, for a pause that doubles until a connection has lasted; messages wait for the
+//               next try
 //
 // A refused or broken connection is told at once through on_unreachable: nothing sent or waiting
 // will be answered. Its reason's code: timeout, the other side was silent; unavailable, refused or reset;
@@ -102,6 +103,7 @@ class Peer final : public Connection::Events {
   State state_ = State::idle;
   std::uint64_t attempt_ = 0;  // of connecting; what an older one brings is ignored
   Duration pause_;
+  Instant ready_since_ = Instant::never();
   std::vector<Waiting> waiting_;
   std::size_t waiting_payload_ = 0;
   std::size_t unanswered_ = 0;  // sent on this connection

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/this_thread.hpp"
 #include "node/upkeep.hpp"
 #include "protocol/payload.hpp"
 #include "runtime/address.hpp"
@@ -30,12 +31,33 @@
 #include "runtime/descriptors.hpp"
 #include "runtime/fork_guard.hpp"
 #include "runtime/io_thread.hpp"
+#include "runtime/large_writes.hpp"
 #include "runtime/log_filter.hpp"
 #include "runtime/peer.hpp"
 #include "runtime/places.hpp"
 #include "wire/handshake.hpp"
 
 namespace ringlet {
+namespace {
+
+// A frame of less is served where it was read, in a millisecond or two, by all lanes side by side.
+constexpr std::size_t large_write_bytes = 512 * 1024;
+
+// A write whose value is large, as far as its frame tells. Its body is not decoded yet: that alone takes as long
+// as a hundred small requests.
+bool is_large_write(const wire::Frame& frame) {
+  if (frame.body.size() < large_write_bytes) return false;
+  switch (static_cast<wire::Type>(frame.type)) {
+    case wire::Type::client_put:
+    case wire::Type::mint_put:
+    case wire::Type::replica_put:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 // ---- Listener ----
 
@@ -103,10 +125,11 @@ struct Server::Impl {
   std::unique_ptr<Listener> listener;
   std::string address;
   const std::uint32_t generation = fork_generation();
-  std::vector<std::unique_ptr<Lane>> lanes;
+  std::vector<std::unique_ptr<Lane>> lanes;  // the last one is the lane of large writes
   std::shared_ptr<LogFilter> log_filter;
   std::optional<Places> places;
   std::optional<Admission::Shared> admission;
+  LargeWrites large_writes;  // of clients
   std::atomic<std::uint64_t> next_link{1};
   std::atomic<bool> draining{false};
 
@@ -142,7 +165,7 @@ struct Server::Impl {
     Descriptors descriptors = descriptors_of_this_process();
     auto ring = state->ring();
     auto all = places_for_connections(limits.max_connections, descriptors,
-                                      static_cast<std::size_t>(options.threads),
+                                      static_cast<std::size_t>(options.threads) + 1,
                                       ring ? ring->members().size() : 0, options.own_process);
     if (!all) return all.status();
     if (*all < limits.max_connections) {
@@ -181,14 +204,18 @@ struct Server::Impl {
 };
 
 // One io_context, one thread, one Node, its links (accepted) and its peers (connected to). Lane 0
-// also accepts, and deals the sockets out in turn.
+// also accepts, and deals the sockets out in turn. One lane more has no links: the others hand it the large
+// writes that they read, one answers for it, and nothing small waits while a value of megabytes is decoded,
+// stored, written to the engine's log and copied to the other replicas. It serves one after the other, so
+// that the first is done early instead of all of them late.
 class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Events {
  public:
   Lane(Impl& server, int index, std::uint64_t seed)
       : server_(server),
         measures_(index == 0),
-        thread_("ringlet-lane-" + std::to_string(index), *this, server.sweep_every(),
-                server.options.log),
+        of_large_writes_(index == server.options.threads),
+        thread_(of_large_writes_ ? "ringlet-large" : "ringlet-lane-" + std::to_string(index), *this,
+                server.sweep_every(), server.options.log),
         node_(server.state, index, seed),
         admission_(server.options.limits, *server.admission),
         acceptor_(thread_.context()),
@@ -208,6 +235,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
   void start() {
     thread_.post([this] {
+      if (of_large_writes_) let_others_go_first();
       node_.start(read_clocks());
       if (acceptor_.is_open()) accept();
     });
@@ -244,6 +272,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       acceptor_.close(ignored);
       turn(read_clocks());
       for (auto& [id, link] : std::exchange(links_, {})) {
+        settle_handed(link);
         link.connection->forget();
         link.connection->close(Status(Code::unavailable, "the node stops"));
         server_.places->left(link.kind);
@@ -269,7 +298,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
            ",\"shed\":" + std::to_string(admission_.shed()) +
            ",\"window\":" + std::to_string(admission_.window()) +
            ",\"only_waiting\":" + std::to_string(admission_.only_waiting()) +
-           ",\"node\":" + node_.status_json() + "}";
+           ",\"large\":" + std::to_string(large_.size()) + ",\"node\":" + node_.status_json() + "}";
   }
 
  private:
@@ -281,8 +310,18 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     std::shared_ptr<Connection> connection;
     NodeId member;  // at the other end; none: a client
     Places::Kind kind = Places::Kind::unknown;
-    Instant used;                              // a frame came
-    std::list<std::uint64_t>::iterator order;  // in unknown_ or clients_; members are in neither
+    Instant used;                                 // a frame came
+    std::list<std::uint64_t>::iterator order;     // in unknown_ or clients_; members are in neither
+    std::map<std::uint64_t, std::size_t> handed;  // to the lane of large writes: number, bytes
+  };
+  // A large write that another lane has read.
+  struct Large {
+    Lane* from;
+    std::uint64_t link, number;
+    NodeId member;
+    std::uint8_t type;
+    Bytes body;
+    Arrival arrival;
   };
 
   // ---- IoThread::Work ----
@@ -299,6 +338,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     awake(now.instant);
     if (measures_) server_.measure_memory(now);
     serve_queues(now);
+    if (!large_.empty()) serve_large(now);
     for (Node::ToMember& request : node_.take_requests()) {
       bool bulk = payload_bytes(request.message) >= bulk_bytes;
       if (Peer* peer = peer_of(request.to, request.address, bulk)) {
@@ -309,15 +349,13 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       }
     }
     for (Node::ToRequester& reply : node_.take_replies()) {
+      if (auto from = readers_.find(reply.link); from != readers_.end()) {
+        from->second->answer_large(std::move(reply));
+        continue;
+      }
       auto link = links_.find(reply.link);
       if (link == links_.end()) continue;  // gone meanwhile
-      std::size_t waited = link->second.connection->waiting_bytes();
-      if (waited > link->second.connection->max_queued_bytes())
-        do_without_value(link->second, reply);
-      link->second.connection->send(reply.number, reply.message);
-      admission_.answered(reply.link, reply.number,
-                          link->second.connection->waiting_bytes() - waited, now.instant);
-      touched_links_.push_back(reply.link);
+      send_reply(link->second, reply, now);
     }
     for (Peer* peer : touched_peers_) peer->flush();
     touched_peers_.clear();
@@ -327,13 +365,14 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       }
     }
     touched_links_.clear();
-    if (admission_.wants_turn()) thread_.want_turn();
+    if (admission_.wants_turn() || !large_.empty()) thread_.want_turn();
     idle_since_ = read_clocks().instant;
     if (server_.draining) {
       bool flushed = std::all_of(links_.begin(), links_.end(), [](const auto& link) {
         return link.second.connection->flushed();
       });
-      if (node_.idle() && flushed && admission_.waiting() == 0 && !idle_.exchange(true)) {
+      bool waiting = admission_.waiting() != 0 || handed_ != 0 || !large_.empty();
+      if (node_.idle() && flushed && !waiting && !idle_.exchange(true)) {
         std::lock_guard lock(server_.idle_mutex);
         server_.became_idle.notify_all();
       }
@@ -425,7 +464,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   void deal_out(int fd) {
     server_.places->accepted();
-    Lane& lane = *server_.lanes[next_lane_++ % server_.lanes.size()];
+    Lane& lane = *server_.lanes[next_lane_++ % (server_.lanes.size() - 1)];
     if (&lane == this) return open_link(fd);
     lane.adopt(fd);
   }
@@ -510,6 +549,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (link.kind == Places::Kind::unknown) unknown_.erase(link.order);
     if (link.kind == Places::Kind::client) clients_.erase(link.order);
     server_.places->left(link.kind);
+    settle_handed(link);
     admission_.closed(found->first, read_clocks().instant);
     links_.erase(found);
   }
@@ -534,16 +574,20 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       refuse(link, frame.type, frame.number, *full, now);
       return Status::ok();
     }
+    if (is_large_write(frame)) {
+      hand_over(link, id, frame, arrival, now);
+      return Status::ok();
+    }
     auto message = wire::decode(frame.type, frame.body);
     if (!message) return message.status();
     if (!is_request(*message)) {
       return Status(Code::corrupt,
                     std::string("wanted a request, got the reply ") + name_of(*message));
     }
-    auto request = admission_.take({id, frame.number, frame.type, bool(link.member),
-                                    std::move(*message), frame.body.size(), now.instant, 0,
-                                    arrival},
-                                   now.instant, *full);
+    auto request =
+        admission_.take({id, frame.number, frame.type, bool(link.member), std::move(*message),
+                         frame.body.size(), now.instant, 0, arrival},
+                        now.instant, *full);
     if (request) {
       pace().queue_waited(now.instant - request->arrived, now);
       serve(link, std::move(*request), now);
@@ -558,20 +602,123 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
                      request.arrival);
   }
 
+  void send_reply(Link& link, Node::ToRequester& reply, Now now) {
+    std::size_t waited = link.connection->waiting_bytes();
+    if (waited > link.connection->max_queued_bytes()) do_without_value(link, reply);
+    link.connection->send(reply.number, reply.message);
+    admission_.answered(reply.link, reply.number, link.connection->waiting_bytes() - waited,
+                        now.instant);
+    touched_links_.push_back(reply.link);
+  }
+
+  // ---- large writes: where they were read ----
+  // It is counted in, and is answered, refused or forgotten like all others; a member's counts from here on.
+  void hand_over(Link& link, std::uint64_t id, const wire::Frame& frame, const Arrival& arrival,
+                 Now now) {
+    std::size_t bytes = frame.body.size();
+    if (link.member) {
+      MemoryBudget& memory = server_.admission->memory;
+      if (link.handed.contains(frame.number))
+        return;  // its asker gave up the first, or is confused
+      if (memory.requests + bytes > 2 * server_.options.limits.max_request_bytes) {
+        return refuse(link, frame.type, frame.number, "has too many bytes of requests under way",
+                      now);
+      }
+      memory.requests += bytes;
+    } else {
+      auto refusal = server_.large_writes.arrived(bytes, arrival.until, now.instant);
+      if (!refusal.why.empty()) {
+        admission_.answered(id, frame.number, 0, now.instant);
+        return refuse(link, frame.type, frame.number, refusal.why, now, refusal.retry_after_ms);
+      }
+    }
+    link.handed.emplace(frame.number, bytes);
+    ++handed_;
+    server_.lanes.back()->take_large(
+        {this, id, frame.number, link.member, frame.type, Bytes(frame.body), arrival});
+  }
+
+  // From the lane of large writes.
+  void answer_large(Node::ToRequester reply) {
+    thread_.post([this, reply = std::make_shared<Node::ToRequester>(std::move(reply))] {
+      auto link = links_.find(reply->link);
+      if (link == links_.end()) return;
+      Now now = read_clocks();
+      awake(now.instant);
+      settle_handed(link->second, reply->number, !is_refusal(reply->message), now.instant);
+      send_reply(link->second, *reply, now);
+    });
+  }
+  void drop_link(std::uint64_t id, Status why) {
+    thread_.post([this, id, why = std::move(why)] {
+      if (auto link = links_.find(id); link != links_.end()) link->second.connection->close(why);
+    });
+  }
+  static bool is_refusal(const Message& reply) {
+    auto* of_client = std::get_if<ClientReply>(&reply);
+    return std::holds_alternative<Refused>(reply) || (of_client && !of_client->status.is_ok());
+  }
+  void settle_handed(Link& link, std::uint64_t number, bool stored, Instant now) {
+    auto handed = link.handed.find(number);
+    if (handed == link.handed.end()) return;
+    if (link.member) {
+      server_.admission->memory.requests -= handed->second;
+    } else {
+      server_.large_writes.done(handed->second, stored, now);
+    }
+    link.handed.erase(handed);
+    --handed_;
+  }
+  // The link is gone, and nobody waits for what it asked.
+  void settle_handed(Link& link) {
+    if (link.handed.empty()) return;
+    Instant now = read_clocks().instant;
+    while (!link.handed.empty()) settle_handed(link, link.handed.begin()->first, false, now);
+    server_.lanes.back()->forget_large(link.connection->link());
+  }
+
+  // ---- large writes: where they are served ----
+  void take_large(Large write) {
+    thread_.post([this, write = std::make_shared<Large>(std::move(write))] {
+      readers_[write->link] = write->from;
+      large_.push_back(std::move(*write));
+    });
+  }
+  void forget_large(std::uint64_t link) {
+    thread_.post([this, link] {
+      std::erase_if(large_, [&](const Large& write) { return write.link == link; });
+      node_.on_link_closed(link);
+      readers_.erase(link);
+    });
+  }
+  // One in a turn: answers of other replicas come in between.
+  void serve_large(Now now) {
+    Large write = std::move(large_.front());
+    large_.pop_front();
+    auto message = wire::decode(write.type, write.body);
+    if (!message) return write.from->drop_link(write.link, message.status());
+    write.body = Bytes();
+    node_.on_request(write.link, write.number, std::move(*message), now, write.member,
+                     write.arrival);
+  }
+
   // The answer of a lane that has no time: `why` follows the node's name.
   void refuse(Link& link, std::uint8_t type, std::uint64_t number, const std::string& why,
               Now now) {
+    refuse(link, type, number, why, now, admission_.retry_after_ms(now.instant));
+  }
+  void refuse(Link& link, std::uint8_t type, std::uint64_t number, const std::string& why, Now,
+              std::uint32_t retry_after_ms) {
     server_.state->counters().refused_overload.fetch_add(1, std::memory_order_relaxed);
     Status status(Code::overloaded, "node " + server_.state->options().name + " " + why);
     auto kind = static_cast<wire::Type>(type);
     if (kind == wire::Type::client_get || kind == wire::Type::client_put) {
       ClientReply reply;
       reply.status = std::move(status);
-      reply.retry_after_ms = admission_.retry_after_ms(now.instant);
+      reply.retry_after_ms = retry_after_ms;
       link.connection->send(number, reply);
     } else {
-      link.connection->send(number,
-                            Refused{std::move(status), admission_.retry_after_ms(now.instant)});
+      link.connection->send(number, Refused{std::move(status), retry_after_ms});
     }
     touched_links_.push_back(link.connection->link());
   }
@@ -696,7 +843,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   Impl& server_;
   const bool measures_;  // the node's memory
-  IoThread thread_;      // before all that holds sockets
+  const bool of_large_writes_;
+  IoThread thread_;  // before all that holds sockets
   Node node_;
   Admission admission_;
   wire::Hello hello_;
@@ -709,6 +857,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::map<std::pair<NodeId, bool>, std::unique_ptr<Peer>> peers_;  // true: for large messages
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
+  std::size_t handed_ = 0;                  // large writes, of all links
+  std::deque<Large> large_;                 // in the lane of large writes: not served yet
+  std::map<std::uint64_t, Lane*> readers_;  // likewise: the lane of each link that sent any
   Instant idle_since_ = Instant::never();
   // Any thread.
   std::atomic<StorageEngine::Ticket> durable_{0};
@@ -749,7 +900,7 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
   impl.state->set_clock(read_instant);
   impl.state->gauges().memory_limit = impl.options.limits.max_resident_bytes;
   std::random_device random;
-  for (int i = 0; i < impl.options.threads; ++i) {
+  for (int i = 0; i < impl.options.threads + 1; ++i) {
     std::uint64_t seed = (std::uint64_t{random()} << 32) | random();
     impl.lanes.push_back(std::make_unique<Impl::Lane>(impl, i, seed));
   }

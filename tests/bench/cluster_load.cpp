@@ -363,8 +363,9 @@ int main(int argc, char** argv) {
       "{\"what\":\"cluster\",\"coordination\":\"%s\",\"connections\":%zu,\"payload\":%zu,"
       "\"seconds\":%.1f,\"per_second\":%.0f,\"failed\":%zu,\"cpu_us_per_call\":%.1f,"
       "\"nodes_in_process\":%s,\"get\":%s,\"put\":%s}\n",
-      coordination.c_str(), connections, payload, took, calls / took, all.failed, cpu * 1e6 / calls,
-      own ? "true" : "false", all.gets.json().c_str(), all.puts.json().c_str());
+      coordination.c_str(), connections, payload, took, calls / took, all.failed,
+      cpu * 1e6 / std::max(calls, 1.0), own ? "true" : "false", all.gets.json().c_str(),
+      all.puts.json().c_str());
   if (all.failed != 0) std::fprintf(stderr, "first failure: %s\n", all.first_failure.c_str());
   return all.failed == 0 ? 0 : 1;
 }

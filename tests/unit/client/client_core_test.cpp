@@ -1293,6 +1293,31 @@ TEST_CASE(
   CHECK_THAT(status.message(), Contains("within 1000 ms") && Contains("4 attempts"));
 }
 
+TEST_CASE("an error tells the time of the call, whatever its coordinator had left of it") {
+  // What a coordinator was handed on to, or asked early, or came late to, has less than the client told.
+  auto coordination = Coordination::server;
+  ClientOptions options;
+  options.coordination = coordination;
+  options.timeout = Duration::millis(2000);
+  Bench bench(options);
+  bench.submit(Kind::put, alice);
+  int said = 0;
+  while (!bench.answered()) {
+    for (auto& out : bench.take_calls()) {
+      ++said;
+      bench.reply(out,
+                  Status(Code::quorum_not_met,
+                         "put carts/alice: wanted 3 owners within 12 ms, got 2 of 3 (n4 refused: "
+                         "busy); n4: not done within 7 ms"));
+    }
+    if (!bench.answered()) REQUIRE(bench.wake(never_soon));
+  }
+  REQUIRE(said >= 1);
+  CHECK_THAT(bench.outcome().reply.status.message(),
+             Contains("wanted 3 owners within 2000 ms, got 2 of 3") && Contains("within 7 ms") &&
+                 !Contains("within 12 ms"));
+}
+
 TEST_CASE("F-107 a large value is sent again only where there is time to carry it") {
   for (auto [timeout_ms, most] : {std::pair{1000u, 1}, std::pair{3000u, 3}}) {
     Bench bench;

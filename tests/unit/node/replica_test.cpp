@@ -771,6 +771,36 @@ TEST_CASE("F-13 a damaged copy counts as absent: a merge mends it, a write mints
   CHECK(bench.state->counters().corrupt_records == 2);
 }
 
+TEST_CASE("a page of a transfer has as many objects of keys that are written often as of others") {
+  Bench bench;
+  OwnStore store(bench.state);
+  std::uint32_t partition = bench.ring->partition_of(token_of(key));
+  std::vector<Key> keys;
+  for (int i = 0; keys.size() < 20; ++i) {
+    Key one{"carts", "k" + std::to_string(i)};
+    if (bench.ring->partition_of(token_of(one)) == partition) keys.push_back(one);
+  }
+  std::uint64_t id = 0;
+  std::map<Bytes, CausalContext> seen;
+  auto write_all = [&] {
+    for (const Key& one : keys) {
+      seen[one.key] = bench.minted(mint_put(one, ++id, seen[one.key])).object.context;
+    }
+  };
+  auto in_a_page = [&] {
+    auto page = store.copies_of(partition, nullptr, SIZE_MAX, 1000);
+    REQUIRE(page.is_ok());
+    return page->size();
+  };
+  write_all();
+  std::size_t before = in_a_page();
+  CHECK(before >= 4);
+  CHECK(before < keys.size());
+  for (int i = 0; i < 40; ++i) write_all();
+  REQUIRE(bench.got(keys[0]).spent.size() == 40);
+  CHECK(in_a_page() == before);
+}
+
 TEST_CASE("F-13 the tree of a partition is built anew when a damaged copy is met") {
   Bench bench;
   Minted first = bench.minted(mint_put(key, 1));

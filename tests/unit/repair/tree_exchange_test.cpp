@@ -476,6 +476,30 @@ TEST_CASE(
   CHECK(scene.exchange(A).progress().segments_compared == 1);
 }
 
+// The lane that builds would wait for the write, and all small writes of the partition for the lane.
+TEST_CASE("F-107 no page of a tree is read while a large value is written to its partition") {
+  Scene scene(4);
+  for (std::uint64_t i = 0; i < 400; ++i) scene.store(A).put(key(i), object(A, 1));
+  scene.restart(A);
+  PartitionTrees& trees = scene.store(A).trees();
+  {
+    auto writing = trees.writing(1, true);
+    auto moved = std::move(writing);
+    CHECK(trees.is_held_long(1));
+    CHECK_FALSE(trees.is_held_long(0));
+    scene.run(Duration::seconds(5));  // does not hang
+    CHECK(trees.state(1) == TreeState::unbuilt);
+    for (std::uint32_t partition : {0U, 2U, 3U}) {
+      CHECK(trees.state(partition) == TreeState::built);
+    }
+  }
+  CHECK_FALSE(trees.is_held_long(1));
+  scene.run(Duration::seconds(1));
+  CHECK(trees.state(1) == TreeState::built);
+  auto small = trees.writing(1);
+  CHECK_FALSE(trees.is_held_long(1));
+}
+
 TEST_CASE("F-14 a partition of which nothing is left is read page by page, without comparing") {
   Scene scene(8);
   scene.options.refill_bytes = 2000;

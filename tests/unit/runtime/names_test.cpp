@@ -4,6 +4,7 @@
 
 #include "unit/runtime/cluster.hpp"
 #include "unit/runtime/name_server.hpp"
+#include "wire/handshake.hpp"
 
 namespace ringlet {
 namespace {
@@ -48,6 +49,7 @@ class Stranger {
     ::close(socket_);
   }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  int came() const { return came_; }  // connections
 
  private:
   void run(const std::string& words) {
@@ -56,6 +58,7 @@ class Stranger {
       if (::poll(&ready, 1, 20) <= 0) continue;
       int one = ::accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
       if (one < 0) continue;
+      ++came_;
       if (words == "close") {
         ::close(one);
         continue;
@@ -67,11 +70,79 @@ class Stranger {
   int socket_ = -1;
   std::uint16_t port_ = 0;
   std::atomic<bool> stop_{false};
+  std::atomic<int> came_{0};
   std::vector<int> taken_;
   std::thread thread_;
 };
 
+// What a node says that ends the handshake and then breaks the protocol.
+std::string welcome_and_nonsense() {
+  wire::Welcome welcome;
+  welcome.cluster = "ringlet";
+  welcome.name = "n1";
+  welcome.node = node_id_of("n1");
+  Bytes said;
+  wire::encode_frame(welcome, said);
+  wire::end_frame(wire::begin_frame(wire::max_version, 250, 1, said), said);
+  return said;
+}
+
 }  // namespace
+
+TEST_CASE("F-90 a node that answers nonsense after each handshake is left in peace ever longer") {
+  Stranger liar(welcome_and_nonsense());
+  SECTION("by a client") {
+    ClientOptions options;
+    options.seeds = {liar.address()};
+    options.timeout = Duration::millis(1000);
+    options.coordination = GENERATE(Coordination::server, Coordination::client);
+    auto client = open(options);
+    std::vector<std::thread> askers;
+    for (int i = 0; i < 4; ++i) {
+      askers.emplace_back([&] {
+        auto end = Clock::now() + std::chrono::seconds(1);
+        while (Clock::now() < end) {
+          (void)client->get({"", "k"});
+          std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        }
+      });
+    }
+    for (auto& asker : askers) asker.join();
+  }
+  SECTION("by a member") {
+    Cluster cluster(1);
+    NodeOptions node;
+    node.name = "n9";
+    Ring::Options ring;
+    ring.partitions = 16;
+    for (auto& [name, address] :
+         {std::pair<std::string, std::string>{"n9", "127.0.0.1:1"}, {"n1", liar.address()}}) {
+      Member member;
+      member.name = name;
+      member.id = node_id_of(name);
+      member.address = address;
+      ring.members.push_back(member);
+    }
+    node.founding_is_agreed = true;
+    auto built = Ring::build(ring);
+    REQUIRE(built.is_ok());
+    auto state = open_timed_node(node, make_memory_engine(), *built);
+    REQUIRE(state.is_ok());
+    ServerOptions server;
+    server.listen = "127.0.0.1:0";
+    auto started = Server::start(*state, server);
+    REQUIRE(started.is_ok());
+    ClientOptions options;
+    options.seeds = {(*started)->address()};
+    options.timeout = Duration::millis(1000);
+    auto client = open(options);
+    for (int i = 0; i < 3; ++i) (void)client->put({"", "k" + std::to_string(i)}, "v");
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+  INFO(liar.came());
+  CHECK(liar.came() >= 1);
+  CHECK(liar.came() <= 20);  // with pauses of 10 ms, doubled up to 250 ms: about ten
+}
 
 TEST_CASE("F-104 every address of a seed's name is tried, whatever the first ones are") {
   Cluster cluster(1);
