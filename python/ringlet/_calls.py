@@ -100,6 +100,25 @@ def submit(
         raise failed(from_core_error(error, target.given)) from None
 
 
+@contextmanager
+def answering(client: _core.Client) -> Iterator[None]:
+    """This thread answers the questions of an update of the client until the update ends."""
+    local = process.local
+    clients: list[_core.Client] | None = getattr(local, "answers", None)
+    if clients is None:
+        clients = local.answers = []
+    clients.append(client)
+    try:
+        yield
+    finally:
+        clients.pop()
+
+
+def is_answering(client: _core.Client) -> bool:
+    """Whether this thread is inside an edit or a resolver of the client."""
+    return any(one is client for one in getattr(process.local, "answers", ()))
+
+
 def finish(
     queue: _core.Queue,
     key: Key,
@@ -162,7 +181,8 @@ def single(
             content_type=content_type,
         )
         if answer is not None:
-            return finish(queue, target.given, answer)
+            with answering(client):
+                return finish(queue, target.given, answer)
         _, reply, failure, _ = next_event(queue, target.given)
         try:
             return done(reply, failure, target.given)

@@ -27,6 +27,7 @@ from .errors import (
     Key,
     OptionError,
     RingletError,
+    Status,
     UsageError,
     from_core_error,
     from_option_error,
@@ -234,7 +235,17 @@ class Client(_Handle):
     def close(self, drain: float = 1.0) -> None:
         """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
         Again: no effect.
+
+        Raises:
+            UsageError: (``Status.BUSY``) inside an edit or a resolver of this client: that call would be waited
+                for and could not end. Nothing is closed.
         """
+        if not self._closed and _calls.is_answering(self._core):
+            raise UsageError(
+                "close was called inside an edit or a resolver of this client, whose call would be waited for: "
+                "return from it first",
+                status=Status.BUSY,
+            )
         self._close(drain)
         if self._closed:
             _open_clients.discard(self)

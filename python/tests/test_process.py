@@ -74,6 +74,42 @@ def test_eight_threads_lose_no_add(cluster, name):
     assert set(found) == {f"{number}.{count}" for number in range(8) for count in range(25)}
 
 
+@pytest.mark.parametrize("closes", ["edit", "resolver"])
+def test_close_inside_an_edit_or_a_resolver_is_refused_at_once(cluster, name, closes):
+    client = cluster.connect(timeout=5.0)
+    took = []
+
+    def close():
+        begin = time.monotonic()
+        try:
+            with pytest.raises(ringlet.UsageError, match="inside an edit or a resolver") as raised:
+                client.close()
+            assert raised.value.status == ringlet.Status.BUSY
+        finally:
+            took.append(time.monotonic() - begin)
+
+    def edit(value):
+        if closes == "edit":
+            close()
+        return b"edited"
+
+    def resolve(versions):
+        if closes == "resolver":
+            close()
+        return b"merged"
+
+    bucket = client.bucket(name, resolver=resolve)
+    bucket.put("k", b"one")
+    bucket.put("k", b"two")
+    bucket.update("k", edit)
+    assert len(took) == 1 and took[0] < 0.5
+    # Nothing was closed, and outside it is no longer refused.
+    assert bucket.get("k").value == b"edited"
+    client.close()
+    with pytest.raises(ringlet.ClientClosed):
+        bucket.get("k")
+
+
 def test_close_while_eight_threads_call(cluster, name):
     for _ in range(3):
         client = cluster.connect(timeout=10.0)
