@@ -21,7 +21,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/this_thread.hpp"
 #include "node/upkeep.hpp"
 #include "protocol/payload.hpp"
 #include "runtime/address.hpp"
@@ -235,7 +234,6 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
   void start() {
     thread_.post([this] {
-      if (of_large_writes_) let_others_go_first();
       node_.start(read_clocks());
       if (acceptor_.is_open()) accept();
     });
@@ -695,11 +693,31 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   void serve_large(Now now) {
     Large write = std::move(large_.front());
     large_.pop_front();
+    if (now.instant > write.arrival.until &&
+        write.type != static_cast<std::uint8_t>(wire::Type::replica_put)) {
+      return write.from->answer_large(too_late(write, now.instant));
+    }
     auto message = wire::decode(write.type, write.body);
     if (!message) return write.from->drop_link(write.link, message.status());
     write.body = Bytes();
     node_.on_request(write.link, write.number, std::move(*message), now, write.member,
                      write.arrival);
+  }
+
+  // As the node would say it; but not even decoded, or those that nobody wants any more would keep the lane from
+  // those that are wanted.
+  Node::ToRequester too_late(const Large& write, Instant now) const {
+    server_.state->counters().refused_late.fetch_add(1, std::memory_order_relaxed);
+    Status status(Code::unavailable, "node " + server_.state->options().name +
+                                         " came to this request " +
+                                         std::to_string((now - write.arrival.until).millis() + 1) +
+                                         " ms after it was wanted");
+    if (write.type == static_cast<std::uint8_t>(wire::Type::client_put)) {
+      ClientReply reply;
+      reply.status = std::move(status);
+      return {write.link, write.number, std::move(reply)};
+    }
+    return {write.link, write.number, Refused{Status(Code::timeout, status.message()), 0}};
   }
 
   // The answer of a lane that has no time: `why` follows the node's name.
