@@ -304,7 +304,8 @@ class ReadsDontGoBack final : public Law {
 
 // L21: whoever begins a strict read after a strict write was acknowledged is shown that write or what was
 // written having seen it, though owners change and die meanwhile. R + W > N, and as long as no disk was
-// lost but those of members that were replaced.
+// lost but those of members that were replaced. A replaced member that runs again is a voter for whoever has
+// not heard of the replacement; the documents ask to keep it off until then.
 class StrictReadsSeeStrictWrites final : public Law {
  public:
   explicit StrictReadsSeeStrictWrites(Scene& scene)
@@ -315,6 +316,7 @@ class StrictReadsSeeStrictWrites final : public Law {
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (!call.strict || !outcome.reply.status) return;
     if (scene_.plan.reconcile == Reconcile::lww || !disks_are_there()) return;
+    if (outcome.reply.ring_epoch < scene_.ring()->epoch() && a_replaced_member_runs()) return;
     if (call.kind != ClientCore::Kind::get) {
       acknowledged_[call.key].push_back({call.write_id, scene_.world.now(), call.wanted});
       return;
@@ -340,6 +342,10 @@ class StrictReadsSeeStrictWrites final : public Law {
       ++replaced;
     }
     return replaced == 0 || (replaced < 2 && scene_.plan.n > 2);
+  }
+  bool a_replaced_member_runs() const {
+    return std::any_of(scene_.gone.begin(), scene_.gone.end(),
+                       [&](HostId node) { return scene_.world.up(node); });
   }
   struct Acknowledged {
     WriteId id;
