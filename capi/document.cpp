@@ -1,5 +1,6 @@
 // Documents: lists of edits, the edit as a call, and what a document holds.
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <utility>
@@ -253,6 +254,8 @@ ringlet_status ringlet_document_item(const ringlet_document* read, size_t index,
   if (item == nullptr || item_size < sizeof(ringlet_item) || item_size > max_struct_bytes) {
     return RINGLET_INVALID_ARGUMENT;
   }
+  // What a later program knows of an item and this library does not is nothing.
+  std::memset(static_cast<void*>(item), 0, item_size);
   if (read == nullptr || index >= read->items.size()) return RINGLET_INVALID_ARGUMENT;
   *item = read->items[index];
   return RINGLET_OK;

@@ -119,6 +119,34 @@ TEST_CASE("a document of every type is edited and read") {
   CHECK(look(f, key) == "2 coupons \n  7  SUMMER\n1 items \n  3 tea 5\n");
 }
 
+TEST_CASE(
+    "an item of a later program is zero where this library knows nothing, and where there is "
+    "none") {
+  Fixture f;
+  ringlet_key key = key_of("carts", "later");
+  edit(f, key, tea(2));
+  ringlet_reply* reply = nullptr;
+  REQUIRE(ringlet_get(f.client.get(), key, nullptr, &reply, nullptr) == RINGLET_OK);
+  Reply owned(reply);
+  ringlet_document* read = nullptr;
+  REQUIRE(ringlet_document_read(reply, &read, nullptr) == RINGLET_OK);
+  Document document(read);
+  struct {
+    ringlet_item known;
+    unsigned char more[16];
+  } later;
+  const unsigned char none[sizeof later] = {};
+  std::memset(&later, 0xff, sizeof later);
+  CHECK(ringlet_document_item(read, 0, &later.known, sizeof later) == RINGLET_OK);
+  CHECK(later.known.type == RINGLET_MAP);
+  CHECK(std::memcmp(later.more, none, sizeof later.more) == 0);
+  std::memset(&later, 0xff, sizeof later);
+  CHECK(ringlet_document_item(read, 2, &later.known, sizeof later) == RINGLET_INVALID_ARGUMENT);
+  CHECK(std::memcmp(&later, none, sizeof later) == 0);
+  CHECK(ringlet_document_item(read, 0, &later.known, sizeof later.known - 1) ==
+        RINGLET_INVALID_ARGUMENT);
+}
+
 TEST_CASE("edits of many requests at once on one key are all counted") {
   Fixture f;
   Queue q = queue();
