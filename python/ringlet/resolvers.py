@@ -265,6 +265,17 @@ class _MergeDataclass(_ByField):
         self, merged: dict[str, Any], stamps: dict[str, Stamp], living: Sequence[Sibling[Any]]
     ) -> Any:
         fields = {field.name: field for field in dataclasses.fields(self._kind)}
+        gone = [
+            name
+            for name, field in fields.items()
+            if name not in merged
+            and field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING
+        ]
+        if gone:
+            raise UsageError(
+                f"the resolver of {gone[0]!r} returned Delete; {self._kind.__name__} has no default for it"
+            )
         made = self._kind(**{n: value for n, value in merged.items() if fields[n].init})
         for name, value in merged.items():
             if not fields[name].init:

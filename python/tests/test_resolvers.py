@@ -312,6 +312,17 @@ def test_a_field_is_not_kept():
         resolvers.merge_dict({"n": lambda siblings: ringlet.Keep})([sibling({"n": 1}), sibling({"n": 2})])
 
 
+def test_a_field_without_a_default_cannot_be_deleted():
+    Stock = dataclasses.make_dataclass(
+        "Stock", [("n", int), ("m", int, dataclasses.field(default=7))]
+    )
+    gone = lambda siblings: ringlet.Delete  # noqa: E731
+    siblings = [sibling(Stock(1, 1)), sibling(Stock(2, 2))]
+    assert resolvers.merge_dataclass(Stock, {"m": gone})(siblings).m == 7
+    with pytest.raises(ringlet.UsageError, match="the resolver of 'n' returned Delete; Stock has no default"):
+        resolvers.merge_dataclass(Stock, {"n": gone})(siblings)
+
+
 def test_m_21_a_counter_names_the_version_that_has_no_number():
     for wrong in (None, True, "1", float("nan")):
         with pytest.raises(TypeError, match=r"wanted a number for 'a', got .* \(version Dot"):
