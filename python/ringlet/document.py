@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar, overload
 
 from . import _core
 from .codecs import Codec
 from .errors import DecodeError, Key, UsageError, from_core_error
 from .versioned import decode, name_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -111,6 +114,17 @@ class Schema(Generic[T_co]):
     """The type of a field. ``T`` is what its value is in Python."""
 
     _type: ClassVar[int] = 0
+
+    @overload
+    def __get__(self, record: Record, owner: type[Any]) -> T_co: ...
+    @overload
+    def __get__(self, record: object, owner: type[Any]) -> Self: ...
+    def __get__(self, record: Any, owner: type[Any]) -> Any:
+        # A field of a Record gives its value; elsewhere a schema is an attribute as any other.
+        return record._values[self._name_in(owner)] if isinstance(record, Record) else self
+
+    def _name_in(self, owner: type[Record]) -> str:
+        return next(name for name, field in owner._fields.items() if field is self)
 
     def _empty(self) -> T_co:
         raise NotImplementedError
@@ -271,6 +285,7 @@ class Map(Schema[T]):
         self._of = None if of is None else _schema(of, "Map(of=…)")
         self._fields = {name: _schema(field, f"Map({name}=…)") for name, field in fields.items()}
         self._old: tuple[Codec[Any], Callable[[Any], Any]] | None = None
+        self._record: Callable[[dict[str, Any]], Any] | None = None
 
     def from_value(self, codec: Codec[U], take: Callable[[U], Any]) -> Map[T]:
         """The same schema, which also reads values that are no documents: those that a program of before
@@ -283,6 +298,7 @@ class Map(Schema[T]):
         """
         other: Map[T] = Map.__new__(Map)
         other._of, other._fields, other._old = self._of, self._fields, (codec, take)
+        other._record = self._record
         return other
 
     def encode(self, value: T) -> bytes:
@@ -294,8 +310,11 @@ class Map(Schema[T]):
         return self._value(_tree(_core.document_parse(bytes(data))), "")
 
     def _empty(self) -> T:
-        empty: Any = {name: field._empty() for name, field in self._fields.items()}
-        return empty  # type: ignore[no-any-return]
+        return self._made({name: field._empty() for name, field in self._fields.items()})
+
+    def _made(self, value: dict[Any, Any]) -> T:
+        made: Any = value if self._record is None else self._record(value)
+        return made  # type: ignore[no-any-return]
 
     def _value(self, node: _Node, path: str) -> T:
         def inside(name: Any) -> str:
@@ -313,7 +332,7 @@ class Map(Schema[T]):
                 raw=memoryview(b""), content_type=CONTENT_TYPE,
             )
 
-        value: Any = {}
+        value: dict[Any, Any] = {}
         if self._of is not None:
             _distinct(path, "names", map(_plain, node.fields))
             for name, nodes in node.fields.items():
@@ -321,7 +340,7 @@ class Map(Schema[T]):
         for name, field in self._fields.items():
             nodes = node.fields.get(name, [])
             value[name] = read(field, name, nodes) if nodes else field._empty()
-        return value  # type: ignore[no-any-return]
+        return self._made(value)
 
     def _field(self, name: Name, path: tuple[Name, ...]) -> Schema[Any]:
         if self._of is not None:
@@ -397,6 +416,86 @@ class Map(Schema[T]):
                 str(from_core_error(error, key)), raw=memoryview(b""), content_type=CONTENT_TYPE, key=key
             ) from None
         return self._value(_tree(items), "")
+
+
+class Record:
+    """A document's named fields as a class, so that type checkers know the type of each.
+
+    >>> class Cart(Record):
+    ...     items = Map(of=Counter)
+    ...     coupons = Set()
+    ...     gift = Flag()
+    >>> cart = Cart.schema()
+
+    ``cart`` is the codec of a bucket, as ``Map(items=Map(of=Counter), coupons=Set, gift=Flag)`` is, and stores
+    the same bytes. A value that is read is a ``Cart``: ``value.items`` is a dict, ``value.coupons`` a set.
+    A record in a record is a field ``address = Address.schema()``. A field whose name is not an attribute's,
+    begins with ``_``, or is ``schema`` or ``asdict``, needs ``Map(…)``.
+    """
+
+    __slots__ = ("_values",)
+    _fields: ClassVar[Mapping[str, Schema[Any]]] = {}
+    _values: dict[str, Any]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        fields = dict(cls._fields)
+        for name in cls.__dict__.get("__annotations__", {}):
+            if name not in cls.__dict__ and not name.startswith("_"):
+                raise TypeError(f"{cls.__name__}.{name}: wanted {name} = a schema, got its type alone")
+        for name, field in cls.__dict__.items():
+            if isinstance(field, type) and issubclass(field, Schema):
+                raise TypeError(f"{cls.__name__}.{name}: wanted {field.__name__}(…), got the class")
+            if not isinstance(field, Schema):
+                fields.pop(name, None)
+                continue
+            if name.startswith("_") or name in ("schema", "asdict"):
+                raise TypeError(f"{cls.__name__}.{name}: a field of a record cannot have this name")
+            if any(field is other for known, other in fields.items() if known != name):
+                raise TypeError(f"{cls.__name__}.{name}: wanted a schema of its own, got another field's")
+            fields[name] = field
+        cls._fields = fields
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        object.__setattr__(self, "_values", values)
+
+    @classmethod
+    def schema(cls) -> Map[Self]:
+        """The codec of a bucket, or a field of another record."""
+        if not cls._fields:
+            raise TypeError(f"{cls.__name__}: wanted at least one field, got none")
+        made: Any = Map(**cls._fields)
+        made._record = cls
+        return made  # type: ignore[no-any-return]
+
+    def asdict(self) -> dict[str, Any]:
+        """What ``Map(…)`` with these fields gives: records in it become dicts as well."""
+        return {name: _as_dict(value) for name, value in self._values.items()}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: a record is what was read; change it with Bucket.edit or Bucket.editing")
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Record) and type(other) is type(self):
+            return self._values == other._values
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
+        return f"{type(self).__name__}({inside})"
+
+
+def _as_dict(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.asdict()
+    if isinstance(value, dict):
+        return {name: _as_dict(each) for name, each in value.items()}
+    return value
 
 
 class _Edits:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ringlet
+from ringlet import document
 from ringlet.document import Counter, Flag, Map, Register, RegisterAll, Set
 
 CART = Map(
@@ -260,6 +261,128 @@ def test_a_field_may_have_any_name_but_of(client, name):
     fields = Map(self=Set, name=Register, items=Map(of=Counter))
     things = client.bucket(name, codec=fields)
     assert things.edit("u", lambda c: c["self"].add(1)).value["self"] == {1}
+
+
+class Address(document.Record):
+    city = Register()
+    tags = Set()
+
+
+class Customer(document.Record):
+    items = Map(of=Counter)
+    coupons = Set()
+    gift = Flag()
+    address = Address.schema()
+
+
+def test_a_record_is_read_by_attribute_and_stores_what_a_map_stores(client: ringlet.Client):
+    customers = client.bucket("records", codec=Customer.schema())
+    customers.edit("alice", lambda c: c["items"]["tea"].increment(2))
+    with customers.editing("alice") as c:
+        c["coupons"].add("SUMMER")
+        c["address"]["city"] = "Bern"
+    value = customers.get("alice").value
+    assert isinstance(value, Customer)
+    assert value.items == {"tea": 2}
+    assert value.coupons == {"SUMMER"}
+    assert value.gift is False
+    assert value.address.city == "Bern"
+    assert value.address.tags == set()
+    named = Map(
+        items=Map(of=Counter), coupons=Set, gift=Flag, address=Map(city=Register, tags=Set)
+    )
+    assert client.bucket("records", codec=named).get("alice").value == value.asdict()
+    assert value == customers.get("alice").value
+    assert "items={'tea': 2}" in repr(value)
+    with pytest.raises(AttributeError, match="gift: a record is what was read"):
+        value.gift = True  # type: ignore[misc,assignment]
+
+
+def test_a_record_takes_over_what_was_written_before(client: ringlet.Client):
+    client.bucket("old-records", codec=ringlet.Json).put("bob", ["SUMMER"])
+    taking = Customer.schema().from_value(ringlet.Json, lambda items: {"coupons": set(items)})
+    value = client.bucket("old-records", codec=taking).get("bob").value
+    assert isinstance(value, Customer)
+    assert value.coupons == {"SUMMER"}
+
+
+def test_a_record_that_is_declared_wrongly_says_so():
+    with pytest.raises(TypeError, match=r"Bad.coupons: wanted Set\(…\), got the class"):
+        type("Bad", (document.Record,), {"coupons": Set})
+    with pytest.raises(TypeError, match="Bad.schema: a field of a record cannot have this name"):
+        type("Bad", (document.Record,), {"schema": Set()})
+    with pytest.raises(TypeError, match="Bad.coupons: wanted coupons = a schema"):
+        type("Bad", (document.Record,), {"__annotations__": {"coupons": "Set"}})
+    one = Set()
+    with pytest.raises(TypeError, match="Bad.b: wanted a schema of its own"):
+        type("Bad", (document.Record,), {"a": one, "b": one})
+    with pytest.raises(TypeError, match="Empty: wanted at least one field"):
+        type("Empty", (document.Record,), {}).schema()
+
+
+def test_a_schema_is_a_plain_attribute_of_other_classes():
+    class Shop:
+        schema = Map(of=Counter)
+
+    assert Shop().schema is Shop.schema
+
+
+def test_a_record_inherits_and_overrides_fields():
+    class More(Customer):
+        note = Register()
+        gift = Counter()
+
+    assert list(More._fields) == ["items", "coupons", "gift", "address", "note"]
+    assert isinstance(More.gift, Counter)
+    assert isinstance(Customer.gift, Flag)
+
+
+def test_the_type_checker_knows_each_field_of_a_record(tmp_path: Path):
+    pytest.importorskip("mypy", reason="mypy is not in this environment")
+    program = tmp_path / "record.py"
+    program.write_text(
+        "import ringlet\n"
+        "from ringlet.document import Counter, Flag, Map, Record, RegisterAll, Set\n"
+        "class Address(Record):\n"
+        "    lines = RegisterAll()\n"
+        "class Cart(Record):\n"
+        "    items = Map(of=Counter)\n"
+        "    coupons = Set()\n"
+        "    gift = Flag()\n"
+        "    address = Address.schema()\n"
+        "def read(client: ringlet.Client) -> int:\n"
+        "    value = client.bucket('carts', codec=Cart.schema()).get('k').value\n"
+        "    reveal_type(value)\n"
+        "    reveal_type(value.items)\n"
+        "    reveal_type(value.coupons)\n"
+        "    reveal_type(value.gift)\n"
+        "    reveal_type(value.address.lines)\n"
+        "    reveal_type(Cart.items)\n"
+        "    wrong: str = value.gift\n"
+        "    value.nothing\n"
+        "    return value.items['tea']\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(ringlet.__file__).parents[1],
+    )
+    said = done.stdout.replace("builtins.", "")
+    name = "str | bytes | int | bool"
+    for line, wanted in [
+        (12, "record.Cart"),
+        (13, f"dict[{name}, int]"),
+        (14, f"set[{name}]"),
+        (15, "bool"),
+        (16, "list[str | bytes | int | bool | float | None]"),
+        (17, f"ringlet.document.Map[dict[{name}, int]]"),
+    ]:
+        assert f'record.py:{line}: note: Revealed type is "{wanted}"' in said, said
+    assert "record.py:18: error: Incompatible types in assignment" in said, said
+    assert 'record.py:19: error: "Cart" has no attribute "nothing"' in said, said
+    assert said.count("error:") == 2, said
 
 
 def test_the_type_checker_knows_the_value(tmp_path: Path):
