@@ -97,7 +97,7 @@ TEST_CASE("edits that are wrong in themselves are refused before anything is sen
   int answers = 0;
   client.edit(std::move(edit), Now{Instant{1}, 1}, [&](const ClientCore::Outcome& outcome) {
     ++answers;
-    CHECK(outcome.reply.status.code() == Code::invalid_argument);
+    CHECK(outcome.reply.status.code() == Code::too_large);
     CHECK(outcome.reply.status.message() ==
           "edit carts/alice: wanted at most 4096 edits in one call, got 10000");
     CHECK_FALSE(outcome.reply.status.maybe_applied());
