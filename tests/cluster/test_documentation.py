@@ -24,8 +24,8 @@ def seeds():
         yield cluster.seeds
 
 
-def block(language, file=DOCUMENTS):
-    return re.search(rf"^```{language}\n(.*?)^```", file.read_text(), re.S | re.M).group(1)
+def block(language, file=DOCUMENTS, number=0):
+    return re.findall(rf"^```{language}\n(.*?)^```", file.read_text(), re.S | re.M)[number]
 
 
 def test_python(seeds):
@@ -37,6 +37,9 @@ def test_python(seeds):
         assert names["carts"].get("alice").value == {"items": {"tea": 2}, "coupons": set(), "gift": False, "note": "ring twice"}
         client.bucket("lists", codec=ringlet.Json).put("bob", ["A", "B"])
         assert client.bucket("lists", codec=names["old"]).edit("bob", lambda c: c["coupons"].add("C")).value["coupons"] == {"A", "B", "C"}
+        exec(compile(block("python", number=1), str(DOCUMENTS), "exec"), names)
+        read = names["carts"].get("alice").value
+        assert isinstance(read, names["Cart"]) and (read.items, read.note) == ({"tea": 2}, "ring twice")
 
 
 def test_java(seeds, tmp_path):
