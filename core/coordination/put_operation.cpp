@@ -58,7 +58,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
   }
   if (auto* minted = std::get_if<Minted>(&message)) {
     asked->may_mint = false;
-    on_minted(*minted, now, out);
+    on_minted(*asked, *minted, now, out);
   }
   settle(now, out);
 }
@@ -196,7 +196,7 @@ void PutOperation::mint_early(Now now, Effects& out) {
   ask_next_minter(now, out);
 }
 
-void PutOperation::on_minted(const Minted& minted, Now now, Effects& out) {
+void PutOperation::on_minted(const Asked& minter, const Minted& minted, Now now, Effects& out) {
   if (!object_) {
     object_ = minted.object;
     dot_ = minted.dot;
@@ -205,8 +205,14 @@ void PutOperation::on_minted(const Minted& minted, Now now, Effects& out) {
   // A minter that had been given up answers after all. Its version has a dot of its own: whoever
   // knows only one of the two must learn the other, or it would outlive the next write there alone.
   bool news = lacks(*object_, minted.object);
+  bool behind = lacks(minted.object, *object_);
   sync(*object_, minted.object);
-  if (!news) return;
+  if (!news) {
+    // Last-write-wins: this one gave the same write an earlier stamp. A write that follows what is read
+    // there would lie above that one only, and lose to the write that its writer was shown.
+    if (behind) send_copy(minter, out);
+    return;
+  }
   for (const Asked& other : asked_) {
     if (other.what == Asked::For::keep) continue;
     bool was_sent_the_first = other.open() && other.what == Asked::For::vote;

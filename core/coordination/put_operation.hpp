@@ -98,7 +98,7 @@ class PutOperation {
   bool ask_a_fallback(bool down, Now now, Effects& out);
   bool ask_the_silent(std::size_t index, Now now, Effects& out);
   void ask_again(Asked& asked, Now now, Effects& out);
-  void on_minted(const Minted& minted, Now now, Effects& out);
+  void on_minted(const Asked& minter, const Minted& minted, Now now, Effects& out);
   void count_stored(Asked& asked);
   void give_up_on(std::size_t index, Reply reply, Now now, Effects& out);
   bool may_begin_again(Instant now) const;

@@ -254,7 +254,7 @@ Status Replica::join_hint(Transaction& transaction, const Key& key, NodeId targe
   Place hinted(*state_, key, target, &hints);
   auto hint = read(transaction, hinted);
   if (!hint) return hint.status();
-  if (!sync(hint->object, object)) return Status::ok();
+  if (!sync_stored(hint->object, object)) return Status::ok();
   forget_spent(hint->object, newest_stamp(hint->object), state_->options().spent);
   return write(transaction, hinted, hint->object, 0);
 }
@@ -564,7 +564,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
         told.clear();
-        bool changed = sync(object, request.object);
+        bool changed = sync_stored(object, request.object);
         reply = {};
         if (request.tell_siblings && shows_more(object, request.object)) reply.beside = object;
         if (!changed && durability_of(request.durability) != Durability::disk) {
@@ -644,7 +644,7 @@ Status Replica::join(Page page) {
     change.before = clock_hash(object);
     went_back |= !change.corrupt && knows_more_of_us(each.object.context, object.context,
                                                      state_->self(), state_->incarnation());
-    if (sync(object, each.object)) {
+    if (sync_stored(object, each.object)) {
       if (Status small = small_enough(place, object, each.object); !small) return small;
       std::int64_t wall_us = page.stamps_by ? page.stamps_by->wall_us() : newest_stamp(object);
       forget_spent(object, wall_us, state_->options().spent);

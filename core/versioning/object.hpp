@@ -108,6 +108,12 @@ Dot remove(Object& object, const CausalContext& seen, const Actor& actor, WriteI
 // Joins what another replica knows into this one. Returns whether `object` changed.
 bool sync(Object& object, const Object& other);
 
+// Joins into what is stored here: sync, and last-write-wins' care for a write that was executed twice. Its
+// second copy may have a later stamp than a write that replaced the first copy, having seen it. The notes
+// tell: where they say of the earlier version alone that it has replaced the later one, it is stamped anew,
+// just above, as it would be if it were executed here now. Not part of sync, which has to be associative.
+bool sync_stored(Object& object, const Object& other);
+
 // Whether sync would change what `object` shows or has seen; more remembered ids alone are no reason to
 // send a copy, or replicas that forget at different times would mend each other for ever.
 bool lacks(const Object& object, const Object& other);

@@ -708,8 +708,8 @@ class SeenOnce final : public Law {
 };
 
 // L19: a write that follows another, by what its writer was shown or by the order of one client, has the
-// later stamp, and one that was executed once is stored when it is acknowledged: what replaced it since,
-// if anything did, was stamped above it. Where all clocks agree, no write is left in place of one that was begun
+// later stamp than some copy of the other, is not outlived by it, and one that was executed once is stored
+// when it is acknowledged: what replaced it since, if anything did, was stamped above it. Where all clocks agree, no write is left in place of one that was begun
 // after it had been acknowledged, whoever made the two.
 class FollowersWin final : public Law {
  public:
@@ -719,7 +719,10 @@ class FollowersWin final : public Law {
  private:
   void on_stored(HostId, Table, const Key&, const Object& object) override {
     if (scene_.plan.reconcile != Reconcile::lww) return;
-    for (const Version& version : object.versions) stored_.insert(version.write_id);
+    for (const Version& version : object.versions) {
+      auto [at, first] = stored_.try_emplace(version.write_id, version.written_us);
+      if (!first) at->second = std::min(at->second, version.written_us);
+    }
   }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (scene_.plan.reconcile != Reconcile::lww || call.kind == ClientCore::Kind::get) return;
@@ -746,11 +749,12 @@ class FollowersWin final : public Law {
     auto [last, first] = last_.try_emplace({call.client, call.key});
     if (!first && last->second.at <= call.began) follows(call.key, write, held, last->second.id);
     last->second = {write.id, scene_.world.now()};
-    stamps_[write.id] = held.written_us;
   }
+  // A write that was executed twice has two stamps, and its follower may know the earlier one only.
   void follows(const Key& key, const WriteRecord& write, const Version& held, WriteId before) {
-    auto stamp = stamps_.find(before);
-    if (stamp == stamps_.end() || held.written_us > stamp->second) return;
+    followers_[before].insert(write.id);
+    auto stamp = stored_.find(before);
+    if (stamp == stored_.end() || held.written_us > stamp->second) return;
     fail(where_from(key, write) + " follows write " + to_string(before).substr(0, 8) +
          " and has the stamp " + std::to_string(held.written_us) + ", that one " +
          std::to_string(stamp->second));
@@ -760,12 +764,22 @@ class FollowersWin final : public Law {
            !scene_.plan.has(FaultKind::far_clock) && !scene_.plan.has(FaultKind::lost_disk);
   }
   void at_the_end() override {
-    if (scene_.plan.reconcile != Reconcile::lww || !clocks_agree()) return;
+    if (scene_.plan.reconcile != Reconcile::lww || scene_.plan.has(FaultKind::lost_disk)) return;
     for (const auto& [key, ids] : scene_.book.by_key()) {
       for (const Object& copy : copies_of(scene_, key)) {
-        for (const Version& version : copy.versions) nothing_began_after(key, version, ids);
+        for (const Version& version : copy.versions) {
+          nothing_follows(key, version);
+          if (clocks_agree()) nothing_began_after(key, version, ids);
+        }
       }
     }
+  }
+  void nothing_follows(const Key& key, const Version& left) {
+    auto followers = followers_.find(left.write_id);
+    if (followers == followers_.end()) return;
+    fail(where_from(key, *scene_.book.find(left.write_id)) + " is left in place of write " +
+         to_string(*followers->second.begin()).substr(0, 8) +
+         ", which follows it and was acknowledged");
   }
   void nothing_began_after(const Key& key, const Version& left, const std::vector<WriteId>& ids) {
     auto first = spans_.find(left.write_id);
@@ -787,8 +801,9 @@ class FollowersWin final : public Law {
     Instant began = Instant::never(), acknowledged = Instant::never();
   };
   std::map<WriteId, Span> spans_;
-  std::set<WriteId> told_, stored_;
-  std::map<WriteId, std::int64_t> stamps_;  // as first acknowledged
+  std::set<WriteId> told_;
+  std::map<WriteId, std::int64_t> stored_;          // with the earliest stamp anywhere
+  std::map<WriteId, std::set<WriteId>> followers_;  // acknowledged
   std::map<std::pair<std::size_t, Key>, Last> last_;
 };
 

@@ -492,7 +492,9 @@ TEST_CASE("F-100 L18 a coordinator that slept past the deadline asks nobody to m
   auto asked = w.coordinator.take_outgoing();
   REQUIRE(asked.size() == 1);
   w.now.instant = w.now.instant + Duration::seconds(3);
-  SECTION("woken by a broken connection") { w.coordinator.on_unreachable(asked[0].to, w.now); }
+  SECTION("woken by a broken connection") {
+    w.coordinator.on_unreachable(asked[0].to, w.now);
+  }
   SECTION("woken by a refusal") {
     w.coordinator.on_reply(asked[0].to, asked[0].number, Refused{Status(Code::io, "no"), 0}, w.now);
   }
@@ -583,6 +585,34 @@ TEST_CASE("R4.4-f a minter that answers late makes no second sibling") {
     const Object& object = world.disks[node][{key, NodeId{}}];
     REQUIRE(object.versions.size() == 1);
     CHECK(object.versions[0].value == "bread");
+  }
+}
+
+// Found by seed 1540 of the swarm: it kept the earlier stamp, what followed it there lay above that one
+// only, and lost to the write that its writer had been shown.
+TEST_CASE(
+    "L19 a minter that answers late is told of the later stamp that its write has elsewhere") {
+  CoordinationOptions options;
+  options.reconcile = Reconcile::lww;
+  World world(3, 3, options);
+  const auto members = world.members_for(key);
+  const std::int64_t held_us = world.now.wall_us() + 10'000'000;
+  world.disks[members[1]][{key, NodeId{}}] = lww_object(members[1], a_write(9, "held"), held_us);
+  world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
+  auto first = world.coordinator.take_outgoing();
+  REQUIRE(first.size() == 1);
+  REQUIRE(first[0].to == members[0]);
+  Message late = world.answer(first[0].to, first[0].message);  // it did mint, its answer is slow
+  world.now.instant = world.now.instant + Duration::millis(50);
+  world.coordinator.on_wake(world.now);
+  REQUIRE(world.deliver_one());
+  world.coordinator.on_reply(first[0].to, first[0].number, late, world.now);
+  world.run();
+  for (NodeId node : members) {
+    const Object& object = world.disks[node][{key, NodeId{}}];
+    REQUIRE(object.versions.size() == 1);
+    CHECK(object.versions[0].write_id == a_write(1).write_id);
+    CHECK(object.versions[0].written_us == held_us + 1);
   }
 }
 

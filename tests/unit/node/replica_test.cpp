@@ -658,6 +658,25 @@ TEST_CASE("L19 a last-write-wins stamp lies above what is held, and a key stays 
   CHECK(bench.got(key).versions[0].write_id == WriteId{9, 6});
 }
 
+// Seed 1540 of the swarm: the first write was executed at n2 as well, above what was held there.
+TEST_CASE("L19 a copy with a later stamp does not outlive what replaced its write here") {
+  Bench bench(3);
+  MintPut put = mint_put(key, 1);
+  put.reconcile = Reconcile::lww;
+  put.write.born_us = bench.now.wall_us();
+  std::int64_t seen_us = bench.minted(put).object.versions[0].written_us;
+  put.write = a_write(2);
+  put.write.born_us = put.write.above_us = seen_us;
+  put.write.replaces = {fingerprint(a_write(1).write_id)};
+  bench.minted(put);
+  Object copy = lww_object(Bench::id("n2"), a_write(1), seen_us + 20'000'000);
+  CHECK(std::holds_alternative<Stored>(
+      bench.replica->merge(replica_put(key, copy), bench.now).reply));
+  Object held = bench.got(key);
+  CHECK(held.versions[0].write_id == WriteId{9, 2});
+  CHECK(held.versions[0].written_us == seen_us + 20'000'001);
+}
+
 TEST_CASE("O-19 F-30 a last-write-wins stamp too far ahead is refused") {
   NodeOptions options;
   options.max_stamp_ahead_ms = 60'000;
