@@ -67,9 +67,13 @@ void UpdateOperation::join_what_was_known(ClientOutcome& read) const {
 }
 
 bool UpdateOperation::holds_edit(const Object& object) const {
-  return options_.write_id != WriteId{} &&
-         std::any_of(object.versions.begin(), object.versions.end(),
-                     [&](const Version& v) { return v.write_id == options_.write_id; });
+  if (options_.write_id == WriteId{}) return false;
+  // Stored, or stored once and replaced: what it read then is no more, so a repeated edit may not fit.
+  const std::uint64_t print = fingerprint(options_.write_id);
+  return std::any_of(object.versions.begin(), object.versions.end(),
+                     [&](const Version& v) { return v.write_id == options_.write_id; }) ||
+         std::any_of(object.spent.begin(), object.spent.end(),
+                     [&](const SpentWrite& spent) { return spent.fingerprint == print; });
 }
 
 UpdateOperation::Next UpdateOperation::ask(ClientOutcome read) {

@@ -221,6 +221,24 @@ TEST_CASE_METHOD(Fixture, "M-14 an update that finds its own write there does no
   }
 }
 
+TEST_CASE_METHOD(Fixture, "M-14 a write that was stored and replaced is not edited again") {
+  Op first(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
+  first.start();
+  first.on_outcome(store.read(), second, random);
+  store.write(writing(first.on_answer(value("mine"))));  // and the answer is lost
+  Op other(Store::key(), {});
+  other.start();
+  other.on_outcome(store.read(), second, random);
+  store.write(writing(other.on_answer(value("theirs"))));
+  Op again(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
+  again.start();
+  // The edit may not fit any more what is there now: it would be refused as if it had not been made.
+  ClientOutcome end = over(again.on_outcome(store.read(), second, random));
+  CHECK(end.update.edited);
+  CHECK(end.write_id == WriteId{9, 9});
+  CHECK(shown(end.reply.object).versions.at(0)->value == "theirs");
+}
+
 TEST_CASE_METHOD(Fixture, "M-14 a delete that an update wrote under its id is found as well") {
   store.blind("old");
   Op first(Store::key(), {16, Deletes::lose, WriteId{9, 9}});
