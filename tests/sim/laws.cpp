@@ -709,8 +709,9 @@ class SeenOnce final : public Law {
 
 // L19: a write that follows another, by what its writer was shown or by the order of one client, has the
 // later stamp than some copy of the other, is not outlived by it, and one that was executed once is stored
-// when it is acknowledged: what replaced it since, if anything did, was stamped above it. Where all clocks agree, no write is left in place of one that was begun
-// after it had been acknowledged, whoever made the two.
+// when it is acknowledged: what replaced it since, if anything did, was stamped above it. Where all clocks
+// agree, no write that was executed by one replica is left in place of one that was begun after it had been
+// acknowledged, whichever clients made the two.
 class FollowersWin final : public Law {
  public:
   explicit FollowersWin(Scene& scene)
@@ -722,6 +723,7 @@ class FollowersWin final : public Law {
     for (const Version& version : object.versions) {
       auto [at, first] = stored_.try_emplace(version.write_id, version.written_us);
       if (!first) at->second = std::min(at->second, version.written_us);
+      stampers_[version.write_id].insert(version.dot.actor.node);
     }
   }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
@@ -784,6 +786,9 @@ class FollowersWin final : public Law {
   void nothing_began_after(const Key& key, const Version& left, const std::vector<WriteId>& ids) {
     auto first = spans_.find(left.write_id);
     if (first == spans_.end()) return;
+    // Its late copy looked like a new write to a replica that held the later one and never the first copy
+    // (docs/configuration.md says so). What follows by context or by the same client is judged above.
+    if (stampers_[left.write_id].size() > 1) return;
     for (WriteId id : ids) {
       auto later = spans_.find(id);
       if (later == spans_.end() || later->second.acknowledged == Instant::never()) continue;
@@ -803,6 +808,7 @@ class FollowersWin final : public Law {
   std::map<WriteId, Span> spans_;
   std::set<WriteId> told_;
   std::map<WriteId, std::int64_t> stored_;          // with the earliest stamp anywhere
+  std::map<WriteId, std::set<NodeId>> stampers_;    // who executed it
   std::map<WriteId, std::set<WriteId>> followers_;  // acknowledged
   std::map<std::pair<std::size_t, Key>, Last> last_;
 };
