@@ -39,8 +39,7 @@ enum class PlantedBug {
   spent_forgotten_by_update,      // versioning: ids of replaced writes are not noted
   stamp_not_above_held,           // versioning: a stamp may lie below the one it finds
   stamp_not_above_seen,           // versioning: a stamp may lie below the one its writer has seen
-  follower_not_raised,     // versioning: a second copy of a write outlives what replaced the first
-  reconcile_not_compared,  // membership: what never changes may differ between members
+  reconcile_not_compared,         // membership: what never changes may differ between members
   pointer_order,  // coordination: requests hear of a lost node in the order of their addresses
   tombstone_aged_by_wall_clock,  // repair: a delete is as old as its stamp says
   hint_released_unconfirmed,     // repair: a hint beyond the bound goes before any owner has it

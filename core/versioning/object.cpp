@@ -355,7 +355,7 @@ bool sync(Object& object, const Object& other) {
 bool sync_stored(Object& object, const Object& other) {
   bool both = object.mode == Reconcile::lww && other.mode == Reconcile::lww &&
               object.versions.size() == 1 && other.versions.size() == 1;
-  if (!both || planted(PlantedBug::follower_not_raised)) return sync(object, other);
+  if (!both) return sync(object, other);
   Version& mine = object.versions[0];
   const Version& theirs = other.versions[0];
   // Noted on both sides, they have met in both orders, and the stamps decide.

@@ -228,8 +228,6 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 19;
     case PlantedBug::stamp_not_above_seen:
       return 23;
-    case PlantedBug::follower_not_raised:
-      return 1540;
     case PlantedBug::reconcile_not_compared:
       return 58;
     case PlantedBug::edit_twice:
