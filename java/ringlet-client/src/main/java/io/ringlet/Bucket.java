@@ -200,6 +200,7 @@ public final class Bucket<T> {
    */
   public Map<Key, Result<T>> getAll(Collection<Key> keys) {
     Objects.requireNonNull(keys, "keys");
+    ClientCore.refuseOnDrainThread();
     CallerExecutor executor = new CallerExecutor();
     Map<Key, Request<T>> requests = new LinkedHashMap<>();
     for (Key key : keys) {
@@ -211,7 +212,8 @@ public final class Bucket<T> {
       try {
         request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, null, executor);
       } catch (RingletException e) {
-        request = new Request<>(this, Request.GET, entry.getKey(), null, null, executor);
+        request = new Request<>(
+            this, Request.GET, entry.getKey(), null, null, executor, timeoutMs());
         request.fail(e);
       }
       entry.setValue(request);
@@ -452,7 +454,7 @@ public final class Bucket<T> {
   private Request<T> send(
       int kind, Key key, byte[] context, byte[] value, T written, Function<T, Change<T>> function,
       Executor executor) {
-    Request<T> request = new Request<>(this, kind, key, written, function, executor);
+    Request<T> request = new Request<>(this, kind, key, written, function, executor, timeoutMs());
     client.core().submit(
         request, kind, nameBytes, key, context, value,
             Text.utf8(codec.contentType(), "contentType"),
@@ -460,7 +462,12 @@ public final class Bucket<T> {
     return request;
   }
 
+  private int timeoutMs() {
+    return call.timeoutMs() > 0 ? call.timeoutMs() : client.core().timeoutMs();
+  }
+
   private Versioned<T> block(Sender<T> sender) {
+    ClientCore.refuseOnDrainThread();
     CallerExecutor executor = new CallerExecutor();
     Request<T> request = sender.send(executor);
     return executor.await(request.future, request::cancel);

@@ -23,28 +23,14 @@ final class CallerExecutor implements Executor {
   /**
    * Works until the future is done. An interrupt runs {@code cancel} and goes on until the
    * requests have ended, which is then at once, so that no event is left without somebody to take
-   * it. On the thread that takes a client's events, where an executor that runs work on the spot lets
-   * functions and callbacks of its asynchronous calls run, it takes events while it waits: nobody
-   * else would.
+   * it.
    */
   <V> V await(CompletableFuture<V> future, Runnable cancel) {
     future.whenComplete((value, error) -> work.add(WAKE));
     InterruptedException interrupted = null;
-    ClientCore taking = ClientCore.takenFromHere();
     while (!future.isDone()) {
       try {
-        if (taking == null) {
-          work.take().run();
-          continue;
-        }
-        Runnable next = work.poll();
-        if (next != null) {
-          next.run();
-        } else if (Thread.interrupted()) {
-          throw new InterruptedException();
-        } else {
-          taking.takeSome();
-        }
+        work.take().run();
       } catch (InterruptedException e) {
         interrupted = e;
         cancel.run();

@@ -4,13 +4,14 @@ import io.ringlet.internal.NativeBatch;
 import io.ringlet.internal.NativeFailure;
 import io.ringlet.internal.NativeRef;
 import io.ringlet.internal.RingletNative;
+import java.util.ArrayDeque;
+import java.util.Iterator;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -24,10 +25,11 @@ final class ClientCore implements Runnable {
   private static final int DRAIN_MS = 500;
 
   private static final int BATCH = 64;
-  /** How long a blocking call on the drain thread waits for events before it looks at its own work. */
-  private static final int NESTED_DRAIN_MS = 5;
-  /** The client whose events this thread takes. */
-  private static final ThreadLocal<ClientCore> TAKEN_HERE = new ThreadLocal<>();
+  /** How often the drain thread looks after its helpers while they have work, in milliseconds. */
+  private static final int LOOK_MS = 20;
+  /** Threads that wait in code of the application; more work than that waits for them. */
+  private static final int MOST_THREADS = 256;
+  private static final int MOST_LOG_BATCHES = 100;
   /** For the DONEs after a native close, which come at once. */
   private static final long LAST_EVENTS_NANOS = TimeUnit.SECONDS.toNanos(5);
 
@@ -38,25 +40,117 @@ final class ClientCore implements Runnable {
   private final AtomicBoolean closeAsked = new AtomicBoolean();
   private final CountDownLatch ended = new CountDownLatch(1);
   private final Thread thread;
-  /** One daemon thread, there only while futures are completed by a close. */
-  private final Executor closing;
+  /** Calls execute() of the application's executor, which may run the work, wait or throw. */
+  private final OwnThreads handing;
+  /** Completes futures that failed, with what hangs on them. */
+  private final OwnThreads failing;
+  /** In place of an executor that is not given or refuses. */
+  private final OwnThreads workers;
+  private final OwnThreads logging;
+  /** Answers that were handed to an executor; of the drain thread alone. */
+  private final ArrayDeque<Watched> watched = new ArrayDeque<>();
+  private long lookedAt;
+  private final int timeoutMs;
   private volatile boolean abandoned;
   private volatile boolean closed;
   private volatile long closedAt;
   /** The native queue; of the drain thread alone. */
   private long takenQueue;
 
-  ClientCore(long client, long queue, String name) {
+  private record Watched(Request<?>.Task task, long deadline) {}
+
+  /** So that a blocking call knows where it is. */
+  static final class DrainThread extends Thread {
+    DrainThread(Runnable work, String name) {
+      super(work, name);
+      setDaemon(true);
+    }
+  }
+
+  ClientCore(long client, long queue, String name, int timeoutMs) {
+    this.timeoutMs = timeoutMs;
     this.client = new NativeRef(client, RingletNative::clientRelease);
     this.queue = new NativeRef(queue, RingletNative::queueRelease);
-    thread = new Thread(this, "ringlet-" + name);
-    thread.setDaemon(true);
-    closing = new ThreadPoolExecutor(
-        0, 1, 100, TimeUnit.MILLISECONDS, new LinkedBlockingQueue<>(), work -> {
-      Thread closer = new Thread(work, "ringlet-" + name + "-closing");
-      closer.setDaemon(true);
-      return closer;
-    });
+    thread = new DrainThread(this, "ringlet-" + name);
+    handing = new OwnThreads("ringlet-" + name + "-handing", MOST_THREADS);
+    failing = new OwnThreads("ringlet-" + name + "-failing", MOST_THREADS);
+    workers = new OwnThreads("ringlet-" + name + "-async", MOST_THREADS);
+    logging = new OwnThreads("ringlet-" + name + "-log", 1);
+  }
+
+  /** The time of a call that says nothing else. */
+  int timeoutMs() {
+    return timeoutMs;
+  }
+
+  Executor failing() {
+    return failing;
+  }
+
+  /**
+   * Where asynchronous calls run unless the application says otherwise. As with CompletableFuture a
+   * common pool of one thread is not used: one slow resolver would hold up the rest (and with one
+   * processor that pool has no thread at all).
+   */
+  Executor defaultExecutor() {
+    return ForkJoinPool.getCommonPoolParallelism() > 1 ? ForkJoinPool.commonPool() : workers;
+  }
+
+  /** On the drain thread. */
+  void hand(Request<?>.Task task, Executor executor) {
+    if (executor instanceof CallerExecutor || executor == workers) {
+      executor.execute(task);
+    } else {
+      handing.execute(() -> give(task, executor));
+    }
+  }
+
+  private void give(Request<?>.Task task, Executor executor) {
+    try {
+      executor.execute(task);
+    } catch (RuntimeException e) {
+      // The application shut its executor down, or it refuses for a reason of its own.
+      if (!task.isBegun()) {
+        workers.execute(task);
+      }
+    } catch (Throwable e) {
+      task.refused(e);
+    }
+  }
+
+  /** On the drain thread: fails the task's future if the executor has not begun it by then. */
+  void watch(Request<?>.Task task, long deadline) {
+    watched.add(new Watched(task, deadline));
+  }
+
+  /** On the drain thread; whether to come back soon. */
+  private boolean lookAfterHelpers() {
+    boolean busy = handing.look() | failing.look() | workers.look();
+    logging.look();
+    long now = System.nanoTime();
+    if (!watched.isEmpty() && now - lookedAt > TimeUnit.MILLISECONDS.toNanos(LOOK_MS)) {
+      lookedAt = now;
+      for (Iterator<Watched> all = watched.iterator(); all.hasNext();) {
+        Watched one = all.next();
+        if (one.task().isBegun()) {
+          all.remove();
+        } else if (now - one.deadline() > 0) {
+          all.remove();
+          if (one.task().giveUp()) {
+            failing.execute(one.task()::late);
+          }
+        }
+      }
+    }
+    return busy || !watched.isEmpty();
+  }
+
+  static void refuseOnDrainThread() {
+    if (Thread.currentThread() instanceof DrainThread) {
+      throw Text.invalid("a blocking call on the thread " + Thread.currentThread().getName()
+          + ", which takes the answers of a client, would wait for ever; call the asynchronous"
+          + " method, or call on another thread", null);
+    }
   }
 
   void start() {
@@ -105,6 +199,7 @@ final class ClientCore implements Runnable {
   }
 
   String admin(byte[] command, byte[] json, int timeoutMs) {
+    refuseOnDrainThread();
     long nativeClient = client.use();
     if (nativeClient == 0) {
       throw closedException();
@@ -209,19 +304,6 @@ final class ClientCore implements Runnable {
     }
   }
 
-  /** The client whose drain thread asks, or null. */
-  static ClientCore takenFromHere() {
-    return TAKEN_HERE.get();
-  }
-
-  /** On the drain thread, inside work that one of its events began. */
-  void takeSome() {
-    take(new long[BATCH * NativeBatch.FIELDS], NESTED_DRAIN_MS);
-    if (isOver()) {
-      failAll();
-    }
-  }
-
   private void take(long[] events, int waitMs) {
     int count = NativeBatch.drain(takenQueue, events, waitMs);
     for (int i = 0; i < count; i++) {
@@ -235,7 +317,7 @@ final class ClientCore implements Runnable {
 
   private void failAll() {
     for (Request<?> request : pending.values()) {
-      request.fail(closedException());
+      failing.execute(() -> request.fail(closedException()));
     }
     pending.clear();
   }
@@ -244,18 +326,17 @@ final class ClientCore implements Runnable {
   public void run() {
     long nativeClient = client.use();
     takenQueue = queue.use();
-    TAKEN_HERE.set(this);
     long[] events = new long[BATCH * NativeBatch.FIELDS];
     try {
       while (!isOver()) {
         if (abandoned && closeAsked.compareAndSet(false, true)) {
           closeNative(0);
         }
-        take(events, closed ? 10 : DRAIN_MS);
+        take(events, closed ? 10 : lookAfterHelpers() ? LOOK_MS : DRAIN_MS);
         takeLog(nativeClient);
       }
     } catch (Throwable e) {
-      log(System.Logger.Level.ERROR, "client", "the drain thread ends: " + e);
+      logging.execute(() -> logQuietly("the drain thread ends: " + e));
       closeAsked.set(true);
       closeNative(0);
     } finally {
@@ -266,6 +347,18 @@ final class ClientCore implements Runnable {
       queue.close();
       client.close();
       ended.countDown();
+      lookAfterTheLast();
+    }
+  }
+
+  /** The client is closed; what is left to the application's threads still has its deadlines. */
+  private void lookAfterTheLast() {
+    while (lookAfterHelpers()) {
+      try {
+        Thread.sleep(LOOK_MS);
+      } catch (InterruptedException e) {
+        // Meant for nothing that runs here.
+      }
     }
   }
 
@@ -279,18 +372,21 @@ final class ClientCore implements Runnable {
       return;
     }
     if (request.onEvent(
-        events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6],
-        closing)) {
+        events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6], this)) {
       pending.remove(tag);
     }
   }
 
   /** Records are level digit, part, tab, text, NUL; they go to the logger io.ringlet.PART. */
-  private static void takeLog(long nativeClient) {
+  private void takeLog(long nativeClient) {
     byte[] records = RingletNative.clientLogTake(nativeClient);
-    if (records.length == 0) {
-      return;
+    // The backend of the log is the application's.
+    if (records.length > 0 && logging.waiting() < MOST_LOG_BATCHES) {
+      logging.execute(() -> log(records));
     }
+  }
+
+  private static void log(byte[] records) {
     for (String record : Text.ofNative(records).split("\0")) {
       int tab = record.indexOf('\t');
       if (tab > 0) {
@@ -303,6 +399,15 @@ final class ClientCore implements Runnable {
         };
         log(level, record.substring(1, tab), record.substring(tab + 1));
       }
+    }
+  }
+
+  /** For what goes wrong where nothing must be thrown. */
+  static void logQuietly(String text) {
+    try {
+      log(System.Logger.Level.ERROR, "client", text);
+    } catch (Throwable e) {
+      // The log is broken too.
     }
   }
 

@@ -8,8 +8,8 @@ import java.util.function.Function;
  * Makes one value of several (paper, section 4.4: "semantic reconciliation"). It may be called
  * several times for one update, so its answer must be its only effect; and for every reader to get
  * the same, the answer must not depend on the order of siblings. It runs on the thread of a
- * blocking call, or on the client's executor for an asynchronous one, never on a thread of
- * Ringlet; it may use the client.
+ * blocking call, or on the client's executor for an asynchronous one, never on the thread that takes
+ * answers; it may use the client.
  *
  * @param <T> the type of values
  */

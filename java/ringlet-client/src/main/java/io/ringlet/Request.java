@@ -11,7 +11,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
-import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 
 /**
@@ -26,6 +27,8 @@ final class Request<T> {
   static final int EDIT = 5;
 
   private static final int DONE = 1;
+  /** An answer just before the deadline is given this long to be handed over. */
+  private static final long GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(250);
 
   final CompletableFuture<Versioned<T>> future = new CompletableFuture<>();
   private final Bucket<T> bucket;
@@ -41,8 +44,15 @@ final class Request<T> {
   /** What a put writes; null: this is no put. */
   private final T written;
 
+  private final int timeoutMs;
+  private final long deadline;
+  /** The last question of an update; of the drain thread. */
+  private Task asked;
+
   Request(Bucket<T> bucket, int kind, Key key, T written, Function<T, Change<T>> function,
-      Executor executor) {
+      Executor executor, int timeoutMs) {
+    this.timeoutMs = timeoutMs;
+    deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMs);
     this.bucket = bucket;
     this.kind = kind;
     this.written = written;
@@ -52,21 +62,108 @@ final class Request<T> {
   }
 
   /**
-   * On the drain thread. The handles are this request's from here on. Returns whether it was the
-   * last event.
+   * What one event wants done on the application's threads. It is begun there at most once, or given
+   * up before; either releases its handle.
    */
-  boolean onEvent(long kind, int status, long reply, long error, long merge, Executor closing) {
-    boolean last = kind == DONE;
-    Runnable work = last ? () -> finish(status, reply, error) : () -> merge(merge);
-    try {
-      // What ends with the client decodes nothing, and must not wait behind a resolver that hangs.
-      (last && status == Status.CLOSED ? closing : executor).execute(work);
-    } catch (RuntimeException e) {
-      // The application shut its executor down, or it refuses for a reason of its own: the futures must
-      // end all the same, and other calls of this client have nothing to do with it.
-      ForkJoinPool.commonPool().execute(work);
+  final class Task implements Runnable {
+    private final AtomicBoolean begun = new AtomicBoolean();
+    private final boolean last;
+    private final int status;
+    private final long handle;
+    private final long error;
+
+    private Task(boolean last, int status, long handle, long error) {
+      this.last = last;
+      this.status = status;
+      this.handle = handle;
+      this.error = error;
     }
-    return last;
+
+    @Override
+    public void run() {
+      if (!begun.compareAndSet(false, true)) {
+        return;
+      }
+      if (last) {
+        finish(status, handle, error);
+      } else {
+        merge(handle);
+      }
+    }
+
+    boolean isBegun() {
+      return begun.get();
+    }
+
+    /** False: it has begun, or has been given up before. */
+    boolean giveUp() {
+      if (!begun.compareAndSet(false, true)) {
+        return false;
+      }
+      if (last) {
+        RingletNative.replyRelease(handle);
+        RingletNative.errorRelease(error);
+      } else {
+        RingletNative.mergeRelease(handle);
+      }
+      return true;
+    }
+
+    /** The executor threw, and has not begun this. Any thread but the drain thread. */
+    void refused(Throwable e) {
+      if (!begun.compareAndSet(false, true)) {
+        return;
+      }
+      if (last) {
+        RingletNative.replyRelease(handle);
+        RingletNative.errorRelease(error);
+        fail(e);
+      } else {
+        failMerge(handle, e);
+        RingletNative.mergeRelease(handle);
+      }
+    }
+
+    /** The deadline has come, and the executor has not begun this. Any thread but the drain thread. */
+    void late() {
+      fail(new RingletTimeoutException(new Failure(Status.TIMEOUT, true, kind != GET,
+          "key " + key + ": the cluster has answered, and the client's executor ("
+              + executor.getClass().getName() + ") did not begin to hand the answer over before the"
+              + " call's deadline of " + timeoutMs + " ms; a thread of an executor that waits for"
+              + " futures of the client holds up what completes them"
+              + (kind == GET ? "" : "; the write has been applied"),
+          "{}", null)));
+    }
+  }
+
+  /**
+   * On the drain thread, which runs nothing of the application: the executor of an asynchronous call
+   * and what hangs on its future may do anything. The handles are this request's from here on.
+   * Returns whether it was the last event.
+   */
+  boolean onEvent(
+      long kind, int status, long reply, long error, long merge, ClientCore core) {
+    if (kind != DONE) {
+      Task task = new Task(false, 0, merge, 0);
+      asked = task;
+      core.hand(task, executor);
+      return false;
+    }
+    Task unanswered = asked;
+    if (unanswered != null) {
+      unanswered.giveUp();
+    }
+    Task task = new Task(true, status, reply, error);
+    if (executor instanceof CallerExecutor) {
+      executor.execute(task);
+    } else if (status != 0) {
+      // An error decodes nothing, and a deadline must not wait for a thread of the application.
+      core.failing().execute(task);
+    } else {
+      core.hand(task, executor);
+      core.watch(task, Math.max(deadline, System.nanoTime() + GRACE_NANOS));
+    }
+    return true;
   }
 
   void sent(Runnable cancel) {
@@ -118,12 +215,16 @@ final class Request<T> {
       answer(merge, applied ? merged(siblings) : edited(siblings));
     } catch (Throwable e) {
       e.addSuppressed(new UpdateNote(key, RingletNative.mergeAttempt(merge), applied));
-      thrown = e;
-      RingletNative.mergeFail(
-          merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
+      failMerge(merge, e);
     } finally {
       RingletNative.mergeRelease(merge);
     }
+  }
+
+  private void failMerge(long merge, Throwable e) {
+    thrown = e;
+    RingletNative.mergeFail(
+        merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
   }
 
   private void answer(long merge, Change<T> change) {

@@ -18,7 +18,9 @@ import java.util.concurrent.atomic.AtomicLong;
  * A client of a Ringlet cluster (paper, section 2.3: get and put). Safe for any number of threads;
  * one a process is enough. Blocking calls do their work, resolvers included, on the calling
  * thread; asynchronous ones on the executor of the builder. One daemon thread a client, {@code
- * ringlet-NAME}, waits for answers; no native thread ever enters the virtual machine.
+ * ringlet-NAME}, waits for answers, and no code of the application runs on it; a few more, which
+ * end when they have no work, do what may take long: {@link Builder#executor}. No native thread
+ * ever enters the virtual machine.
  *
  * <pre>{@code
  * try (RingletClient client = RingletClient.builder().seeds("127.0.0.1:7400").build()) {
@@ -29,6 +31,8 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 public final class RingletClient implements AutoCloseable {
   private static final Cleaner CLEANER = Cleaner.create();
+  /** Of client.timeout_ms in docs/configuration.md; a test compares them. */
+  static final int DEFAULT_TIMEOUT_MS = 1000;
   private static final AtomicLong NAMES = new AtomicLong();
 
   private final ClientCore core;
@@ -151,21 +155,11 @@ public final class RingletClient implements AutoCloseable {
   /** Settings for a new client. For one thread at a time. */
   public static final class Builder {
     private final Map<String, String> options = new LinkedHashMap<>();
-    // As CompletableFuture does: a common pool of one thread would let one slow resolver hold up
-    // the rest.
-    private Executor executor = ForkJoinPool.getCommonPoolParallelism() > 1
-        ? ForkJoinPool.commonPool()
-        : Builder::onNewThread;
+    private Executor executor;
     private String name = "client-" + NAMES.incrementAndGet();
     private boolean closeOnShutdown;
 
     private Builder() {}
-
-    private static void onNewThread(Runnable work) {
-      Thread thread = new Thread(work, "ringlet-async");
-      thread.setDaemon(true);
-      thread.start();
-    }
 
     /**
      * Where to find the cluster; the client learns of the other nodes itself.
@@ -210,12 +204,23 @@ public final class RingletClient implements AutoCloseable {
 
     /**
      * Where the codecs, resolvers and functions of asynchronous calls run and futures are
-     * completed. Not shut down by the client; once it refuses work, the common pool takes its
-     * place. One that runs work on the spot ({@code Runnable::run}) runs it on the client's own
-     * thread: what waits there for anything but calls of this client holds up all of them.
+     * completed. Not shut down by the client. It may run work on the spot ({@code Runnable::run}),
+     * wait, refuse or lose work, and it is never called on the thread that takes answers:
      *
-     * @param executor default: {@link ForkJoinPool#commonPool()}, or a thread each where that pool
-     *     has one only
+     * <ul>
+     *   <li>A future that fails is completed on a thread of the client, so that a deadline needs no
+     *       thread of the executor; what hangs on the future ({@code thenApply}) runs there then.
+     *   <li>An answer that the executor has not begun to hand over by the call's deadline is a {@link
+     *       RingletTimeoutException}.
+     *   <li>Where it throws a {@code RuntimeException}, threads of the client take its place; any
+     *       other {@code Throwable} fails that call.
+     *   <li>Work it runs on the spot runs on threads of the client, {@code ringlet-NAME-handing}: one,
+     *       and more as long as they are held up.
+     * </ul>
+     *
+     * @param executor default: {@link ForkJoinPool#commonPool()}, or where that pool has one thread
+     *     only (one or two processors) threads of the client: one, and more as long as they are
+     *     held up
      * @return this
      */
     public Builder executor(Executor executor) {
@@ -257,12 +262,24 @@ public final class RingletClient implements AutoCloseable {
     public RingletClient build() {
       NativeLoader.load();
       ClientCore core = open();
-      RingletClient client = new RingletClient(core, executor, name);
+      RingletClient client =
+          new RingletClient(core, executor == null ? core.defaultExecutor() : executor, name);
       core.start();
       if (closeOnShutdown) {
         Runtime.getRuntime().addShutdownHook(new Thread(client::close, "ringlet-close-" + name));
       }
       return client;
+    }
+
+    /** Only once the native client has taken the options. */
+    private int timeoutMs() {
+      String given = options.get("client.timeout_ms");
+      try {
+        return given == null
+            ? DEFAULT_TIMEOUT_MS : Integer.parseInt(given.replace("_", "").strip());
+      } catch (NumberFormatException e) {
+        return DEFAULT_TIMEOUT_MS;
+      }
     }
 
     private ClientCore open() {
@@ -271,7 +288,8 @@ public final class RingletClient implements AutoCloseable {
       try {
         nativeOptions = Options.create(options);
         queue = RingletNative.queueNew();
-        ClientCore core = new ClientCore(RingletNative.clientOpen(nativeOptions), queue, name);
+        ClientCore core = new ClientCore(
+            RingletNative.clientOpen(nativeOptions), queue, name, timeoutMs());
         queue = 0;
         return core;
       } catch (NativeFailure e) {
