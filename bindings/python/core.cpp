@@ -501,6 +501,26 @@ class Queue {
     }
   }
 
+  // At most room events that are there already, as wait gives them; does not wait. For event loops, which
+  // watch fd and then take all that came at once.
+  py::list drain(std::size_t room) {
+    std::vector<ringlet_event> events(std::min<std::size_t>(std::max<std::size_t>(room, 1), 4096));
+    std::size_t count = 0;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status =
+          ringlet_drain(queue_, events.data(), sizeof(ringlet_event), events.size(), 0, &count);
+    }
+    if (count == 0) check(status, nullptr);
+    py::list out;
+    for (std::size_t i = 0; i < count; ++i) out.append(take(events[i]));
+    return out;
+  }
+
+  // Readable while events are there; -1: the system gave none.
+  int fd() const { return ringlet_queue_fd(queue_); }
+
   void cancel(std::uint64_t request) {
     Unlocked unlocked;
     ringlet_cancel(queue_, request);
@@ -682,6 +702,8 @@ PYBIND11_MODULE(_core, m) {
            py::arg("content_type"), py::arg("timeout_ms"), py::arg("r"), py::arg("w"),
            py::arg("strict"), py::arg("durability"), py::arg("deletes"), py::arg("write_id"))
       .def("wait", &Queue::wait, py::arg("timeout_ms"))
+      .def("drain", &Queue::drain, py::arg("room"))
+      .def_property_readonly("fd", &Queue::fd)
       .def("cancel", &Queue::cancel, py::arg("request"));
 
   py::class_<Cluster>(m, "Cluster")

@@ -8,6 +8,8 @@
 ['tea']
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import document, resolvers
 from ._core import version as _version
 from .changes import Delete, Keep
@@ -39,6 +41,9 @@ from .errors import (
 )
 from .options import Option, options
 from .versioned import Explanation, Resolver, Sibling, Versioned
+
+if TYPE_CHECKING:
+    from . import aio as aio
 
 __version__: str = _version()
 
@@ -88,3 +93,12 @@ __all__ = [
     "options",
     "resolvers",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``ringlet.aio`` is loaded when it is first asked for: programs without asyncio need not load that."""
+    if name == "aio":
+        import importlib
+
+        return importlib.import_module(".aio", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

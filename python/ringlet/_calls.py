@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from . import _core
 from .errors import ClientClosed, InternalError, Key, RingletError, from_core, from_core_error
@@ -35,6 +35,56 @@ class Target(NamedTuple):
     bucket: bytes
     key: bytes
     given: Key
+
+
+T = TypeVar("T")
+# A piece of work that needs the application's functions: it yields a function and its argument, and is sent
+# what that returned. Who runs it decides how: at once (``run``), or awaiting what the function returned
+# (ringlet.aio). What a function raises is not thrown into it; it leaves the call as it is.
+Steps: TypeAlias = Generator[tuple[Callable[[Any], Any], Any], Any, T]
+
+
+def run(steps: Steps[T]) -> T:
+    """All steps, blocking."""
+    try:
+        function, argument = next(steps)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    while True:
+        answer = function(argument)
+        try:
+            function, argument = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+class Questions(NamedTuple):
+    """How the merges of an update are answered. ``steps`` comes to what answers the core; ``failed`` tells
+    the core, and notes on the exception, that the application's function raised it.
+    """
+
+    steps: Callable[[_core.Merge], Steps[Callable[[], object]]]
+    failed: Callable[[_core.Merge, BaseException], None]
+
+    def answer(self, merge: _core.Merge) -> None:
+        """Answers a merge, blocking."""
+        try:
+            run(self.steps(merge))()
+        except BaseException as error:
+            self.failed(merge, error)
+            raise
+
+
+class Request(NamedTuple):
+    """One call, whoever waits for it: blocking, or a task of an event loop."""
+
+    kind: int
+    target: Target
+    spec: Spec
+    context: bytes = b""
+    value: object = b""
+    content_type: bytes = b""
+    questions: Questions | None = None
 
 
 class _Process:
@@ -79,21 +129,11 @@ def borrowed_queue() -> Iterator[_core.Queue]:
     idle.append(queue)  # not reached after an exception
 
 
-def submit(
-    queue: _core.Queue,
-    client: _core.Client,
-    kind: int,
-    target: Target,
-    spec: Spec,
-    *,
-    tag: int = 0,
-    context: bytes = b"",
-    value: object = b"",
-    content_type: bytes = b"",
-) -> None:
-    """Starts a request; its events come with ``tag``."""
+def submit(queue: _core.Queue, client: _core.Client, request: Request, *, tag: int = 0) -> int:
+    """Starts a request; its events come with ``tag``. Returns the queue's number for it."""
+    kind, target, spec, context, value, content_type, _ = request
     try:
-        queue.submit(
+        return queue.submit(
             client, kind, tag, target.bucket, target.key, context, value, content_type, *spec
         )
     except _core.CoreError as error:
@@ -122,16 +162,14 @@ def is_answering(client: _core.Client) -> bool:
 def finish(
     queue: _core.Queue,
     key: Key,
-    answer: Callable[[_core.Merge], None] | None = None,
+    questions: Questions,
 ) -> _core.Reply:
-    """Waits for the one request in ``queue``, answering merges with ``answer``."""
+    """Waits for the one request in ``queue``, answering its merges."""
     while True:
         event = next_event(queue, key)
         _, reply, failure, merge = event
         if merge is not None:
-            if answer is None:
-                raise InternalError("the core asked for a merge that no update wanted", key=key)
-            answer(merge)
+            questions.answer(merge)
             continue
         return done(reply, failure, key)
 
@@ -156,36 +194,18 @@ def done(reply: _core.Reply | None, failure: _core.Failure | None, key: Key) -> 
     return reply
 
 
-def single(
-    client: _core.Client,
-    kind: int,
-    target: Target,
-    spec: Spec,
-    *,
-    context: bytes = b"",
-    value: object = b"",
-    content_type: bytes = b"",
-    answer: Callable[[_core.Merge], None] | None = None,
-) -> _core.Reply:
+def single(client: _core.Client, request: Request) -> _core.Reply:
     """One request from start to end."""
+    key = request.target.given
     ended: RingletError | None = None
     with borrowed_queue() as queue:
-        submit(
-            queue,
-            client,
-            kind,
-            target,
-            spec,
-            context=context,
-            value=value,
-            content_type=content_type,
-        )
-        if answer is not None:
+        submit(queue, client, request)
+        if request.questions is not None:
             with answering(client):
-                return finish(queue, target.given, answer)
-        _, reply, failure, _ = next_event(queue, target.given)
+                return finish(queue, key, request.questions)
+        _, reply, failure, _ = next_event(queue, key)
         try:
-            return done(reply, failure, target.given)
+            return done(reply, failure, key)
         except RingletError as error:
             ended = error  # an orderly end: the queue is empty and may be used again
     raise ended

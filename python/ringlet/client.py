@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
 from . import _calls, _core
-from ._calls import Spec, Target
+from ._calls import Questions, Request, Spec, Steps, Target
 from .changes import Delete, Keep
 from .codecs import RAW, Codec
 from .context import Context
@@ -35,17 +36,19 @@ from .errors import (
 from .options import as_settings
 from .versioned import (
     Resolver,
+    Sibling,
     Versioned,
     check_resolver,
     may_give_none,
     name_of,
     read_reply,
     read_siblings,
-    resolve,
+    resolving,
 )
 
 T = TypeVar("T")
 U = TypeVar("U")
+C = TypeVar("C", bound="_AnyClient")
 DEFAULT_SEEDS: Final = "127.0.0.1:7400"
 _MAX_TIMEOUT_S: Final = 3600.0
 _DURABILITY: Final = {None: 0, "buffer": 1, "log": 2, "disk": 3}
@@ -72,6 +75,17 @@ def connect(
 
     Does not wait for a connection: an unreachable cluster shows in the first call.
     """
+    return _opened_client(Client, seeds, timeout, resolver, options)
+
+
+def _opened_client(
+    cls: type[C],
+    seeds: str | Sequence[str] | None,
+    timeout: float | None,
+    resolver: Resolver[Any] | None,
+    options: dict[str, Any],
+) -> C:
+    """What ``connect`` does, here and in ringlet.aio."""
     settings = as_settings(
         options, ("client", "log", "cluster", "node", "limits", "upkeep", "options")
     )
@@ -98,7 +112,7 @@ def connect(
     if timeout is not None:
         settings["client.timeout_ms"] = str(_milliseconds("timeout", timeout))
     try:
-        return Client(settings, resolver=resolver)
+        return cls(settings, resolver=resolver)
     except OptionError as error:
         said = str(error)
         if said.startswith("client.seeds: "):
@@ -148,8 +162,8 @@ class _Handle:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
 
-class Client(_Handle):
-    """A connection to a cluster. Thread-safe; a context manager. Made by ``connect``."""
+class _AnyClient(_Handle):
+    """What the clients of both surfaces are: blocking, and of an event loop (ringlet.aio)."""
 
     def __init__(self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None) -> None:
         check_resolver("client", resolver)
@@ -161,6 +175,45 @@ class Client(_Handle):
         self._resolver = resolver
         self._seeds = settings.get("client.seeds", "")
         _open_clients.add(self)
+
+    def counters(self) -> dict[str, Any]:
+        """What this client's calls came to: ``gets``, ``puts`` (deletes included) and ``failed`` that ended,
+        ``versions_per_get`` (reads that found 0, 1, 2, 3, 4 and more), ``asked_early`` (messages to a second
+        node while the first was waited for), ``asked_a_node`` (calls of client coordination that a node
+        coordinated, because too few members were within reach).
+        """
+        counted: dict[str, Any] = json.loads(self._core.counters())
+        return counted
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
+
+    def _close_core(self, drain_ms: int) -> None:
+        self._core.close(drain_ms)
+        _open_clients.discard(self)
+
+    def _ready(self) -> _core.Client:
+        self._check_process("opened", "open")
+        if self._closed:
+            raise ClientClosed("the client is closed")
+        return self._core
+
+    def _at_exit(self) -> None:
+        """The interpreter ends: nobody waits for what is under way."""
+        self._close(0.0)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Client cannot be pickled: open one in each process")
+
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.removesuffix('.client')}.{type(self).__qualname__}"
+        return f"<{name} of {self._seeds}{', closed' if self._closed else ''}>"
+
+
+class Client(_AnyClient):
+    """A connection to a cluster. Thread-safe; a context manager. Made by ``connect``."""
 
     def bucket(
         self,
@@ -197,40 +250,15 @@ class Client(_Handle):
 
     def admin(self, command: str, *, timeout: float | None = None, **args: Any) -> Any:
         """For operators: ``"status"`` (node=…), ``"ring"``, ``"key.inspect"`` (bucket=…, key=…)."""
-        if not isinstance(command, str):
-            raise TypeError(f"admin wanted a command as text, got {type(command).__name__}")
-        sent = {
-            f"{name}_hex" if isinstance(value, bytes) else name: value.hex()
-            if isinstance(value, bytes)
-            else value
-            for name, value in args.items()
-        }
         core = self._ready()
+        asked = _admin_request(command, timeout, args)
         try:
-            text = core.admin(
-                command,
-                json.dumps(sent),
-                0 if timeout is None else _milliseconds("timeout", timeout),
-            )
+            text = core.admin(*asked)
         except _core.CoreError as error:
             raise from_core_error(error) from None
         finally:
             self._logs.pull()
         return json.loads(text)
-
-    def counters(self) -> dict[str, Any]:
-        """What this client's calls came to: ``gets``, ``puts`` (deletes included) and ``failed`` that ended,
-        ``versions_per_get`` (reads that found 0, 1, 2, 3, 4 and more), ``asked_early`` (messages to a second
-        node while the first was waited for), ``asked_a_node`` (calls of client coordination that a node
-        coordinated, because too few members were within reach).
-        """
-        counted: dict[str, Any] = json.loads(self._core.counters())
-        return counted
-
-    @property
-    def closed(self) -> bool:
-        """Whether ``close`` was called."""
-        return self._closed
 
     def close(self, drain: float = 1.0) -> None:
         """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
@@ -247,17 +275,9 @@ class Client(_Handle):
                 status=Status.BUSY,
             )
         self._close(drain)
-        if self._closed:
-            _open_clients.discard(self)
 
-    def _close_core(self, drain_ms: int) -> None:
-        self._core.close(drain_ms)
-
-    def _ready(self) -> _core.Client:
-        self._check_process("opened", "open")
-        if self._closed:
-            raise ClientClosed("the client is closed")
-        return self._core
+    def _at_exit(self) -> None:
+        self.close(drain=0.0)
 
     def __enter__(self) -> Client:
         return self
@@ -270,30 +290,19 @@ class Client(_Handle):
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> Any:
-        raise TypeError("a Client cannot be pickled: open one in each process")
 
-    def __repr__(self) -> str:
-        return f"<ringlet.Client of {self._seeds}{', closed' if self._closed else ''}>"
-
-
-class Bucket(Generic[T]):
-    """A bucket as one part of a program sees it: immutable, cheap, thread-safe. Made by
-    ``Client.bucket``.
-
-    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count),
-    ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``) and ``deletes=`` (see ``Client.bucket``);
-    ``with_`` sets them for good in a new Bucket. A write also takes ``write_id=``, the ``write_id``
-    of the error of an earlier try: repeating a write under its id makes no second version.
+class _AnyBucket(Generic[T]):
+    """What the buckets of both surfaces are: how each call becomes a request, how a merge is answered, how a
+    reply is read. Who sends the request and waits for its end is theirs.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: _AnyClient,
         name: bytes,
         *,
         codec: Codec[T],
-        resolver: Resolver[T] | None,
+        resolver: Callable[[Sequence[Sibling[T]]], Any] | None,
         r: int | None,
         w: int | None,
         timeout: float | None,
@@ -309,7 +318,7 @@ class Bucket(Generic[T]):
                     f"bucket wanted a codec, got {type(codec).__name__} without {member}"
                 )
         check_resolver("bucket", resolver)
-        self._client = client
+        self._of = client
         self._name = name
         self._codec = codec
         self._content_type = codec.content_type.encode("utf-8")
@@ -329,6 +338,225 @@ class Bucket(Generic[T]):
         """Its name."""
         return self._name
 
+    def _with(self, codec: Any, resolver: Any, **asked: Any) -> dict[str, Any]:
+        """The arguments of a bucket with other settings."""
+        return {
+            **self._options,
+            **{name: value for name, value in asked.items() if value is not _UNSET},
+            "codec": self._codec if codec is _UNSET else codec,
+            "resolver": self._resolver if resolver is _UNSET else resolver,
+        }
+
+    def _get(self, key: Key, call: dict[str, Any]) -> Request:
+        _no_write_id("get", call)
+        return self._request(_core.GET, key, call)
+
+    def _put(
+        self, key: Key, value: T, context: Context | Versioned[Any] | None, call: dict[str, Any]
+    ) -> Request:
+        return self._request(
+            _core.PUT,
+            key,
+            call,
+            context=_context_bytes("put", context),
+            value=self._codec.encode(value),
+            content_type=self._content_type,
+        )
+
+    def _delete(
+        self, key: Key, context: Context | Versioned[Any], call: dict[str, Any]
+    ) -> Request:
+        if context is None:
+            raise TypeError("delete wanted a Context or Versioned of an earlier read, got None")
+        return self._request(_core.DELETE, key, call, context=_context_bytes("delete", context))
+
+    def _update(
+        self,
+        key: Key,
+        fn: Callable[[T | None], Any],
+        resolver: Callable[[Sequence[Sibling[T]]], Any] | None,
+        call: dict[str, Any],
+    ) -> Request:
+        if not callable(fn):
+            raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
+        check_resolver("update", resolver)
+        chosen = resolver or self._resolver or self._of._resolver
+
+        def failed(merge: _core.Merge, error: BaseException) -> None:
+            error.add_note(
+                f"in ringlet update of {self._where(key)}, attempt {merge.attempt}, "
+                f"applied={merge.written}"
+            )
+            merge.fail(f"{type(error).__name__} in the application's function")
+
+        return self._request(
+            _core.UPDATE,
+            key,
+            call,
+            content_type=self._content_type,
+            questions=Questions(lambda merge: self._answering(merge, key, fn, chosen), failed),
+        )
+
+    def _edit(
+        self, key: Key, fn: Callable[[MapEditor], object], call: dict[str, Any]
+    ) -> Request:
+        if not callable(fn):
+            raise TypeError(f"edit wanted a function of the document, got {type(fn).__name__}")
+        return self._edits(key, self._schema("edit")._edits_of(fn), call)
+
+    def _edits(self, key: Key, edits: bytes, call: dict[str, Any]) -> Request:
+        schema = self._schema("edit")
+        if schema._old is None:
+            return self._request(_core.EDIT, key, call, value=edits)
+
+        def answering(merge: _core.Merge) -> Steps[Callable[[], object]]:
+            def answer() -> None:
+                try:
+                    value = schema._written(merge.siblings(), b"" if merge.written else edits, key)
+                except _core.CoreError as error:
+                    raise from_core_error(error, key) from None
+                merge.answer(value)
+
+            return answer
+            yield  # what makes it a generator: no step needs the application
+
+        def failed(merge: _core.Merge, error: BaseException) -> None:
+            merge.fail(
+                "the edit does not fit"
+                if isinstance(error, RingletError)
+                else f"{type(error).__name__} in from_value"
+            )
+
+        return self._request(
+            _core.UPDATE,
+            key,
+            call,
+            content_type=self._content_type,
+            questions=Questions(answering, failed),
+        )
+
+    def _get_many(self, keys: Iterable[Key], call: dict[str, Any]) -> dict[Key, Request]:
+        if isinstance(keys, str | bytes):
+            raise TypeError(f"get_many wanted several keys, got one {type(keys).__name__}")
+        _no_write_id("get_many", call)
+        spec = self._call_spec(call)
+        return {key: Request(_core.GET, self._target(key), spec) for key in keys}
+
+    def _answering(
+        self,
+        merge: _core.Merge,
+        key: Key,
+        fn: Callable[[T | None], Any],
+        resolver: Callable[[Sequence[Sibling[T]]], Any] | None,
+    ) -> Steps[Callable[[], object]]:
+        """What the application's functions make of a merge; comes to what tells the core."""
+        reply = merge.siblings()
+        siblings = read_siblings(reply, self._codec, key)
+        if merge.written:
+            # The edit is in the store and in these siblings: they are merged, and nothing else.
+            if resolver is None:
+                return merge.keep
+            merged = yield resolver, siblings
+            return lambda: self._end(merge, merged, "resolver", resolver, key)
+
+        def conflict() -> ConflictError:
+            versioned = Versioned(siblings, Context._trusted(reply.context()), key=key)
+            return ConflictError(
+                f"{self._where(key)}: {len(siblings)} versions were written at the same "
+                "time and neither the call, "
+                "the bucket nor the client has a resolver",
+                versioned=versioned,
+                key=key,
+            )
+
+        current: Any = (yield from resolving(siblings, resolver, conflict)) if siblings else None
+        if current is Keep or isinstance(current, Keep):
+            return merge.keep
+        if current is Delete or isinstance(current, Delete):
+            current = None
+        # A resolver may want to know which parts of the value were changed (resolvers.merge_dict).
+        seen = getattr(resolver, "seen", None)
+        noted = seen(siblings, current) if seen is not None and siblings else None
+        edited = yield fn, current
+        if noted is not None:
+            edited = noted(edited)
+        return lambda: self._end(merge, edited, "function", fn, key)
+
+    def _end(
+        self, merge: _core.Merge, answer: Any, what: str, fn: Callable[..., Any], key: Key
+    ) -> None:
+        """Hands the application's answer to the core."""
+        if answer is Delete or isinstance(answer, Delete):
+            merge.erase()
+        elif answer is Keep or isinstance(answer, Keep):
+            merge.keep()
+        elif inspect.iscoroutine(answer):
+            answer.close()
+            raise UsageError(
+                f"update of {self._where(key)}: the {what} {name_of(fn)} is asynchronous, and this call "
+                "blocks; the update of ringlet.aio awaits it",
+                key=key,
+            )
+        elif answer is None and not may_give_none(fn):
+            raise UsageError(
+                f"update of {self._where(key)}: the {what} {name_of(fn)} returned None; return the new "
+                "value (a change in place must return what it changed), ringlet.Delete or "
+                "ringlet.Keep",
+                key=key,
+            )
+        else:
+            merge.answer(self._codec.encode(answer))
+
+    def _schema(self, doing: str) -> Map[Any]:
+        codec: Any = self._codec
+        if not isinstance(codec, Map):
+            raise UsageError(
+                f"{doing}: wanted a bucket whose codec is a ringlet.document.Map, got {codec!r}"
+            )
+        return codec
+
+    def _request(self, kind: int, key: Key, call: dict[str, Any], **more: Any) -> Request:
+        return Request(kind, self._target(key), self._call_spec(call), **more)
+
+    def _read(self, reply: _core.Reply, key: Key) -> Versioned[T]:
+        return read_reply(reply, self._codec, key)
+
+    def _call_spec(self, call: dict[str, Any]) -> Spec:
+        if not call:
+            return self._spec
+        unknown = sorted(set(call) - set(self._options) - {"write_id"})
+        if unknown:
+            raise TypeError(
+                f"there is no call option {unknown[0]!r}; "
+                f"there are {', '.join(self._options)}, write_id"
+            )
+        return _spec(**{**self._options, **call})
+
+    def _target(self, key: Key) -> Target:
+        return Target(self._name, _as_bytes("key", key), key)
+
+    def _where(self, key: Key) -> str:
+        shown = key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+        return f"{self._name.decode('utf-8', 'backslashreplace')}/{shown[:64]}"
+
+    def __repr__(self) -> str:
+        name = self._name.decode("utf-8", "backslashreplace")
+        module = type(self).__module__.removesuffix(".client")
+        return f"<{module}.Bucket {name} with {self._codec!r}>"
+
+
+class Bucket(_AnyBucket[T]):
+    """A bucket as one part of a program sees it: immutable, cheap, thread-safe. Made by
+    ``Client.bucket``.
+
+    Every method also takes ``timeout=`` (seconds), ``r=``, ``w=``, ``strict=`` (only owners count),
+    ``durability=`` (``"buffer"``, ``"log"``, ``"disk"``) and ``deletes=`` (see ``Client.bucket``);
+    ``with_`` sets them for good in a new Bucket. A write also takes ``write_id=``, the ``write_id``
+    of the error of an earlier try: repeating a write under its id makes no second version.
+    """
+
+    _of: Client
+
     def with_(
         self,
         *,
@@ -342,34 +570,26 @@ class Bucket(Generic[T]):
         deletes: str = _UNSET,
     ) -> Bucket[U]:
         """The same bucket with other settings; this one stays as it is."""
-        asked = {
-            "r": r,
-            "w": w,
-            "timeout": timeout,
-            "strict": strict,
-            "durability": durability,
-            "deletes": deletes,
-        }
-        options = {
-            **self._options,
-            **{name: value for name, value in asked.items() if value is not _UNSET},
-        }
-        mine: Any = self
         return Bucket(
-            self._client,
+            self._of,
             self._name,
-            codec=mine._codec if codec is _UNSET else codec,
-            resolver=mine._resolver if resolver is _UNSET else resolver,
-            **options,
+            **self._with(
+                codec,
+                resolver,
+                r=r,
+                w=w,
+                timeout=timeout,
+                strict=strict,
+                durability=durability,
+                deletes=deletes,
+            ),
         )
 
     def get(self, key: Key, **call: Any) -> Versioned[T]:
         """All versions of a key. A missing key is no error: the answer is false and ``.value``
         raises KeyMissing.
         """
-        _no_write_id("get", call)
-        reply = self._run(_core.GET, key, call)
-        return read_reply(reply, self._codec, key)
+        return self._run(self._get(key, call))
 
     def put(
         self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Any
@@ -378,24 +598,13 @@ class Bucket(Generic[T]):
 
         Without context the write is blind: what is there stays, as a sibling.
         """
-        reply = self._run(
-            _core.PUT,
-            key,
-            call,
-            context=_context_bytes("put", context),
-            value=self._codec.encode(value),
-            content_type=self._content_type,
-        )
-        return read_reply(reply, self._codec, key)
+        return self._run(self._put(key, value, context, call))
 
     def delete(self, key: Key, context: Context | Versioned[Any], **call: Any) -> Versioned[T]:
         """Deletes what ``context`` has seen; a version written at the same time survives. The answer
         is what is there after it, and its context covers the delete.
         """
-        if context is None:
-            raise TypeError("delete wanted a Context or Versioned of an earlier read, got None")
-        reply = self._run(_core.DELETE, key, call, context=_context_bytes("delete", context))
-        return read_reply(reply, self._codec, key)
+        return self._run(self._delete(key, context, call))
 
     def update(
         self,
@@ -421,24 +630,7 @@ class Bucket(Generic[T]):
         applied. Siblings before the write without any resolver are a ConflictError. ``fn`` that
         returns None is a UsageError: a change in place must return what it changed.
         """
-        if not callable(fn):
-            raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
-        check_resolver("update", resolver)
-        chosen = resolver or self._resolver or self._client._resolver
-
-        def answer(merge: _core.Merge) -> None:
-            try:
-                self._answer(merge, key, fn, chosen)
-            except BaseException as error:
-                error.add_note(
-                    f"in ringlet update of {self._where(key)}, attempt {merge.attempt}, "
-                    f"applied={merge.written}"
-                )
-                merge.fail(f"{type(error).__name__} in the application's function")
-                raise
-
-        reply = self._run(_core.UPDATE, key, call, content_type=self._content_type, answer=answer)
-        return read_reply(reply, self._codec, key)
+        return self._run(self._update(key, fn, resolver, call))
 
     def edit(self, key: Key, fn: Callable[[MapEditor], object], **call: Any) -> Versioned[T]:
         """Edits a document; the bucket's codec is a ``ringlet.document.Map``.
@@ -448,9 +640,7 @@ class Bucket(Generic[T]):
         it, and merges what it met. The edit counts once, however often it was sent. An edit that does not
         fit what is stored is a UsageError and nothing is written.
         """
-        if not callable(fn):
-            raise TypeError(f"edit wanted a function of the document, got {type(fn).__name__}")
-        return self._edit(key, self._schema("edit")._edits_of(fn), call)
+        return self._run(self._edit(key, fn, call))
 
     @contextmanager
     def editing(self, key: Key, **call: Any) -> Iterator[MapEditor]:
@@ -459,55 +649,23 @@ class Bucket(Generic[T]):
         """
         edits = _Edits()
         yield self._schema("editing")._editor(edits, ())
-        self._edit(key, edits.sent(), call)
-
-    def _schema(self, doing: str) -> Map[Any]:
-        codec: Any = self._codec
-        if not isinstance(codec, Map):
-            raise UsageError(
-                f"{doing}: wanted a bucket whose codec is a ringlet.document.Map, got {codec!r}"
-            )
-        return codec
-
-    def _edit(self, key: Key, edits: bytes, call: dict[str, Any]) -> Versioned[T]:
-        schema = self._schema("edit")
-        if schema._old is None:
-            reply = self._run(_core.EDIT, key, call, value=edits)
-            return read_reply(reply, self._codec, key)
-
-        def answer(merge: _core.Merge) -> None:
-            try:
-                value = schema._written(merge.siblings(), b"" if merge.written else edits, key)
-            except _core.CoreError as error:
-                merge.fail("the edit does not fit")
-                raise from_core_error(error, key) from None
-            except BaseException as error:
-                merge.fail(f"{type(error).__name__} in from_value")
-                raise
-            merge.answer(value)
-
-        reply = self._run(_core.UPDATE, key, call, content_type=self._content_type, answer=answer)
-        return read_reply(reply, self._codec, key)
+        self._run(self._edits(key, edits.sent(), call))
 
     def get_many(self, keys: Iterable[Key], **call: Any) -> dict[Key, Versioned[T] | RingletError]:
         """Independent gets at once: for each key what ``get`` would return, or the error it would
         raise.
         """
-        if isinstance(keys, str | bytes):
-            raise TypeError(f"get_many wanted several keys, got one {type(keys).__name__}")
-        _no_write_id("get_many", call)
-        targets = {key: self._target(key) for key in keys}
-        core = self._client._ready()
-        spec = self._call_spec(call)
+        requests = self._get_many(keys, call)
+        core = self._of._ready()
         found: dict[Key, Versioned[T] | RingletError] = {}
-        waiting = list(targets.items())
+        waiting = list(requests.items())
         begun = in_flight = 0
         with _calls.borrowed_queue() as queue:
             while begun < len(waiting) or in_flight:
                 if begun < len(waiting) and in_flight < 256:
-                    key, target = waiting[begun]
+                    key, request = waiting[begun]
                     try:
-                        _calls.submit(queue, core, _core.GET, target, spec, tag=begun)
+                        _calls.submit(queue, core, request, tag=begun)
                         in_flight += 1
                     except ClientClosed:
                         raise
@@ -519,99 +677,34 @@ class Bucket(Generic[T]):
                 in_flight -= 1
                 key = waiting[tag][0]
                 try:
-                    found[key] = read_reply(_calls.done(reply, failure, key), self._codec, key)
+                    found[key] = self._read(_calls.done(reply, failure, key), key)
                 except RingletError as error:
                     found[key] = error
-        self._client._logs.pull()
-        return {key: found[key] for key in targets}
+        self._of._logs.pull()
+        return {key: found[key] for key in requests}
 
-    def _answer(
-        self,
-        merge: _core.Merge,
-        key: Key,
-        fn: Callable[[T | None], Any],
-        resolver: Resolver[T] | None,
-    ) -> None:
-        reply = merge.siblings()
-        siblings = read_siblings(reply, self._codec, key)
-        if merge.written:
-            # The edit is in the store and in these siblings: they are merged, and nothing else.
-            if resolver is None:
-                merge.keep()
-            else:
-                self._end(merge, resolver(siblings), "resolver", resolver, key)
-            return
-
-        def conflict() -> ConflictError:
-            versioned = Versioned(siblings, Context._trusted(reply.context()), key=key)
-            return ConflictError(
-                f"{self._where(key)}: {len(siblings)} versions were written at the same "
-                "time and neither the call, "
-                "the bucket nor the client has a resolver",
-                versioned=versioned,
-                key=key,
-            )
-
-        current: Any = resolve(siblings, resolver, conflict) if siblings else None
-        if current is Keep or isinstance(current, Keep):
-            merge.keep()
-            return
-        if current is Delete or isinstance(current, Delete):
-            current = None
-        # A resolver may want to know which parts of the value were changed (resolvers.merge_dict).
-        seen = getattr(resolver, "seen", None)
-        noted = seen(siblings, current) if seen is not None and siblings else None
-        edited = fn(current)
-        if noted is not None:
-            edited = noted(edited)
-        self._end(merge, edited, "function", fn, key)
-
-    def _end(
-        self, merge: _core.Merge, answer: Any, what: str, fn: Callable[..., Any], key: Key
-    ) -> None:
-        """Hands the application's answer to the core."""
-        if answer is Delete or isinstance(answer, Delete):
-            merge.erase()
-        elif answer is Keep or isinstance(answer, Keep):
-            merge.keep()
-        elif answer is None and not may_give_none(fn):
-            raise UsageError(
-                f"update of {self._where(key)}: the {what} {name_of(fn)} returned None; return the new "
-                "value (a change in place must return what it changed), ringlet.Delete or "
-                "ringlet.Keep",
-                key=key,
-            )
-        else:
-            merge.answer(self._codec.encode(answer))
-
-    def _run(self, kind: int, key: Key, call: dict[str, Any], **more: Any) -> _core.Reply:
-        core = self._client._ready()
+    def _run(self, request: Request) -> Versioned[T]:
+        core = self._of._ready()
         try:
-            return _calls.single(core, kind, self._target(key), self._call_spec(call), **more)
+            reply = _calls.single(core, request)
         finally:
-            self._client._logs.pull()
+            self._of._logs.pull()
+        return self._read(reply, request.target.given)
 
-    def _call_spec(self, call: dict[str, Any]) -> Spec:
-        if not call:
-            return self._spec
-        unknown = sorted(set(call) - set(self._options) - {"write_id"})
-        if unknown:
-            raise TypeError(
-                f"there is no call option {unknown[0]!r}; "
-                f"there are {', '.join(self._options)}, write_id"
-            )
-        return _spec(**{**self._options, **call})
 
-    def _target(self, key: Key) -> Target:
-        return Target(self._name, _as_bytes("key", key), key)
-
-    def _where(self, key: Key) -> str:
-        shown = key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
-        return f"{self._name.decode('utf-8', 'backslashreplace')}/{shown[:64]}"
-
-    def __repr__(self) -> str:
-        name = self._name.decode("utf-8", "backslashreplace")
-        return f"<ringlet.Bucket {name} with {self._codec!r}>"
+def _admin_request(
+    command: str, timeout: float | None, args: dict[str, Any]
+) -> tuple[str, str, int]:
+    """The arguments of the core's ``admin``."""
+    if not isinstance(command, str):
+        raise TypeError(f"admin wanted a command as text, got {type(command).__name__}")
+    sent = {
+        f"{name}_hex" if isinstance(value, bytes) else name: value.hex()
+        if isinstance(value, bytes)
+        else value
+        for name, value in args.items()
+    }
+    return command, json.dumps(sent), 0 if timeout is None else _milliseconds("timeout", timeout)
 
 
 class _Logs:
@@ -723,7 +816,7 @@ def _context_bytes(call: str, context: Context | Versioned[Any] | None) -> bytes
 
 
 # Only so that an interpreter that ends closes what was left open; nothing else is shared.
-_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_open_clients: weakref.WeakSet[_AnyClient] = weakref.WeakSet()
 
 
 @atexit.register
@@ -731,6 +824,6 @@ def _close_open_clients() -> None:
     _calls.process.ends = True
     for client in list(_open_clients):
         try:
-            client.close(drain=0.0)
+            client._at_exit()
         except RingletError:
             pass  # the process ends; there is nobody to tell

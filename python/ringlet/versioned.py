@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from . import _core
+from ._calls import Steps, run
 from .codecs import OCTETS, RAW, Codec, media_type
 from .context import Context, Dot
 from .errors import ConflictError, DecodeError, Key, KeyMissing, UsageError
@@ -147,11 +148,11 @@ def decode(codec: Codec[T], raw: memoryview, content_type: str, key: Key | None)
         ) from error
 
 
-def resolve(
+def resolving(
     siblings: Sequence[Sibling[T]],
     resolver: Resolver[T] | None,
     conflict: Callable[[], ConflictError],
-) -> T:
+) -> Steps[T]:
     """One value of siblings, at least one: alone it is its own answer, unless it cannot be decoded and
     there is a resolver to say what becomes of it.
     """
@@ -159,7 +160,7 @@ def resolve(
         return siblings[0].value
     if resolver is None:
         raise conflict()
-    value = resolver(siblings)
+    value: T = yield resolver, siblings
     if value is None and not may_give_none(resolver):
         raise UsageError(
             f"the resolver {name_of(resolver)} returned None; return the value that replaces the "
@@ -270,7 +271,9 @@ class Versioned(Generic[T]):
         """The one value. KeyMissing: there is none. ConflictError: there are several."""
         if not self.siblings:
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
-        return resolve(self.siblings, None, self._conflict)
+        if len(self.siblings) > 1:
+            raise self._conflict()
+        return self.siblings[0].value
 
     def resolved(self, resolver: Resolver[T]) -> T:
         """The value, a conflict merged by ``resolver``; nothing is written. KeyMissing: none."""
@@ -279,7 +282,7 @@ class Versioned(Generic[T]):
         check_resolver("resolved", resolver)
         if not self.siblings:
             raise KeyMissing(f"{_shown(self.key)}: wanted a value, there is none", key=self.key)
-        return resolve(self.siblings, resolver, self._conflict)
+        return run(resolving(self.siblings, resolver, self._conflict))
 
     def explain(self) -> Explanation:
         """Who answered, dots, numbers."""

@@ -32,6 +32,15 @@ def test_readme_shows_what_happens():
     assert result.attempted >= 15 and result.failed == 0
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_asyncio_shows_what_happens():
+    page = HERE.parents[1] / "docs" / "asyncio.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted >= 8 and result.failed == 0
+    result = doctest.testmod(ringlet.aio)
+    assert result.attempted >= 4 and result.failed == 0
+
+
 def test_readme_has_the_session():
     readme = HERE.parents[1] / "README.md"
     if not readme.is_file():

@@ -1,14 +1,16 @@
-"""The conformance driver in Python: the package ringlet, as a program uses it.
+"""The conformance driver in Python: the packages ringlet and, of async=1, ringlet.aio, as a program uses them.
 
 driver.c says what it reads and answers, README.md of this folder lists the fields.
 """
 
+import asyncio
 import json
 import sys
 import time
 import urllib.parse
 
 import ringlet
+import ringlet.aio
 from ringlet.document import Counter, Flag, Map, Register, RegisterAll, Set
 
 UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -66,7 +68,30 @@ class Raised(Exception):
     """What the application's own functions raise."""
 
 
-clients = {}
+clients, async_clients = {}, {}
+loop = asyncio.Runner()  # of all asynchronous clients, which belong to one loop
+
+
+class Awaited:
+    """A bucket of ringlet.aio whose calls this driver waits for."""
+
+    def __init__(self, bucket):
+        self.bucket = bucket
+
+    def __getattr__(self, name):
+        def call(*args, **more):
+            return loop.run(getattr(self.bucket, name)(*args, **more))
+
+        return call
+
+
+def client_of(given):
+    return (async_clients if given.number("async") else clients)[given.text("client")]
+
+
+def opened_bucket(given, codec):
+    bucket = client_of(given).bucket(given.get("bucket") or b"", codec=codec)
+    return Awaited(bucket) if given.number("async") else bucket
 
 
 def bucket_of(given):
@@ -74,7 +99,7 @@ def bucket_of(given):
     codec = ringlet.Text if text else Octets(given.text("content_type") or "application/octet-stream")
     if not text and given.text("do") == "put":
         codec = Octets(given.text("content_type"))
-    return clients[given.text("client")].bucket(given.get("bucket") or b"", codec=codec)
+    return opened_bucket(given, codec)
 
 
 def options_of(given):
@@ -152,7 +177,9 @@ class Application:
     def __init__(self, given):
         self.given, self.edits, self.merges, self.seen = given, 0, 0, []
         self.text = given.text("codec") == "text"
-        self.resolver = None if given.get("resolver") is None else self.resolve
+        later = given.number("async")
+        self.function = self.edit_later if later else self.edit
+        self.resolver = None if given.get("resolver") is None else self.resolve_later if later else self.resolve
         if given.text("resolver") == "factory":
             self.resolver = ringlet.resolvers.union
 
@@ -173,13 +200,27 @@ class Application:
         return {"nothing": None, "delete": ringlet.Delete, "keep": ringlet.Keep}[what]
 
     def resolve(self, siblings):
+        self.before_merge(siblings)
+        time.sleep(self.merge_seconds())
+        return self.merged(siblings)
+
+    async def resolve_later(self, siblings):
+        self.before_merge(siblings)
+        await asyncio.sleep(self.merge_seconds())
+        return self.merged(siblings)
+
+    def merge_seconds(self):
+        return self.given.number("merge_ms") / 1000 if self.edits else 0
+
+    def before_merge(self, siblings):
         written = self.edits > 0
         self.seen.append(f"{'m' if written else 'e'}{len(siblings)}")
         if written:
             self.merges += 1
             if self.merges <= self.given.number("rival_merges"):
                 self.rival((self.given.get("rival_merge") or b"") + str(self.merges).encode())
-            time.sleep(self.given.number("merge_ms") / 1000)
+
+    def merged(self, siblings):
         what = self.given.text("resolver")
         if what in ("raise", "nothing", "delete", "keep"):
             return self.plain(what)
@@ -206,12 +247,23 @@ class Application:
         return join((name + colon + self.own(str(count)) for name, count in sorted(counts.items())), self.own("+"))
 
     def edit(self, current):
+        self.before_edit(current)
+        time.sleep(self.given.number("edit_ms") / 1000)
+        return self.edited(current)
+
+    async def edit_later(self, current):
+        self.before_edit(current)
+        await asyncio.sleep(self.given.number("edit_ms") / 1000)
+        return self.edited(current)
+
+    def before_edit(self, current):
         if not self.seen:
             self.seen.append("e0" if current is None else "e1")
         self.edits += 1
         if self.given.get("rival") is not None:
             self.rival(self.given.get("rival"))
-        time.sleep(self.given.number("edit_ms") / 1000)
+
+    def edited(self, current):
         what, value = self.given.text("edit"), self.given_value("with")
         if what in ("raise", "nothing", "delete", "keep"):
             return self.plain(what)
@@ -231,7 +283,7 @@ class Application:
 def update(given, out):
     app = Application(given)
     try:
-        versioned = bucket_of(given).update(given.get("key"), app.edit, resolver=app.resolver, **options_of(given))
+        versioned = bucket_of(given).update(given.get("key"), app.function, resolver=app.resolver, **options_of(given))
         out.field("status", "OK")
         tell_reply(out, given, versioned, True, True)
     except Raised as raised:
@@ -328,7 +380,7 @@ def text_of(cart):
 
 
 def document(given, out):
-    bucket = clients[given.text("client")].bucket(given.get("bucket") or b"", codec=CART)
+    bucket = opened_bucket(given, CART)
     if given.text("do") == "edit":
         edits = [value.decode() for name, value in given.all if name == "edit"]
         found = bucket.edit(given.get("key"), lambda cart: [edit_as(words, cart) for words in edits], **options_of(given))
@@ -363,16 +415,19 @@ def open_(given, out):
     if "client.timeout_ms" in options:
         more["timeout"] = int(options.pop("client.timeout_ms")) / 1000
     clients[given.text("client")] = ringlet.connect(**more, **options)
+    async_clients[given.text("client")] = ringlet.aio.connect(**more, **options)
     out.field("status", "OK")
 
 
 def close(given, out):
     clients[given.text("client")].close(1.0)
+    loop.run(async_clients[given.text("client")].close(1.0))
     out.field("status", "OK")
 
 
 def release(given, out):
     clients.pop(given.text("client")).close(0.0)
+    loop.run(async_clients.pop(given.text("client")).close(0.0))
     out.field("status", "OK")
 
 
@@ -394,6 +449,8 @@ def main():
         print(out.line, flush=True)
     for client in clients.values():
         client.close(0.0)
+    for client in async_clients.values():
+        loop.run(client.close(0.0))
 
 
 main()

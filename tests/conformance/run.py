@@ -33,7 +33,7 @@ BIN = pathlib.Path(os.environ.get("RINGLET_BIN", ROOT / "build" / "dev" / "bin")
 BUILD = BIN.parent
 REPORT = BUILD / "reports" / "conformance.txt"
 LANGUAGES = ("c", "cpp", "python", "java")
-COLUMNS = ("c", "cpp", "python", "java", "c_async", "cpp_async", "java_async", "mixed")
+COLUMNS = ("c", "cpp", "python", "java", "c_async", "cpp_async", "python_async", "java_async", "mixed")
 PATIENCE_S = 60  # for one answer; a call's own deadline is far below
 
 # The clusters that scenarios share. "more" are lines of [node] and tables, "cluster" lines of [cluster]. On one
@@ -613,10 +613,10 @@ class Runner:
 
     def table(self):
         width = max([len(name) for name in self.results] + [8])
-        lines = [f"{'scenario':<{width}}  " + "  ".join(f"{name:<10}" for name in (*self.columns, "seconds"))]
+        lines = [f"{'scenario':<{width}}  " + "  ".join(f"{name:<12}" for name in (*self.columns, "seconds"))]
         for name, failures in sorted(self.results.items()):
             lines.append(f"{name:<{width}}  " + "  ".join(
-                f"{failures[column].split(' (')[0] if column in failures else 'ok':<10}" for column in self.columns)
+                f"{failures[column].split(' (')[0] if column in failures else 'ok':<12}" for column in self.columns)
                 + f"  {self.seconds[name]:.1f}")
         lines.append("")
         for name, failures in sorted(self.results.items()):
