@@ -97,8 +97,9 @@ public interface Codec<T> {
   /**
    * Bytes as a value.
    *
-   * @param readOnly over native memory that is dead when this method returns: copy what is kept
-   * @return the value
+   * @param readOnly a copy of this method's own, which may be kept; {@link ViewCodec} reads without
+   *     the copy
+   * @return the value, not null
    * @throws Exception the bytes are not such a value; becomes the cause of a {@link
    *     DecodeException}
    */

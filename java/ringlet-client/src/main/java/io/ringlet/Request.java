@@ -366,12 +366,32 @@ final class Request<T> {
           + contentType, copy(bytes), contentType, null);
     }
     try {
-      return codec.decode(bytes.duplicate());
+      T value = decode(codec, bytes.duplicate());
+      if (value == null) {
+        throw new NullPointerException("decode() returned null");
+      }
+      return value;
     } catch (Exception e) {
       throw new DecodeException(named(reply, index) + ": the codec for " + codec.contentType()
           + " refused "
           + bytes.remaining() + " bytes: " + e, copy(bytes), contentType, e);
     }
+  }
+
+  /** The bytes are native memory, which is freed soon; a codec may keep what it is given. */
+  private static <T> T decode(Codec<T> codec, ByteBuffer bytes) throws Exception {
+    if (codec == Codec.RAW || codec == Codec.TEXT) {
+      return codec.decode(bytes);
+    }
+    if (codec instanceof ViewCodec<T> viewing) {
+      ValueView view = new ValueView(bytes);
+      try {
+        return viewing.decode(view);
+      } finally {
+        view.close();
+      }
+    }
+    return codec.decode(ByteBuffer.wrap(copy(bytes)).asReadOnlyBuffer());
   }
 
   private String named(long reply, int index) {
