@@ -27,6 +27,12 @@ import java.util.function.UnaryOperator;
  * fail with {@link ClientClosedException} when the client is closed, and with a {@link
  * TransientException} when the cluster cannot answer in time.
  *
+ * <p>Any number of asynchronous calls, and of keys of {@link #getAll}, may be asked for at once: so
+ * many are sent as the cluster takes (256 at first), the others wait for their turn, within their
+ * deadlines and with their arguments checked by then, and one that a node refuses as overloaded is
+ * sent again when the node said, but for an update whose function has run. More than a million of
+ * them, or 256 MiB, are an {@link OverloadedException}.
+ *
  * @param <T> the type of values
  */
 public final class Bucket<T> {
@@ -178,7 +184,8 @@ public final class Bucket<T> {
    */
   public Versioned<T> get(Key key) {
     Objects.requireNonNull(key, "key");
-    return block(executor -> send(Request.GET, key, EMPTY, EMPTY, null, null, executor));
+    return block((executor, lane) ->
+        send(Request.GET, key, EMPTY, EMPTY, null, null, executor, lane));
   }
 
   /**
@@ -189,7 +196,8 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> getAsync(Key key) {
     Objects.requireNonNull(key, "key");
-    return async(executor -> send(Request.GET, key, EMPTY, EMPTY, null, null, executor));
+    return async((executor, lane) ->
+        send(Request.GET, key, EMPTY, EMPTY, null, null, executor, lane));
   }
 
   /**
@@ -210,10 +218,11 @@ public final class Bucket<T> {
     for (Map.Entry<Key, Request<T>> entry : requests.entrySet()) {
       Request<T> request;
       try {
-        request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, null, executor);
+        request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, null, executor,
+            client.core().lane());
       } catch (RingletException e) {
-        request = new Request<>(
-            this, Request.GET, entry.getKey(), null, null, executor, timeoutMs());
+        request = new Request<>(this, Request.GET, entry.getKey(), EMPTY, EMPTY, null, null,
+            executor, client.core().lane());
         request.fail(e);
       }
       entry.setValue(request);
@@ -266,7 +275,8 @@ public final class Bucket<T> {
    */
   public Versioned<T> put(Key key, T value, Context context) {
     byte[] bytes = checkPut(key, value, context);
-    return block(executor -> send(Request.PUT, key, context.raw(), bytes, value, null, executor));
+    return block((executor, lane) ->
+        send(Request.PUT, key, context.raw(), bytes, value, null, executor, lane));
   }
 
   /**
@@ -279,7 +289,8 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> putAsync(Key key, T value, Context context) {
     byte[] bytes = checkPut(key, value, context);
-    return async(executor -> send(Request.PUT, key, context.raw(), bytes, value, null, executor));
+    return async((executor, lane) ->
+        send(Request.PUT, key, context.raw(), bytes, value, null, executor, lane));
   }
 
   /**
@@ -293,7 +304,8 @@ public final class Bucket<T> {
   public Versioned<T> delete(Key key, Context context) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(context, "context");
-    return block(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, null, executor));
+    return block((executor, lane) ->
+        send(Request.DELETE, key, context.raw(), EMPTY, null, null, executor, lane));
   }
 
   /**
@@ -306,7 +318,8 @@ public final class Bucket<T> {
   public CompletableFuture<Versioned<T>> deleteAsync(Key key, Context context) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(context, "context");
-    return async(executor -> send(Request.DELETE, key, context.raw(), EMPTY, null, null, executor));
+    return async((executor, lane) ->
+        send(Request.DELETE, key, context.raw(), EMPTY, null, null, executor, lane));
   }
 
   /**
@@ -344,7 +357,8 @@ public final class Bucket<T> {
   public Versioned<T> change(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
-    return block(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor));
+    return block((executor, lane) ->
+        send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor, lane));
   }
 
   /**
@@ -357,7 +371,8 @@ public final class Bucket<T> {
   public CompletableFuture<Versioned<T>> changeAsync(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
-    return async(executor -> send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor));
+    return async((executor, lane) ->
+        send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor, lane));
   }
 
   private static <T> Function<T, Change<T>> changing(UnaryOperator<T> function) {
@@ -396,7 +411,8 @@ public final class Bucket<T> {
    */
   public Versioned<T> edit(Key key, Edits edits) {
     byte[] bytes = checkEdit(key, edits);
-    return block(executor -> send(Request.EDIT, key, EMPTY, bytes, null, null, executor));
+    return block((executor, lane) ->
+        send(Request.EDIT, key, EMPTY, bytes, null, null, executor, lane));
   }
 
   /**
@@ -408,13 +424,26 @@ public final class Bucket<T> {
    */
   public CompletableFuture<Versioned<T>> editAsync(Key key, Edits edits) {
     byte[] bytes = checkEdit(key, edits);
-    return async(executor -> send(Request.EDIT, key, EMPTY, bytes, null, null, executor));
+    return async((executor, lane) ->
+        send(Request.EDIT, key, EMPTY, bytes, null, null, executor, lane));
   }
 
   private static byte[] checkEdit(Key key, Edits edits) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(edits, "edits");
     return edits.bytes();
+  }
+
+  ClientCore core() {
+    return client.core();
+  }
+
+  CallSettings call() {
+    return call;
+  }
+
+  byte[] nameBytes() {
+    return nameBytes;
   }
 
   /** Whether what is read of a put or delete is to be shown. */
@@ -448,34 +477,28 @@ public final class Bucket<T> {
 
   /** Something that submits a request whose work runs on the given executor. */
   private interface Sender<T> {
-    Request<T> send(Executor executor);
+    Request<T> send(Executor executor, Lane lane);
   }
 
   private Request<T> send(
       int kind, Key key, byte[] context, byte[] value, T written, Function<T, Change<T>> function,
-      Executor executor) {
-    Request<T> request = new Request<>(this, kind, key, written, function, executor, timeoutMs());
-    client.core().submit(
-        request, kind, nameBytes, key, context, value,
-            Text.utf8(codec.contentType(), "contentType"),
-        call);
+      Executor executor, Lane lane) {
+    Request<T> request =
+        new Request<>(this, kind, key, context, value, written, function, executor, lane);
+    client.core().submit(request);
     return request;
-  }
-
-  private int timeoutMs() {
-    return call.timeoutMs() > 0 ? call.timeoutMs() : client.core().timeoutMs();
   }
 
   private Versioned<T> block(Sender<T> sender) {
     ClientCore.refuseOnDrainThread();
     CallerExecutor executor = new CallerExecutor();
-    Request<T> request = sender.send(executor);
+    Request<T> request = sender.send(executor, client.core().blockingLane());
     return executor.await(request.future, request::cancel);
   }
 
   private CompletableFuture<Versioned<T>> async(Sender<T> sender) {
     try {
-      return sender.send(client.executor()).future;
+      return sender.send(client.executor(), client.core().lane()).future;
     } catch (UsageException e) {
       if (e.status() != Status.CLOSED) {
         throw e;

@@ -6,8 +6,8 @@ import io.ringlet.internal.NativeRef;
 import io.ringlet.internal.RingletNative;
 import java.util.ArrayDeque;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
@@ -15,6 +15,7 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * The native client, its queue, and the daemon thread that drains it. The thread holds this object
@@ -30,6 +31,8 @@ final class ClientCore implements Runnable {
   /** Threads that wait in code of the application; more work than that waits for them. */
   private static final int MOST_THREADS = 256;
   private static final int MOST_LOG_BATCHES = 100;
+  /** Where this client itself has too many calls under way. */
+  private static final long REFUSED_HERE_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
   /** For the DONEs after a native close, which come at once. */
   private static final long LAST_EVENTS_NANOS = TimeUnit.SECONDS.toNanos(5);
 
@@ -51,6 +54,10 @@ final class ClientCore implements Runnable {
   private final ArrayDeque<Watched> watched = new ArrayDeque<>();
   private long lookedAt;
   private final int timeoutMs;
+  /** One thread waits for each: there are not many, and each must not wait behind many others. */
+  private final Lane blocking = new Lane(4096, 4096, false);
+  private final Lane many = new Lane(256, 2048, true);
+  private final List<Lane> lanes = List.of(blocking, many);
   private volatile boolean abandoned;
   private volatile boolean closed;
   private volatile long closedAt;
@@ -81,6 +88,16 @@ final class ClientCore implements Runnable {
   /** The time of a call that says nothing else. */
   int timeoutMs() {
     return timeoutMs;
+  }
+
+  /** For blocking calls of one key. */
+  Lane blockingLane() {
+    return blocking;
+  }
+
+  /** For calls of which one thread makes many. */
+  Lane lane() {
+    return many;
   }
 
   Executor failing() {
@@ -128,7 +145,7 @@ final class ClientCore implements Runnable {
     boolean busy = handing.look() | failing.look() | workers.look();
     logging.look();
     long now = System.nanoTime();
-    if (!watched.isEmpty() && now - lookedAt > TimeUnit.MILLISECONDS.toNanos(LOOK_MS)) {
+    if (now - lookedAt > TimeUnit.MILLISECONDS.toNanos(LOOK_MS)) {
       lookedAt = now;
       for (Iterator<Watched> all = watched.iterator(); all.hasNext();) {
         Watched one = all.next();
@@ -141,8 +158,12 @@ final class ClientCore implements Runnable {
           }
         }
       }
+      for (Lane lane : lanes) {
+        lane.overdue().forEach(request -> request.failElsewhere(request.neverSent()));
+      }
     }
-    return busy || !watched.isEmpty();
+    sendWaiting();
+    return busy || !watched.isEmpty() || blocking.isWaiting() || many.isWaiting();
   }
 
   static void refuseOnDrainThread() {
@@ -161,9 +182,61 @@ final class ClientCore implements Runnable {
     return closeAsked.get();
   }
 
-  <T> void submit(
-      Request<T> request, int kind, byte[] bucket, Key key, byte[] context, byte[] value,
-      byte[] contentType, CallSettings call) {
+  /** Sends it, or lets it wait for its turn. */
+  void submit(Request<?> request) {
+    if (closeAsked.get()) {
+      throw closedException();
+    }
+    request.cancelWithFuture();
+    Lane lane = request.lane();
+    if (!lane.enter(request)) {
+      if (lane.isStill()) {
+        wake();
+      }
+      return;
+    }
+    boolean sent = false;
+    try {
+      send(request);
+      sent = true;
+    } catch (NativeFailure e) {
+      if (e.status() != Status.OVERLOADED || !lane.isPatient()) {
+        throw Failure.exception(e);
+      }
+      sent = true;
+      request.waits();
+      lane.again(request, REFUSED_HERE_NANOS);
+      wake();
+    } finally {
+      if (!sent) {
+        lane.leave();
+      }
+    }
+  }
+
+  /** On the drain thread: those whose turn it is. */
+  private void sendWaiting() {
+    for (Lane lane : lanes) {
+      for (Request<?> next = lane.next(); next != null; next = lane.next()) {
+        next.waits();
+        try {
+          send(next);
+        } catch (NativeFailure e) {
+          if (e.status() == Status.OVERLOADED && lane.isPatient()) {
+            lane.again(next, REFUSED_HERE_NANOS);
+            break;
+          }
+          lane.leave();
+          next.failElsewhere(Failure.exception(e));
+        } catch (RuntimeException e) {
+          lane.leave();
+          next.failElsewhere(e);
+        }
+      }
+    }
+  }
+
+  private void send(Request<?> request) {
     long nativeClient = client.use();
     if (nativeClient == 0) {
       throw closedException();
@@ -177,16 +250,8 @@ final class ClientCore implements Runnable {
       pending.put(tag, request);
       boolean sent = false;
       try {
-        long number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket, key.raw(),
-            context, value, contentType, call.timeoutMs(), call.r(), call.w(),
-            call.strict() ? 1 : 0, call.durability(), call.flags(),
-            call.writeId().getMostSignificantBits(),
-            call.writeId().getLeastSignificantBits());
+        request.send(nativeClient, nativeQueue, tag);
         sent = true;
-        request.sent(() -> cancel(number));
-        cancelWithFuture(request.future, tag, number);
-      } catch (NativeFailure e) {
-        throw Failure.exception(e);
       } finally {
         if (!sent) {
           pending.remove(tag);
@@ -225,16 +290,7 @@ final class ClientCore implements Runnable {
     }
   }
 
-  /** A future that the application cancels, or lets time out, ends the native request too. */
-  private void cancelWithFuture(CompletableFuture<?> future, long tag, long number) {
-    future.whenComplete((value, error) -> {
-      if (error != null && pending.containsKey(tag)) {
-        cancel(number);
-      }
-    });
-  }
-
-  private void cancel(long number) {
+  void cancel(long number) {
     long nativeQueue = queue.use();
     if (nativeQueue != 0) {
       try {
@@ -252,7 +308,7 @@ final class ClientCore implements Runnable {
   /** Idempotent; returns when the thread has ended, unless it is asked on that thread. */
   void close(int drainMs) {
     if (closeAsked.compareAndSet(false, true)) {
-      closeNative(drainMs);
+      closeNative(drainMs - letTheWaitingGo(drainMs));
       wake();
     }
     if (Thread.currentThread() == thread) {
@@ -272,6 +328,17 @@ final class ClientCore implements Runnable {
     }
   }
 
+  /** Milliseconds it took. */
+  private int letTheWaitingGo(int mostMs) {
+    long from = System.nanoTime();
+    int ms = 0;
+    while (ms < mostMs && (blocking.isWaiting() || many.isWaiting())) {
+      LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(2));
+      ms = (int) TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - from);
+    }
+    return Math.min(ms, mostMs);
+  }
+
   /** By the cleaner, whose thread must not wait: the drain thread closes. */
   void abandon() {
     abandoned = true;
@@ -284,7 +351,7 @@ final class ClientCore implements Runnable {
       try {
         RingletNative.clientClose(pointer, drainMs);
       } catch (NativeFailure e) {
-        log(System.Logger.Level.WARNING, "client", "close: " + e.getMessage());
+        logging.execute(() -> logQuietly("close: " + e.getMessage()));
       } finally {
         client.done();
       }
@@ -316,8 +383,11 @@ final class ClientCore implements Runnable {
   }
 
   private void failAll() {
+    for (Lane lane : lanes) {
+      lane.close().forEach(request -> request.failElsewhere(closedException()));
+    }
     for (Request<?> request : pending.values()) {
-      failing.execute(() -> request.fail(closedException()));
+      request.failElsewhere(closedException());
     }
     pending.clear();
   }
@@ -372,7 +442,7 @@ final class ClientCore implements Runnable {
       return;
     }
     if (request.onEvent(
-        events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6], this)) {
+        events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6])) {
       pending.remove(tag);
     }
   }

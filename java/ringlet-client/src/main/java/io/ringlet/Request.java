@@ -9,11 +9,15 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * One request under way: takes its events from the drain thread to its executor, where the
@@ -27,38 +31,161 @@ final class Request<T> {
   static final int EDIT = 5;
 
   private static final int DONE = 1;
+  private static final Pattern RETRY_AFTER = Pattern.compile("\"retry_after_ms\":(\\d{1,9})");
   /** An answer just before the deadline is given this long to be handed over. */
   private static final long GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(250);
 
   final CompletableFuture<Versioned<T>> future = new CompletableFuture<>();
   private final Bucket<T> bucket;
+  private final int kind;
   private final Key key;
+  private final byte[] context;
+  private final byte[] value;
+  /** What a put writes; null: this is no put. */
+  private final T written;
   private final Function<T, Change<T>> function;
   private final Executor executor;
-  private volatile Runnable nativeCancel = () -> {};
+  private final int timeoutMs;
+  private final long deadline;
+  private final ClientCore core;
+  private final Lane lane;
   /**
    * What the application threw in a merge; written before the merge is failed, read after its DONE.
    */
   private volatile Throwable thrown;
-  private final int kind;
-  /** What a put writes; null: this is no put. */
-  private final T written;
-
-  private final int timeoutMs;
-  private final long deadline;
+  /** Of the native request; 0: none is under way. */
+  private volatile long number;
+  private volatile boolean cancelled;
+  private volatile boolean ended;
+  /** Whether a native request before this one may have been executed. */
+  private volatile boolean maybeApplied;
+  // The others are written by the thread that sends, and read on the drain thread after that.
+  private CallSettings call;
+  private boolean waited;
+  private boolean inLane;
   /** The last question of an update; of the drain thread. */
   private Task asked;
 
-  Request(Bucket<T> bucket, int kind, Key key, T written, Function<T, Change<T>> function,
-      Executor executor, int timeoutMs) {
-    this.timeoutMs = timeoutMs;
-    deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMs);
+  Request(Bucket<T> bucket, int kind, Key key, byte[] context, byte[] value, T written,
+      Function<T, Change<T>> function, Executor executor, Lane lane) {
     this.bucket = bucket;
     this.kind = kind;
-    this.written = written;
     this.key = key;
+    this.context = context;
+    this.value = value;
+    this.written = written;
     this.function = function;
     this.executor = executor;
+    this.lane = lane;
+    core = bucket.core();
+    call = bucket.call();
+    timeoutMs = call.timeoutMs() > 0 ? call.timeoutMs() : core.timeoutMs();
+    deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMs);
+  }
+
+  long deadline() {
+    return deadline;
+  }
+
+  Lane lane() {
+    return lane;
+  }
+
+  /** About what it holds while it waits. */
+  int bytes() {
+    return value.length + context.length + 200;
+  }
+
+  /** It has not been sent at once. */
+  void waits() {
+    waited = true;
+  }
+
+  /** Submits it under this tag; any thread. */
+  void send(long nativeClient, long nativeQueue, long tag) {
+    int ms = call.timeoutMs();
+    if (waited) {
+      ms = (int) Math.max(1, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
+    }
+    inLane = true;
+    number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket.nameBytes(),
+        key.raw(), context, value, Text.utf8(bucket.codec().contentType(), "contentType"), ms,
+        call.r(), call.w(), call.strict() ? 1 : 0, call.durability(), call.flags(),
+        call.writeId().getMostSignificantBits(), call.writeId().getLeastSignificantBits());
+    if (cancelled) {
+      core.cancel(number);
+    }
+  }
+
+  /** A future that the application cancels, or lets time out, ends the native request too. */
+  void cancelWithFuture() {
+    future.whenComplete((done, error) -> {
+      if (error != null && !ended) {
+        cancel();
+      }
+    });
+  }
+
+  /** The cluster has this no longer: it waits for the application, or has ended. */
+  private synchronized void leaveLane(boolean forGood) {
+    ended |= forGood;
+    if (inLane) {
+      inLane = false;
+      lane.leave();
+    }
+  }
+
+  /** The application has answered. */
+  private synchronized void comeBack() {
+    if (!ended && !inLane) {
+      inLane = true;
+      lane.comeBack();
+    }
+  }
+
+  /** On the drain thread: nothing is under way, and it is to be sent once more. */
+  private boolean sendAgain(NativeFailure refused) {
+    boolean repeatable = !refused.maybeApplied() || kind == GET;
+    if (!repeatable && kind != UPDATE) {
+      Optional<UUID> id = Failure.exception(refused).writeId();
+      repeatable = id.isPresent();
+      if (repeatable) {
+        call = call.writeId(id.get());
+      }
+    }
+    long after = retryAfterNanos(refused.details());
+    if (!lane.isPatient() || !refused.retryable() || asked != null || !repeatable
+        || future.isDone() || System.nanoTime() + after - deadline >= 0) {
+      return false;
+    }
+    maybeApplied |= refused.maybeApplied();
+    number = 0;
+    waited = true;
+    inLane = false;
+    lane.again(this, after);
+    return true;
+  }
+
+  private static long retryAfterNanos(String details) {
+    Matcher after = RETRY_AFTER.matcher(details);
+    long ms = after.find() ? Long.parseLong(after.group(1)) : 0;
+    return TimeUnit.MILLISECONDS.toNanos(Math.min(Math.max(ms, 10), 1000));
+  }
+
+  /** Its deadline has come while it waited for its turn. */
+  RingletException neverSent() {
+    return new RingletTimeoutException(new Failure(Status.TIMEOUT, true, maybeApplied,
+        "key " + key + ": the deadline of " + timeoutMs + " ms has come while the call waited for"
+            + " its turn behind others of this client", "{}", null));
+  }
+
+  /** Any thread; what hangs on the future of an asynchronous call runs on a thread for that. */
+  void failElsewhere(Throwable e) {
+    if (executor instanceof CallerExecutor) {
+      fail(e);
+    } else {
+      core.failing().execute(() -> fail(e));
+    }
   }
 
   /**
@@ -71,8 +198,10 @@ final class Request<T> {
     private final int status;
     private final long handle;
     private final long error;
+    private final NativeFailure failure;
 
-    private Task(boolean last, int status, long handle, long error) {
+    private Task(boolean last, int status, long handle, long error, NativeFailure failure) {
+      this.failure = failure;
       this.last = last;
       this.status = status;
       this.handle = handle;
@@ -85,7 +214,7 @@ final class Request<T> {
         return;
       }
       if (last) {
-        finish(status, handle, error);
+        finish(status, handle, error, failure);
       } else {
         merge(handle);
       }
@@ -142,9 +271,11 @@ final class Request<T> {
    * Returns whether it was the last event.
    */
   boolean onEvent(
-      long kind, int status, long reply, long error, long merge, ClientCore core) {
+      long kind, int status, long reply, long error, long merge) {
     if (kind != DONE) {
-      Task task = new Task(false, 0, merge, 0);
+      // The application may take long, and call this client meanwhile.
+      leaveLane(false);
+      Task task = new Task(false, 0, merge, 0, null);
       asked = task;
       core.hand(task, executor);
       return false;
@@ -153,7 +284,13 @@ final class Request<T> {
     if (unanswered != null) {
       unanswered.giveUp();
     }
-    Task task = new Task(true, status, reply, error);
+    NativeFailure failure = status == Status.OVERLOADED ? failure(status, error) : null;
+    if (failure != null && sendAgain(failure)) {
+      RingletNative.replyRelease(reply);
+      return true;
+    }
+    leaveLane(true);
+    Task task = new Task(true, status, reply, failure == null ? error : 0, failure);
     if (executor instanceof CallerExecutor) {
       executor.execute(task);
     } else if (status != 0) {
@@ -166,20 +303,32 @@ final class Request<T> {
     return true;
   }
 
-  void sent(Runnable cancel) {
-    nativeCancel = cancel;
+  private static NativeFailure failure(int status, long error) {
+    try {
+      RingletNative.errorThrow(error, status);
+      return null;
+    } catch (NativeFailure e) {
+      return e;
+    }
   }
 
   /** Asks the native request to end; its DONE completes the future. */
   void cancel() {
-    nativeCancel.run();
+    cancelled = true;
+    long underWay = number;
+    if (underWay != 0) {
+      core.cancel(underWay);
+    } else {
+      fail(new CancelledRequestException(new Failure(Status.CANCELLED, true, maybeApplied,
+          "the call was cancelled while it waited for its turn", "{}", null)));
+    }
   }
 
   void fail(Throwable e) {
     future.completeExceptionally(e);
   }
 
-  private void finish(int status, long reply, long error) {
+  private void finish(int status, long reply, long error, NativeFailure failure) {
     try {
       if (status == 0) {
         RingletNative.errorRelease(error);
@@ -197,7 +346,7 @@ final class Request<T> {
         fail(mine);
         return;
       }
-      RingletNative.errorThrow(error, status);
+      throw failure != null ? failure : failure(status, error);
     } catch (NativeFailure e) {
       fail(Failure.exception(e));
     } catch (Throwable e) {
@@ -212,7 +361,9 @@ final class Request<T> {
     try {
       List<Sibling<T>> siblings = siblings(RingletNative.mergeSiblings(merge));
       // The write is acknowledged and contained in the siblings: they are merged, and nothing else.
-      answer(merge, applied ? merged(siblings) : edited(siblings));
+      Change<T> change = applied ? merged(siblings) : edited(siblings);
+      comeBack();
+      answer(merge, change);
     } catch (Throwable e) {
       e.addSuppressed(new UpdateNote(key, RingletNative.mergeAttempt(merge), applied));
       failMerge(merge, e);
@@ -223,6 +374,7 @@ final class Request<T> {
 
   private void failMerge(long merge, Throwable e) {
     thrown = e;
+    comeBack();
     RingletNative.mergeFail(
         merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
   }
