@@ -35,7 +35,7 @@ import java.util.function.UnaryOperator;
  *
  * @param <T> the type of values
  */
-public final class Bucket<T> {
+public class Bucket<T> {
   private static final byte[] EMPTY = new byte[0];
 
   private final RingletClient client;
@@ -44,6 +44,11 @@ public final class Bucket<T> {
   private final Codec<T> codec;
   private final ConflictResolver<T> resolver;
   private final CallSettings call;
+
+  /** For mocks and proxies: every method that such a subclass does not override is refused. */
+  protected Bucket() {
+    this(null, null, null, null, null, CallSettings.DEFAULT);
+  }
 
   Bucket(RingletClient client, String name, byte[] nameBytes, Codec<T> codec,
       ConflictResolver<T> resolver,
@@ -73,7 +78,7 @@ public final class Bucket<T> {
    */
   public Bucket<T> withResolver(ConflictResolver<T> resolver) {
     Objects.requireNonNull(resolver, "resolver");
-    return new Bucket<>(client, name, nameBytes, codec, resolver, call);
+    return new Bucket<>(client(), name, nameBytes, codec, resolver, call);
   }
 
   /**
@@ -171,7 +176,7 @@ public final class Bucket<T> {
   }
 
   private Bucket<T> with(CallSettings settings) {
-    return new Bucket<>(client, name, nameBytes, codec, resolver, settings);
+    return new Bucket<>(client(), name, nameBytes, codec, resolver, settings);
   }
 
   /**
@@ -219,10 +224,10 @@ public final class Bucket<T> {
       Request<T> request;
       try {
         request = send(Request.GET, entry.getKey(), EMPTY, EMPTY, null, null, executor,
-            client.core().lane());
+            core().lane());
       } catch (RingletException e) {
         request = new Request<>(this, Request.GET, entry.getKey(), EMPTY, EMPTY, null, null,
-            executor, client.core().lane());
+            executor, core().lane());
         request.fail(e);
       }
       entry.setValue(request);
@@ -336,12 +341,25 @@ public final class Bucket<T> {
    * too, and it may come after the write: an {@link UpdateNote} among its suppressed exceptions says
    * whether it did.
    *
+   * <p>A new value whose bytes and content type are those of the one version there is writes nothing.
+   *
    * @param key which
    * @param function from the value, null if the key is missing, to the new value, not null; {@link
    *     #change} can also delete, or leave the key as it is
    * @return the versions there are now
    * @throws ConflictException the key has several siblings before the write and this bucket no
    *     resolver
+   */
+  public Versioned<T> update(Key key, UpdateFunction<T> function) {
+    return update(key, (UnaryOperator<T>) function);
+  }
+
+  /**
+   * Updates, as {@link #update(Key, UpdateFunction)}.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to the new value, not null
+   * @return the versions there are now
    */
   public Versioned<T> update(Key key, UnaryOperator<T> function) {
     return change(key, changing(function));
@@ -354,11 +372,33 @@ public final class Bucket<T> {
    * @param function from the value, null if the key is missing, to what is to be done, not null
    * @return the versions there are now
    */
+  public Versioned<T> change(Key key, ChangeFunction<T, T> function) {
+    return change(key, (Function<T, Change<T>>) function);
+  }
+
+  /**
+   * Updates, as {@link #change(Key, ChangeFunction)}.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to what is to be done, not null
+   * @return the versions there are now
+   */
   public Versioned<T> change(Key key, Function<T, Change<T>> function) {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(function, "function");
     return block((executor, lane) ->
         send(Request.UPDATE, key, EMPTY, EMPTY, null, function, executor, lane));
+  }
+
+  /**
+   * Updates, as {@link #change}.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to what is to be done, not null
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> changeAsync(Key key, ChangeFunction<T, T> function) {
+    return changeAsync(key, (Function<T, Change<T>>) function);
   }
 
   /**
@@ -386,6 +426,17 @@ public final class Bucket<T> {
       }
       return Change.to(next);
     };
+  }
+
+  /**
+   * Updates, as {@link #update}.
+   *
+   * @param key which
+   * @param function from the value, null if the key is missing, to the new value, not null
+   * @return the versions there are then, later
+   */
+  public CompletableFuture<Versioned<T>> updateAsync(Key key, UpdateFunction<T> function) {
+    return updateAsync(key, (UnaryOperator<T>) function);
   }
 
   /**
@@ -435,7 +486,15 @@ public final class Bucket<T> {
   }
 
   ClientCore core() {
-    return client.core();
+    return client().core();
+  }
+
+  private RingletClient client() {
+    if (client == null) {
+      throw new UnsupportedOperationException(
+          getClass().getName() + " overrides too little of io.ringlet.Bucket");
+    }
+    return client;
   }
 
   CallSettings call() {
@@ -472,6 +531,7 @@ public final class Bucket<T> {
     Objects.requireNonNull(key, "key");
     Objects.requireNonNull(value, "value");
     Objects.requireNonNull(context, "context");
+    client();
     return encode(value);
   }
 
@@ -485,20 +545,20 @@ public final class Bucket<T> {
       Executor executor, Lane lane) {
     Request<T> request =
         new Request<>(this, kind, key, context, value, written, function, executor, lane);
-    client.core().submit(request);
+    core().submit(request);
     return request;
   }
 
   private Versioned<T> block(Sender<T> sender) {
     ClientCore.refuseOnDrainThread();
     CallerExecutor executor = new CallerExecutor();
-    Request<T> request = sender.send(executor, client.core().blockingLane());
+    Request<T> request = sender.send(executor, core().blockingLane());
     return executor.await(request.future, request::cancel);
   }
 
   private CompletableFuture<Versioned<T>> async(Sender<T> sender) {
     try {
-      return sender.send(client.executor(), client.core().lane()).future;
+      return sender.send(client().executor(), core().lane()).future;
     } catch (UsageException e) {
       if (e.status() != Status.CLOSED) {
         throw e;

@@ -308,6 +308,7 @@ final class ClientCore implements Runnable {
   /** Idempotent; returns when the thread has ended, unless it is asked on that thread. */
   void close(int drainMs) {
     if (closeAsked.compareAndSet(false, true)) {
+      Request.endThoseOfThisThread(this);
       closeNative(drainMs - letTheWaitingGo(drainMs));
       wake();
     }

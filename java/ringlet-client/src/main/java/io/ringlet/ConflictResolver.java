@@ -50,7 +50,7 @@ public interface ConflictResolver<T> {
    * @param <T> the type of values
    * @return the resolver
    */
-  static <T> ConflictResolver<T> deciding(Function<List<Sibling<T>>, Change<T>> decision) {
+  static <T> ConflictResolver<T> deciding(ChangeFunction<List<Sibling<T>>, T> decision) {
     Objects.requireNonNull(decision, "decision");
     return new ConflictResolver<>() {
       @Override
@@ -59,9 +59,22 @@ public interface ConflictResolver<T> {
       }
 
       @Override
-      public Change<T> decide(List<Sibling<T>> siblings) {
-        return decision.apply(siblings);
+      public Change<T> decide(List<Sibling<T>> siblings) throws Exception {
+        return decision.change(siblings);
       }
     };
+  }
+
+  /**
+   * A resolver that may also delete the key, or leave the siblings.
+   *
+   * @param decision from the siblings to what becomes of them, not null
+   * @param <T> the type of values
+   * @return the resolver
+   */
+  static <T> ConflictResolver<T> deciding(Function<List<Sibling<T>>, Change<T>> decision) {
+    Objects.requireNonNull(decision, "decision");
+    ChangeFunction<List<Sibling<T>>, T> function = decision::apply;
+    return deciding(function);
   }
 }

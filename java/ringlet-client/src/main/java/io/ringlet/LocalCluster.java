@@ -13,13 +13,22 @@ import java.util.function.LongConsumer;
  * A whole cluster in this process, for development and tests: real nodes on free ports of
  * 127.0.0.1, with their data in memory. Safe for any thread.
  */
-public final class LocalCluster implements AutoCloseable {
+public class LocalCluster implements AutoCloseable {
   private static final Cleaner CLEANER = Cleaner.create();
 
   private final NativeRef cluster;
   private final Cleaner.Cleanable cleanable;
   private final String seeds;
   private final int size;
+
+  /** For mocks and proxies: a cluster that is closed. */
+  protected LocalCluster() {
+    cluster = new NativeRef(0, pointer -> {});
+    cluster.close();
+    cleanable = () -> {};
+    seeds = "";
+    size = 0;
+  }
 
   private LocalCluster(long pointer) {
     NativeRef ref = new NativeRef(pointer, RingletNative::clusterRelease);

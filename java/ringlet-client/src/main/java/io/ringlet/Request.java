@@ -31,6 +31,8 @@ final class Request<T> {
   static final int EDIT = 5;
 
   private static final int DONE = 1;
+  /** The innermost call whose function or resolver this thread runs; no value where it runs none. */
+  private static final ThreadLocal<Request<?>> RUNNING = new ThreadLocal<>();
   private static final Pattern RETRY_AFTER = Pattern.compile("\"retry_after_ms\":(\\d{1,9})");
   /** An answer just before the deadline is given this long to be handed over. */
   private static final long GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(250);
@@ -56,6 +58,10 @@ final class Request<T> {
   /** Of the native request; 0: none is under way. */
   private volatile long number;
   private volatile boolean cancelled;
+  /** The client was closed by the function or resolver of this call. */
+  private volatile boolean closedWithin;
+  /** The call whose function or resolver runs this one's on the same thread. */
+  private Request<?> outer;
   private volatile boolean ended;
   /** Whether a native request before this one may have been executed. */
   private volatile boolean maybeApplied;
@@ -346,7 +352,13 @@ final class Request<T> {
         fail(mine);
         return;
       }
-      throw failure != null ? failure : failure(status, error);
+      NativeFailure known = failure != null ? failure : failure(status, error);
+      if (closedWithin && status == Status.CANCELLED) {
+        fail(new ClientClosedException(new Failure(Status.CLOSED, false, known.maybeApplied(),
+            "the client is closed", known.details(), known)));
+        return;
+      }
+      throw known;
     } catch (NativeFailure e) {
       fail(Failure.exception(e));
     } catch (Throwable e) {
@@ -356,14 +368,39 @@ final class Request<T> {
     }
   }
 
+  /** A close that these calls are inside of must not wait for them. */
+  static void endThoseOfThisThread(ClientCore core) {
+    for (Request<?> one = RUNNING.get(); one != null; one = one.outer) {
+      if (one.core == core) {
+        one.closedWithin = true;
+        one.cancel();
+      }
+    }
+  }
+
   private void merge(long merge) {
+    outer = RUNNING.get();
+    RUNNING.set(this);
+    try {
+      mergeHere(merge);
+    } finally {
+      if (outer == null) {
+        RUNNING.remove();
+      } else {
+        RUNNING.set(outer);
+      }
+    }
+  }
+
+  private void mergeHere(long merge) {
     boolean applied = RingletNative.mergeWritten(merge) != 0;
     try {
-      List<Sibling<T>> siblings = siblings(RingletNative.mergeSiblings(merge));
+      long reply = RingletNative.mergeSiblings(merge);
+      List<Sibling<T>> siblings = siblings(reply);
       // The write is acknowledged and contained in the siblings: they are merged, and nothing else.
       Change<T> change = applied ? merged(siblings) : edited(siblings);
       comeBack();
-      answer(merge, change);
+      answer(merge, change, applied ? 0 : reply);
     } catch (Throwable e) {
       e.addSuppressed(new UpdateNote(key, RingletNative.mergeAttempt(merge), applied));
       failMerge(merge, e);
@@ -379,14 +416,31 @@ final class Request<T> {
         merge, Text.utf8("the application threw " + e.getClass().getName(), "message"));
   }
 
-  private void answer(long merge, Change<T> change) {
+  /** Read: what the change is of; 0: what others wrote is merged, and must be written. */
+  private void answer(long merge, Change<T> change, long read) {
     if (change.isDelete()) {
       RingletNative.mergeErase(merge);
     } else if (change.isKeep()) {
       RingletNative.mergeKeep(merge);
     } else {
-      RingletNative.mergeAnswer(merge, bucket.encode(change.value()));
+      byte[] bytes = bucket.encode(change.value());
+      if (read != 0 && isStored(read, bytes)) {
+        RingletNative.mergeKeep(merge);
+      } else {
+        RingletNative.mergeAnswer(merge, bytes);
+      }
     }
+  }
+
+  /** Whether the one version there is has these bytes; a value may have been changed in place. */
+  private boolean isStored(long reply, byte[] bytes) {
+    if (RingletNative.replyCount(reply) != 1 || RingletNative.replyIsTombstone(reply, 0) != 0
+        || !bucket.codec().contentType().equals(
+            Text.ofNative(RingletNative.replyContentType(reply, 0)))) {
+      return false;
+    }
+    ByteBuffer memory = NativeBatch.value(reply, 0);
+    return ByteBuffer.wrap(bytes).equals(memory == null ? ByteBuffer.allocate(0) : memory);
   }
 
   private Change<T> edited(List<Sibling<T>> siblings) throws Exception {

@@ -29,7 +29,7 @@ import java.util.concurrent.atomic.AtomicLong;
  * }
  * }</pre>
  */
-public final class RingletClient implements AutoCloseable {
+public class RingletClient implements AutoCloseable {
   private static final Cleaner CLEANER = Cleaner.create();
   /** Of client.timeout_ms in docs/configuration.md; a test compares them. */
   static final int DEFAULT_TIMEOUT_MS = 1000;
@@ -38,6 +38,16 @@ public final class RingletClient implements AutoCloseable {
   private final ClientCore core;
   private final Executor executor;
   private final Cleaner.Cleanable cleanable;
+
+  /** Closes this client when the virtual machine ends; null: nothing does. */
+  private Thread hook;
+
+  /** For mocks and proxies: every method that such a subclass does not override is refused. */
+  protected RingletClient() {
+    core = null;
+    executor = null;
+    cleanable = () -> {};
+  }
 
   private RingletClient(ClientCore core, Executor executor, String name) {
     this.core = core;
@@ -108,7 +118,7 @@ public final class RingletClient implements AutoCloseable {
    * @throws TransientException the node did not answer in time
    */
   public String admin(String command, String json) {
-    return core.admin(Text.cText(command, "command"), Text.cText(json, "json"), 0);
+    return core().admin(Text.cText(command, "command"), Text.cText(json, "json"), 0);
   }
 
   /**
@@ -121,30 +131,60 @@ public final class RingletClient implements AutoCloseable {
    * @return a JSON object
    */
   public String counters() {
-    return core.counters();
+    return core().counters();
   }
 
   /** Closes at once: {@link #close(Duration)} with no time to drain. */
   @Override
   public void close() {
-    core.close(0);
+    closeIn(0);
+  }
+
+  private void closeIn(int drainMs) {
+    Thread registered;
+    synchronized (cleanable) {
+      registered = hook;
+      hook = null;
+    }
+    if (registered != null) {
+      try {
+        Runtime.getRuntime().removeShutdownHook(registered);
+      } catch (IllegalStateException e) {
+        // The virtual machine is ending.
+      }
+    }
+    if (core != null) {
+      core.close(drainMs);
+    }
     cleanable.clean();
+  }
+
+  private void closeOnShutdown(String name) {
+    Thread closing = new Thread(this::close, "ringlet-close-" + name);
+    synchronized (cleanable) {
+      hook = closing;
+    }
+    Runtime.getRuntime().addShutdownHook(closing);
   }
 
   /**
    * Closes. New calls are refused with {@link ClientClosedException}; calls under way get {@code
    * drain} to end, and those that do not end in it fail with {@link ClientClosedException}.
-   * Idempotent; any thread, also a resolver.
+   * Idempotent; any thread. From a function or resolver of this client: the update that runs it fails
+   * with {@link ClientClosedException}, and is not waited for.
    *
    * @param drain 0 or more, at most 1 h
    */
   public void close(Duration drain) {
     Objects.requireNonNull(drain, "drain");
-    core.close(drain.isZero() ? 0 : CallSettings.milliseconds(drain, "drain"));
-    cleanable.clean();
+    closeIn(drain.isZero() ? 0 : CallSettings.milliseconds(drain, "drain"));
   }
 
   ClientCore core() {
+    if (core == null) {
+      throw new UnsupportedOperationException(
+          getClass().getName() + " overrides too little of io.ringlet.RingletClient");
+    }
     return core;
   }
 
@@ -240,8 +280,8 @@ public final class RingletClient implements AutoCloseable {
     }
 
     /**
-     * Whether a shutdown hook closes the client, which keeps it in memory until then. Without one
-     * nothing is lost but the answers.
+     * Whether a shutdown hook closes the client, which keeps it in memory until then or until it is
+     * closed. Without one nothing is lost but the answers.
      *
      * @param closeOnShutdown default: false
      * @return this
@@ -266,7 +306,7 @@ public final class RingletClient implements AutoCloseable {
           new RingletClient(core, executor == null ? core.defaultExecutor() : executor, name);
       core.start();
       if (closeOnShutdown) {
-        Runtime.getRuntime().addShutdownHook(new Thread(client::close, "ringlet-close-" + name));
+        client.closeOnShutdown(name);
       }
       return client;
     }

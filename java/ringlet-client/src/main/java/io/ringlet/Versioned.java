@@ -10,7 +10,7 @@ import java.util.Objects;
  *
  * @param <T> the type of values
  */
-public final class Versioned<T> {
+public class Versioned<T> {
   private final Key key;
   private final List<Sibling<T>> siblings;
   private final T written;
@@ -32,6 +32,23 @@ public final class Versioned<T> {
     this.merged = merged;
     this.leftOut = leftOut;
     this.explanation = explanation;
+  }
+
+  /**
+   * An answer of your own, for a test whose bucket is a mock.
+   *
+   * @param key which
+   * @param siblings for example of {@link Sibling#of}; empty: the key is missing
+   * @param <T> the type of values
+   * @return the answer, with {@link Context#NONE}
+   */
+  public static <T> Versioned<T> of(Key key, List<Sibling<T>> siblings) {
+    return new Versioned<>(Objects.requireNonNull(key, "key"), siblings);
+  }
+
+  /** For mocks and proxies. */
+  protected Versioned() {
+    this(null, List.of());
   }
 
   /**

@@ -17,8 +17,13 @@ import java.util.function.Consumer;
  * long tea = carts.get(Key.of("alice")).map("items").counter("tea");
  * }</pre>
  */
-public final class DocumentBucket {
+public class DocumentBucket {
   private final Bucket<Document> bucket;
+
+  /** For mocks and proxies, which override what is called. */
+  protected DocumentBucket() {
+    this(null);
+  }
 
   private DocumentBucket(Bucket<Document> bucket) {
     this.bucket = bucket;

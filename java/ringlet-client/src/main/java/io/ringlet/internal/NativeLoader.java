@@ -3,6 +3,8 @@ package io.ringlet.internal;
 import io.ringlet.NativeLibraryException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -115,19 +117,33 @@ public final class NativeLoader {
   }
 
   private static String platform() {
-    String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
-    String arch = System.getProperty("os.arch", "");
-    if (arch.equals("amd64")) {
-      arch = "x86_64";
-    }
-    return (os.startsWith("linux") ? "linux" : os.replace(' ', '_')) + "-" + arch
-        + (isMusl() ? "-musl" : "");
+    return platform(System.getProperty("os.name", ""), System.getProperty("os.arch", ""),
+        isMusl(Path.of("/proc/self/maps")));
   }
 
-  private static boolean isMusl() {
-    try (Stream<Path> files = Files.list(Path.of("/lib"))) {
-      return files.anyMatch(file -> file.getFileName().toString().startsWith("ld-musl-"));
-    } catch (IOException e) {
+  /** Names the folder of the jar as bindings/java/CMakeLists.txt does. */
+  static String platform(String name, String architecture, boolean musl) {
+    String os = name.toLowerCase(Locale.ROOT);
+    String arch = switch (architecture) {
+      case "amd64" -> "x86_64";
+      case "arm64" -> "aarch64";
+      default -> architecture;
+    };
+    return (os.startsWith("linux") ? "linux" : os.replace(' ', '_')) + "-" + arch
+        + (musl ? "-musl" : "");
+  }
+
+  /**
+   * Whether this process runs on musl. That its loader lies in /lib says nothing: Debian's package
+   * {@code musl} puts it beside glibc.
+   */
+  static boolean isMusl(Path maps) {
+    try (Stream<String> lines = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
+      return lines.anyMatch(line -> {
+        String file = line.substring(line.lastIndexOf('/') + 1);
+        return file.startsWith("ld-musl-") || file.startsWith("libc.musl-");
+      });
+    } catch (IOException | UncheckedIOException e) {
       return false;
     }
   }

@@ -1,6 +1,7 @@
 package io.ringlet.internal;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -67,5 +68,23 @@ class NativeLoaderTest {
     ref.close();
     assertEquals(42, freed.get());
     assertTrue(ref.isClosed());
+  }
+
+  @Test
+  void theFolderInTheJarIsOfTheProcessorAndTheLibraryOfC(@TempDir Path directory) throws Exception {
+    assertEquals("linux-x86_64", NativeLoader.platform("Linux", "amd64", false));
+    assertEquals("linux-x86_64-musl", NativeLoader.platform("Linux", "x86_64", true));
+    assertEquals("linux-aarch64", NativeLoader.platform("Linux", "aarch64", false));
+    assertEquals("linux-aarch64", NativeLoader.platform("Linux", "arm64", false));
+    assertEquals("mac_os_x-aarch64", NativeLoader.platform("Mac OS X", "aarch64", false));
+    // A library of musl in /lib is no sign: what this process has mapped is.
+    Path maps = directory.resolve("maps");
+    Files.writeString(maps, "7f00-7f01 r-xp 0 08:01 1   /usr/lib/x86_64-linux-gnu/libc.so.6\n"
+        + "7f02-7f03 r--s 0 08:01 2   /lib/notes-on-ld-musl-x86_64\n");
+    assertFalse(NativeLoader.isMusl(maps));
+    Files.writeString(maps, "7f00-7f01 r-xp 0 08:01 1   /lib/ld-musl-x86_64.so.1\n");
+    assertTrue(NativeLoader.isMusl(maps));
+    assertFalse(NativeLoader.isMusl(directory.resolve("none")));
+    assertFalse(NativeLoader.isMusl(Path.of("/proc/self/maps")), "this Java is of glibc");
   }
 }
