@@ -8,10 +8,6 @@
 namespace ringlet_java {
 namespace {
 
-// Found once in JNI_OnLoad, by the class loader that loaded the library; a JNIEnv is never kept.
-jclass failure_class = nullptr;
-jmethodID failure_constructor = nullptr;
-
 constexpr jsize kFieldsOfEvent = 7;
 constexpr size_t kEventsOfBatch = 64;
 
@@ -65,15 +61,9 @@ bool register_natives(JNIEnv* env) {
       {const_cast<char*>("value"), const_cast<char*>("(JI)Ljava/nio/ByteBuffer;"),
        reinterpret_cast<void*>(&value)},
   };
-  if (env->RegisterNatives(batch, methods, 2) != JNI_OK) return false;
+  const jint registered = env->RegisterNatives(batch, methods, 2);
   env->DeleteLocalRef(batch);
-  const jclass local = env->FindClass("io/ringlet/internal/NativeFailure");
-  if (!local) return false;
-  failure_class = static_cast<jclass>(env->NewGlobalRef(local));
-  env->DeleteLocalRef(local);
-  if (!failure_class) return false;
-  failure_constructor = env->GetMethodID(failure_class, "<init>", "(IZZ[B[B)V");
-  return failure_constructor != nullptr;
+  return registered == JNI_OK;
 }
 
 }  // namespace
@@ -122,10 +112,15 @@ void throw_java(JNIEnv* env, const Failed& failed) {
   if (!message_array) return;
   const jbyteArray details_array = to_array(env, details);
   if (!details_array) return;
-  const jobject failure =
-      env->NewObject(failure_class, failure_constructor, static_cast<jint>(failed.status),
-                     static_cast<jboolean>(retryable), static_cast<jboolean>(maybe_applied),
-                     message_array, details_array);
+  // Found by the class loader of the native method that failed. Kept in no variable: a global reference would keep
+  // that loader for ever, and several loaders share this library's variables.
+  const jclass type = env->FindClass("io/ringlet/internal/NativeFailure");
+  if (!type) return;
+  const jmethodID constructor = env->GetMethodID(type, "<init>", "(IZZ[B[B)V");
+  if (!constructor) return;
+  const jobject failure = env->NewObject(
+      type, constructor, static_cast<jint>(failed.status), static_cast<jboolean>(retryable),
+      static_cast<jboolean>(maybe_applied), message_array, details_array);
   if (!failure || env->ExceptionCheck()) return;
   env->Throw(static_cast<jthrowable>(failure));
 }
@@ -137,6 +132,8 @@ void throw_java(JNIEnv* env, const char* class_name, const char* message) {
 
 }  // namespace ringlet_java
 
+// There is no JNI_OnUnload: nothing here holds what belongs to a class loader. The code stays mapped (nodelete), once
+// for all loaders, as they load links to one file.
 extern "C" JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM* vm, void*) {
   void* env = nullptr;
   if (vm->GetEnv(&env, JNI_VERSION_1_8) != JNI_OK) return JNI_ERR;

@@ -20,10 +20,11 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
- * Finds and loads libringlet_jni.so, once a class loader. First {@code -Dringlet.native.path} (a
+ * Finds and loads libringlet_jni.so, once a class loader; any number of them may have it. First {@code -Dringlet.native.path} (a
  * file, or a directory that has it); without that property the jar's own, unpacked to a private
  * directory named by its SHA-256 under {@code -Dringlet.native.dir} or the temporary directory. A
  * failure is remembered and thrown again, with every path that was tried.
@@ -52,7 +53,7 @@ public final class NativeLoader {
       try {
         Path file = find(System.getProperty("ringlet.native.path", ""),
             System.getProperty("ringlet.native.dir", ""), tried);
-        System.load(file.toAbsolutePath().toString());
+        loadFor(file.toAbsolutePath(), tried);
         checkAbi(RingletNative.abiVersion());
         loaded = true;
         return;
@@ -62,6 +63,40 @@ public final class NativeLoader {
       }
     }
     throw new NativeLibraryException(failure, cause);
+  }
+
+  /**
+   * A virtual machine takes a name of a file for one class loader at a time, and this may be the
+   * second one (an application that is deployed again, or two of them). It loads a link to the file:
+   * that is another name, and the same code in memory.
+   */
+  private static void loadFor(Path file, List<String> tried) throws IOException {
+    try {
+      System.load(file.toString());
+      return;
+    } catch (UnsatisfiedLinkError e) {
+      if (!String.valueOf(e.getMessage()).contains("already loaded in another classloader")) {
+        throw e;
+      }
+    }
+    String given = System.getProperty("ringlet.native.dir", "");
+    Path base = Path.of(given.isEmpty() ? System.getProperty("java.io.tmpdir") : given);
+    // A file that was given may lie where no link can be made.
+    Path own = System.getProperty("ringlet.native.path", "").isEmpty()
+        ? file : unpack(Files.readAllBytes(file), base, tried, " (for another class loader)");
+    Path link = own.resolveSibling("libringlet_jni-" + UUID.randomUUID() + ".so");
+    tried.add(link + " (for another class loader)");
+    try {
+      try {
+        Files.createLink(link, own);
+      } catch (IOException | UnsupportedOperationException e) {
+        Files.copy(own, link);
+      }
+      System.load(link.toString());
+    } finally {
+      // What is loaded needs its name no more.
+      Files.deleteIfExists(link);
+    }
   }
 
   /** Separate from {@link #load} so that a test can ask for other places. */
@@ -103,10 +138,7 @@ public final class NativeLoader {
         new StringBuilder("cannot load " + FILE + ": " + e.getMessage() + "; tried:");
     tried.forEach(path -> text.append("\n  ").append(path));
     String reason = String.valueOf(e.getMessage());
-    if (reason.contains("already loaded in another classloader")) {
-      text.append(
-          "\nRinglet is on the class path of two class loaders: put it in one that both share.");
-    } else if (reason.contains("failed to map segment")
+    if (reason.contains("failed to map segment")
         || reason.contains("Operation not permitted")) {
       text.append(
           "\nThe directory may be mounted noexec: give another by -Dringlet.native.dir=DIR.");
