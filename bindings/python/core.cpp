@@ -620,9 +620,39 @@ py::str context_describe(const py::bytes& context, const py::object& bucket,
   return to_str(take_text(text));
 }
 
+// A subinterpreter cannot have this module: what pybind11 shares between modules belongs to the main
+// interpreter, whose lock a thread of another one would wait for while it holds it.
+bool in_the_main_interpreter() {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return true;
+  PyErr_SetString(
+      PyExc_ImportError,
+      "ringlet cannot be imported in a subinterpreter: import it in the main interpreter of "
+      "this process, or use a process for each worker");
+  return false;
+}
+
+// CPython may hand a subinterpreter a copy of the module without asking it, so the package asks. Not by way of
+// pybind11, whose exceptions take the main interpreter's lock.
+PyObject* check_interpreter(PyObject*, PyObject*) {
+  if (!in_the_main_interpreter()) return nullptr;
+  Py_RETURN_NONE;
+}
+PyMethodDef plain_functions[] = {{"check_interpreter", check_interpreter, METH_NOARGS,
+                                  "Raises ImportError in a subinterpreter."},
+                                 {nullptr, nullptr, 0, nullptr}};
+
 }  // namespace
 
+// pybind11 2 waits so before it comes to the module's own code, so the question is asked in its macro.
+#if PYBIND11_VERSION_MAJOR < 3
+#undef PYBIND11_ENSURE_INTERNALS_READY
+#define PYBIND11_ENSURE_INTERNALS_READY           \
+  if (!in_the_main_interpreter()) return nullptr; \
+  pybind11::detail::get_internals();
+#endif
+
 PYBIND11_MODULE(_core, m) {
+  if (!in_the_main_interpreter()) throw py::error_already_set();
   m.doc() =
       "The C ABI of Ringlet (capi/include/ringlet/ringlet.h). Use the package ringlet instead.";
   core_error_class = PyErr_NewExceptionWithDoc(
@@ -631,6 +661,7 @@ PYBIND11_MODULE(_core, m) {
   if (core_error_class == nullptr) throw py::error_already_set();
   m.attr("CoreError") = py::handle(core_error_class);
 
+  if (PyModule_AddFunctions(m.ptr(), plain_functions) != 0) throw py::error_already_set();
   m.def("version", [] { return ringlet_version(); });
   m.def("abi_version", [] { return ringlet_abi_version(); });
   m.def(

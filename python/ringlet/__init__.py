@@ -10,6 +10,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from . import _core
+
+_core.check_interpreter()  # before anything else calls the extension
+
 from . import document, resolvers
 from ._core import version as _version
 from .changes import Delete, Keep

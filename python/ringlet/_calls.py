@@ -8,13 +8,14 @@ included, the queue is dropped, which cancels what was in flight.
 from __future__ import annotations
 
 import os
+import queue as queue_module
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from . import _core
-from .errors import ClientClosed, InternalError, Key, RingletError, from_core, from_core_error
+from .errors import InternalError, Key, RingletError, from_core, from_core_error
 
 
 class Spec(NamedTuple):
@@ -109,9 +110,37 @@ def failed(error: RingletError) -> BaseException:
     """What a call raises. At the interpreter's end a daemon thread just ends: a traceback of each,
     written while the streams are taken down, can make CPython 3.11 abort the process.
     """
-    if process.ends and isinstance(error, ClientClosed) and threading.current_thread().daemon:
+    if process.ends and threading.current_thread().daemon:
         return SystemExit()
     return error
+
+
+def interruptible(call: Callable[[], T]) -> T:
+    """A blocking call of the core that looks for no signal itself: Ctrl-C ends the waiting for it at once. The
+    call goes on in a thread, which keeps nothing from ending. Signals are the main thread's, so other
+    threads call directly, as does an interpreter that ends and starts no thread any more.
+    """
+    if process.ends or threading.current_thread() is not threading.main_thread():
+        return call()
+    ends: queue_module.SimpleQueue[Callable[[], T]] = queue_module.SimpleQueue()
+
+    def run_call() -> None:
+        try:
+            value = call()
+        except BaseException as error:
+            raised = error  # the name of an except clause is gone after it
+
+            def end() -> T:
+                raise raised
+        else:
+
+            def end() -> T:
+                return value
+
+        ends.put(end)
+
+    threading.Thread(target=run_call, name="ringlet-waits", daemon=True).start()
+    return ends.get()()
 
 
 @contextmanager
@@ -124,7 +153,7 @@ def borrowed_queue() -> Iterator[_core.Queue]:
     try:
         queue = idle.pop() if idle else _core.Queue()
     except _core.CoreError as error:
-        raise from_core_error(error) from None
+        raise failed(from_core_error(error)) from None
     yield queue
     idle.append(queue)  # not reached after an exception
 
@@ -179,7 +208,7 @@ def next_event(queue: _core.Queue, key: Key | None) -> _core.Event:
     try:
         event = queue.wait(-1)
     except _core.CoreError as error:
-        raise from_core_error(error, key) from None
+        raise failed(from_core_error(error, key)) from None
     if event is None:
         raise InternalError("a wait without end ended without an event", key=key)
     return event

@@ -176,7 +176,7 @@ class Channel:
         loop = self.bind()
         call = Call(request, loop.create_future())
         if (len(self._sent) < self._window and not self._waiting) or self.is_answering():
-            self._send(call, request.spec)
+            self._send(call, request)
         else:
             call.until = loop.time() + (request.spec.timeout_ms or self._timeout_ms) / 1000
             call.timer = loop.call_at(call.until, self._too_late, call)
@@ -210,12 +210,10 @@ class Channel:
         else:
             call.waiter.cancel()
 
-    def _send(self, call: Call, spec: _calls.Spec) -> None:
+    def _send(self, call: Call, request: Request) -> None:
         assert self._queue is not None
         tag = next(self._tags)
-        call.number = _calls.submit(
-            self._queue, self._core, call.request._replace(spec=spec), tag=tag
-        )
+        call.number = _calls.submit(self._queue, self._core, request, tag=tag)
         self._sent[tag] = call
 
     async def _answer(self, call: Call, merge: _core.Merge) -> None:
@@ -304,7 +302,8 @@ class Channel:
                 self._fail_late(call)
                 continue
             try:
-                self._send(call, call.request.spec._replace(timeout_ms=left))
+                spec = call.request.spec._replace(timeout_ms=left)
+                self._send(call, call.request._replace(spec=spec))
             except BaseException as error:
                 call.fail(error)
 

@@ -199,7 +199,12 @@ class Client(_AnyClient):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        try:
+            await self.close()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"closing {self!r} failed, too: {failure}")
 
     def __del__(self) -> None:
         super().__del__()

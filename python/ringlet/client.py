@@ -146,7 +146,19 @@ class _Handle:
         except _core.CoreError as error:
             self._closed = False
             raise from_core_error(error) from None
-        self._logs.pull(force=True)
+        except Exception:
+            self._closed = False
+            raise
+        self._logs.pull(force=True)  # not after Ctrl-C: the closing goes on without us
+
+    def _leave(self, close: Callable[[], object], error: BaseException | None) -> None:
+        """The end of a ``with`` block: what was raised inside it is what is shown."""
+        try:
+            close()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"closing {self!r} failed, too: {failure}")
 
     def _close_core(self, drain_ms: int) -> None:
         raise NotImplementedError
@@ -174,6 +186,7 @@ class _AnyClient(_Handle):
         self._opened(_Logs(self._core.drain_logs))
         self._resolver = resolver
         self._seeds = settings.get("client.seeds", "")
+        self._keeps: object = None  # the cluster that opened it, which must not end before it
         _open_clients.add(self)
 
     def counters(self) -> dict[str, Any]:
@@ -191,13 +204,17 @@ class _AnyClient(_Handle):
         return self._closed
 
     def _close_core(self, drain_ms: int) -> None:
-        self._core.close(drain_ms)
         _open_clients.discard(self)
+        if drain_ms:
+            _calls.interruptible(lambda: self._core.close(drain_ms))
+        else:
+            self._core.close(0)
+        self._keeps = None
 
     def _ready(self) -> _core.Client:
         self._check_process("opened", "open")
         if self._closed:
-            raise ClientClosed("the client is closed")
+            raise _calls.failed(ClientClosed("the client is closed"))
         return self._core
 
     def _at_exit(self) -> None:
@@ -253,7 +270,7 @@ class Client(_AnyClient):
         core = self._ready()
         asked = _admin_request(command, timeout, args)
         try:
-            text = core.admin(*asked)
+            text = _calls.interruptible(lambda: core.admin(*asked))
         except _core.CoreError as error:
             raise from_core_error(error) from None
         finally:
@@ -262,7 +279,7 @@ class Client(_AnyClient):
 
     def close(self, drain: float = 1.0) -> None:
         """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
-        Again: no effect.
+        Again: no effect. Ctrl-C ends the waiting; the closing goes on without it.
 
         Raises:
             UsageError: (``Status.BUSY``) inside an edit or a resolver of this client: that call would be waited
@@ -288,7 +305,7 @@ class Client(_AnyClient):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._leave(self.close, error)
 
 
 class _AnyBucket(Generic[T]):

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from . import _core
+from . import _calls, _core
 from .client import Client, _Handle, _Logs, connect
 from .errors import OptionError, UsageError, from_core_error, from_option_error
 from .options import as_settings
@@ -54,12 +54,13 @@ class LocalCluster(_Handle):
     def connect(
         self, *, timeout: float | None = None, resolver: Resolver[Any] | None = None, **options: Any
     ) -> Client:
-        """A client of this cluster."""
+        """A client of this cluster, which it keeps alive: ``ringlet.local_cluster().connect()`` will do."""
         self._ready()
         if self._name is not None and not {"cluster", "client.cluster"} & set(options):
             options.setdefault("client_cluster", self._name)
         client = connect(self.seeds, timeout=timeout, resolver=resolver, **options)
         self._clients.add(client)
+        client._keeps = self
         return client
 
     def kill(self, index: int) -> None:
@@ -75,13 +76,13 @@ class LocalCluster(_Handle):
         self._run(lambda: core.restart(self._index(index)))
 
     def close(self, drain: float = 0.2) -> None:
-        """Ends the clients and the nodes. Again: no effect."""
+        """Ends the clients and the nodes. Again: no effect. Ctrl-C ends the waiting; the nodes end without it."""
         self._close(drain)
 
     def _close_core(self, drain_ms: int) -> None:
         for client in list(self._clients):
             client.close(drain_ms / 1000)
-        self._core.stop(drain_ms)
+        _calls.interruptible(lambda: self._core.stop(drain_ms))
 
     def _run(self, call: Any) -> None:
         try:
@@ -116,7 +117,7 @@ class LocalCluster(_Handle):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._leave(self.close, error)
 
     def __repr__(self) -> str:
         return (

@@ -472,6 +472,9 @@ class Record:
         """What ``Map(…)`` with these fields gives: records in it become dicts as well."""
         return {name: _as_dict(value) for name, value in self._values.items()}
 
+    def __reduce__(self) -> Any:
+        return type(self), (self._values,)
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{name}: a record is what was read; change it with Bucket.edit or Bucket.editing")
 

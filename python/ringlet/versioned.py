@@ -121,6 +121,92 @@ class Sibling(Generic[T]):
         return f"<Sibling {what} written {self.written_at:%Y-%m-%dT%H:%M:%S.%f}Z>"
 
 
+    def __reduce__(self) -> Any:
+        """The bytes and the decoded value travel, the codec does not: it may be made of functions."""
+        value: Any = _UNREAD
+        codec: Codec[Any] = RAW
+        if not self.deleted:
+            try:
+                value = self.value
+            except DecodeError as error:
+                codec = _Undecodable(str(error.args[0]))
+            if isinstance(value, memoryview):
+                value = _UNREAD
+        more = () if value is _UNREAD else (value,)
+        raw, written_at = bytes(self.raw), self.written_at
+        return _sibling_of, (
+            _FORMAT, raw, written_at, self.content_type, self.dot, self.deleted, self._key, codec, *more
+        )  # fmt: skip
+
+
+_FORMAT = 1  # of pickles; a process of another release may read them
+
+
+def _check_format(format_: int) -> None:
+    if format_ != _FORMAT:
+        raise ValueError(
+            f"the pickle of a version of Ringlet has format {format_}, and this release reads {_FORMAT}: "
+            "processes that exchange pickles need the same release"
+        )
+
+
+def _sibling_of(
+    format_: int,
+    raw: bytes,
+    written_at: datetime,
+    content_type: str,
+    dot: Dot,
+    deleted: bool,
+    key: Key | None,
+    codec: Codec[Any],
+    value: Any = _UNREAD,
+) -> Sibling[Any]:
+    _check_format(format_)
+    return Sibling(
+        value,
+        raw=raw,
+        written_at=written_at,
+        content_type=content_type,
+        dot=dot,
+        deleted=deleted,
+        codec=codec,
+        key=key,
+    )
+
+
+def _versioned_of(
+    format_: int,
+    siblings: tuple[Sibling[Any], ...],
+    context: Context,
+    key: Key | None,
+    merged: bool,
+    left_out: int,
+    explained: str,
+) -> Versioned[Any]:
+    _check_format(format_)
+    return Versioned(
+        siblings, context, key=key, merged=merged, left_out=left_out, explain=lambda: explained
+    )
+
+
+class _Undecodable:
+    """Of a pickled version that its codec could not read, where it came from: it cannot here, either."""
+
+    content_type = OCTETS
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def encode(self, value: Any) -> bytes:
+        raise NotImplementedError
+
+    def decode(self, raw: memoryview) -> Any:
+        raise DecodeError(self._why, raw=raw, content_type="")
+
+    def __repr__(self) -> str:
+        return "a codec of another process"
+
+
 Resolver: TypeAlias = Callable[[Sequence[Sibling[T]]], T]
 
 
@@ -296,6 +382,11 @@ class Versioned(Generic[T]):
             versioned=self,
             key=self.key,
         )
+
+    def __reduce__(self) -> Any:
+        return _versioned_of, (
+            _FORMAT, self.siblings, self.context, self.key, self.merged, self.left_out, self._explain()
+        )  # fmt: skip
 
     def __bool__(self) -> bool:
         return bool(self.living)

@@ -445,6 +445,30 @@ def test_a_call_waits_for_its_turn_no_longer_than_its_deadline(run, cluster, nam
     run(main())
 
 
+def test_a_loop_that_was_held_up_past_a_deadline_sees_the_end_of_the_update(run, cluster, name):
+    """The question and the end come in one batch: the end must not be lost while the function runs."""
+
+    async def main():
+        async with ringlet.aio.connect(cluster.seeds, timeout=30.0) as client:
+            raw = client.bucket(name)
+            await raw.put("warm", b"x")
+            edits = []
+
+            def edit(old):
+                edits.append(old)
+                return b"x"
+
+            update = asyncio.create_task(raw.update("k", edit, timeout=0.1))
+            await asyncio.sleep(0)
+            time.sleep(0.4)  # noqa: ASYNC251
+            with pytest.raises(ringlet.Timeout):
+                async with asyncio.timeout(20):
+                    await update
+            assert len(edits) <= 1 and not client._channel._sent
+
+    run(main())
+
+
 def test_a_node_killed_under_load(run, name):
     with ringlet.local_cluster(3) as cluster:
 
