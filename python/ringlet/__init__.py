@@ -43,7 +43,7 @@ from .errors import (
     UpdateExhausted,
     UsageError,
 )
-from .options import Option, options
+from .options import CallOptions, Option, WriteOptions, options
 from .versioned import Explanation, Resolver, Sibling, Versioned
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ __all__ = [
     "RAW",
     "Bucket",
     "Buffer",
+    "CallOptions",
     "Client",
     "ClientClosed",
     "ClientForked",
@@ -91,6 +92,7 @@ __all__ = [
     "UpdateExhausted",
     "UsageError",
     "Versioned",
+    "WriteOptions",
     "connect",
     "document",
     "local_cluster",

@@ -26,7 +26,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from . import _calls, _core
 from ._calls import Request
@@ -45,6 +45,7 @@ from .codecs import RAW, Codec
 from .context import Context
 from .document import MapEditor, _Edits
 from .errors import ClientClosed, Key, RingletError, Status, UsageError, from_core_error
+from .options import CallOptions, Deletes, Durability, WriteOptions
 from .options import options as _all_options
 from .versioned import Sibling, Versioned
 
@@ -103,19 +104,36 @@ class Client(_AnyClient):
         self._channel = Channel(self._core, timeout_ms, min(WINDOW, most), self._logs.pull)
         self._closing: asyncio.Future[None] | None = None
 
+    @overload
     def bucket(
         self,
         name: str | bytes,
         *,
-        codec: Codec[T] = RAW,
+        resolver: AsyncResolver[bytes] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Bucket[bytes]: ...
+    @overload
+    def bucket(
+        self,
+        name: str | bytes,
+        *,
+        codec: Codec[T],
         resolver: AsyncResolver[T] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Bucket[T]: ...
+    def bucket(
+        self,
+        name: str | bytes,
+        *,
+        codec: Codec[Any] = RAW,
+        resolver: AsyncResolver[Any] | None = None,
         r: int | None = None,
         w: int | None = None,
         timeout: float | None = None,
         strict: bool = False,
-        durability: str | None = None,
-        deletes: str = "lose",
-    ) -> Bucket[T]:
+        durability: Durability | None = None,
+        deletes: Deletes = "lose",
+    ) -> Bucket[Any]:
         """A bucket of keys, as ``ringlet.Client.bucket``. Costs nothing, sends nothing, is not awaited."""
         return Bucket(
             self,
@@ -221,18 +239,30 @@ class Bucket(_AnyBucket[T]):
 
     _of: Client
 
+    @overload
+    def with_(
+        self, *, resolver: AsyncResolver[T] | None = ..., **options: Unpack[CallOptions]
+    ) -> Bucket[T]: ...
+    @overload
     def with_(
         self,
         *,
-        codec: Codec[U] = _UNSET,
-        resolver: AsyncResolver[U] | None = _UNSET,
+        codec: Codec[U],
+        resolver: AsyncResolver[U] | None = ...,
+        **options: Unpack[CallOptions],
+    ) -> Bucket[U]: ...
+    def with_(
+        self,
+        *,
+        codec: Codec[Any] = _UNSET,
+        resolver: AsyncResolver[Any] | None = _UNSET,
         r: int | None = _UNSET,
         w: int | None = _UNSET,
         timeout: float | None = _UNSET,
         strict: bool = _UNSET,
-        durability: str | None = _UNSET,
-        deletes: str = _UNSET,
-    ) -> Bucket[U]:
+        durability: Durability | None = _UNSET,
+        deletes: Deletes = _UNSET,
+    ) -> Bucket[Any]:
         """The same bucket with other settings; this one stays as it is. Is not awaited."""
         return Bucket(
             self._of,
@@ -249,20 +279,20 @@ class Bucket(_AnyBucket[T]):
             ),
         )
 
-    async def get(self, key: Key, **call: Any) -> Versioned[T]:
+    async def get(self, key: Key, **call: Unpack[CallOptions]) -> Versioned[T]:
         """All versions of a key. A missing key is no error: the answer is false and ``.value``
         raises KeyMissing.
         """
         return await self._run(self._get(key, call))
 
     async def put(
-        self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Any
+        self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Unpack[WriteOptions]
     ) -> Versioned[T]:
         """Writes a version that replaces what ``context`` has seen; without context, nothing."""
         return await self._run(self._put(key, value, context, call))
 
     async def delete(
-        self, key: Key, context: Context | Versioned[Any], **call: Any
+        self, key: Key, context: Context | Versioned[Any], **call: Unpack[WriteOptions]
     ) -> Versioned[T]:
         """Deletes what ``context`` has seen; a version written at the same time survives."""
         return await self._run(self._delete(key, context, call))
@@ -273,7 +303,7 @@ class Bucket(_AnyBucket[T]):
         fn: Callable[[T | None], _Changed[T] | Awaitable[_Changed[T]]],
         *,
         resolver: AsyncResolver[T] | None = None,
-        **call: Any,
+        **call: Unpack[WriteOptions],
     ) -> Versioned[T]:
         """Reads, merges if there is a conflict, changes by ``fn``, and writes: ``ringlet.Bucket.update``.
 
@@ -283,14 +313,14 @@ class Bucket(_AnyBucket[T]):
         """
         return await self._run(self._update(key, fn, resolver, call))
 
-    async def edit(self, key: Key, fn: Callable[[MapEditor], object], **call: Any) -> Versioned[T]:
+    async def edit(self, key: Key, fn: Callable[[MapEditor], object], **call: Unpack[WriteOptions]) -> Versioned[T]:
         """Edits a document; the bucket's codec is a ``ringlet.document.Map``. ``fn`` is called once, before
         anything is sent, and says what is to be done; it is not awaited.
         """
         return await self._run(self._edit(key, fn, call))
 
     @asynccontextmanager
-    async def editing(self, key: Key, **call: Any) -> AsyncIterator[MapEditor]:
+    async def editing(self, key: Key, **call: Unpack[WriteOptions]) -> AsyncIterator[MapEditor]:
         """``async with bucket.editing(key) as c:`` and edits of ``c``, which are sent together at the end of
         the block; none after an exception.
         """
@@ -299,7 +329,7 @@ class Bucket(_AnyBucket[T]):
         await self._run(self._edits(key, edits.sent(), call))
 
     async def get_many(
-        self, keys: Iterable[Key], **call: Any
+        self, keys: Iterable[Key], **call: Unpack[CallOptions]
     ) -> dict[Key, Versioned[T] | RingletError]:
         """Independent gets at once: for each key what ``get`` would return, or the error it would
         raise.

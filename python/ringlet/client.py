@@ -10,10 +10,10 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, Unpack, overload
 
 from . import _calls, _core
 from ._calls import Questions, Request, Spec, Steps, Target
@@ -33,7 +33,7 @@ from .errors import (
     from_core_error,
     from_option_error,
 )
-from .options import as_settings
+from .options import CallOptions, Deletes, Durability, WriteOptions, as_settings
 from .versioned import (
     Resolver,
     Sibling,
@@ -232,19 +232,36 @@ class _AnyClient(_Handle):
 class Client(_AnyClient):
     """A connection to a cluster. Thread-safe; a context manager. Made by ``connect``."""
 
+    @overload
     def bucket(
         self,
         name: str | bytes,
         *,
-        codec: Codec[T] = RAW,
+        resolver: Resolver[bytes] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Bucket[bytes]: ...
+    @overload
+    def bucket(
+        self,
+        name: str | bytes,
+        *,
+        codec: Codec[T],
         resolver: Resolver[T] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Bucket[T]: ...
+    def bucket(
+        self,
+        name: str | bytes,
+        *,
+        codec: Codec[Any] = RAW,
+        resolver: Resolver[Any] | None = None,
         r: int | None = None,
         w: int | None = None,
         timeout: float | None = None,
         strict: bool = False,
-        durability: str | None = None,
-        deletes: str = "lose",
-    ) -> Bucket[T]:
+        durability: Durability | None = None,
+        deletes: Deletes = "lose",
+    ) -> Bucket[Any]:
         """A bucket of keys, with how its values are read and merged. Costs nothing and sends
         nothing.
 
@@ -364,12 +381,12 @@ class _AnyBucket(Generic[T]):
             "resolver": self._resolver if resolver is _UNSET else resolver,
         }
 
-    def _get(self, key: Key, call: dict[str, Any]) -> Request:
+    def _get(self, key: Key, call: Mapping[str, Any]) -> Request:
         _no_write_id("get", call)
         return self._request(_core.GET, key, call)
 
     def _put(
-        self, key: Key, value: T, context: Context | Versioned[Any] | None, call: dict[str, Any]
+        self, key: Key, value: T, context: Context | Versioned[Any] | None, call: Mapping[str, Any]
     ) -> Request:
         return self._request(
             _core.PUT,
@@ -381,7 +398,7 @@ class _AnyBucket(Generic[T]):
         )
 
     def _delete(
-        self, key: Key, context: Context | Versioned[Any], call: dict[str, Any]
+        self, key: Key, context: Context | Versioned[Any], call: Mapping[str, Any]
     ) -> Request:
         if context is None:
             raise TypeError("delete wanted a Context or Versioned of an earlier read, got None")
@@ -392,7 +409,7 @@ class _AnyBucket(Generic[T]):
         key: Key,
         fn: Callable[[T | None], Any],
         resolver: Callable[[Sequence[Sibling[T]]], Any] | None,
-        call: dict[str, Any],
+        call: Mapping[str, Any],
     ) -> Request:
         if not callable(fn):
             raise TypeError(f"update wanted a function of the value, got {type(fn).__name__}")
@@ -415,13 +432,13 @@ class _AnyBucket(Generic[T]):
         )
 
     def _edit(
-        self, key: Key, fn: Callable[[MapEditor], object], call: dict[str, Any]
+        self, key: Key, fn: Callable[[MapEditor], object], call: Mapping[str, Any]
     ) -> Request:
         if not callable(fn):
             raise TypeError(f"edit wanted a function of the document, got {type(fn).__name__}")
         return self._edits(key, self._schema("edit")._edits_of(fn), call)
 
-    def _edits(self, key: Key, edits: bytes, call: dict[str, Any]) -> Request:
+    def _edits(self, key: Key, edits: bytes, call: Mapping[str, Any]) -> Request:
         schema = self._schema("edit")
         if schema._old is None:
             return self._request(_core.EDIT, key, call, value=edits)
@@ -452,7 +469,7 @@ class _AnyBucket(Generic[T]):
             questions=Questions(answering, failed),
         )
 
-    def _get_many(self, keys: Iterable[Key], call: dict[str, Any]) -> dict[Key, Request]:
+    def _get_many(self, keys: Iterable[Key], call: Mapping[str, Any]) -> dict[Key, Request]:
         if isinstance(keys, str | bytes):
             raise TypeError(f"get_many wanted several keys, got one {type(keys).__name__}")
         _no_write_id("get_many", call)
@@ -532,13 +549,13 @@ class _AnyBucket(Generic[T]):
             )
         return codec
 
-    def _request(self, kind: int, key: Key, call: dict[str, Any], **more: Any) -> Request:
+    def _request(self, kind: int, key: Key, call: Mapping[str, Any], **more: Any) -> Request:
         return Request(kind, self._target(key), self._call_spec(call), **more)
 
     def _read(self, reply: _core.Reply, key: Key) -> Versioned[T]:
         return read_reply(reply, self._codec, key)
 
-    def _call_spec(self, call: dict[str, Any]) -> Spec:
+    def _call_spec(self, call: Mapping[str, Any]) -> Spec:
         if not call:
             return self._spec
         unknown = sorted(set(call) - set(self._options) - {"write_id"})
@@ -574,18 +591,30 @@ class Bucket(_AnyBucket[T]):
 
     _of: Client
 
+    @overload
+    def with_(
+        self, *, resolver: Resolver[T] | None = ..., **options: Unpack[CallOptions]
+    ) -> Bucket[T]: ...
+    @overload
     def with_(
         self,
         *,
-        codec: Codec[U] = _UNSET,
-        resolver: Resolver[U] | None = _UNSET,
+        codec: Codec[U],
+        resolver: Resolver[U] | None = ...,
+        **options: Unpack[CallOptions],
+    ) -> Bucket[U]: ...
+    def with_(
+        self,
+        *,
+        codec: Codec[Any] = _UNSET,
+        resolver: Resolver[Any] | None = _UNSET,
         r: int | None = _UNSET,
         w: int | None = _UNSET,
         timeout: float | None = _UNSET,
         strict: bool = _UNSET,
-        durability: str | None = _UNSET,
-        deletes: str = _UNSET,
-    ) -> Bucket[U]:
+        durability: Durability | None = _UNSET,
+        deletes: Deletes = _UNSET,
+    ) -> Bucket[Any]:
         """The same bucket with other settings; this one stays as it is."""
         return Bucket(
             self._of,
@@ -602,14 +631,14 @@ class Bucket(_AnyBucket[T]):
             ),
         )
 
-    def get(self, key: Key, **call: Any) -> Versioned[T]:
+    def get(self, key: Key, **call: Unpack[CallOptions]) -> Versioned[T]:
         """All versions of a key. A missing key is no error: the answer is false and ``.value``
         raises KeyMissing.
         """
         return self._run(self._get(key, call))
 
     def put(
-        self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Any
+        self, key: Key, value: T, context: Context | Versioned[Any] | None = None, **call: Unpack[WriteOptions]
     ) -> Versioned[T]:
         """Writes a version that replaces what ``context`` has seen, and what is there after it.
 
@@ -617,7 +646,7 @@ class Bucket(_AnyBucket[T]):
         """
         return self._run(self._put(key, value, context, call))
 
-    def delete(self, key: Key, context: Context | Versioned[Any], **call: Any) -> Versioned[T]:
+    def delete(self, key: Key, context: Context | Versioned[Any], **call: Unpack[WriteOptions]) -> Versioned[T]:
         """Deletes what ``context`` has seen; a version written at the same time survives. The answer
         is what is there after it, and its context covers the delete.
         """
@@ -629,7 +658,7 @@ class Bucket(_AnyBucket[T]):
         fn: Callable[[T | None], T | Delete | Keep | type[Delete] | type[Keep]],
         *,
         resolver: Resolver[T] | None = None,
-        **call: Any,
+        **call: Unpack[WriteOptions],
     ) -> Versioned[T]:
         """Reads, merges if there is a conflict, changes by ``fn``, and writes.
 
@@ -649,7 +678,7 @@ class Bucket(_AnyBucket[T]):
         """
         return self._run(self._update(key, fn, resolver, call))
 
-    def edit(self, key: Key, fn: Callable[[MapEditor], object], **call: Any) -> Versioned[T]:
+    def edit(self, key: Key, fn: Callable[[MapEditor], object], **call: Unpack[WriteOptions]) -> Versioned[T]:
         """Edits a document; the bucket's codec is a ``ringlet.document.Map``.
 
         ``fn`` is called once, before anything is sent, and says what is to be done, as
@@ -660,7 +689,7 @@ class Bucket(_AnyBucket[T]):
         return self._run(self._edit(key, fn, call))
 
     @contextmanager
-    def editing(self, key: Key, **call: Any) -> Iterator[MapEditor]:
+    def editing(self, key: Key, **call: Unpack[WriteOptions]) -> Iterator[MapEditor]:
         """``with bucket.editing(key) as c:`` and edits of ``c``, which are sent together at the end of
         the block; none after an exception.
         """
@@ -668,7 +697,7 @@ class Bucket(_AnyBucket[T]):
         yield self._schema("editing")._editor(edits, ())
         self._run(self._edits(key, edits.sent(), call))
 
-    def get_many(self, keys: Iterable[Key], **call: Any) -> dict[Key, Versioned[T] | RingletError]:
+    def get_many(self, keys: Iterable[Key], **call: Unpack[CallOptions]) -> dict[Key, Versioned[T] | RingletError]:
         """Independent gets at once: for each key what ``get`` would return, or the error it would
         raise.
         """
@@ -786,7 +815,7 @@ def _write_id(given: bytes | str | None) -> bytes:
     return given
 
 
-def _no_write_id(doing: str, call: dict[str, Any]) -> None:
+def _no_write_id(doing: str, call: Mapping[str, Any]) -> None:
     if "write_id" in call:
         raise TypeError(f"{doing} takes no write_id: it writes nothing")
 

@@ -49,8 +49,8 @@ def media_type(content_type: str) -> str:
 
 
 class _Raw:
-    """Bytes as they are. In: anything with a contiguous buffer. Out: a read-only memoryview of the
-    reply.
+    """Bytes as they are. In: anything with a contiguous buffer. Out: bytes; ``Sibling.raw`` is a view of the
+    reply, which copies nothing.
     """
 
     content_type = OCTETS
@@ -68,9 +68,9 @@ class _Raw:
             raise BufferError("RAW wanted a contiguous buffer, got one with gaps; use bytes(value)")
         return view
 
-    def decode(self, raw: memoryview) -> Any:
-        """The view itself; ``bytes(value)`` copies."""
-        return raw
+    def decode(self, raw: memoryview) -> bytes:
+        """A copy, which keeps no reply in memory."""
+        return bytes(raw)
 
     def __repr__(self) -> str:
         return "RAW"
@@ -264,6 +264,6 @@ def _plain_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return out
 
 
-RAW: Final[Codec[Any]] = _Raw()
+RAW: Final[Codec[bytes]] = _Raw()
 Text: Final[Codec[str]] = _Text()
 Json: Final[Codec[Any]] = _Json()

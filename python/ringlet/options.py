@@ -5,10 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from . import _core
 from .errors import OptionError
+
+
+Durability: TypeAlias = Literal["buffer", "log", "disk"]
+Deletes: TypeAlias = Literal["lose", "win", "ask"]
+
+
+class CallOptions(TypedDict, total=False):
+    """The options that every call of a bucket takes, and ``with_`` and ``Client.bucket`` for all calls of one."""
+
+    timeout: float | None
+    r: int | None
+    w: int | None
+    strict: bool
+    durability: Durability | None
+    deletes: Deletes
+
+
+class WriteOptions(CallOptions, total=False):
+    """Of a write, which also takes the id of an earlier try."""
+
+    write_id: bytes | str | None
 
 
 class Option(NamedTuple):

@@ -53,7 +53,7 @@ class Sibling(Generic[T]):
         content_type: str = "",
         dot: Dot = Dot(0, 0, 0),
         deleted: bool = False,
-        codec: Codec[T] = RAW,
+        codec: Codec[Any] = RAW,
         key: Key | None = None,
     ) -> None:
         """Ringlet makes siblings; make one yourself, with a value, to test a resolver."""
@@ -125,7 +125,7 @@ class Sibling(Generic[T]):
         """The bytes and the decoded value travel, the codec does not: it may be made of functions."""
         value: Any = _UNREAD
         codec: Codec[Any] = RAW
-        if not self.deleted:
+        if not self.deleted and (self._codec is not RAW or self._value is not _UNREAD):
             try:
                 value = self.value
             except DecodeError as error:

@@ -143,6 +143,59 @@ def test_mypy_strict():
     assert done.returncode == 0, done.stdout
 
 
+TYPED = """
+import ringlet, ringlet.aio
+
+def blocking(client: ringlet.Client) -> None:
+    raw = client.bucket("t")
+    reveal_type(raw)
+    reveal_type(raw.with_(r=1))
+    texts = client.bucket("t", codec=ringlet.Text, r=2)
+    reveal_type(texts.with_(timeout=2.0, durability="disk"))
+    reveal_type(raw.with_(codec=ringlet.Text))
+    reveal_type(raw.get("k").value)
+    options: ringlet.WriteOptions = {"timeout": 1.0, "write_id": bytes(16)}
+    texts.put("k", "v", **options)
+    texts.get("k", timout=1)  # wrong
+    texts.get("k", timeout="1")  # wrong
+    texts.get("k", write_id=b"")  # wrong
+    texts.put("k", "v", deletes="loose")  # wrong
+    texts.put("k", b"v")  # wrong
+    texts.with_(nosuch=1)  # wrong
+    texts.update("k", lambda old: 7)  # wrong
+
+async def awaited(client: ringlet.aio.Client) -> None:
+    reveal_type(client.bucket("t").with_(r=1))
+    reveal_type((await client.bucket("t").get("k", r=1)).value)
+    await client.bucket("t").get("k", timout=1)  # wrong
+"""
+
+
+def test_mypy_knows_values_and_options(tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not in this environment")
+    program = tmp_path / "program.py"
+    program.write_text(TYPED)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(program)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=PACKAGE.parent,
+    )
+    revealed = re.findall(r'Revealed type is "(.*)"', done.stdout)
+    assert [re.sub(r"builtins\.|ringlet\.client\.", "", each) for each in revealed] == [
+        "Bucket[bytes]",
+        "Bucket[bytes]",
+        "Bucket[str]",
+        "Bucket[str]",
+        "bytes",
+        "ringlet.aio.Bucket[bytes]",
+        "bytes",
+    ], done.stdout
+    wrong = {n for n, line in enumerate(TYPED.splitlines(), 1) if line.endswith("# wrong")}
+    assert {int(n) for n in re.findall(r":(\d+): error:", done.stdout)} == wrong, done.stdout
+
+
 def environment():
     return {
         **os.environ,
