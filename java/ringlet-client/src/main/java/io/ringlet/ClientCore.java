@@ -442,9 +442,15 @@ final class ClientCore implements Runnable {
       RingletNative.mergeRelease(events[at + 6]);
       return;
     }
-    if (request.onEvent(
-        events[at], (int) events[at + 1], events[at + 4], events[at + 5], events[at + 6])) {
+    try {
+      if (request.onEvent(events[at], (int) events[at + 1], events[at + 4], events[at + 5],
+          events[at + 6])) {
+        pending.remove(tag);
+      }
+    } catch (Throwable e) {
+      // Memory that is not to be had, for example, costs this call and no other.
       pending.remove(tag);
+      request.failElsewhere(e);
     }
   }
 

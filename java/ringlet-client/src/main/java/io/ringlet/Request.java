@@ -43,6 +43,7 @@ final class Request<T> {
   private final Key key;
   private final byte[] context;
   private final byte[] value;
+  private final byte[] contentType;
   /** What a put writes; null: this is no put. */
   private final T written;
   private final Function<T, Change<T>> function;
@@ -85,6 +86,7 @@ final class Request<T> {
     this.lane = lane;
     core = bucket.core();
     call = bucket.call();
+    contentType = Text.utf8(bucket.codec().contentType(), "contentType");
     timeoutMs = call.timeoutMs() > 0 ? call.timeoutMs() : core.timeoutMs();
     deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMs);
   }
@@ -107,15 +109,15 @@ final class Request<T> {
     waited = true;
   }
 
-  /** Submits it under this tag; any thread. */
-  void send(long nativeClient, long nativeQueue, long tag) {
+  /** Submits it under this tag; any thread. Its number is known before an event of it is seen. */
+  synchronized void send(long nativeClient, long nativeQueue, long tag) {
     int ms = call.timeoutMs();
     if (waited) {
       ms = (int) Math.max(1, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
     }
     inLane = true;
     number = RingletNative.submit(nativeClient, nativeQueue, kind, tag, bucket.nameBytes(),
-        key.raw(), context, value, Text.utf8(bucket.codec().contentType(), "contentType"), ms,
+        key.raw(), context, value, contentType, ms,
         call.r(), call.w(), call.strict() ? 1 : 0, call.durability(), call.flags(),
         call.writeId().getMostSignificantBits(), call.writeId().getLeastSignificantBits());
     if (cancelled) {
@@ -150,7 +152,7 @@ final class Request<T> {
   }
 
   /** On the drain thread: nothing is under way, and it is to be sent once more. */
-  private boolean sendAgain(NativeFailure refused) {
+  private synchronized boolean sendAgain(NativeFailure refused) {
     boolean repeatable = !refused.maybeApplied() || kind == GET;
     if (!repeatable && kind != UPDATE) {
       Optional<UUID> id = Failure.exception(refused).writeId();

@@ -121,7 +121,14 @@ final class OddExecutorTest {
     Codec<String> codec = new Codec<>() {
       @Override
       public String contentType() {
+        note.run();
         return "text/plain";
+      }
+
+      @Override
+      public boolean accepts(String contentType) {
+        note.run();
+        return true;
       }
 
       @Override
@@ -149,6 +156,15 @@ final class OddExecutorTest {
               return "resolved";
             });
         TestCluster.conflict(bucket, Key.of("k"));
+        // More than are sent at once: the others are sent when their turn comes.
+        List<CompletableFuture<Versioned<String>>> many = new ArrayList<>();
+        for (int i = 0; i < 1000; i++) {
+          many.add(bucket.withTimeout(Duration.ofSeconds(60))
+              .putAsync(Key.of("m" + i), "v", Context.NONE));
+        }
+        for (CompletableFuture<Versioned<String>> one : many) {
+          one.thenRun(note).get(60, TimeUnit.SECONDS);
+        }
         // Both ways to end, each with what hangs on the future.
         bucket.updateAsync(Key.of("k"), old -> {
           note.run();
