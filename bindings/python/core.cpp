@@ -289,6 +289,24 @@ class Reply {
   std::size_t left_out() const { return ringlet_reply_left_out(reply_); }
   bool merged() const { return ringlet_reply_merged(reply_) != 0; }
   py::bytes context() const { return to_bytes(ringlet_reply_context(reply_)); }
+  // All that a read looks at, in one call: the versions as (memoryview, written_ms, content type, dot, is it a
+  // delete), the context, merged, left_out.
+  py::tuple parts() const {
+    const std::size_t versions = count();
+    py::tuple out(versions);
+    for (std::size_t i = 0; i < versions; ++i) {
+      py::object view = py::cast(value(i));
+      py::object seen = py::reinterpret_steal<py::object>(PyMemoryView_FromObject(view.ptr()));
+      if (!seen) throw py::error_already_set();
+      const ringlet_bytes type = ringlet_reply_content_type(reply_, i);
+      py::object text = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+          static_cast<const char*>(type.data), static_cast<py::ssize_t>(type.size), "replace"));
+      if (!text) throw py::error_already_set();
+      out[i] =
+          py::make_tuple(std::move(seen), written_ms(i), std::move(text), dot(i), is_tombstone(i));
+    }
+    return py::make_tuple(std::move(out), context(), merged(), left_out());
+  }
   py::list document() const {
     ringlet_document* document = nullptr;
     ringlet_error* error = nullptr;
@@ -691,6 +709,7 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Reply>(m, "Reply")
       .def_property_readonly("count", &Reply::count)
+      .def("parts", &Reply::parts)
       .def("value", &Reply::value, py::arg("index"))
       .def("content_type", &Reply::content_type, py::arg("index"))
       .def("dot", &Reply::dot, py::arg("index"))

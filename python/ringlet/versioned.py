@@ -36,13 +36,13 @@ _UNREAD: Any = object()
 class Sibling(Generic[T]):
     """One version. ``value`` is decoded when it is first looked at; ``raw`` always works."""
 
-    __slots__ = ("_codec", "_key", "_value", "content_type", "deleted", "dot", "raw", "written_at")
+    __slots__ = ("_codec", "_dot", "_key", "_value", "_written", "content_type", "deleted", "raw")
 
     raw: memoryview
-    written_at: datetime
     content_type: str
-    dot: Dot
     deleted: bool
+    _written: datetime | int  # milliseconds since 1970, until somebody asks
+    _dot: Dot | bytes  # as in the C ABI, until somebody asks
 
     def __init__(
         self,
@@ -59,12 +59,57 @@ class Sibling(Generic[T]):
         """Ringlet makes siblings; make one yourself, with a value, to test a resolver."""
         self._value = value
         self.raw = memoryview(raw).toreadonly()
-        self.written_at = written_at
+        self._written = written_at
         self.content_type = content_type
-        self.dot = dot
+        self._dot = dot
         self.deleted = deleted
         self._codec = codec
         self._key = key
+
+    @classmethod
+    def _read(
+        cls,
+        raw: memoryview,
+        written_ms: int,
+        content_type: str,
+        dot: bytes,
+        deleted: bool,
+        codec: Codec[T],
+        key: Key | None,
+    ) -> Sibling[T]:
+        """Of a reply. Most programs look at the value only, so the rest is made of it when it is asked for."""
+        self = cls.__new__(cls)
+        self._value = _UNREAD
+        self.raw = raw
+        self._written = written_ms
+        self.content_type = content_type
+        self._dot = dot
+        self.deleted = deleted
+        self._codec = codec
+        self._key = key
+        return self
+
+    @property
+    def written_at(self) -> datetime:
+        """When it was written, by the clock of the node that made the version."""
+        if isinstance(self._written, int):
+            self._written = _moment(self._written)
+        return self._written
+
+    @written_at.setter
+    def written_at(self, moment: datetime) -> None:
+        self._written = moment
+
+    @property
+    def dot(self) -> Dot:
+        """Its identity."""
+        if not isinstance(self._dot, Dot):
+            self._dot = Dot.from_bytes(self._dot)
+        return self._dot
+
+    @dot.setter
+    def dot(self, dot: Dot) -> None:
+        self._dot = dot
 
     @property
     def value(self) -> T:
@@ -424,28 +469,17 @@ class _Whole(Generic[T]):
 
 def read_siblings(reply: _core.Reply, codec: Codec[T], key: Key | None) -> tuple[Sibling[T], ...]:
     """The versions in a reply, whose bytes they keep alive."""
-    out: list[Sibling[T]] = []
-    for index in range(reply.count):
-        out.append(
-            Sibling(
-                raw=memoryview(reply.value(index)),
-                written_at=_moment(reply.written_ms(index)),
-                content_type=reply.content_type(index).decode("utf-8", "replace"),
-                dot=Dot.from_bytes(reply.dot(index)),
-                deleted=reply.is_tombstone(index),
-                codec=codec,
-                key=key,
-            )
-        )
-    return tuple(out)
+    return tuple(Sibling._read(*version, codec, key) for version in reply.parts()[0])
 
 
 def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versioned[T]:
     """A reply as users see it."""
-    siblings = read_siblings(reply, codec, key)
+    versions, context, merged, left_out = reply.parts()
+    siblings = tuple([Sibling._read(*version, codec, key) for version in versions])
     of_reply = getattr(codec, "_of_reply", None)
-    living = [sibling for sibling in siblings if not sibling.deleted]
-    if of_reply is not None and living:
+    if of_reply is not None and (
+        living := [sibling for sibling in siblings if not sibling.deleted]
+    ):
         # A document: what there is merges itself to one value, when it is looked at. No edit asks what a
         # delete beside it means, so with deletes="ask" it is what it is with "lose".
         newest = max(living, key=lambda sibling: (sibling.written_at, sibling.dot))
@@ -453,10 +487,10 @@ def read_reply(reply: _core.Reply, codec: Codec[T], key: Key | None) -> Versione
         siblings[0]._codec = _Whole(codec, lambda: of_reply(reply, key))
     return Versioned(
         siblings,
-        Context._trusted(reply.context()),
+        Context._trusted(context),
         key=key,
-        merged=reply.merged,
-        left_out=reply.left_out,
+        merged=merged,
+        left_out=left_out,
         explain=reply.explain,
     )
 

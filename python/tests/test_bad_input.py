@@ -221,11 +221,12 @@ def test_a_codec_is_made_before_it_is_given(client, name):
 
 def test_a_clock_that_is_wrong_by_thousands_of_years_leaves_its_key_readable():
     class Reply:
-        count, merged = 1, True
+        def parts(self):
+            version = (memoryview(b"v"), 2**63 // 1000, "", bytes(24), False)
+            return (version,), b"", True, 0
 
-        def __getattr__(self, name):
-            return lambda *_: {"value": b"v", "written_ms": 2**63 // 1000, "content_type": b"",
-                               "dot": bytes(24), "is_tombstone": False, "context": b""}[name]
+        def explain(self):
+            return "{}"
 
     sibling = read_reply(Reply(), ringlet.RAW, "k").siblings[0]
     assert bytes(sibling.value) == b"v" and sibling.written_at.year == 9999

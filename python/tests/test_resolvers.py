@@ -294,6 +294,7 @@ def test_m_21_nothing_is_a_value_of_a_field(client, name):
     """A field that is None in the version that wins stays so; it blocked its key."""
     bucket = client.bucket(name, codec=ringlet.Json, resolver=resolvers.merge_dict())
     bucket.put("k", {"note": "old", "n": 1})
+    time.sleep(0.005)  # of two writes of one millisecond the node's number decides
     bucket.put("k", {"note": None, "n": 1})
     merged = bucket.update("k", lambda value: {**value, "n": 2})
     assert merged.value == {"note": None, "n": 2}
