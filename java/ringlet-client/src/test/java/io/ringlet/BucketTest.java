@@ -254,7 +254,7 @@ class BucketTest {
       one.shutdown();
       assertEquals(
           "yes", here.getAsync(KEY).get(5, TimeUnit.SECONDS).value(),
-              "the common pool takes its place");
+              "threads of the client take its place");
     } finally {
       one.shutdownNow();
     }
