@@ -1255,8 +1255,6 @@ class MergedIsTrue final : public Law {
     World& world = scene_.world;
     for (HostId node = 0; node < world.nodes(); ++node) {
       if (world.id_of(node) != owner || scene_.gone.contains(node)) continue;
-      // It may have had the sibling again since it answered, from another replica.
-      if (scene_.lost_disks.contains(node)) continue;
       const Rows& rows = world.disk(node).rows(Table::objects);
       auto row = rows.find(object_row(world.ring()->partition_of(token_of(call.key)), call.key));
       if (row == rows.end()) continue;
