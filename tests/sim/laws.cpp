@@ -1246,10 +1246,7 @@ class MergedIsTrue final : public Law {
     if (outcome.update.merged) {
       for (NodeId owner : owners) left_behind(call, reply.object, owner);
     }
-    for (const Version& version : reply.object.versions) {
-      if (version.dot == reply.dot)
-        acknowledged_[version.write_id] = {scene_.world.now(), std::move(owners)};
-    }
+    acknowledged_[reply.dot] = {scene_.world.now(), std::move(owners)};
   }
   void left_behind(const Call& call, const Object& shown, NodeId owner) {
     World& world = scene_.world;
@@ -1261,7 +1258,7 @@ class MergedIsTrue final : public Law {
       auto held = decode_record(row->second);
       if (!held) continue;
       for (const Version& version : held->versions) {
-        auto it = acknowledged_.find(version.write_id);
+        auto it = acknowledged_.find(version.dot);
         if (it == acknowledged_.end() || shown.context.contains(version.dot)) continue;
         if (it->second.at >= call.written_at || !it->second.owners.contains(owner)) continue;
         fail("the update of " + printable(call.key) + " by c" + std::to_string(call.client) +
@@ -1271,7 +1268,10 @@ class MergedIsTrue final : public Law {
       }
     }
   }
-  std::map<WriteId, Acknowledged> acknowledged_;
+  // By dot, not by write id: a write that was repeated at a second coordinator may be minted twice. Its owners
+  // acknowledged the version under the one dot, and the version under the other dot may reach them later, after
+  // they have answered the update.
+  std::map<Dot, Acknowledged> acknowledged_;
 };
 
 // L23: what is shown of a document is what its writes, each applied to what its writer had been shown, come
