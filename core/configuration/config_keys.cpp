@@ -221,7 +221,7 @@ void add_node_keys(KeyTable& t) {
           c.ring.members.push_back(std::move(member));
         }
       });
-  t.number("threads", nodes, 1, 64, "I/O threads",
+  t.number("threads", nodes, 1, 64, "I/O threads, besides one for large writes",
            [](Config& c) -> auto& { return c.server.threads; });
   t.number("cache_mb", for_daemon, 8, 1 << 20, "the engine's cache, MiB",
            [](Config& c) -> auto& { return c.cache_mb; });

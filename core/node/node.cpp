@@ -363,6 +363,9 @@ struct Node::Impl {
         std::size_t versions = std::min<std::size_t>(siblings(reply.object).size(), 4);
         state->counters().versions_per_get[versions].fetch_add(1, std::memory_order_relaxed);
         if (planted(PlantedBug::context_covers_too_much)) cover_too_much(reply.object);
+        // No row says how a missing key is reconciled. A client that has no table yet is told here, or
+        // its first edit of a document would be taken by a cluster that has to refuse it.
+        if (reply.object.missing()) reply.object.mode = requests_go_by.reconcile;
       }
       reply_to(link, number, std::move(reply));
     };

@@ -294,6 +294,18 @@ TEST_CASE("R4.5-b what was handed on already, an own key, a read and last-write-
   CHECK(!handed_on(lww, client_put(lww.key_of(false), 3)));
 }
 
+TEST_CASE("L19 the answer about a missing key says how its cluster reconciles") {
+  for (Reconcile mode : {Reconcile::siblings, Reconcile::lww}) {
+    NodeOptions options = alone();
+    options.coordination.reconcile = mode;
+    Bench bench(1, options);
+    ClientReply got = bench.ask_for<ClientReply>(client_get({"carts", "nothing"}));
+    REQUIRE(got.status.is_ok());
+    CHECK(got.object.missing());
+    CHECK(got.object.mode == mode);
+  }
+}
+
 TEST_CASE("L20 a client that is wrong about siblings or last-write-wins changes no key") {
   for (Reconcile mode : {Reconcile::siblings, Reconcile::lww}) {
     Reconcile other = mode == Reconcile::lww ? Reconcile::siblings : Reconcile::lww;
