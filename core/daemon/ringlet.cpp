@@ -296,7 +296,8 @@ class Program {
     return do_locate();
   }
 
-  // The exit code, once all that was printed has left: whatever it says of the answer, nobody has that.
+  // Returns the exit code after standard output is flushed. If the flush fails, the caller did not receive the
+  // answer, so the exit code says that instead of what the answer said.
   int finish(int exit) {
     std::cout.flush();
     return std::cout ? exit : complain_file("standard output");

@@ -667,7 +667,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     link.handed.erase(handed);
     --handed_;
   }
-  // The link is gone, and nobody waits for what it asked.
+  // The connection is closed, so its large writes that are still queued have no requester any more.
   void settle_handed(Link& link) {
     if (link.handed.empty()) return;
     Instant now = read_clocks().instant;
@@ -704,8 +704,8 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
                      write.arrival);
   }
 
-  // As the node would say it; but not even decoded, or those that nobody wants any more would keep the lane from
-  // those that are wanted.
+  // The refusal that the node would give. The request is refused before it is decoded: decoding requests
+  // whose deadline has passed would delay those whose callers still wait.
   Node::ToRequester too_late(const Large& write, Instant now) const {
     server_.state->counters().refused_late.fetch_add(1, std::memory_order_relaxed);
     Status status(Code::unavailable, "node " + server_.state->options().name +

@@ -40,8 +40,8 @@ class Target(NamedTuple):
 
 T = TypeVar("T")
 # A piece of work that needs the application's functions: it yields a function and its argument, and is sent
-# what that returned. Who runs it decides how: at once (``run``), or awaiting what the function returned
-# (ringlet.aio). What a function raises is not thrown into it; it leaves the call as it is.
+# what that returned. The caller of the generator decides how the function is called: directly (``run``), or
+# with its result awaited (ringlet.aio). What a function raises is not thrown into it; it leaves the call as it is.
 Steps: TypeAlias = Generator[tuple[Callable[[Any], Any], Any], Any, T]
 
 
@@ -77,7 +77,7 @@ class Questions(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One call, whoever waits for it: blocking, or a task of an event loop."""
+    """One call. A blocking thread or a task of an event loop waits for its answer."""
 
     kind: int
     target: Target

@@ -84,7 +84,7 @@ class Call:
         self.timer: asyncio.TimerHandle | None = None
 
     def deliver(self, event: _core.Event) -> None:
-        """The event, to whoever waits."""
+        """Gives the event to the task that waits for it."""
         if self.waiter.done():
             self.missed = event  # the task was cancelled, or has not taken the event before
         else:

@@ -218,7 +218,7 @@ class _AnyClient(_Handle):
         return self._core
 
     def _at_exit(self) -> None:
-        """The interpreter ends: nobody waits for what is under way."""
+        """Closes the client when the interpreter ends, without waiting for calls that are under way."""
         self._close(0.0)
 
     def __reduce__(self) -> Any:

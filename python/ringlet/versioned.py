@@ -41,8 +41,8 @@ class Sibling(Generic[T]):
     raw: memoryview
     content_type: str
     deleted: bool
-    _written: datetime | int  # milliseconds since 1970, until somebody asks
-    _dot: Dot | bytes  # as in the C ABI, until somebody asks
+    _written: datetime | int  # milliseconds since 1970, until the property is read first
+    _dot: Dot | bytes  # the bytes of the C ABI, until the property is read first
 
     def __init__(
         self,
