@@ -286,10 +286,13 @@ def test_an_address_for_clients_is_taken_back(make_cluster):
                 assert node.terminate() == 0
             for node in cluster.nodes:
                 order = [str(BIN / "ringletd"), "--config", str(node.config), "--set-address"]
-                said = subprocess.run([*order, f"n2={n2.address}"], capture_output=True, text=True)
-                assert said.returncode == 0 and f"clients still at {none}" in said.stdout, said
-                said = subprocess.run([*order, f"n2={n2.address},none"], capture_output=True, text=True)
-                assert said.returncode == 0 and f"no more at {none}" in said.stdout, said
+                kept = subprocess.run([*order, f"n2={n2.address}"], capture_output=True, text=True)
+                gone = subprocess.run([*order, f"n2={n2.address},none"], capture_output=True, text=True)
+                assert (kept.returncode, gone.returncode) == (0, 0), (kept, gone)
+                # n2 can't be asked what it holds, since clients look for it elsewhere: it may have ended
+                # before it heard of the second move.
+                if node is not n2:
+                    assert f"clients still at {none}" in kept.stdout and f"no more at {none}" in gone.stdout, (kept, gone)
             cluster.start()
         wait_for("it is told no more", lambda: [n for n in ("n1", "n2", "n3") if cluster.members(n).get("n2", {}).get("advertise", "?")], 30)
         wait_for("all answer", lambda: cluster.cli("status").returncode, 30)
