@@ -107,6 +107,8 @@ SettingValues settings_of(const NodeOptions& options);
 struct NodeGauges {
   std::atomic<std::uint64_t> connections{0}, requests{0};  // open; of clients, under way
   std::atomic<std::uint64_t> request_bytes{0}, answer_bytes{0}, reading_bytes{0}, resident_bytes{0};
+  std::atomic<std::uint64_t> stalled_frames{
+      0};  // given up, since the start: others waited for their memory
   std::atomic<std::uint64_t> memory_limit{0};  // 0: none
   std::atomic<std::uint64_t> max_connections{0};
   std::atomic<std::uint64_t> client_connections{0}, member_connections{0};  // of `connections`
@@ -114,8 +116,9 @@ struct NodeGauges {
 
 // Counters a person asks for; totals since start.
 struct NodeCounters {
-  std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, refused_late{0}, minted{0}, merged{0},
-      hints_stored{0}, fresh_epochs{0}, forwarded{0}, dual_writes{0},  // sent to a newcomer at once
+  std::atomic<std::uint64_t> gets{0}, puts{0}, failed{0}, refused_overload{0}, refused_late{0},
+      minted{0}, merged{0}, hints_stored{0}, fresh_epochs{0}, forwarded{0},
+      dual_writes{0},         // sent to a newcomer at once
       dual_writes_hinted{0},  // of those it did not confirm: a hint goes to it instead
       dual_writes_failed{0},  // not even that, the disk failed: anti-entropy brings it
       corrupt_records{0},     // own copies that could not be decoded, each counted when found

@@ -44,6 +44,7 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
       {"failed", counters.failed.load()},
       {"refused_overload", counters.refused_overload.load()},
       {"refused_late", counters.refused_late.load()},
+      {"stalled_frames", gauges.stalled_frames.load()},
       {"minted", counters.minted.load()},
       {"merged", counters.merged.load()},
       {"hint_bytes", state.hint_counts().total_bytes()},

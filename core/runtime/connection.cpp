@@ -63,6 +63,7 @@ Connection::~Connection() {
   closed_ = true;
   count_waiting();
   count_reading(0);
+  wait_to_read(0);
 }
 
 void Connection::start() {
@@ -92,7 +93,11 @@ void Connection::send(std::uint64_t number, const Message& message, const Asking
 }
 
 Arrival Connection::arrived(const wire::FrameTime& time, Instant now) {
-  if (time.sent_us == 0) return {};
+  if (time.sent_us == 0) {
+    Arrival unknown;
+    if (late_) unknown.until = now - Duration::micros(1);
+    return unknown;
+  }
   return arrival(time.asking(), delay_.heard(time.sent_us, now), now);
 }
 
@@ -208,7 +213,7 @@ void Connection::on_readable(ErrorCode error) {
                                               most_first_bytes - first_bytes_.size()));
   }
   reader_.commit(static_cast<std::size_t>(got));
-  Status status = take_frames();
+  Status status = take_frames(static_cast<std::size_t>(got));
   thread_.want_turn();
   if (!status) return close(status);
   read();
@@ -224,10 +229,15 @@ bool Connection::room_to_read() {
   bool spared = grows && !member_ && counted_reading_ == 0 && limits_.budget->tight();
   if (!spared && limits_.budget->resize_reading(counted_reading_, counted, member_)) {
     counted_reading_ = counted;
-    no_room_since_ = Instant::never();
+    if (no_room_since_ != Instant::never()) {
+      no_room_since_ = Instant::never();
+      bytes_at_ = read_clocks().instant;  // it was this node that paused
+      wait_to_read(0);
+    }
     return true;
   }
   if (no_room_since_ == Instant::never()) no_room_since_ = read_clocks().instant;
+  wait_to_read(counted);
   if (!look_for_room_) look_for_room_.emplace(thread_.context());
   look_for_room_->expires_after(std::chrono::microseconds(room_looked_for_every.us));
   look_for_room_->async_wait([self = shared_from_this()](ErrorCode error) {
@@ -242,6 +252,36 @@ void Connection::count_reading(std::size_t bytes) {
   counted_reading_ = bytes;
 }
 
+void Connection::wait_to_read(std::size_t bytes) {
+  if (limits_.budget == nullptr) return;
+  limits_.budget->wait_to_read.fetch_add(bytes - counted_wait_to_read_, std::memory_order_relaxed);
+  counted_wait_to_read_ = bytes;
+}
+
+// A frame that has memory, does not grow, and is in the way of others. What lies unread in the socket is
+// this node's delay, not the sender's.
+bool Connection::keeps_others_waiting(Instant now) {
+  if (counted_reading_ == 0 || frame_since_ == Instant::never()) {
+    looked_at_ = Instant::never();
+    slow_ = false;
+    return false;
+  }
+  if (looked_at_ != Instant::never() && now - looked_at_ >= Duration::seconds(1)) {
+    double came = static_cast<double>(frame_bytes_ - std::min(frame_bytes_, looked_at_bytes_));
+    double wanted = std::max(
+        static_cast<double>(least_progress),
+        static_cast<double>(counted_reading_) * 1e6 / static_cast<double>(limits_.frame_within.us));
+    slow_ = reading_ && !has_unread() &&
+            came < wanted * static_cast<double>((now - looked_at_).us) / 1e6;
+    looked_at_ = Instant::never();
+  }
+  if (looked_at_ == Instant::never()) {
+    looked_at_ = now;
+    looked_at_bytes_ = frame_bytes_;
+  }
+  return slow_ && limits_.budget->reading_is_short();
+}
+
 bool Connection::has_unread() const {
   if (closed_) return false;
   int unread = 0;
@@ -249,8 +289,18 @@ bool Connection::has_unread() const {
   return ::ioctl(socket, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-Status Connection::take_frames() {
+Status Connection::take_frames(std::size_t bytes) {
   bool any = false;
+  if (frame_since_ != Instant::never()) {
+    Instant now = read_clocks().instant;
+    longest_pause_ = std::max(longest_pause_, now - bytes_at_);
+    bytes_at_ = now;
+    frame_bytes_ += bytes;
+    Duration enough =
+        limits_.untimed_pause +
+        Duration::micros(static_cast<std::int64_t>(frame_bytes_) * 1'000'000 / least_progress);
+    late_ = longest_pause_ > limits_.untimed_pause || now - frame_since_ > enough;
+  }
   for (;;) {
     auto frame = reader_.next();
     if (!frame) return established() ? frame.status() : why_no_handshake(frame.status());
@@ -262,12 +312,16 @@ Status Connection::take_frames() {
     }
     if (events_ == nullptr) return Status::ok();
     Status status = events_->on_frame(*this, **frame);
+    late_ = false;
     if (!status || closed_) return status;
   }
   if (!reader_.mid_frame()) {
     frame_since_ = Instant::never();
   } else if (any || frame_since_ == Instant::never()) {
-    frame_since_ = read_clocks().instant;
+    frame_since_ = bytes_at_ = read_clocks().instant;
+    frame_bytes_ = bytes;
+    longest_pause_ = Duration{};
+    looked_at_ = Instant::never();
   }
   return Status::ok();
 }
@@ -321,6 +375,12 @@ void Connection::check(Instant now) {
                      std::to_string(limits_.stalled_within.millis()) + " ms: half frames take " +
                      std::to_string(limits_.budget->reading.load()) + " bytes, wanted at most " +
                      std::to_string(limits_.budget->limits().reading_bytes)));
+  } else if (keeps_others_waiting(now)) {
+    limits_.budget->stalled_frames.fetch_add(1, std::memory_order_relaxed);
+    close(Status(Code::overloaded, "stopped within a frame: " + std::to_string(frame_bytes_) +
+                                       " bytes of " + std::to_string(counted_reading_) +
+                                       " came in " + std::to_string((now - frame_since_).millis()) +
+                                       " ms, and others wait for its memory"));
   } else if (!std::exchange(read_since_check_, false)) {
     reader_.release();
     if (!reader_.mid_frame()) count_reading(0);
@@ -339,6 +399,7 @@ void Connection::close(const Status& why) {
   large_.clear();
   large_bytes_ = 0;
   count_waiting();
+  wait_to_read(0);
   if (look_for_room_) look_for_room_->cancel();
   ErrorCode ignored;
   socket_.shutdown(tcp::socket::shutdown_both, ignored);

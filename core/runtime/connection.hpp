@@ -10,7 +10,9 @@
 //             long while something waits, the connection is dropped
 //   idle      a connection on which nothing comes holds no buffer
 //   memory    a buffer of more than a few frames' size is asked of the budget before it grows; without room
-//             reading pauses, and a frame that waited for stalled_within is given up
+//             reading pauses, and a frame that waited for stalled_within is given up. While others wait for
+//             memory, a frame that has it and comes too slowly (least_progress) is given up after a
+//             second or two
 //   deadlines check() drops a peer that is late with its handshake or with the rest of a frame
 #pragma once
 
@@ -50,6 +52,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Duration handshake_within = Duration::seconds(5);
     Duration frame_within = Duration::seconds(30);
     Duration stalled_within = Duration::seconds(10);
+    // A request without a time of its own (protocol version 1) is taken to be late when its sender stopped for
+    // longer than this in the middle of it, or took longer for all of it than this and a second for each
+    // least_progress bytes.
+    Duration untimed_pause = Duration::seconds(2);
     Duration peer_gone_after = Duration::seconds(10);
     MemoryBudget* budget = nullptr;               // of what is read; null: no bound
     std::atomic<std::size_t>* waiting = nullptr;  // counts what waits on many connections; may be 0
@@ -66,9 +72,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // asked for: it may have waited for the connection.
   void send(std::uint64_t number, const Message& message);
   void send(std::uint64_t number, const Message& message, const Asking& asking, Instant since);
+  // A large frame that comes more slowly is given up when others wait for its memory: so many bytes a
+  // second, and as many as it needs to be whole within frame_within.
+  static constexpr std::size_t least_progress = 64 * 1024;
+
   // What is known of a frame's age; each frame is told once, in the order received.
   Arrival arrived(const wire::FrameTime& time, Instant now);
-  Bytes& raw() { return queued_; }                          // handshake frames are appended here
+  Bytes& raw() { return queued_; }  // handshake frames are appended here
   void flush();
   void check(Instant now);
   // Closes now. The owner hears on_closed later, unless it said forget().
@@ -88,7 +98,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   void read();
   void on_readable(ErrorCode error);
-  Status take_frames();
+  Status take_frames(std::size_t bytes);  // that came with the last read
   Status why_no_handshake(const Status& why) const;
   void write();
   void on_written(ErrorCode error, std::size_t bytes);
@@ -96,6 +106,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool send_now();
   bool room_to_read();
   void count_reading(std::size_t bytes);
+  void wait_to_read(std::size_t bytes);
+  bool keeps_others_waiting(Instant now);
 
   IoThread& thread_;
   tcp::socket socket_;
@@ -109,12 +121,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::deque<Bytes> large_;  // frames
   std::size_t large_bytes_ = 0;
   std::size_t taken_ = 0;  // of written_, by the socket
-  std::size_t counted_waiting_ = 0, counted_reading_ = 0;
+  std::size_t counted_waiting_ = 0, counted_reading_ = 0, counted_wait_to_read_ = 0;
   bool reading_ = false, writing_now_ = false, closed_ = false;
   std::uint8_t version_ = 0;
   std::string first_bytes_;  // until the handshake, a few: is this a Ringlet at all?
   Instant opened_;
   Instant frame_since_ = Instant::never();    // an unfinished frame is here since
+  Instant bytes_at_;                          // the last of it came then
+  Duration longest_pause_;                    // between two parts of it
+  std::size_t frame_bytes_ = 0;               // of it, that came
+  bool late_ = false;                         // the frame that is given out now, if it has no time
+  Instant looked_at_ = Instant::never();      // how fast it came was looked at then
+  std::size_t looked_at_bytes_ = 0;           // what had come by then
+  bool slow_ = false;                         // found then
   Instant stalled_since_ = Instant::never();  // too much waits since
   Instant taken_at_ = Instant::never();       // bytes under way, and the last were taken then
   bool read_since_check_ = false;

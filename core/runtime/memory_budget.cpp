@@ -54,6 +54,12 @@ bool MemoryBudget::resize_reading(std::size_t now, std::size_t wanted, bool memb
   return true;
 }
 
+bool MemoryBudget::reading_is_short() const {
+  std::size_t waits = wait_to_read.load(std::memory_order_relaxed);
+  if (waits == 0) return false;
+  return tight() || reading.load(std::memory_order_relaxed) + waits > limits_.reading_bytes;
+}
+
 std::string MemoryBudget::full() const {
   return limits_.resident_bytes != 0 && resident() >= limits_.resident_bytes ? uses() : "";
 }

@@ -33,11 +33,18 @@ class MemoryBudget {
   explicit MemoryBudget(Limits limits) : limits_(limits) {}
 
   std::atomic<std::size_t> requests{0}, answers{0}, reading{0};
+  std::atomic<std::size_t> wait_to_read{
+      0};  // what connections want of `reading` and could not have yet
+  std::atomic<std::uint64_t> stalled_frames{
+      0};  // given up because others waited for their memory; a total
 
   // Changes what one connection's buffer takes of `reading`, from `now` to `wanted`. False: there is no
   // room for more, and nothing has changed. Members have twice the limit, so that half frames of
   // clients do not stop them; a lone buffer, however large, may always be had.
   bool resize_reading(std::size_t now, std::size_t wanted, bool member);
+
+  // Others wait for what half frames have taken, so one that does not grow may not keep it.
+  bool reading_is_short() const;
 
   // Why a client's request of so many bytes, whose answer is expected to have so many, is not taken;
   // empty: it may be. Counts nothing. A lone answer, however large, may always be had.

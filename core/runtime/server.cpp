@@ -197,6 +197,7 @@ struct Server::Impl {
     gauges.request_bytes = memory.requests.load();
     gauges.answer_bytes = memory.answers.load();
     gauges.reading_bytes = memory.reading.load();
+    gauges.stalled_frames = memory.stalled_frames.load();
     gauges.resident_bytes = memory.resident();
   }
   Status stop(Duration drain);

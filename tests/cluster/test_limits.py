@@ -292,3 +292,30 @@ def test_half_frames_stay_within_the_memory_limit(make_cluster):
         taken = sum(sent.values()) >> 20
         print(f"20 half frames of 60 MiB: {taken} MiB were sent, the node had at most {worst:.0f} MiB of 256")
         assert 40 < worst < 256
+
+
+def half_frame(node, hello, announced, sent):
+    """A client that said hello and then stopped after `sent` bytes of a frame of `announced`."""
+    connection = raw(node)
+    connection.sendall(hello)
+    connection.recv(4096)
+    connection.sendall(announced.to_bytes(4, "little") + bytes([1, 40]) + bytes(8) + bytes(sent))
+    return connection
+
+
+def test_senders_that_stop_within_a_large_value_hold_up_no_other(make_cluster):
+    """Three fill all that half frames may take (16 MiB here); others that write large values get on within seconds."""
+    cluster = make_cluster(nodes=1, more="memory_mb = 256\ncache_mb = 32\n").start()
+    node, value = cluster.nodes[0], os.urandom(7 << 20)
+    hello = hello_of(node, cluster.name)
+    with contextlib.ExitStack() as stack:
+        stalled = [stack.enter_context(half_frame(node, hello, 7 << 20, 1 << 20)) for _ in range(6)]
+        time.sleep(0.5)
+        begun = time.monotonic()
+        with cluster_client(cluster, timeout=20.0) as client:
+            client.bucket("x").put("large", value)
+        took = time.monotonic() - begun
+        print(f"a large value beside {len(stalled)} senders that stopped took {took:.1f} s")
+        assert took < 6
+        assert "stopped within a frame" in node.log()
+        assert status_of(cluster, node)["stalled_frames"] > 0

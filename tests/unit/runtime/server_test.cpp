@@ -558,6 +558,85 @@ TEST_CASE(
   CHECK(again.frames(1).size() == 1);
 }
 
+TEST_CASE("F-106 half frames that stopped give way to others, and one that is slow is served") {
+  ServerLimits limits;
+  limits.max_reading_bytes = 5 * 1024 * 1024;  // two at once
+  Cluster cluster(1, 1, limits);
+  const std::string address = cluster.servers[0]->address();
+  auto put_of = [](std::uint64_t id) {
+    return message(1, ClientPut{{"", "key" + std::to_string(id)},
+                                {},
+                                {WriteId{1, id}, false, Bytes(2 << 20, 'x'), ""},
+                                {}});
+  };
+  const Bytes slow_put = put_of(1), put = put_of(2);
+  Raw slow(address), next(address);
+  slow.shake_hands();
+  next.shake_hands();
+  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(4);
+  std::jthread slowly([&] {
+    constexpr std::size_t pieces = 16;
+    for (std::size_t i = 0; i < pieces; ++i) {
+      std::this_thread::sleep_until(end - std::chrono::milliseconds(250) * (pieces - i));
+      std::size_t from = slow_put.size() * i / pieces, to = slow_put.size() * (i + 1) / pieces;
+      if (!slow.send(BytesView(slow_put).substr(from, to - from))) return;
+    }
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  Raw half(address);
+  half.shake_hands();
+  half.send_what_fits(BytesView(put).substr(0, put.size() / 2));
+  REQUIRE(next.send(put));
+  auto stored = [](Raw& raw) {
+    auto got = raw.frames(1);
+    if (got.size() != 1) return std::string("no answer");
+    auto reply = wire::decode(got[0].first.type, got[0].second);
+    return reply ? std::get<ClientReply>(*reply).status.to_string() : reply.status().to_string();
+  };
+  CHECK(stored(next) == "ok");
+  CHECK(std::chrono::steady_clock::now() < end);
+  CHECK(log_says(cluster, "stopped within a frame: "));
+  CHECK(stored(slow) == "ok");
+}
+
+TEST_CASE(
+    "F-100 a request that does not say when it was sent is late when its sender stopped in it") {
+  ServerLimits limits;
+  Cluster cluster(1, 1, limits);
+  const std::string address = cluster.servers[0]->address();
+  for (std::uint32_t version : {std::uint32_t{1}, std::uint32_t{wire::max_version}}) {
+    for (std::size_t bytes : {std::size_t{100}, std::size_t{1} << 20}) {
+      INFO(version << " " << bytes);
+      Bytes put;
+      wire::encode_frame(
+          static_cast<std::uint8_t>(version), 1,
+          ClientPut{{"", "k"}, {}, {WriteId{version, bytes}, false, Bytes(bytes, 'x'), ""}, {}},
+          put);
+      Raw stops(address);
+      stops.shake_hands("ringlet", version);
+      REQUIRE(stops.send(BytesView(put).substr(0, put.size() - 20)));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2200));
+      REQUIRE(stops.send(BytesView(put).substr(put.size() - 20)));
+      auto got = stops.frames(1);
+      REQUIRE(got.size() == 1);
+      auto reply = wire::decode(got[0].first.type, got[0].second);
+      REQUIRE(reply);
+      CHECK(std::get<ClientReply>(*reply).status.to_string().find("after it was wanted") !=
+            std::string::npos);
+      // The next one on the same connection came at once.
+      put.clear();
+      wire::encode_frame(static_cast<std::uint8_t>(version), 2, ClientGet{{"", "k"}, {}}, put);
+      REQUIRE(stops.send(put));
+      got = stops.frames(1);
+      REQUIRE(got.size() == 1);
+      reply = wire::decode(got[0].first.type, got[0].second);
+      REQUIRE(reply);
+      CHECK(std::get<ClientReply>(*reply).status.is_ok());
+      CHECK(std::get<ClientReply>(*reply).object.versions.empty());
+    }
+  }
+}
+
 TEST_CASE("F-107 small answers overtake large ones that wait on the same connection") {
   Cluster cluster(1);
   auto client = cluster.client();
