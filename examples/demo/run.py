@@ -392,11 +392,11 @@ def read_carts(
     amounts: dict[str, dict[str, int]] = {}
     for attempt in range(4):
         missing = [cart for cart in carts if cart not in finals]
-        for cart, found in bucket.get_many(missing).items():
-            if isinstance(found, ringlet.RingletError):
-                if attempt == 3:
-                    raise CannotRun(f"{cart!r} cannot be read from all its replicas: {found}")
-                continue
+        answers = bucket.get_many(missing)
+        if attempt == 3:
+            for cart, error in answers.errors.items():
+                raise CannotRun(f"{cart!r} cannot be read from all its replicas: {error}")
+        for cart, found in answers.read.items():
             if merge == "document":
                 value = found.value if found else {"things": set(), "quantities": {}}
                 finals[str(cart)] = frozenset(value["things"])

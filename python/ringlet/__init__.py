@@ -43,6 +43,7 @@ from .errors import (
     UpdateExhausted,
     UsageError,
 )
+from .found import Found
 from .options import CallOptions, Option, WriteOptions, options
 from .versioned import Explanation, Resolver, Sibling, Versioned
 
@@ -68,6 +69,7 @@ __all__ = [
     "Delete",
     "Dot",
     "Explanation",
+    "Found",
     "InternalError",
     "InvalidContext",
     "Json",

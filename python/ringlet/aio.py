@@ -45,6 +45,7 @@ from .codecs import RAW, Codec
 from .context import Context
 from .document import MapEditor, _Edits
 from .errors import ClientClosed, Key, RingletError, Status, UsageError, from_core_error
+from .found import Found, in_order
 from .options import CallOptions, Deletes, Durability, WriteOptions
 from .options import options as _all_options
 from .versioned import Sibling, Versioned
@@ -328,11 +329,9 @@ class Bucket(_AnyBucket[T]):
         yield self._schema("editing")._editor(edits, ())
         await self._run(self._edits(key, edits.sent(), call))
 
-    async def get_many(
-        self, keys: Iterable[Key], **call: Unpack[CallOptions]
-    ) -> dict[Key, Versioned[T] | RingletError]:
-        """Independent gets at once: for each key what ``get`` would return, or the error it would
-        raise.
+    async def get_many(self, keys: Iterable[Key], **call: Unpack[CallOptions]) -> Found[T]:
+        """Independent gets at once. ``found[key]`` is what ``get`` would return, or raises what it would
+        raise; ``found.errors`` and ``found.read`` tell the two apart.
         """
         requests = self._get_many(keys, call)
         channel = self._of._channel
@@ -356,7 +355,7 @@ class Bucket(_AnyBucket[T]):
             for one in begun.values():
                 channel.drop(one)
             raise
-        return {key: found[key] for key in requests}
+        return in_order(requests, found)
 
     async def _run(self, request: Request) -> Versioned[T]:
         client = self._of

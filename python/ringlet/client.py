@@ -33,6 +33,7 @@ from .errors import (
     from_core_error,
     from_option_error,
 )
+from .found import Found, in_order
 from .options import CallOptions, Deletes, Durability, WriteOptions, as_settings
 from .versioned import (
     Resolver,
@@ -697,9 +698,9 @@ class Bucket(_AnyBucket[T]):
         yield self._schema("editing")._editor(edits, ())
         self._run(self._edits(key, edits.sent(), call))
 
-    def get_many(self, keys: Iterable[Key], **call: Unpack[CallOptions]) -> dict[Key, Versioned[T] | RingletError]:
-        """Independent gets at once: for each key what ``get`` would return, or the error it would
-        raise.
+    def get_many(self, keys: Iterable[Key], **call: Unpack[CallOptions]) -> Found[T]:
+        """Independent gets at once. ``found[key]`` is what ``get`` would return, or raises what it would
+        raise; ``found.errors`` and ``found.read`` tell the two apart.
         """
         requests = self._get_many(keys, call)
         core = self._of._ready()
@@ -727,7 +728,7 @@ class Bucket(_AnyBucket[T]):
                 except RingletError as error:
                     found[key] = error
         self._of._logs.pull()
-        return {key: found[key] for key in requests}
+        return in_order(requests, found)
 
     def _run(self, request: Request) -> Versioned[T]:
         core = self._of._ready()

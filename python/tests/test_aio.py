@@ -154,7 +154,7 @@ def test_reads_and_writes(run, cluster, name):
             assert not gone and gone.context and not await texts.get("k")
             many = await texts.get_many(["k", "other", ""], r=1)
             assert not many["k"] and not many["other"]
-            assert type(many[""]) is ringlet.UsageError and many[""].key == ""
+            assert type(many.errors[""]) is ringlet.UsageError and many.errors[""].key == ""
             assert await texts.get_many([]) == {}
             assert client.counters()["gets"] >= 6
             assert (await client.admin("ring"))["partitions"]

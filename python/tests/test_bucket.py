@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import pickle
 import threading
 import time
 
@@ -450,11 +451,35 @@ def test_get_many_gives_a_result_for_every_key(client, name):
     assert bucket.get_many([]) == {}
 
 
-def test_get_many_returns_errors_beside_results(client, name):
+def test_get_many_tells_errors_from_results(client, name):
     bucket = client.bucket(name, codec=ringlet.Text)
     bucket.put("k", "v")
     found = bucket.get_many(["k"], r=200)
-    assert isinstance(found["k"], ringlet.RingletError) and found["k"].key == "k"
+    assert found.errors["k"].key == "k"
+
+
+def test_a_key_that_failed_can_t_be_mistaken_for_a_value(client, name):
+    bucket = client.bucket(name, codec=ringlet.Text)
+    bucket.put("k", "v")
+    found = bucket.get_many(["k", "", "missing"])
+    assert list(found) == ["k", "", "missing"] and len(found) == 3
+    assert found["k"].value == "v" and not found["missing"]
+    for look in (
+        lambda: found[""],
+        lambda: found.get(""),
+        lambda: dict(found),
+        lambda: list(found.values()),
+        lambda: list(found.items()),
+        lambda: found == {},
+    ):
+        with pytest.raises(ringlet.UsageError, match="key"):
+            look()
+    assert "" in found and "other" not in found and found.get("other") is None
+    with pytest.raises(KeyError):
+        found["other"]  # not asked for
+    assert list(found.errors) == [""] and list(found.read) == ["k", "missing"]
+    assert repr(found) == "<Found 2 of 3 keys read, 1 failed>"
+    assert pickle.loads(pickle.dumps(found)).errors[""].key == ""
 
 
 def test_with_makes_a_new_bucket_and_leaves_the_old_one(client, name):

@@ -211,11 +211,9 @@ def final_values(client, bucket, keys):
     while todo:
         left = []
         for at in range(0, len(todo), 200):
-            for key, found in handle.get_many(todo[at:at + 200]).items():
-                if isinstance(found, ringlet.RingletError):
-                    left.append(key)
-                else:
-                    values[key] = values_of(found)
+            answers = handle.get_many(todo[at:at + 200])
+            left += answers.errors
+            values.update({key: values_of(found) for key, found in answers.read.items()})
         todo = left
         assert not todo or time.monotonic() < end, f"{len(todo)} keys of {bucket} cannot be read from all replicas"
     return values

@@ -334,8 +334,8 @@ def multi_get(given, out):
     out.field("status", "OK")
     for key in keys:
         item = Answer()
-        if isinstance(found[key], ringlet.RingletError):
-            tell_error(item, found[key])
+        if key in found.errors:
+            tell_error(item, found.errors[key])
         else:
             item.field("status", "OK")
             tell_reply(item, given, found[key], True, True)

@@ -218,11 +218,7 @@ class Run(history.Run):
                     bucket = asking.bucket(BUCKET, strict=True, r=3, **({"codec": cart} if documents else {}))
                     part = [k for k in keys if k.startswith(("basket", "strict")) == documents]
                     for at in range(0, len(part), 200):
-                        found = bucket.get_many(part[at:at + 200])
-                        for _ in range(5):
-                            if again := [k for k, v in found.items() if isinstance(v, ringlet.RingletError)]:
-                                time.sleep(1)
-                                found.update(bucket.get_many(again))
+                        found = history.read_all(bucket, part[at:at + 200])
                         for key, value in found.items():
                             self.note(t="final", key=key, node=node.name, **self.told(value, documents))
 

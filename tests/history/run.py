@@ -88,6 +88,18 @@ def say(text):
     print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
+def read_all(bucket, keys):
+    """key -> what was read or, after five repeats, the error that remains."""
+    answers = bucket.get_many(keys)
+    found = {**answers.errors, **answers.read}
+    for _ in range(5):
+        if again := list(answers.errors):
+            time.sleep(1)
+            answers = bucket.get_many(again)
+            found.update({**answers.errors, **answers.read})
+    return found
+
+
 class Clients:
     """The client processes; each has a file of its own, a new one when it was killed."""
 
@@ -494,12 +506,7 @@ class Run:
                 bucket = asking.bucket("history", strict=True, r=3)
                 for at in range(0, len(asked), 500):
                     part = asked[at:at + 500]
-                    found = bucket.get_many(part)
-                    for _ in range(5):
-                        again = [k for k in part if isinstance(found[k], ringlet.RingletError)]
-                        if again:
-                            time.sleep(1)
-                            found.update(bucket.get_many(again))
+                    found = read_all(bucket, part)
                     for key in part:
                         self.final(key, node.name, found[key])
         for node in self.members:  # and the command line, of some
