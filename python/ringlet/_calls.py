@@ -3,16 +3,19 @@
 A thread borrows a queue for each call and gives it back when the call ended well. A call inside a
 resolver takes another queue, so its events never meet the outer call's. After any exception, Ctrl-C
 included, the queue is dropped, which cancels what was in flight.
+
+In a greenlet of gevent a call waits through the hub, so that the other greenlets of the thread run.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import queue as queue_module
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from . import _core
 from .errors import InternalError, Key, RingletError, from_core, from_core_error
@@ -115,16 +118,31 @@ def failed(error: RingletError) -> BaseException:
     return error
 
 
+def _hub() -> Any:
+    """The hub of gevent that runs greenlets in this thread, or None: no gevent, a native thread without
+    greenlets (those of the hub's pool, too), or the hub's own callbacks, which must not wait in it.
+    """
+    if "gevent" not in sys.modules:
+        return None
+    import gevent  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    from gevent._hub_local import get_hub_if_exists  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    hub = get_hub_if_exists()  # gevent.get_hub() would make one in a thread that has no greenlets
+    return None if hub is None or gevent.getcurrent() is hub else hub
+
+
 def interruptible(call: Callable[[], T]) -> T:
     """A blocking call of the core that looks for no signal itself: Ctrl-C ends the waiting for it at once. The
     call goes on in a thread, which keeps nothing from ending. Signals are the main thread's, so other
-    threads call directly, as does an interpreter that ends and starts no thread any more.
+    threads call directly, as does an interpreter that ends and starts no thread any more. Greenlets wait for a
+    native thread of their hub: one of ``threading`` may be a greenlet itself.
     """
-    if process.ends or threading.current_thread() is not threading.main_thread():
+    hub = None if process.ends else _hub()
+    if hub is None and (process.ends or threading.current_thread() is not threading.main_thread()):
         return call()
-    ends: queue_module.SimpleQueue[Callable[[], T]] = queue_module.SimpleQueue()
 
-    def run_call() -> None:
+    def ended() -> Callable[[], T]:
+        """Calls; what is returned gives the value, or raises, in the thread that waits."""
         try:
             value = call()
         except BaseException as error:
@@ -137,9 +155,12 @@ def interruptible(call: Callable[[], T]) -> T:
             def end() -> T:
                 return value
 
-        ends.put(end)
+        return end
 
-    threading.Thread(target=run_call, name="ringlet-waits", daemon=True).start()
+    if hub is not None:
+        return cast(Callable[[], T], hub.threadpool.apply(ended))()
+    ends: queue_module.SimpleQueue[Callable[[], T]] = queue_module.SimpleQueue()
+    threading.Thread(target=lambda: ends.put(ended()), name="ringlet-waits", daemon=True).start()
     return ends.get()()
 
 
@@ -206,12 +227,25 @@ def finish(
 def next_event(queue: _core.Queue, key: Key | None) -> _core.Event:
     """Waits for an event; Ctrl-C comes out within 50 ms."""
     try:
-        event = queue.wait(-1)
+        event = queue.wait(-1) if (hub := _hub()) is None else _wait_in(hub, queue)
     except _core.CoreError as error:
         raise failed(from_core_error(error, key)) from None
     if event is None:
         raise InternalError("a wait without end ended without an event", key=key)
     return event
+
+
+def _wait_in(hub: Any, queue: _core.Queue) -> _core.Event | None:
+    """What ended first, with the hub running the other greenlets until then. A ``Timeout`` of gevent or a
+    ``kill`` comes out of it, and the call is cancelled as by Ctrl-C.
+    """
+    watcher = hub.loop.io(queue.fd, 1)  # readable
+    try:
+        while not (events := queue.drain(1)):
+            hub.wait(watcher)
+        return events[0]
+    finally:
+        watcher.close()
 
 
 def done(reply: _core.Reply | None, failure: _core.Failure | None, key: Key) -> _core.Reply:
