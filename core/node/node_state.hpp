@@ -22,6 +22,7 @@
 #include "membership/settings.hpp"
 #include "membership/view.hpp"
 #include "node/hint_counts.hpp"
+#include "node/large_keys.hpp"
 #include "repair/dual_writes.hpp"
 #include "repair/hint_delivery.hpp"
 #include "repair/merkle_tree.hpp"
@@ -195,6 +196,7 @@ class NodeState {
   // incarnation at once.
   Status forget_incarnation();
   HintCounts& hint_counts() { return hint_counts_; }
+  LargeKeys& large_keys() { return large_keys_; }
   // An own copy that cannot be decoded was met (F-13): counted and logged, once until it is mended.
   // True: it is news. Then its partition's tree should be rebuilt, by a caller who holds none of it.
   bool note_corrupt(BytesView row, const Key& key, const Status& why);
@@ -236,6 +238,7 @@ class NodeState {
   std::set<Bytes, std::less<>> damaged_hints_;  // likewise
   std::atomic<std::uint64_t> incarnation_{1};
   HintCounts hint_counts_;
+  LargeKeys large_keys_;
   NodeCounters counters_;
   NodeGauges gauges_;
   std::function<Instant()> clock_;

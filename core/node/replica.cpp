@@ -210,6 +210,7 @@ Status Replica::write(Transaction& transaction, const Place& place, const Object
     return transaction.erase(Table::objects, place.row);
   }
   Bytes record = encode_record(object, place.hint_for ? 0 : minter);
+  if (!place.hint_for) state_->large_keys().seen(LargeKeys::hash_of(place.key), record.size());
   if (place.hint_for && !place.there) {
     place.hint_changes->adds(place.hint_for, place.row.size() + record.size());
   } else if (place.hint_for) {
@@ -324,6 +325,7 @@ Result<Object> Replica::stored(const Key& key) {
   Place place(*state_, key, {}, nullptr);
   auto record = state_->engine().get(Table::objects, place.row);
   if (!record) return record.status();
+  state_->large_keys().seen(LargeKeys::hash_of(key), *record ? (*record)->size() : 0);
   if (!*record) return Object{};
   auto object = decode_record(**record);
   // The tree may have been built before the damage and call the replicas equal.

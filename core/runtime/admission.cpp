@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/assert.hpp"
-#include "versioning/hash.hpp"
 #include "wire/codec.hpp"
 
 namespace ringlet {
@@ -39,19 +38,19 @@ bool is_coordinated(std::uint8_t type) {
   return kind == wire::Type::client_get || kind == wire::Type::client_put;
 }
 
-std::uint64_t hash_of_key(const Message& work) {
+}  // namespace
+
+std::uint64_t Admission::key_of(const Message& message) {
   return std::visit(
-      [](const auto& message) -> std::uint64_t {
-        if constexpr (requires { message.key.bucket; }) {
-          return xxh3(message.key.key, xxh3(message.key.bucket));
+      [](const auto& work) -> std::uint64_t {
+        if constexpr (requires { work.key.bucket; }) {
+          return LargeKeys::hash_of(work.key);
         } else {
           return 0;
         }
       },
-      work);
+      message);
 }
-
-}  // namespace
 
 Admission::Admission(const ServerLimits& limits, Shared& shared)
     : limits_(limits), shared_(shared), turns_(limits.max_requests_per_key) {}
@@ -69,7 +68,8 @@ Result<std::string> Admission::arrived(std::uint64_t link, bool member, const wi
     }
     full = admit(works, frame, now);
   } else {
-    if (static_cast<wire::Type>(frame.type) == wire::Type::replica_put) {
+    if (static_cast<wire::Type>(frame.type) == wire::Type::replica_put &&
+        frame.body.size() < large_object_bytes) {
       object_seen(frame.body.size());
     }
     full = shared_.memory.full();
@@ -104,9 +104,25 @@ std::string Admission::admit(Works& works, const wire::Frame& frame, Instant now
   work.bytes = bytes;
   work.expected = expected;
   work.is_read = ringlet::is_read(frame.type);
+  work.is_coordinated = is_coordinated(frame.type);
   ++shared_.requests;
   shared_.memory.requests += bytes;
   shared_.memory.answers += expected;
+  return "";
+}
+
+std::string Admission::arrived_for(std::uint64_t link, std::uint64_t number, std::uint64_t key,
+                                   std::size_t bytes) {
+  Work* work = find(link, number);
+  if (work == nullptr) return "";  // a member's
+  std::size_t expected = (work->is_coordinated ? 5 : 2) * bytes;
+  if (std::string no = shared_.memory.take_large(expected); !no.empty()) {
+    ++refused_full_;
+    return no;
+  }
+  shared_.memory.answers -= std::exchange(work->expected, 0);
+  work->key = key;
+  work->large = expected;
   return "";
 }
 
@@ -122,14 +138,14 @@ std::optional<Admission::Request> Admission::take(Request request, Instant now,
   bool client = !request.member && is_work(request.type);
   Work* work = nullptr;
   if (client) {
-    request.key = hash_of_key(request.message);
+    request.key = key_of(request.message);
     if (!turns_.enter(request.key)) {
       turns_.wait(std::move(request));
       return std::nullopt;
     }
     work = find(request.link, request.number);
     RINGLET_ASSERT(work != nullptr);
-    work->turn_of = request.key;
+    work->turn_of = work->key = request.key;
   }
   // Served as it comes while the round is young and nobody waits; then queued, so that every socket
   // is read in time and nothing waits where it is not seen.
@@ -271,7 +287,11 @@ void Admission::answered(std::uint64_t link, std::uint64_t number, std::size_t b
   works->second.erase(entry);
   settle(work);
   if (work.served != Instant::never() && !work.only_waits) window_heard(now - work.served, now);
-  if (work.is_read && bytes != 0) object_seen(bytes);
+  if (work.is_read && bytes != 0 && work.large == 0) object_seen(bytes);
+  bool tells = work.is_read && bytes != 0 && (work.large != 0 || bytes >= large_object_bytes);
+  if (tells && shared_.large_keys != nullptr) {
+    shared_.large_keys->seen(work.key, bytes);
+  }
   if (work.turn_of) end_turn(*work.turn_of, now);
 }
 
@@ -279,11 +299,15 @@ void Admission::answered(std::uint64_t link, std::uint64_t number, std::size_t b
 void Admission::settle(const Work& work) {
   shared_.memory.requests -= work.bytes;
   shared_.memory.answers -= work.expected;
+  shared_.memory.large -= work.large;
   --shared_.requests;
   if (work.served != Instant::never()) --(work.only_waits ? only_waiting_ : serving_);
 }
 
 void Admission::object_seen(std::size_t bytes) {
+  // One of megabytes would be expected of every key for a while, and small requests be refused for want of
+  // its memory. What a large one takes is known by its key.
+  bytes = std::min(bytes, large_object_bytes);
   usual_object_ += (static_cast<double>(bytes) - usual_object_) / 16;
 }
 

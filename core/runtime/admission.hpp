@@ -29,6 +29,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "node/large_keys.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/request_time.hpp"
 #include "runtime/key_turns.hpp"
@@ -47,6 +48,7 @@ class Admission {
                   limits.max_reading_bytes}) {}
     MemoryBudget memory;
     std::atomic<std::size_t> requests{0};  // of clients, under way
+    LargeKeys* large_keys = nullptr;       // null: nothing is known of any key
   };
   struct Request {
     std::uint64_t link, number;
@@ -66,11 +68,17 @@ class Admission {
   };
 
   Admission(const ServerLimits& limits, Shared& shared);
+  // LargeKeys::hash_of() of the key of what reads or writes one; 0: another message.
+  static std::uint64_t key_of(const Message& message);
 
   // A frame has come, and its body is not decoded yet. Empty: it is counted in, take() comes next.
   // A text: why it is refused. A failed status: the peer broke the protocol.
   Result<std::string> arrived(std::uint64_t link, bool member, const wire::Frame& frame,
                               Instant now);
+  // The same request, decoded, of a key that is known to have so many bytes. Empty: they are in its account,
+  // and take() may be left out. A text: why it is refused after all.
+  std::string arrived_for(std::uint64_t link, std::uint64_t number, std::uint64_t key,
+                          std::size_t bytes);
   // The same request, decoded. Returned: serve it now. Otherwise it waits here for next(), or is
   // refused, and said so by `refused`.
   std::optional<Request> take(Request request, Instant now, std::string& refused);
@@ -106,6 +114,9 @@ class Admission {
     std::size_t expected = 0;           // bytes of its answer and what it is made of
     Instant served = Instant::never();  // given to the node
     bool is_read = false;
+    bool is_coordinated = false;
+    std::uint64_t key = 0;                 // its hash, once it is decoded
+    std::size_t large = 0;                 // bytes expected of a key that is known to be large
     bool only_waits = false;               // for other machines: served, and no part of the window
     std::optional<std::uint64_t> turn_of;  // the key of which it has one of the turns
   };

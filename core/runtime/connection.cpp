@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t most_first_bytes = 24;
 constexpr Duration room_looked_for_every = Duration::millis(50);
 constexpr std::size_t usual_buffer = 16 * 1024, small_buffer = 64 * 1024;  // of a reader
+constexpr std::size_t most_read = 256 * 1024;                              // at once
 constexpr std::size_t kept_capacity = 1024 * 1024;  // of a buffer that was larger for a while
 
 // A machine or a line that is gone sends no FIN. Probes of an idle connection find that out, and what was
@@ -84,6 +85,16 @@ void Connection::send(std::uint64_t number, const Message& message) {
   }
   wire::encode_frame(version_, number, message, large_.emplace_back());
   large_bytes_ += large_.back().size();
+}
+
+void Connection::send_encoded(Bytes frame, std::size_t payload) {
+  if (closed_) return;
+  if (payload < bulk_bytes) {
+    queued_ += frame;
+    return;
+  }
+  large_bytes_ += frame.size();
+  large_.push_back(std::move(frame));
 }
 
 void Connection::send(std::uint64_t number, const Message& message, const Asking& asking,
@@ -200,7 +211,9 @@ void Connection::on_readable(ErrorCode error) {
   if (error) return close(why_no_handshake(Status(Code::io, "read: " + error.message())));
   if (!room_to_read()) return;
   auto space = reader_.prepare();
-  ssize_t got = ::recv(socket_.native_handle(), space.data(), space.size(), MSG_DONTWAIT);
+  // A part of what is there of a large frame: small ones on other connections are read in between.
+  ssize_t got = ::recv(socket_.native_handle(), space.data(), std::min(space.size(), most_read),
+                       MSG_DONTWAIT);
   if (got == 0) return close(why_no_handshake(Status(Code::unavailable, "the peer closed")));
   if (got < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return read();

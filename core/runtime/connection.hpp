@@ -76,6 +76,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // second, and as many as it needs to be whole within frame_within.
   static constexpr std::size_t least_progress = 64 * 1024;
 
+  // The same, encoded already for version(); `payload`: payload_bytes() of it.
+  void send_encoded(Bytes frame, std::size_t payload);
+  // Inside Events::on_frame, of the frame that is given out.
+  wire::OwnFrame take(const wire::Frame& frame) { return reader_.take(frame); }
+  std::uint8_t version() const { return version_; }
   // What is known of a frame's age; each frame is told once, in the order received.
   Arrival arrived(const wire::FrameTime& time, Instant now);
   Bytes& raw() { return queued_; }  // handshake frames are appended here

@@ -44,6 +44,17 @@ std::string MemoryBudget::objection(std::size_t request_bytes, std::size_t answe
   return "";
 }
 
+std::string MemoryBudget::take_large(std::size_t bytes) {
+  std::size_t all = large.load(std::memory_order_relaxed), most = limits_.answer_bytes / 2;
+  do {
+    if (all == 0 || all + bytes <= most) continue;
+    return "expects " + std::to_string(all) +
+           " bytes for requests of large values and would expect " + std::to_string(bytes) +
+           " more, wanted at most " + std::to_string(most);
+  } while (!large.compare_exchange_weak(all, all + bytes, std::memory_order_relaxed));
+  return "";
+}
+
 bool MemoryBudget::resize_reading(std::size_t now, std::size_t wanted, bool member) {
   std::size_t limit = limits_.reading_bytes * (member ? 2 : 1);
   std::size_t all = reading.load(std::memory_order_relaxed);

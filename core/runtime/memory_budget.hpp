@@ -3,10 +3,12 @@
 //   requests   bytes of what they asked and was not answered yet
 //   answers    bytes of what they were answered and have not taken, with what is expected of the
 //              reads under way
+//   large      what is expected of requests for keys that are known to be large: half of `answers` at most, or
+//              one. An account of its own, so that small requests find room beside them
 //   reading    buffers of what was read and is no whole frame yet, of clients and members
 //   resident   the whole process, as the system counts it, measured now and then
 //
-// The first three are known at once and bounded exactly. The last is what an operator cares for and
+// The first four are known at once and bounded exactly. The last is what an operator cares for and
 // is known late, so from seven eighths of its limit on the node is `tight`: it takes no more from
 // clients until it is below three quarters again. At the limit itself it takes no more from
 // members either, who have other nodes to ask.
@@ -32,7 +34,7 @@ class MemoryBudget {
   };
   explicit MemoryBudget(Limits limits) : limits_(limits) {}
 
-  std::atomic<std::size_t> requests{0}, answers{0}, reading{0};
+  std::atomic<std::size_t> requests{0}, answers{0}, large{0}, reading{0};
   std::atomic<std::size_t> wait_to_read{
       0};  // what connections want of `reading` and could not have yet
   std::atomic<std::uint64_t> stalled_frames{
@@ -49,6 +51,8 @@ class MemoryBudget {
   // Why a client's request of so many bytes, whose answer is expected to have so many, is not taken;
   // empty: it may be. Counts nothing. A lone answer, however large, may always be had.
   std::string objection(std::size_t request_bytes, std::size_t answer_bytes) const;
+  // Takes `bytes` of `large`; a text: why not, and nothing is taken.
+  std::string take_large(std::size_t bytes);
   // Why not even a member's request is taken; empty: it is.
   std::string full() const;
   bool tight() const { return tight_.load(std::memory_order_relaxed); }

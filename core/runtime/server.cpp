@@ -39,13 +39,10 @@
 namespace ringlet {
 namespace {
 
-// A frame of less is served where it was read, in a millisecond or two, by all lanes side by side.
-constexpr std::size_t large_write_bytes = 512 * 1024;
-
 // A write whose value is large, as far as its frame tells. Its body is not decoded yet: that alone takes as long
 // as a hundred small requests.
 bool is_large_write(const wire::Frame& frame) {
-  if (frame.body.size() < large_write_bytes) return false;
+  if (frame.body.size() < large_object_bytes) return false;
   switch (static_cast<wire::Type>(frame.type)) {
     case wire::Type::client_put:
     case wire::Type::mint_put:
@@ -205,7 +202,7 @@ struct Server::Impl {
 
 // One io_context, one thread, one Node, its links (accepted) and its peers (connected to). Lane 0
 // also accepts, and deals the sockets out in turn. One lane more has no links: the others hand it the large
-// writes that they read, one answers for it, and nothing small waits while a value of megabytes is decoded,
+// writes that they read, and what is asked of keys that are known to have large values; one answers for it, and nothing small waits while a value of megabytes is decoded,
 // stored, written to the engine's log and copied to the other replicas. It serves one after the other, so
 // that the first is done early instead of all of them late.
 class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Events {
@@ -297,7 +294,9 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
            ",\"shed\":" + std::to_string(admission_.shed()) +
            ",\"window\":" + std::to_string(admission_.window()) +
            ",\"only_waiting\":" + std::to_string(admission_.only_waiting()) +
-           ",\"large\":" + std::to_string(large_.size()) + ",\"node\":" + node_.status_json() + "}";
+           ",\"large\":" + std::to_string(large_.size()) +
+           ",\"large_served\":" + std::to_string(large_served_) +
+           ",\"node\":" + node_.status_json() + "}";
   }
 
  private:
@@ -309,18 +308,26 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     std::shared_ptr<Connection> connection;
     NodeId member;  // at the other end; none: a client
     Places::Kind kind = Places::Kind::unknown;
-    Instant used;                                 // a frame came
-    std::list<std::uint64_t>::iterator order;     // in unknown_ or clients_; members are in neither
-    std::map<std::uint64_t, std::size_t> handed;  // to the lane of large writes: number, bytes
+    Instant used;                              // a frame came
+    std::list<std::uint64_t>::iterator order;  // in unknown_ or clients_; members are in neither
+    // To the lane of large writes, by number: bytes, and whether they are in large_writes.
+    std::map<std::uint64_t, std::pair<std::size_t, bool>> handed;
+    bool ever_handed = false;
   };
-  // A large write that another lane has read.
+  // What another lane has read and this one serves: a large write, which is decoded here, or a request for a key
+  // that has large values.
   struct Large {
     Lane* from;
-    std::uint64_t link, number;
+    std::uint64_t link;
+    std::uint8_t version;  // of its connection
     NodeId member;
-    std::uint8_t type;
-    Bytes body;
+    wire::OwnFrame frame;
+    std::optional<Message> message;
     Arrival arrival;
+  };
+  struct Reader {
+    Lane* lane;
+    std::uint8_t version;
   };
 
   // ---- IoThread::Work ----
@@ -349,7 +356,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     for (Node::ToRequester& reply : node_.take_replies()) {
       if (auto from = readers_.find(reply.link); from != readers_.end()) {
-        from->second->answer_large(std::move(reply));
+        answer_from(from->second, std::move(reply));
         continue;
       }
       auto link = links_.find(reply.link);
@@ -574,7 +581,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       return Status::ok();
     }
     if (is_large_write(frame)) {
-      hand_over(link, id, frame, arrival, now);
+      hand_over(connection, link, frame, std::nullopt, arrival, now);
       return Status::ok();
     }
     auto message = wire::decode(frame.type, frame.body);
@@ -582,6 +589,17 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (!is_request(*message)) {
       return Status(Code::corrupt,
                     std::string("wanted a request, got the reply ") + name_of(*message));
+    }
+    if (std::uint64_t key = Admission::key_of(*message); key != 0) {
+      if (std::size_t bytes = server_.state->large_keys().bytes_of(key); bytes != 0) {
+        if (std::string no = admission_.arrived_for(id, frame.number, key, bytes); !no.empty()) {
+          admission_.answered(id, frame.number, 0, now.instant);
+          refuse(link, frame.type, frame.number, no, now);
+        } else {
+          hand_over(connection, link, frame, std::move(*message), arrival, now);
+        }
+        return Status::ok();
+      }
     }
     auto request =
         admission_.take({id, frame.number, frame.type, bool(link.member), std::move(*message),
@@ -601,10 +619,18 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
                      request.arrival);
   }
 
-  void send_reply(Link& link, Node::ToRequester& reply, Now now) {
+  // `encoded`: the reply's frame, unless it is empty.
+  void send_reply(Link& link, Node::ToRequester& reply, Now now, Bytes encoded = {}) {
     std::size_t waited = link.connection->waiting_bytes();
-    if (waited > link.connection->max_queued_bytes()) do_without_value(link, reply);
-    link.connection->send(reply.number, reply.message);
+    if (waited > link.connection->max_queued_bytes()) {
+      do_without_value(link, reply);
+      encoded.clear();
+    }
+    if (encoded.empty()) {
+      link.connection->send(reply.number, reply.message);
+    } else {
+      link.connection->send_encoded(std::move(encoded), bulk_bytes);
+    }
     admission_.answered(reply.link, reply.number, link.connection->waiting_bytes() - waited,
                         now.instant);
     touched_links_.push_back(reply.link);
@@ -612,9 +638,11 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   // ---- large writes: where they were read ----
   // It is counted in, and is answered, refused or forgotten like all others; a member's counts from here on.
-  void hand_over(Link& link, std::uint64_t id, const wire::Frame& frame, const Arrival& arrival,
-                 Now now) {
+  void hand_over(Connection& connection, Link& link, const wire::Frame& frame,
+                 std::optional<Message> message, const Arrival& arrival, Now now) {
+    std::uint64_t id = connection.link();
     std::size_t bytes = frame.body.size();
+    bool counts = !link.member && !message;
     if (link.member) {
       MemoryBudget& memory = server_.admission->memory;
       if (link.handed.contains(frame.number))
@@ -624,28 +652,37 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
                       now);
       }
       memory.requests += bytes;
-    } else {
+    } else if (counts) {
       auto refusal = server_.large_writes.arrived(bytes, arrival.until, now.instant);
       if (!refusal.why.empty()) {
         admission_.answered(id, frame.number, 0, now.instant);
         return refuse(link, frame.type, frame.number, refusal.why, now, refusal.retry_after_ms);
       }
     }
-    link.handed.emplace(frame.number, bytes);
+    link.handed.emplace(frame.number, std::pair(bytes, counts));
+    link.ever_handed = true;
     ++handed_;
+    wire::OwnFrame own{frame, nullptr};
+    if (!message) own = connection.take(frame);
     server_.lanes.back()->take_large(
-        {this, id, frame.number, link.member, frame.type, Bytes(frame.body), arrival});
+        {this, id, connection.version(), link.member, std::move(own), std::move(message), arrival});
   }
 
   // From the lane of large writes.
-  void answer_large(Node::ToRequester reply) {
-    thread_.post([this, reply = std::make_shared<Node::ToRequester>(std::move(reply))] {
-      auto link = links_.find(reply->link);
+  void answer_large(Node::ToRequester reply, Bytes encoded) {
+    struct Answer {
+      Node::ToRequester reply;
+      Bytes encoded;
+    };
+    auto answer = std::make_shared<Answer>(Answer{std::move(reply), std::move(encoded)});
+    thread_.post([this, answer] {
+      auto link = links_.find(answer->reply.link);
       if (link == links_.end()) return;
       Now now = read_clocks();
       awake(now.instant);
-      settle_handed(link->second, reply->number, !is_refusal(reply->message), now.instant);
-      send_reply(link->second, *reply, now);
+      Node::ToRequester& reply = answer->reply;
+      settle_handed(link->second, reply.number, !is_refusal(reply.message), now.instant);
+      send_reply(link->second, reply, now, std::move(answer->encoded));
     });
   }
   void drop_link(std::uint64_t id, Status why) {
@@ -660,17 +697,18 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   void settle_handed(Link& link, std::uint64_t number, bool stored, Instant now) {
     auto handed = link.handed.find(number);
     if (handed == link.handed.end()) return;
+    auto [bytes, counts] = handed->second;
     if (link.member) {
-      server_.admission->memory.requests -= handed->second;
-    } else {
-      server_.large_writes.done(handed->second, stored, now);
+      server_.admission->memory.requests -= bytes;
+    } else if (counts) {
+      server_.large_writes.done(bytes, stored, now);
     }
     link.handed.erase(handed);
     --handed_;
   }
   // The connection is closed, so its large writes that are still queued have no requester any more.
   void settle_handed(Link& link) {
-    if (link.handed.empty()) return;
+    if (!link.ever_handed) return;
     Instant now = read_clocks().instant;
     while (!link.handed.empty()) settle_handed(link, link.handed.begin()->first, false, now);
     server_.lanes.back()->forget_large(link.connection->link());
@@ -679,7 +717,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   // ---- large writes: where they are served ----
   void take_large(Large write) {
     thread_.post([this, write = std::make_shared<Large>(std::move(write))] {
-      readers_[write->link] = write->from;
+      readers_[write->link] = {write->from, write->version};
       large_.push_back(std::move(*write));
     });
   }
@@ -693,16 +731,29 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   // One in a turn: answers of other replicas come in between.
   void serve_large(Now now) {
     Large write = std::move(large_.front());
+    ++large_served_;
     large_.pop_front();
     if (now.instant > write.arrival.until &&
-        write.type != static_cast<std::uint8_t>(wire::Type::replica_put)) {
-      return write.from->answer_large(too_late(write, now.instant));
+        write.frame.frame.type != static_cast<std::uint8_t>(wire::Type::replica_put)) {
+      return write.from->answer_large(too_late(write, now.instant), {});
     }
-    auto message = wire::decode(write.type, write.body);
-    if (!message) return write.from->drop_link(write.link, message.status());
-    write.body = Bytes();
-    node_.on_request(write.link, write.number, std::move(*message), now, write.member,
-                     write.arrival);
+    if (!write.message) {
+      auto message = wire::decode(write.frame.frame.type, write.frame.frame.body);
+      if (!message) return write.from->drop_link(write.link, message.status());
+      write.message = std::move(*message);
+      write.frame.buffer.reset();
+    }
+    node_.on_request(write.link, write.frame.frame.number, std::move(*write.message), now,
+                     write.member, write.arrival);
+  }
+
+  // A large answer is encoded here, which takes as long as some hundred small ones.
+  static void answer_from(const Reader& reader, Node::ToRequester reply) {
+    Bytes encoded;
+    if (payload_bytes(reply.message) >= bulk_bytes) {
+      wire::encode_frame(reader.version, reply.number, reply.message, encoded);
+    }
+    reader.lane->answer_large(std::move(reply), std::move(encoded));
   }
 
   // The refusal that the node would give. The request is refused before it is decoded: decoding requests
@@ -713,12 +764,14 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
                                          " came to this request " +
                                          std::to_string((now - write.arrival.until).millis() + 1) +
                                          " ms after it was wanted");
-    if (write.type == static_cast<std::uint8_t>(wire::Type::client_put)) {
+    auto type = static_cast<wire::Type>(write.frame.frame.type);
+    if (type == wire::Type::client_put || type == wire::Type::client_get) {
       ClientReply reply;
       reply.status = std::move(status);
-      return {write.link, write.number, std::move(reply)};
+      return {write.link, write.frame.frame.number, std::move(reply)};
     }
-    return {write.link, write.number, Refused{Status(Code::timeout, status.message()), 0}};
+    return {write.link, write.frame.frame.number,
+            Refused{Status(Code::timeout, status.message()), 0}};
   }
 
   // The answer of a lane that has no time: `why` follows the node's name.
@@ -876,9 +929,10 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::map<std::pair<NodeId, bool>, std::unique_ptr<Peer>> peers_;  // true: for large messages
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
-  std::size_t handed_ = 0;                  // large writes, of all links
-  std::deque<Large> large_;                 // in the lane of large writes: not served yet
-  std::map<std::uint64_t, Lane*> readers_;  // likewise: the lane of each link that sent any
+  std::size_t handed_ = 0;  // large writes, of all links
+  std::uint64_t large_served_ = 0;
+  std::deque<Large> large_;                  // in the lane of large writes: not served yet
+  std::map<std::uint64_t, Reader> readers_;  // likewise: of each link that sent any
   Instant idle_since_ = Instant::never();
   // Any thread.
   std::atomic<StorageEngine::Ticket> durable_{0};
@@ -916,6 +970,7 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
     return placed;
   }
   impl.admission.emplace(impl.options.limits);
+  impl.admission->large_keys = &impl.state->large_keys();
   impl.state->set_clock(read_instant);
   impl.state->gauges().memory_limit = impl.options.limits.max_resident_bytes;
   std::random_device random;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.hpp"
 
@@ -9,6 +10,7 @@ namespace ringlet::wire {
 namespace {
 
 constexpr std::size_t usual_capacity = 16 * 1024;
+constexpr std::size_t whole_from = 256 * 1024;
 
 template <typename T>
 void store_le(T value, char* to) {
@@ -83,7 +85,10 @@ std::span<char> FrameReader::prepare() {
     if (capacity_ != wanted) reserve(wanted);
   } else if (end_ == capacity_) {
     if (held * 2 > capacity_) {
-      reserve(wanted > capacity_ ? std::min(wanted, capacity_ * 2) : capacity_ * 2);
+      bool whole = held >= whole_from && wanted > capacity_;
+      reserve(whole                ? wanted
+              : wanted > capacity_ ? std::min(wanted, capacity_ * 2)
+                                   : capacity_ * 2);
     } else {
       std::memmove(buffer_.get(), buffer_.get() + begin_, held);
       begin_ = 0;
@@ -112,6 +117,24 @@ void FrameReader::release() {
 void FrameReader::commit(std::size_t bytes) {
   RINGLET_ASSERT(bytes <= capacity_ - end_);
   end_ += bytes;
+}
+
+OwnFrame FrameReader::take(const Frame& frame) {
+  OwnFrame own{frame, nullptr};
+  std::size_t held = end_ - begin_;
+  if (frame.body.size() < capacity_ / 2 || held > usual_capacity) {
+    own.buffer = std::make_unique_for_overwrite<char[]>(frame.body.size());
+    std::memcpy(own.buffer.get(), frame.body.data(), frame.body.size());
+    own.frame.body = BytesView(own.buffer.get(), frame.body.size());
+    return own;
+  }
+  auto rest = std::make_unique_for_overwrite<char[]>(2 * usual_capacity);
+  std::memcpy(rest.get(), buffer_.get() + begin_, held);
+  own.buffer = std::exchange(buffer_, std::move(rest));
+  capacity_ = 2 * usual_capacity;
+  begin_ = 0;
+  end_ = held;
+  return own;
 }
 
 Status FrameReader::too_short(std::size_t length, std::size_t header) {

@@ -60,12 +60,19 @@ std::size_t begin_frame(std::uint8_t version, std::uint8_t type, std::uint64_t n
                         const FrameTime& time = {});
 void end_frame(std::size_t begun, Bytes& out);
 
+// A frame whose body is its holder's.
+struct OwnFrame {
+  Frame frame;
+  std::unique_ptr<char[]> buffer;  // of frame.body
+};
+
 // Finds frames in what a socket gave, many in one read, without copying their bodies.
 //
 //   read into prepare(); commit(how many came); next() until it has none; prepare() again
 //
 // The buffer grows with the bytes that came and never beyond the length that was announced: a frame of
-// 64 MiB that never comes costs what was sent of it, twice at most.
+// 64 MiB that never comes costs what was sent of it, twice at most. (From 256 KiB on it is asked for whole, which
+// the system gives as it is written to.)
 class FrameReader {
  public:
   explicit FrameReader(std::size_t max_frame_bytes) : max_frame_bytes_(max_frame_bytes) {}
@@ -79,6 +86,10 @@ class FrameReader {
   // The next whole frame, none yet, or why the stream is of no use any more (too_large, corrupt;
   // repeated by every later call).
   Result<std::optional<Frame>> next();
+
+  // Right after next() gave it: a large frame takes the buffer with it, a small one is copied. `frame.body`
+  // stays what it was.
+  OwnFrame take(const Frame& frame);
 
   void set_max_frame_bytes(std::size_t limit) { max_frame_bytes_ = limit; }
   bool mid_frame() const { return begin_ != end_; }  // bytes of an unfinished frame are here

@@ -107,6 +107,43 @@ TEST_CASE("F-50 each limit refuses the next one with its number, and an answer m
   CHECK(lane.admission.refused_full() == 3);
 }
 
+TEST_CASE("F-107 what large values are expected to take leaves small requests their room") {
+  ServerLimits limits;
+  limits.max_answer_bytes = 200 << 20;
+  Lane lane(limits);
+  LargeKeys known;
+  lane.shared.large_keys = &known;
+  auto get = [](const std::string& key) { return Admission::key_of(ClientGet{{"", key}, {}}); };
+  CHECK(lane.ask(1, 1, 0, "a") == "now");
+  CHECK(lane.admission.arrived_for(1, 1, get("a"), 8 << 20).empty());
+  CHECK(lane.ask(1, 2, 0, "b") == "now");
+  CHECK(lane.admission.arrived_for(1, 2, get("b"), 8 << 20).empty());
+  CHECK(lane.shared.memory.large == 80 << 20);
+  CHECK(lane.ask(1, 3, 0, "c") == "now");
+  CHECK(
+      lane.admission.arrived_for(1, 3, get("c"), 8 << 20) ==
+      "expects 83886080 bytes for requests of large values and would expect 41943040 more, wanted "
+      "at most 104857600");
+  lane.answer(1, 3, 1);
+  CHECK(known.bytes_of(get("a")) == 0);
+  lane.answer(1, 1, 1, 8 << 20);
+  CHECK(known.bytes_of(get("a")) == 8 << 20);
+  lane.answer(1, 2, 1, 8 << 20);
+  CHECK(lane.shared.memory.large == 0);
+  // What is large is expected of its key and of no other: a crowd of small requests is taken.
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    INFO(i);
+    REQUIRE(lane.ask(2, 100 + i, 2, "d" + std::to_string(i)).find("answers") == std::string::npos);
+  }
+  lane.admission.close_all(Instant{} + Duration::millis(5));
+  CHECK(lane.nothing_is_owed());
+  CHECK(lane.shared.memory.large == 0);
+  // One alone is always taken.
+  lane.turn(9);
+  CHECK(lane.ask(3, 1, 9, "e") == "now");
+  CHECK(lane.admission.arrived_for(3, 1, get("e"), 60 << 20).empty());
+}
+
 TEST_CASE("a number that is under way already is a broken peer") {
   Lane lane;
   CHECK(lane.ask(1, 7, 0) == "now");

@@ -151,6 +151,32 @@ TEST_CASE("the memory of a large frame is given back") {
   CHECK(reader.capacity() <= 64 * 1024);
 }
 
+TEST_CASE("a frame can be taken with its buffer, and those after it are read as before") {
+  Random random(3);
+  for (int round = 0; round < 40; ++round) {
+    wire::FrameReader reader(64 * 1024 * 1024);
+    Bytes bytes;
+    std::vector<Bytes> bodies;
+    for (std::uint64_t i = 0; i < 12; ++i) {
+      Bytes body(random.chance(0.3) ? 300'000 + random.below(900'000) : random.below(40'000), 0);
+      for (std::size_t at = 0; at < body.size(); at += 97) body[at] = static_cast<char>(i + at);
+      bytes += frame(i, body);
+      bodies.push_back(std::move(body));
+    }
+    std::vector<wire::OwnFrame> taken;
+    REQUIRE(feed(reader, bytes, 1 + random.below(700'000), [&](const wire::Frame& one) {
+              taken.push_back(reader.take(one));
+              REQUIRE(reader.capacity() < 8 * 1024 * 1024);
+            }).is_ok());
+    REQUIRE(taken.size() == bodies.size());
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      REQUIRE(taken[i].frame.number == i);
+      REQUIRE(taken[i].frame.body == bodies[i]);
+    }
+    REQUIRE_FALSE(reader.mid_frame());
+  }
+}
+
 TEST_CASE("an idle reader can give its buffer up, one in the middle of a frame keeps it") {
   wire::FrameReader reader(1 << 20);
   Bytes bytes = frame(1, "abc");
