@@ -12,8 +12,9 @@ endif()
 # they do not start ("cannot apply additional memory protection after relocation").
 
 add_library(ringlet_flags INTERFACE)
+# A warning of a compiler that this tree was never built with must not stop a project that takes it in.
 target_compile_options(ringlet_flags INTERFACE
-  -Wall -Wextra -Werror $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+  -Wall -Wextra $<$<BOOL:${PROJECT_IS_TOP_LEVEL}>:-Werror> $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False alarms of gcc 12 in libstdc++ and Boost at -O2 (GCC bugs 105329, 105562).
   target_compile_options(ringlet_flags INTERFACE

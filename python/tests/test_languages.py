@@ -17,7 +17,7 @@ def rows():
     assert len(table) > 30
     for line in table:
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        assert len(cells) == 6, line
+        assert len(cells) == 7, line
         yield cells[0], [re.findall(r"`([^`]+)`", cell) for cell in cells[1:]], cells[1:]
 
 
@@ -33,6 +33,17 @@ def test_c_names_are_in_the_header():
             assert re.search(rf"\b{name}\b", header), (what, name)
 
 
+def test_cpp_names_are_in_the_header():
+    header = (ROOT / "capi/include/ringlet/ringlet.hpp").read_text()
+    for what, (_, hpp, *_), _ in rows():
+        for name in hpp:
+            within = header
+            if "::" in name:
+                owner, _, name = name.partition("::")
+                within = re.search(rf"^(?:class|struct) {owner} \{{$.*?^\}};$", header, re.S | re.M).group(0)
+            assert re.search(rf"\b{name}\b", within), (what, name)
+
+
 def test_cpp_names_are_in_the_core():
     text = "".join(
         (ROOT / "core" / path).read_text()
@@ -46,14 +57,14 @@ def test_cpp_names_are_in_the_core():
             "protocol/messages.hpp",
         )
     )
-    for what, (_, cpp, *_), _ in rows():
+    for what, (_, _, cpp, *_), _ in rows():
         for name in cpp:
             for part in name.split("::"):
                 assert re.search(rf"\b{part}\b", text), (what, name)
 
 
 def test_python_names_are_there():
-    for what, (_, _, python, *_), _ in rows():
+    for what, (_, _, _, python, *_), _ in rows():
         for name in python:
             if name.endswith("="):
                 source = (ROOT / "python/ringlet/client.py").read_text()
@@ -67,7 +78,7 @@ def test_python_names_are_there():
 
 
 def test_java_names_are_there():
-    for what, (_, _, _, java, _), _ in rows():
+    for what, (_, _, _, _, java, _), _ in rows():
         last = None
         for name in java:
             last, _, method = name.partition(".") if "." in name else (last, "", name)
