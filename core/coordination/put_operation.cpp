@@ -602,8 +602,12 @@ bool PutOperation::ends_the_request(Code code) const {
 }
 
 bool PutOperation::may_be_applied() const {
+  // Each copy of a question may be executed, but one that was refused, that came too late, or that has
+  // not left. A refusal speaks of one copy: an earlier one may have been executed before the disk failed.
   return refused_but_stored_ || std::any_of(asked_.begin(), asked_.end(), [](const Asked& a) {
-           return a.reply != Reply::refused && !a.held && a.came_late < a.times;
+           int left = a.was_held ? 1 : a.times;
+           int not_executed = a.came_late + (a.reply == Reply::refused ? 1 : 0);
+           return !a.held && not_executed < left;
          });
 }
 

@@ -485,6 +485,26 @@ TEST_CASE("F-100 refused as too late by everybody, a put was certainly not appli
   CHECK_FALSE(w.replies[0].status.maybe_applied());
 }
 
+TEST_CASE("L22 a refusal of the second question says nothing of the first, which may be executed") {
+  World w(1, 1);
+  Key key{"", "k"};
+  w.coordinator.put(key, {}, a_write(1), {}, {}, w.now, w.remember());
+  auto first = w.coordinator.take_outgoing();
+  REQUIRE(first.size() == 1);
+  bool sent =
+      GENERATE(true, false);  // or is held here until the connection takes it, and dropped then
+  if (!sent) w.coordinator.on_held(first[0].number);
+  w.now.instant = w.now.instant + w.patience({}) + Duration::millis(1);
+  w.coordinator.on_wake(w.now);  // no other node is there: the same one is asked again
+  auto second = w.coordinator.take_outgoing();
+  REQUIRE(second.size() == 1);
+  w.coordinator.on_reply(second[0].to, second[0].number, Refused{Status(Code::io, "no"), 0}, w.now);
+  w.coordinator.on_wake(w.now);
+  REQUIRE(w.replies.size() == 1);
+  CHECK(w.replies[0].status.code() == Code::quorum_not_met);
+  CHECK(w.replies[0].status.maybe_applied() == sent);
+}
+
 TEST_CASE("F-100 L18 a coordinator that slept past the deadline asks nobody to mint") {
   World w(4, 3);
   Key key{"", "k"};
