@@ -355,10 +355,13 @@ struct Node::Impl {
     replies.push_back({link, number, std::move(reply)});
   }
 
-  Coordinator::OnAnswer answering(std::uint64_t link, std::uint64_t number, bool is_get) {
+  // `perhaps_stored`: another coordinator was given the write before, and may have stored it.
+  Coordinator::OnAnswer answering(std::uint64_t link, std::uint64_t number, bool is_get,
+                                  bool perhaps_stored = false) {
     ++client_requests;
-    return [this, link, number, is_get](ClientReply reply) {
+    return [this, link, number, is_get, perhaps_stored](ClientReply reply) {
       --client_requests;
+      if (!reply.status && perhaps_stored) reply.status.set_maybe_applied(true);
       if (is_get && reply.status) {
         std::size_t versions = std::min<std::size_t>(siblings(reply.object).size(), 4);
         state->counters().versions_per_get[versions].fetch_add(1, std::memory_order_relaxed);
@@ -417,12 +420,13 @@ struct Node::Impl {
   }
 
   void coordinate_put(std::uint64_t link, std::uint64_t number, ClientPut& request,
-                      const ClientContext& context, Now now, const Arrival& arrival) {
+                      const ClientContext& context, Now now, const Arrival& arrival,
+                      bool perhaps_stored = false) {
     const auto& preference = ring->preference_list(token_of(request.key));
     NodeId minter = choose_minter(preference, ring->effective_replicas(), state->self(),
                                   context.fastest_reader, health);
     coordinator.put(request.key, context, std::move(request.write), request.options, minter, now,
-                    answering(link, number, false), arrival);
+                    answering(link, number, false, perhaps_stored), arrival);
   }
 
   void forward(std::uint64_t link, std::uint64_t number, NodeId to, ClientPut& request, Now now,
@@ -446,8 +450,9 @@ struct Node::Impl {
                         now.instant + timeout, now.instant + timeout / 2, now.instant + patience});
   }
 
-  // The node it was handed to is gone: coordinate it here. The write id keeps it one write.
-  void take_back(std::map<std::uint64_t, Forwarded>::iterator it, Now now) {
+  // The node it was handed to is gone, silent, or does not coordinate: this node does. The write id keeps it
+  // one write. Unless that node said that it did nothing, what this one says of a failure is not the whole.
+  void take_back(std::map<std::uint64_t, Forwarded>::iterator it, Now now, bool perhaps_stored) {
     Forwarded mine = std::move(it->second);
     forwarded.erase(it);
     --client_requests;
@@ -458,7 +463,7 @@ struct Node::Impl {
                       failed(Status(Code::timeout,
                                     "put " + printable(mine.put.key) +
                                         ": the node that it was handed to did not answer in time",
-                                    true)));
+                                    perhaps_stored)));
     }
     auto context = decode_client_context(mine.put.context, mine.put.key);
     RINGLET_ASSERT(context.is_ok());  // it was when it was handed on
@@ -466,7 +471,7 @@ struct Node::Impl {
     Arrival arrival;
     arrival.silence = mine.silence;
     arrival.sent = mine.sent;
-    coordinate_put(mine.link, mine.number, mine.put, *context, now, arrival);
+    coordinate_put(mine.link, mine.number, mine.put, *context, now, arrival, perhaps_stored);
   }
 
   // What a node says that has no ring, or is no member any more.
@@ -589,7 +594,7 @@ struct Node::Impl {
         // Shutting down, or it sees itself as no coordinator: this node does it.
         if (reply == nullptr || reply->status.code() == Code::unavailable ||
             reply->status.code() == Code::overloaded) {
-          take_back(it, now);
+          take_back(it, now, reply == nullptr || reply->status.maybe_applied());
           break;
         }
         --client_requests;
@@ -614,7 +619,7 @@ struct Node::Impl {
     for (const auto& [number, request] : forwarded) {
       if (request.to == node) lost.push_back(number);
     }
-    for (std::uint64_t number : lost) take_back(forwarded.find(number), now);
+    for (std::uint64_t number : lost) take_back(forwarded.find(number), now, true);
   }
 
   void on_wake(Now now) {
@@ -638,7 +643,7 @@ struct Node::Impl {
     }
     for (std::uint64_t number : overdue) {
       health.was_silent(forwarded.at(number).to, now.instant);
-      take_back(forwarded.find(number), now);
+      take_back(forwarded.find(number), now, true);
     }
     settle(now);
   }

@@ -483,6 +483,44 @@ TEST_CASE("F-100 a put is taken back from a node that came to it too late") {
   handed.expect_taken_back();
 }
 
+TEST_CASE(
+    "L22 a put that is taken back and refused here may be stored by the node it was handed to") {
+  Handed handed;
+  Bench& bench = handed.bench;
+  NodeId to = handed.request.to;
+  bool may_be_stored = true;
+  SECTION("which was lost") {
+    bench.node->on_unreachable(to, bench.now);
+  }
+  SECTION("which said that it may be") {
+    ClientReply stops;
+    stops.status = Status(Code::unavailable, "node n2 ends", true);
+    bench.node->on_reply(to, handed.request.number, stops, bench.now);
+  }
+  SECTION("not so where that node did nothing") {
+    ClientReply late;
+    late.status =
+        Status(Code::unavailable, "node n2 came to this request 9 ms after it was wanted");
+    bench.node->on_reply(to, handed.request.number, late, bench.now);
+    may_be_stored = false;
+  }
+  std::vector<Node::ToRequester> replies;
+  for (int turn = 0; turn < 50 && replies.empty(); ++turn) {
+    for (auto& out : bench.node->take_requests()) {
+      if (!std::holds_alternative<MintPut>(out.message)) continue;
+      Refused no{Status(Code::invalid_argument, "another write has this id"), 0};
+      bench.node->on_reply(out.to, out.number, no, bench.now);
+    }
+    for (auto& reply : bench.node->take_replies()) replies.push_back(std::move(reply));
+    bench.pass(Duration::millis(5));
+    bench.node->on_wake(bench.now);
+  }
+  REQUIRE(replies.size() == 1);
+  const Status& status = std::get<ClientReply>(replies[0].message).status;
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK(status.maybe_applied() == may_be_stored);
+}
+
 TEST_CASE("R6.4-b a table that the asker has is not sent again") {
   Bench bench;
   RingTable all = bench.ask_for<RingTable>(RingPull{});
