@@ -11,9 +11,21 @@ namespace {
 constexpr std::int64_t rises_by = 1000;
 // A peer may send anything: nothing overflows whatever it claims.
 constexpr std::int64_t most_us = std::int64_t{1} << 60;
+constexpr std::int64_t agrees_us = 1'000'000;
+constexpr Duration sure_after = Duration::seconds(10), changes_after = Duration::seconds(60);
 constexpr std::int64_t implausible_us = 3'600'000'000;  // no request is wanted for longer
 
 }  // namespace
+
+bool LeastDelay::believed(std::int64_t offset, Instant received) {
+  if (doubts_ == 0 || std::abs(offset - doubtful_us_) > implausible_us) {
+    doubts_ = 0;
+    doubtful_us_ = offset;
+    doubted_since_ = received;
+  }
+  ++doubts_;
+  return doubts_ > 1 && (!sure_ || received - doubted_since_ >= changes_after);
+}
 
 Duration LeastDelay::heard(std::uint64_t sent_us, Instant received) {
   std::int64_t offset =
@@ -21,18 +33,16 @@ Duration LeastDelay::heard(std::uint64_t sent_us, Instant received) {
                  -most_us, most_us);
   if (!any_) least_us_ = offset;
   std::int64_t passed = any_ ? std::clamp<std::int64_t>(received.us - at_.us, 0, most_us) : 0;
-  // Quicker than any before by an hour: one message alone that says so is wrong, or every later one would
-  // pass for late.
-  bool doubtful = offset < least_us_ - implausible_us;
-  if (doubtful && (!doubted_ || std::abs(offset - doubtful_us_) > implausible_us)) {
-    doubted_ = true;
-    doubtful_us_ = offset;
-    return Duration{};
+  if (offset < least_us_ - implausible_us && !believed(offset, received)) return Duration{};
+  doubts_ = 0;
+  if (!any_ || offset < least_us_ - agrees_us) {
+    agreed_since_ = received;
+    sure_ = false;
   }
-  doubted_ = false;
   any_ = true;
   at_ = received;
   least_us_ = std::min(least_us_ + passed / rises_by, offset);
+  if (offset - least_us_ <= agrees_us && received - agreed_since_ >= sure_after) sure_ = true;
   return Duration::micros(offset - least_us_);
 }
 

@@ -41,14 +41,22 @@ struct Arrival {
 // puts it right again. So a host that slept for an hour underestimates the age of what it finds by
 // 3.6 s. A minimum over a window of time was rejected: after a sleep longer than the window the late
 // messages would be all there is, and pass for punctual.
+//
+// A message that was quicker than any before by more than an hour shows that those before were late, or its
+// time is wrong. Until messages of ten seconds agreed within a second two in a row are believed (a host that woke
+// works off what waited for hours); from then on only a minute of them, since a wrong least delay would make
+// every later request of the connection late.
 class LeastDelay {
  public:
   // `sent`: microseconds of the sender's clock, any start. Returns for how long the message was held up.
   Duration heard(std::uint64_t sent_us, Instant received);
 
  private:
-  bool any_ = false, doubted_ = false;
-  std::int64_t doubtful_us_ = 0;  // of the one message that was quicker than can be
+  bool believed(std::int64_t offset, Instant received);
+  bool any_ = false, sure_ = false;
+  int doubts_ = 0;  // messages in a row that were quicker than can be
+  std::int64_t doubtful_us_ = 0;
+  Instant doubted_since_, agreed_since_;
   std::int64_t least_us_ = 0;
   Instant at_;
 };

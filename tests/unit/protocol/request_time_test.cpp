@@ -85,6 +85,40 @@ TEST_CASE("F-90 F-100 one message with an absurd time makes no later one late") 
   }
 }
 
+TEST_CASE("F-90 F-100 several messages with absurd times make no later one late") {
+  for (std::int64_t lie :
+       {std::int64_t{3'601'000'000}, std::int64_t{1} << 40, std::int64_t{1} << 62}) {
+    for (int lies : {2, 3, 1000}) {
+      Line line;
+      Instant t{Duration::seconds(1000).us};
+      for (int second = 0; second <= 11; ++second) {
+        line.sent(t = t + Duration::seconds(1), Duration::micros(200));
+      }
+      for (int i = 0; i < lies; ++i) {
+        t = t + Duration::millis(10);
+        CHECK(line.delay.heard(static_cast<std::uint64_t>(t.us + lie), t) == Duration{});
+      }
+      INFO(lie << " " << lies);
+      CHECK(line.sent(t + Duration::millis(2), Duration::micros(200)) < Duration::millis(20));
+      // What was held up is seen as before.
+      CHECK(line.sent(t + Duration::seconds(1), Duration::seconds(2)) > Duration::millis(1900));
+    }
+  }
+}
+
+TEST_CASE("F-100 a receiver whose clock went back by hours finds the line again within a minute") {
+  Line line;
+  Instant t{Duration::seconds(100'000).us};
+  for (int second = 0; second <= 20; ++second) {
+    line.sent(t = t + Duration::seconds(1), Duration::micros(200));
+  }
+  line.offset_us = -Duration::seconds(20'000).us;
+  for (int second = 0; second <= 62; ++second) {
+    CHECK(line.sent(t = t + Duration::seconds(1), Duration::micros(200)) < Duration::millis(1));
+  }
+  CHECK(line.sent(t + Duration::seconds(1), Duration::seconds(2)) > Duration::millis(1900));
+}
+
 TEST_CASE("F-100 a first message that was held up for hours is found out by those after it") {
   Line line;
   Instant t{Duration::seconds(100'000).us};
