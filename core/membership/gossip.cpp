@@ -295,7 +295,14 @@ struct Gossiper::Impl {
     Result<ClusterSettings> merged = settled ? settings.merge(theirs) : theirs;
     if (!merged || (settled && *merged == settings)) return;
     compare_file(*merged);
-    if (!file_differs) return;
+    if (!file_differs) {
+      // It does not go by them, but remembers them: a start with this file is refused from now on.
+      if (founded || view.empty()) return;
+      if (Status kept = host.persist_settings(view, *merged, Keep::with_what_follows); !kept) {
+        say(LogLevel::error, "the cluster's settings were not kept: " + kept.message());
+      }
+      return;
+    }
     if (Status kept = host.persist_settings(view, *merged, Keep::with_what_follows); !kept) {
       return say(LogLevel::error, "the cluster's settings were not kept: " + kept.message());
     }

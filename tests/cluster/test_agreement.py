@@ -177,6 +177,14 @@ def test_a_newcomer_takes_the_settings_and_one_that_contradicts_is_told(make_clu
         assert put(cluster, f"b{i}", "milk", seeds=n4.address).returncode == 0
         # The cluster's R is 1, with which a read may miss what two of three have just taken.
         assert len(values(cluster, f"b{i}", options=("--r", "2"))) == 1
+    # A start with this file is refused like that of any member; with the file corrected the node belongs.
+    assert n5.terminate() == 0
+    n5.launch()
+    assert n5.process.wait(20) == 2, n5.log()[-2000:]
+    assert 'the cluster has "lww", this file "siblings"; it never changes' in n5.log()
+    write(cluster, n5, members="")
+    n5.start()
+    serves(cluster, seeds=n5.address)
 
 
 def test_cluster_set_is_staged_committed_and_survives(make_cluster):
