@@ -211,6 +211,18 @@ class Reader {
             "more (" +
             std::to_string(least) + "), got " + std::to_string(memory));
       }
+      // Ten copies of a value: as it was read, decoded, merged and encoded, in the engine and its log, and on
+      // its way to each other replica. With less the node would be tight before the first is stored.
+      std::uint64_t beside = config_.cache_mb * 5 / 4 + 32, mib = 1 << 20;
+      std::uint64_t copies = 10 * std::uint64_t{config_.node.max_value_bytes};
+      if (std::uint64_t fits = beside + (copies + mib - 1) / mib; memory < fits) {
+        return bad(
+            "node.memory_mb: wanted at least " + std::to_string(fits) +
+            " (1.25 times node.cache_mb, 32 and ten times limits.max_value_bytes, which is " +
+            std::to_string(config_.node.max_value_bytes) + "), got " + std::to_string(memory) +
+            "; with that, limits.max_value_bytes may be " +
+            std::to_string((memory - beside) * mib / 10));
+      }
       share_memory(memory);
     }
     config_.node.cluster = config_.ring.cluster;

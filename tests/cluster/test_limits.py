@@ -319,3 +319,21 @@ def test_senders_that_stop_within_a_large_value_hold_up_no_other(make_cluster):
         assert took < 6
         assert "stopped within a frame" in node.log()
         assert status_of(cluster, node)["stalled_frames"] > 0
+
+
+def test_the_largest_value_is_stored_with_the_smallest_memory(make_cluster):
+    """84 MiB, the smallest that is 2.5 times the cache and 64, is refused in words: a put of 8 MiB would time out."""
+    cluster = make_cluster(nodes=3, more="memory_mb = 122\ncache_mb = 8\n")
+    node = cluster.nodes[0]
+    smaller = node.config.with_name("smaller.toml")
+    smaller.write_text(node.config.read_text().replace("memory_mb = 122", "memory_mb = 84"))
+    said = subprocess.run([str(BIN / "ringletd"), "--config", str(smaller), "--check-config"], capture_output=True, text=True, timeout=20)
+    assert said.returncode == 2 and "node.memory_mb: wanted at least 122" in said.stderr, said
+    cluster.start()
+    value = os.urandom(8 << 20)
+    with cluster_client(cluster, timeout=20.0) as client:
+        bucket = client.bucket("x")
+        for i in range(3):
+            bucket.put(f"k{i}", value)
+        for i in range(3):
+            assert [s.value for s in bucket.get(f"k{i}").siblings] == [value]

@@ -189,6 +189,17 @@ TEST_CASE(
         "node.toml: node.memory_mb: wanted 0 (no limit) or at least 2.5 times node.cache_mb and 64 "
         "more (314), got 313");
   Config config = taken(with("node", "cache_mb = 100\nmemory_mb = 314"));
+  // Room for the largest value.
+  CHECK(
+      refusal(with("node", "cache_mb = 8\nmemory_mb = 84")) ==
+      "node.toml: node.memory_mb: wanted at least 122 (1.25 times node.cache_mb, 32 and ten times "
+      "limits.max_value_bytes, which is 8388608), got 84; with that, limits.max_value_bytes may be "
+      "4404019");
+  CHECK(refusal(with("node", "cache_mb = 8\nmemory_mb = 121")).find("at least 122") !=
+        std::string::npos);
+  taken(with("node", "cache_mb = 8\nmemory_mb = 122"));
+  taken("[limits]\nmax_value_bytes = 4404019\n" + with("node", "cache_mb = 8\nmemory_mb = 84"));
+  taken("[limits]\nmax_value_bytes = 4404020\n" + with("node", "cache_mb = 8\nmemory_mb = 85"));
   const ServerLimits& limits = config.server.limits;
   CHECK(limits.max_resident_bytes == std::size_t{314} << 20);
   CHECK(limits.max_request_bytes + limits.max_answer_bytes < std::size_t{314 - 125} << 20);
