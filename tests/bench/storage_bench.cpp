@@ -7,7 +7,9 @@
 #include <wiredtiger.h>
 
 #include <filesystem>
+#include <fstream>
 
+#include "base/random.hpp"
 #include "storage/wiredtiger/wiredtiger_engine.hpp"
 
 namespace ringlet {
@@ -70,6 +72,39 @@ void engine_get(benchmark::State& state) {
   }
 }
 BENCHMARK(engine_get)->Name("storage/engine_get");
+
+// What the process has handed to the operating system to write, in bytes; -1 where that is not told.
+double written_bytes() {
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  double count = 0;
+  while (io >> name >> count) {
+    if (name == "wchar:") return count;
+  }
+  return -1;
+}
+
+// Puts to rows in no order, of a table that is larger than what of it may be dirty: KiB written a put.
+void engine_put_of_many(benchmark::State& state) {
+  Engine held;
+  const auto many = static_cast<std::uint64_t>(state.range(0));
+  auto key = [](std::uint64_t n) { return "k" + std::to_string(n * 0x9e3779b97f4a7c15); };
+  for (std::uint64_t n = 0; n < many; ++n)
+    put(*held.engine, Durability::log, key(n), Bytes(1100, 'v'));
+  Random random(1);
+  const double before = written_bytes();
+  std::int64_t puts = 0;
+  for (auto _ : state) {
+    put(*held.engine, Durability::log, key(random.below(many)), Bytes(1100, 'w'));
+    ++puts;
+  }
+  state.counters["KiB_a_put"] = (written_bytes() - before) / 1024 / static_cast<double>(puts);
+}
+BENCHMARK(engine_put_of_many)
+    ->Name("storage/engine_put_of_many")
+    ->Arg(100'000)
+    ->Arg(1'000'000)
+    ->Iterations(200'000);
 
 struct Bare {
   Bare() {
