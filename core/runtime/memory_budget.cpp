@@ -45,7 +45,7 @@ std::string MemoryBudget::objection(std::size_t request_bytes, std::size_t answe
 }
 
 std::string MemoryBudget::take_large(std::size_t bytes) {
-  std::size_t all = large.load(std::memory_order_relaxed), most = limits_.answer_bytes / 2;
+  std::size_t all = large.load(std::memory_order_relaxed), most = limits_.answer_bytes;
   do {
     if (all == 0 || all + bytes <= most) continue;
     return "expects " + std::to_string(all) +

@@ -3,8 +3,8 @@
 //   requests   bytes of what they asked and was not answered yet
 //   answers    bytes of what they were answered and have not taken, with what is expected of the
 //              reads under way
-//   large      what is expected of requests for keys that are known to be large: half of `answers` at most, or
-//              one. An account of its own, so that small requests find room beside them
+//   large      what is expected of requests for keys that are known to be large: as much as `answers`, or one.
+//              An account of its own, so that small requests find room beside them
 //   reading    buffers of what was read and is no whole frame yet, of clients and members
 //   resident   the whole process, as the system counts it, measured now and then
 //
