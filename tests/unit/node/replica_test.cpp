@@ -904,6 +904,26 @@ TEST_CASE("F-90 no counter that a peer or a client made up closes a key to write
     CHECK_THAT(status.message(), Catch::Contains("at most 2^62"));
     CHECK(bench.got(key) == first);
   }
+  SECTION("such a copy in a page: the others of the page are taken") {
+    Object absurd = object_of(bench.id("n3"), 7);
+    absurd.versions[0].dot.counter = highest + 1;
+    absurd.context = {};
+    absurd.context.add(absurd.versions[0].dot, 0);
+    std::uint32_t partition = bench.ring->partition_of(token_of(key));
+    Key other{"", "other"};
+    for (int i = 0; bench.ring->partition_of(token_of(other)) != partition; ++i) {
+      other.key = "other" + std::to_string(i);
+    }
+    std::vector<KeyedObject> page{{key, absurd}, {other, object_of(bench.id("n3"), 8)}};
+    std::vector<Result<Object>> held;
+    REQUIRE(bench.replica->merge_page(partition, page, bench.now, held));
+    REQUIRE(held.size() == 2);
+    CHECK(held[0].status().code() == Code::invalid_argument);
+    CHECK_THAT(held[0].status().message(), Catch::Contains("at most 2^62"));
+    CHECK(held[1].is_ok());
+    CHECK(bench.got(key) == first);
+    CHECK(bench.got(other).versions.size() == 1);
+  }
   SECTION("a copy of a member that counts this node's own actor to the highest") {
     Object absurd = first;
     absurd.context.add({first.versions[0].dot.actor, highest}, 0);

@@ -299,6 +299,14 @@ TEST_CASE("encoding: counts are limited") {
   auto over = decode_causal_context(many(65537));
   REQUIRE_FALSE(over);
   CHECK(says(over.status(), "more than 65536 context entries"));
+  // So are its counters: whoever takes one in goes on counting from there.
+  for (std::uint64_t counter : {std::uint64_t{1} << 62, (std::uint64_t{1} << 62) + 1}) {
+    CausalContext high;
+    high.add({{NodeId{1}, 0}, counter}, 0);
+    Bytes bytes;
+    encode_causal_context(high, bytes);
+    CHECK(decode_causal_context(bytes).is_ok() == (counter <= max_seen_counter));
+  }
 
   Object object;
   object.context.add({{NodeId{1}, 0}, 65537}, 0);
