@@ -675,6 +675,29 @@ TEST_CASE("L19 a copy with a later stamp does not outlive what replaced its writ
   Object held = bench.got(key);
   CHECK(held.versions[0].write_id == WriteId{9, 2});
   CHECK(held.versions[0].written_us == seen_us + 20'000'001);
+  // Nor one that comes in a page, or is joined into a hint.
+  std::vector<KeyedObject> page{
+      {key, lww_object(Bench::id("n3"), a_write(1), seen_us + 30'000'000)}};
+  std::vector<Result<Object>> joined;
+  REQUIRE(
+      bench.replica->merge_page(bench.ring->partition_of(token_of(key)), page, bench.now, joined));
+  held = bench.got(key);
+  CHECK(held.versions[0].write_id == WriteId{9, 2});
+  CHECK(held.versions[0].written_us == seen_us + 30'000'001);
+  Bench other(3);
+  other.now = bench.now;
+  NodeId owner = Bench::id("n2");
+  Object replaced = held;
+  replaced.versions[0].written_us = seen_us + 1;
+  for (const ReplicaPut& one : {replica_put(key, replaced, owner), replica_put(key, copy)}) {
+    REQUIRE(std::holds_alternative<Stored>(other.replica->merge(one, other.now).reply));
+  }
+  REQUIRE(other.replica->keep_hint_of(key, owner));
+  auto hints = other.replica->hints_for(owner, nullptr, 10);
+  REQUIRE(hints.is_ok());
+  REQUIRE(hints->size() == 1);
+  CHECK((*hints)[0].object.versions[0].write_id == WriteId{9, 2});
+  CHECK((*hints)[0].object.versions[0].written_us == seen_us + 20'000'001);
 }
 
 TEST_CASE("O-19 F-30 a last-write-wins stamp too far ahead is refused") {
@@ -818,6 +841,34 @@ TEST_CASE("a page of a transfer has as many objects of keys that are written oft
   for (int i = 0; i < 40; ++i) write_all();
   REQUIRE(bench.got(keys[0]).spent.size() == 40);
   CHECK(in_a_page() == before);
+  // No object goes beyond the bytes of a page, but the one that is alone in it.
+  for (std::size_t bytes : {1, 200, 500, 1000, 1500}) {
+    auto page = store.copies_of(partition, nullptr, SIZE_MAX, bytes);
+    REQUIRE(page.is_ok());
+    std::size_t all = 0;
+    for (const KeyedObject& one : *page) all += size_about(one.key, one.object);
+    INFO(bytes);
+    REQUIRE_FALSE(page->empty());
+    CHECK((all <= bytes || page->size() == 1));
+  }
+}
+
+TEST_CASE("F-107 while a large value is written, the tree of its partition says so") {
+  Bench bench;
+  std::uint32_t partition = bench.ring->partition_of(token_of(key));
+  bool held = false;
+  // The clock is asked last before the commit.
+  bench.state->set_clock([&] {
+    held = held || bench.state->trees().is_held_long(partition);
+    return bench.now.instant;
+  });
+  bench.minted(mint_put(key, 1));
+  CHECK_FALSE(held);
+  MintPut large = mint_put(key, 2);
+  large.write.value = Bytes(1 << 20, 'x');
+  bench.minted(large);
+  CHECK(held);
+  CHECK_FALSE(bench.state->trees().is_held_long(partition));
 }
 
 TEST_CASE("F-13 the tree of a partition is built anew when a damaged copy is met") {

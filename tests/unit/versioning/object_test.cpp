@@ -474,6 +474,13 @@ TEST_CASE(
   CHECK(shown(joined(replaced, here)) == Values{"B"});
   CHECK_FALSE(sync_stored(here, there));
   CHECK_FALSE(sync_stored(here, late_copy));
+  // A later stamp alone is a change: it has to be written.
+  Object knows = replaced;
+  for (const auto& entry : late_copy.context.entries()) {
+    knows.context.add({entry.actor, entry.counter}, entry.last_ms);
+  }
+  CHECK(sync_stored(knows, late_copy));
+  CHECK(knows.versions == here.versions);
 }
 
 TEST_CASE("L19 where each of two writes is noted as replaced by the other, the stamps decide") {
