@@ -73,6 +73,15 @@ def judged(key, seen, last, perhaps):
     return wrong
 
 
+def test_the_judge_of_this_file_sees_what_it_is_for():
+    last, perhaps = b"last", frozenset({b"perhaps"})
+    assert not judged("k", {b"last"}, last, perhaps) and not judged("k", {b"perhaps"}, last, perhaps)
+    assert not judged("k", set(), None, frozenset()) and not judged("k", set(), last, frozenset({"deleted", b"last"}))
+    assert judged("k", set(), last, frozenset())[0][1] == "was lost"
+    assert judged("k", {b"old"}, None, frozenset())[0][1] == "came back"
+    assert [wrong[1] for wrong in judged("k", {b"old"}, last, frozenset())] == ["came back", "was lost"]
+
+
 def test_large_and_small_values_of_one_key_keep_their_order(make_cluster):
     print(f"RINGLET_SEED={SEED}")
     cluster = make_cluster(nodes=3).start()
