@@ -1,5 +1,6 @@
 """Nodes that start while their disk is full (F-112), and hints that cannot be read or are too many (F-108)."""
 
+import threading
 import time
 
 import pytest
@@ -32,6 +33,62 @@ def test_a_node_starts_while_its_disk_has_no_byte_free(make_cluster, small_disk,
     filler.unlink()
     wait_for("writes go on", lambda: cluster.cli("--bucket", "b", "put", "new", "v").returncode != 0)
     assert cluster.cli("--bucket", "b", "get", "k7").stdout == "v7\n"
+
+
+def test_a_disk_that_large_values_fill_refuses_in_words_and_keeps_what_was_acknowledged(make_cluster, small_disk):
+    """Four writers of 6 MiB and less, until no value is taken any more; then there is room again."""
+    ringlet = pytest.importorskip("ringlet")
+    cluster = make_cluster(nodes=1, cluster="n = 1\nr = 1\nw = 1\npartitions = 16\n")
+    node = cluster.nodes[0]
+    node.config.write_text(node.config.read_text().replace(str(node.data), str(small_disk / "data")))
+    cluster.start()
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(150 << 20))
+    stored, refused = {}, []
+
+    def write(number):
+        with ringlet.connect(cluster.seeds, cluster=cluster.name, timeout=5.0) as client:
+            bucket = client.bucket("b")
+            for i in range(60):
+                key, value = f"{number}-{i}", bytes([number, i]) * (3 << 20 if i % 3 else 500)
+                try:
+                    bucket.put(key, value)
+                    stored[key] = value
+                except ringlet.RingletError as error:
+                    refused.append(str(error))
+                    if len(refused) > 20:
+                        return
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    print(f"{len(stored)} values stored, {len(refused)} refused: {refused[0] if refused else ''}")
+    assert len(stored) > 10 and any("disk full" in why for why in refused), (len(stored), refused[:3])
+    assert node.running, node.log()[-2000:]
+
+    def all_there():
+        with ringlet.connect(cluster.seeds, cluster=cluster.name, timeout=10.0) as client:
+            for key, value in stored.items():
+                assert [s.value for s in client.bucket("b").get(key).siblings] == [value], key
+
+    all_there()
+    node.kill()
+    filler.unlink()
+    node.start()
+    all_there()
+    with ringlet.connect(cluster.seeds, cluster=cluster.name, timeout=10.0) as client:
+        wait_for("large values are taken again", lambda: put_fails(client, ringlet), 20)
+    assert node.terminate() == 0
+
+
+def put_fails(client, ringlet):
+    try:
+        client.bucket("b").put("again", bytes(6 << 20))
+    except ringlet.RingletError as error:
+        return str(error)
+    return ""
 
 
 def test_hints_beyond_their_bound_go_to_the_other_owners(make_cluster):
