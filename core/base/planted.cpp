@@ -101,6 +101,8 @@ const char* name_of(PlantedBug bug) {
       return "document_self_of_another";
     case PlantedBug::document_write_counted_twice:
       return "document_write_counted_twice";
+    case PlantedBug::document_table_deleted:
+      return "document_table_deleted";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/planted.hpp"
+#include "document/deletes.hpp"
 #include "protocol/payload.hpp"
 #include "versioning/encoding.hpp"
 
@@ -58,7 +59,7 @@ void UpdateOperation::join_what_was_known(ClientOutcome& read) const {
   const Object& known = seen_.reply.object;
   if (object.mode != known.mode || known.missing() || !lacks(object, known)) return;
   Object joined = object;
-  sync(joined, known);
+  document::sync_with_tables(joined, known);
   auto context = decode_client_context(read.context, key_);
   if (!context || value_bytes(joined) > max_object_bytes) return;
   read.context =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "document/deletes.hpp"
 #include "protocol/payload.hpp"
 
 namespace ringlet {
@@ -64,7 +65,7 @@ void GetOperation::on_message(NodeId from, std::uint32_t, const Message& message
     other.until = std::max(other.until, now.instant + health_.patience(other.node) + carried);
     out.push_back(WakeAt{other.until});
   }
-  sync(merged_, found->object);
+  document::sync_with_tables(merged_, found->object);
   left_out_ = std::max(left_out_, found->left_out);
   heard_.push_back({from, found->object});
   settle(now, out);
@@ -227,7 +228,7 @@ Object GetOperation::what_fits() const {
   Object shown;
   for (const Heard& heard : heard_) {
     Object more = shown;
-    sync(more, heard.object);
+    document::sync_with_tables(more, heard.object);
     if (shown.missing() || value_bytes(more) <= max_object_bytes) shown = std::move(more);
   }
   return shown;

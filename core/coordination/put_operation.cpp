@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "document/deletes.hpp"
 #include "protocol/payload.hpp"
 
 namespace ringlet {
@@ -54,7 +55,7 @@ void PutOperation::on_message(NodeId from, std::uint32_t question, const Message
   if (asked->open()) count_stored(*asked);
   if (auto* stored = std::get_if<Stored>(&message);
       stored != nullptr && !answered_ && plan_.tell_siblings && !stored->beside.missing()) {
-    sync(beside_, stored->beside);
+    document::sync_with_tables(beside_, stored->beside);
   }
   if (auto* minted = std::get_if<Minted>(&message)) {
     asked->may_mint = false;
@@ -206,7 +207,7 @@ void PutOperation::on_minted(const Asked& minter, const Minted& minted, Now now,
   // knows only one of the two must learn the other, or it would outlive the next write there alone.
   bool news = lacks(*object_, minted.object);
   bool behind = lacks(minted.object, *object_);
-  sync(*object_, minted.object);
+  document::sync_with_tables(*object_, minted.object);
   if (!news) {
     // Last-write-wins: this one gave the same write an earlier stamp. A write that follows what is read
     // there would lie above that one only, and lose to the write that its writer was shown.
@@ -460,7 +461,7 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
 void PutOperation::show_siblings(ClientReply& reply) const {
   if (beside_.missing() || beside_.mode != reply.object.mode) return;
   Object all = reply.object;
-  sync(all, beside_);
+  document::sync_with_tables(all, beside_);
   if (value_bytes(all) <= max_object_bytes) {
     reply.object = std::move(all);
   } else {

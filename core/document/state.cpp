@@ -168,7 +168,18 @@ Result<State> read(const Object& object, Deletes deletes, const TakeOver& take) 
                                    [](const Version& v) { return v.tombstone; });
   const bool missing = deleted && deletes == Deletes::win;
   for (const Version& version : object.versions) {
-    if (version.tombstone || missing) continue;
+    if (version.tombstone) continue;
+    if (missing) {
+      // Its effects are not shown, and whoever writes has replaced it: its writes stay known.
+      auto gone = version.content_type == document_content_type
+                      ? decode(version.value)
+                      : Result<Document>(Status(Code::invalid_argument, "no document"));
+      if (!gone) continue;
+      State left = resolve(std::move(*gone), version.dot, version.write_id);
+      state.events = joined(state.events, left.events);
+      state.time_us = std::max(state.time_us, left.time_us);
+      continue;
+    }
     auto document = document_of(version, take);
     if (!document) {
       const Status& why = document.status();

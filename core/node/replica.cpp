@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/planted.hpp"
+#include "document/deletes.hpp"
 #include "node/hint_key.hpp"
 #include "protocol/payload.hpp"
 #include "repair/merkle_tree.hpp"
@@ -255,7 +256,7 @@ Status Replica::join_hint(Transaction& transaction, const Key& key, NodeId targe
   Place hinted(*state_, key, target, &hints);
   auto hint = read(transaction, hinted);
   if (!hint) return hint.status();
-  if (!sync_stored(hint->object, object)) return Status::ok();
+  if (!document::sync_stored_with_tables(hint->object, object)) return Status::ok();
   forget_spent(hint->object, newest_stamp(hint->object), state_->options().spent);
   return write(transaction, hinted, hint->object, 0);
 }
@@ -353,7 +354,7 @@ Message Replica::get(const ReplicaGet& request) {
     // It counts as absent, like a damaged copy; the next delivery sets it aside.
     if (!object) continue;
     Object joined = reply.object;
-    sync(joined, *object);
+    document::sync_with_tables(joined, *object);
     if (joined.versions.size() > 1 && value_bytes(joined) > max_object_bytes) {
       left_out +=
           joined.versions.size() - std::min(joined.versions.size(), reply.object.versions.size());
@@ -435,7 +436,8 @@ Replica::Outcome Replica::mint(const MintPut& request, Now now, Instant until) {
           minter = actor.epoch;
         }
         std::int64_t held_us = latest_stamp(object);
-        minted.dot = update(object, request.seen, actor, request.write, now.wall_us());
+        minted.dot =
+            document::update_with_tables(object, request.seen, actor, request.write, now.wall_us());
         if (Status few = few_enough(request.key, object); !few) return few;
         if (Status timely = stamps_in_time(request.key, object, held_us, now); !timely) {
           return timely;
@@ -566,7 +568,7 @@ Replica::Outcome Replica::merge(const ReplicaPut& request, Now now) {
         // Nothing new, but perhaps not flushed yet: with `disk` the answer must ride on a flush all the
         // same, or a repeated message would be acknowledged before the first one is safe.
         told.clear();
-        bool changed = sync_stored(object, request.object);
+        bool changed = document::sync_stored_with_tables(object, request.object);
         reply = {};
         if (request.tell_siblings && shows_more(object, request.object)) reply.beside = object;
         if (!changed && durability_of(request.durability) != Durability::disk) {
@@ -646,7 +648,7 @@ Status Replica::join(Page page) {
     change.before = clock_hash(object);
     went_back |= !change.corrupt && knows_more_of_us(each.object.context, object.context,
                                                      state_->self(), state_->incarnation());
-    if (sync_stored(object, each.object)) {
+    if (document::sync_stored_with_tables(object, each.object)) {
       if (Status small = small_enough(place, object, each.object); !small) return small;
       std::int64_t wall_us = page.stamps_by ? page.stamps_by->wall_us() : newest_stamp(object);
       forget_spent(object, wall_us, state_->options().spent);

@@ -391,6 +391,21 @@ bool lacks(const Object& object, const Object& other) {
          any_spent(object.versions, other);
 }
 
+bool add_spent(Object& object, std::vector<SpentWrite> notes) {
+  Object other;
+  std::sort(notes.begin(), notes.end(), [](const SpentWrite& a, const SpentWrite& b) {
+    return std::tie(a.fingerprint, b.time_ms) < std::tie(b.fingerprint, a.time_ms);
+  });
+  for (const SpentWrite& note : notes) {
+    if (!other.spent.empty() && other.spent.back().fingerprint == note.fingerprint) continue;
+    other.spent.push_back({note.fingerprint, std::clamp<std::int64_t>(note.time_ms, 0, latest_ms)});
+  }
+  bool changed = join_spent(object, other);
+  auto gone =
+      std::erase_if(object.versions, [&](const Version& v) { return object.is_spent(v.write_id); });
+  return changed || gone > 0;
+}
+
 std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits& limits) {
   std::vector<SpentWrite>& spent = object.spent;
   if (spent.empty()) return 0;
@@ -400,7 +415,12 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
     newest_ms = std::max(newest_ms, millis_of(version.written_us));
   }
   std::int64_t by_both_ms = object.versions.empty() ? now_ms : std::min(now_ms, newest_ms);
-  std::int64_t life_ms = limits.life_s * 1000, young_ms = limits.young_s * 1000;
+  const bool deleted = object.mode == Reconcile::siblings &&
+                       std::any_of(object.versions.begin(), object.versions.end(),
+                                   [](const Version& v) { return v.tombstone; });
+  const std::size_t most = deleted ? limits.most_deleted : limits.most;
+  std::int64_t life_ms = limits.life_s * 1000;
+  std::int64_t young_ms = (deleted ? limits.young_deleted_s : limits.young_s) * 1000;
   std::erase_if(spent, [&](const SpentWrite& s) { return s.time_ms < by_both_ms - life_ms; });
   if (spent.size() <= limits.usual) return before - spent.size();
 
@@ -411,7 +431,7 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
   // The time below which they go: those in excess of the usual number as far as they are not young, and
   // those in excess of the most in any case.
   std::size_t excess = spent.size() - limits.usual;
-  std::size_t must = spent.size() > limits.most ? spent.size() - limits.most : 0;
+  std::size_t must = spent.size() > most ? spent.size() - most : 0;
   std::size_t gone = must;
   while (gone < excess && times[gone] < now_ms - young_ms) ++gone;
   if (gone == 0) return before - spent.size();

@@ -118,6 +118,10 @@ bool sync_stored(Object& object, const Object& other);
 // send a copy, or replicas that forget at different times would mend each other for ever.
 bool lacks(const Object& object, const Object& other);
 
+// Notes more writes as replaced: those that were replaced before versions that are (core/document). A late
+// copy of one goes at once. Returns whether `object` changed.
+bool add_spent(Object& object, std::vector<SpentWrite> notes);
+
 // How long and how many replaced writes are remembered. A request lives an hour at most (longer
 // time-outs are refused), so whatever is older than that is refused before it gets here.
 struct SpentLimits {
@@ -125,6 +129,10 @@ struct SpentLimits {
   std::size_t usual = 64;            // beyond this the oldest go, unless they are young
   std::size_t most = 128;            // beyond this the oldest go in any case
   std::int64_t young_s = 5;          // the first copy of such a write may still be under way
+  // In siblings mode beside a tombstone, which replaced what a document knew of earlier writes: as much as a
+  // document remembers (document/edits.hpp, Limits).
+  std::size_t most_deleted = 1024;
+  std::int64_t young_deleted_s = 60;
 };
 // Forgets what is older than its life by this clock and by the newest version's stamp, so that neither
 // clock alone can make a replica forget; and the oldest where there are too many, which raises

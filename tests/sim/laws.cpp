@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "document/deletes.hpp"
 #include "law.hpp"
 #include "node/hint_key.hpp"
 #include "node/upkeep.hpp"
@@ -627,7 +628,9 @@ class SeenOnce final : public Law {
  private:
   void on_stored(HostId node, Table table, const Key& key, const Object& object) override {
     note(key, rows_[{node, table, key}], object);
-    if (object.spent.size() <= SpentLimits{}.most) return;
+    bool deleted = std::any_of(object.versions.begin(), object.versions.end(),
+                               [](const Version& v) { return v.tombstone; });
+    if (object.spent.size() <= (deleted ? SpentLimits{}.most_deleted : SpentLimits{}.most)) return;
     fail(scene_.world.name_of_host(node) + " remembers " + std::to_string(object.spent.size()) +
          " replaced writes of " + printable(key));
   }
@@ -1292,25 +1295,33 @@ class DocumentsMerge final : public Law {
     for (const auto& [key, ids] : scene_.book.by_key()) {
       if (key.bucket != "documents") continue;
       Object all;
-      for (const Object& copy : copies_of(scene_, key)) sync(all, copy);
+      for (const Object& copy : copies_of(scene_, key)) document::sync_with_tables(all, copy);
       compare(key, all, {"what is left beside", 0});
     }
   }
 
+  // Of the keys whose name says so a delete wins over what was written beside it.
+  static Deletes deletes_of(const Key& key) {
+    return key.key.ends_with("-win") ? Deletes::win : Deletes::lose;
+  }
   void compare(const Key& key, const Object& object, const Where& where) {
-    auto state = document::read(object);
+    const Deletes deletes = deletes_of(key);
+    auto state = document::read(object, deletes);
     if (!state) {
       return fail(text(where) + ": " + printable(key) + ": " + state.status().message());
     }
     std::set<int> living;
     std::size_t documents = 0;
+    bool deleted = false;
     for (const Version& version : object.versions) {
       if (scene_.book.find(version.write_id) == nullptr) return;  // a phantom; told elsewhere
       int number = known(version.write_id);
+      deleted |= version.tombstone;
       if (version.tombstone) continue;
       living.insert(number);
       ++documents;
     }
+    if (deleted && deletes == Deletes::win) living.clear();
     if (documents > 1) scene_.saw(Seen::document_merged);
     Look is = document::test::look(*state), wanted = oracle_.look(living);
     if (is == wanted) return;
@@ -1331,11 +1342,14 @@ class DocumentsMerge final : public Law {
     if (at != numbers_.end()) return at->second;
     const WriteRecord& write = *scene_.book.find(id);
     std::set<int> living, all;
+    bool deleted = false;
     for (WriteId shown : write.shown) {
       int number = known(shown);
       all.insert(number);
+      deleted |= scene_.book.find(shown)->tombstone;
       if (!scene_.book.find(shown)->tombstone) living.insert(number);
     }
+    if (deleted && deletes_of(write.key) == Deletes::win) living.clear();
     int number = static_cast<int>(numbers_.size()) + 1;
     numbers_.emplace(id, number);
     if (write.tombstone) {

@@ -196,7 +196,8 @@ class Counters final : public Workload {
 
 // Documents of sets, counters, a flag and a register, in maps: edits, deletes, and blind writes. Of the keys
 // that end with "-cut" some writers have forgotten what they saw, as a truncated context makes them;
-// nothing is deleted there, and no counter removed, so that all else is exact.
+// nothing is deleted there, and no counter removed, so that all else is exact. In every fourth plan a delete
+// wins over what was written beside it, on the keys that end with "-win".
 class Documents final : public Workload {
  public:
   using Workload::Workload;
@@ -209,7 +210,10 @@ class Documents final : public Workload {
   void turn(std::size_t client) override {
     bool cut = random_.chance(0.2);
     Key key = shared_key("documents", random_, scene_.plan.keys);
+    const bool win = !cut && scene_.plan.seed % 4 == 2;
+    const ringlet::Deletes deletes = win ? ringlet::Deletes::win : ringlet::Deletes::lose;
     if (cut) key.key += "-cut";
+    if (win) key.key += "-win";
     document::Edits edits = some_edits(cut);
     double luck = random_.uniform();
     if (luck < 0.08) return blind(client, key, std::move(edits));
@@ -223,10 +227,11 @@ class Documents final : public Workload {
     update.thinking = Duration::millis(300);
     update.content_type = Bytes(document_content_type);
     update.edits = edits;
+    update.deletes = deletes;
     bool forgets = cut && random_.chance(0.5);
     update.answer = [=, this](const UpdateQuestion& question, const Shown&) {
       std::int64_t wall_us = scene_.world.clock_of(scene_.clients[client]).wall_us();
-      if (!forgets) return answer_edit(question, edits, ringlet::Deletes::lose, wall_us);
+      if (!forgets) return answer_edit(question, edits, deletes, wall_us);
       const Object& object = question.read.reply.object;
       auto state = document::read(object);
       RINGLET_ASSERT(state.is_ok());

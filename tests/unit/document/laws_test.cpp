@@ -83,15 +83,57 @@ TEST_CASE(
   CHECK(twice > 1000);
 }
 
+// Deletes of whoever read one replica, on stores that forget which writes were replaced: what a deleted
+// document knew of writes that are executed twice must not be lost with it.
+TEST_CASE("L23 what a document knew of earlier writes outlives its delete") {
+  Model::Settings settings;
+  settings.forgets = true;
+  settings.deletes = GENERATE(Deletes::lose, Deletes::win);
+  CAPTURE(static_cast<int>(settings.deletes));
+  CHECK(rc::check([&] {
+    Model model(settings);
+    model.run(*histories());
+    if (model.broken()) RC_FAIL(*model.broken());
+  }));
+  Random random(6);
+  std::size_t twice = 0, deleted = 0;
+  for (int i = 0; i < 600; ++i) {
+    auto steps = random_history(random, 20 + i / 10);
+    auto broken = [&](const std::vector<Step>& of) {
+      Model model(settings);
+      model.run(of);
+      return model.broken();
+    };
+    if (broken(steps)) {
+      for (std::size_t n = steps.size(); n-- > 0;) {
+        auto fewer = steps;
+        fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(n));
+        if (broken(fewer)) steps = std::move(fewer);
+      }
+      std::ostringstream out;
+      for (const Step& step : steps) showValue(step, out);
+      FAIL("history " << i << ": " << out.str() << " " << *broken(steps));
+    }
+    Model model(settings);
+    model.run(steps);
+    twice += model.twice();
+    deleted += model.deleted();
+  }
+  CHECK(twice > 1000);
+  CHECK(deleted > 500);
+}
+
 TEST_CASE("the model finds every planted bug of documents") {
   auto bug = GENERATE(PlantedBug::document_tag_forgotten, PlantedBug::document_cover_too_large,
                       PlantedBug::document_gap_skipped, PlantedBug::document_self_of_another,
-                      PlantedBug::document_write_counted_twice);
+                      PlantedBug::document_write_counted_twice, PlantedBug::document_table_deleted);
   plant(bug);
   Random random(2);
   int found = 0;
+  Model::Settings settings;
+  settings.forgets = bug == PlantedBug::document_table_deleted;
   for (int i = 0; i < 300; ++i) {
-    Model model{Model::Settings{}};
+    Model model(settings);
     model.run(random_history(random, 40));
     found += model.broken() ? 1 : 0;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "document/deletes.hpp"
 #include "unit/document/oracle.hpp"
 #include "versioning/shown.hpp"
 
@@ -31,6 +32,8 @@ class Model {
     Limits limits;
     bool removes = true;           // else only adds and increments
     bool removes_counters = true;  // else counters only grow
+    bool forgets = false;          // the notes of replaced writes are few
+    Deletes deletes = Deletes::lose;
   };
   Model() = default;
   explicit Model(Settings settings) : settings_(settings) {
@@ -46,7 +49,7 @@ class Model {
     // In the end all meet.
     for (int round = 0; round < 2; ++round) {
       for (Replica& a : replicas_) {
-        for (Replica& b : replicas_) sync(a.object, b.object);
+        for (Replica& b : replicas_) join(a, b.object);
       }
     }
     for (Replica& replica : replicas_) read(replica.object);
@@ -55,6 +58,7 @@ class Model {
   const std::vector<State>& states() const { return states_; }
   std::size_t writes() const { return static_cast<std::size_t>(next_id_); }
   std::size_t twice() const { return twice_; }
+  std::size_t deleted() const { return deleted_; }
 
  private:
   struct Replica {
@@ -108,7 +112,7 @@ class Model {
 
   // Reads `object` as a client does, and compares.
   std::optional<State> read(const Object& object) {
-    auto state = document::read(object);
+    auto state = document::read(object, settings_.deletes);
     if (!state) {
       broken_ = "a read failed: " + state.status().message();
       return std::nullopt;
@@ -118,8 +122,11 @@ class Model {
     states_.push_back(*state);
     return std::move(*state);
   }
-  static std::set<int> living(const Object& object) {
+  std::set<int> living(const Object& object) const {
     std::set<int> ids;
+    bool deleted = std::any_of(object.versions.begin(), object.versions.end(),
+                               [](const Version& v) { return v.tombstone; });
+    if (deleted && settings_.deletes == Deletes::win) return ids;
     for (const Version& v : object.versions) {
       if (!v.tombstone) ids.insert(id_of(v.write_id));
     }
@@ -144,7 +151,7 @@ class Model {
       case Step::blind: {
         // A reader asks one replica or two, and writes to any.
         Object shown = step.kind == Step::blind ? Object() : replica.object;
-        if (step.kind == Step::edit2) sync(shown, other.object);
+        if (step.kind == Step::edit2) document::sync_with_tables(shown, other.object);
         int id = next_id_++;
         Edits edits = edits_of(step.what, id, settings_.removes);
         if (!settings_.removes_counters) {
@@ -177,7 +184,7 @@ class Model {
       }
       case Step::sync1:
       case Step::sync2:
-        sync(replica.object, other.object);
+        join(replica, other.object);
         if (step.kind == Step::sync2 && !late_.empty()) {
           // A minter that slept executes what was asked of it.
           auto [letter, where] = late_[static_cast<std::size_t>(step.what) % late_.size()];
@@ -187,9 +194,8 @@ class Model {
         return;
       case Step::gone: {
         if (step.what % 4 != 0 || !settings_.removes || !settings_.removes_counters) return;
-        // A tombstone keeps no table: whoever deletes has heard of all that was replaced lately.
-        for (Replica& each : replicas_) sync(replica.object, each.object);
         int id = next_id_++;
+        ++deleted_;
         oracle_.erase(id, all(replica.object));
         Letter letter{{WriteId{7, static_cast<std::uint64_t>(id)}, true}, replica.object.context};
         deliver(replica, letter);
@@ -202,7 +208,20 @@ class Model {
   }
 
   void deliver(Replica& at, const Letter& letter) {
-    update(at.object, letter.seen, at.actor, letter.write, now_us_);
+    document::update_with_tables(at.object, letter.seen, at.actor, letter.write, now_us_);
+    forget(at);
+  }
+  void join(Replica& at, const Object& other) {
+    document::sync_stored_with_tables(at.object, other);
+    forget(at);
+  }
+  // As a store does, but sooner: a tombstone keeps what documents do.
+  void forget(Replica& at) const {
+    if (!settings_.forgets) return;
+    SpentLimits limits;
+    limits.usual = 1;
+    limits.most = 2;
+    forget_spent(at.object, now_us_, limits);
   }
 
   Settings settings_;
@@ -211,7 +230,7 @@ class Model {
   std::vector<State> states_;
   Oracle oracle_;
   int next_id_ = 1;
-  std::size_t twice_ = 0;
+  std::size_t twice_ = 0, deleted_ = 0;
   std::int64_t now_us_ = 1'700'000'000'000'000;
   std::optional<std::string> broken_;
 };

@@ -653,6 +653,36 @@ TEST_CASE("L18 what is remembered is bounded, and what was forgotten for room is
   CHECK(encode_record(x).size() < 1700);
 }
 
+TEST_CASE("L18 beside a tombstone as many notes stay as a document remembers") {
+  const SpentLimits limits;
+  Object x;
+  std::int64_t now = 1'700'000'000 * second;
+  update(x, {}, sx, value("v"), now);
+  const Write living = value("w");
+  update(x, {}, sy, living, now);
+  remove(x, CausalContext(x.context), sx, WriteId{1, 1}, now);
+  std::vector<SpentWrite> notes;
+  for (std::uint64_t i = 1; i <= 2000; ++i) notes.push_back({i, now / 1000 - 20'000});
+  CHECK(add_spent(x, notes));
+  CHECK_FALSE(add_spent(x, notes));
+  forget_spent(x, now, limits);
+  CHECK(x.spent.size() == limits.most_deleted);
+  forget_spent(x, now + 50 * second, limits);
+  CHECK(x.spent.size() == limits.usual);
+  CHECK(decode_record(encode_record(x)));
+
+  // Without it they are as few as ever, and a late copy of what is noted goes at once.
+  add_spent(x, notes);
+  update(x, x.context, sx, value("again"), now);
+  update(x, {}, sy, living, now);
+  forget_spent(x, now, limits);
+  CHECK(x.spent.size() <= limits.most);
+  Object late;
+  update(late, {}, sy, living, now);
+  CHECK(add_spent(late, {{fingerprint(living.write_id), now / 1000}}));
+  CHECK(late.versions.empty());
+}
+
 TEST_CASE("L18 what was replaced first is forgotten first, whatever the clocks say") {
   const SpentLimits limits;
   Object x;
