@@ -103,6 +103,8 @@ const char* name_of(PlantedBug bug) {
       return "document_write_counted_twice";
     case PlantedBug::document_table_deleted:
       return "document_table_deleted";
+    case PlantedBug::note_by_clock_alone:
+      return "note_by_clock_alone";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

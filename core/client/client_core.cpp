@@ -154,6 +154,29 @@ class OwnOrder {
   std::int64_t forgotten_us_ = 0;
 };
 
+// When this client first sent the writes whose ids are the caller's own and do not tell their birth. A
+// repetition by another client looks like a new write.
+class FirstSent {
+ public:
+  // How long ago it was; nothing when it is now.
+  Duration age(const Key& key, WriteId id, Instant now) {
+    const std::pair write(token_of(key).high, fingerprint(id));
+    auto [at, fresh] = at_.try_emplace(write, now);
+    if (!fresh) return now - at->second;
+    order_.push_back(write);
+    if (order_.size() > most) {
+      at_.erase(order_.front());
+      order_.pop_front();
+    }
+    return {};
+  }
+
+ private:
+  static constexpr std::size_t most = 1024;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Instant> at_;
+  std::deque<std::pair<std::uint64_t, std::uint64_t>> order_;  // as they came
+};
+
 struct ClientCore::Impl {
   // One update of the application, until its on_done. It uses calls like any other caller of submit.
   struct Updating {
@@ -248,6 +271,7 @@ struct ClientCore::Impl {
   std::map<NodeId, Instant> overloaded;  // until when: others come first, for calls that begin
   int ration = most_ration;              // of retries after an overload
   OwnOrder own_order;
+  FirstSent first_sent;
   std::int64_t last_born_us = 0;
 
   Impl(ClientOptions client_options, std::uint64_t seed)
@@ -507,6 +531,9 @@ struct ClientCore::Impl {
                       true);
       }
       if (age_ms > 0 && age_ms <= write_life.millis()) call.repeated_ms = age_ms;
+    } else {
+      const Duration age = first_sent.age(call.request.key, id, now.instant);
+      call.repeated_ms = std::min(age.millis(), write_life.millis());
     }
     if (ring && coordination.reconcile != Reconcile::lww) return Status::ok();
     if (auto first = own_order.first(call.request.key, id)) {

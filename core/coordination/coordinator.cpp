@@ -372,7 +372,8 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
     // A client that has no routing table yet tells its own order all the same. Here only what it was
     // shown is replaced: its earlier blind writes are siblings (found by swarm seed 67).
     plan.write.replaces.clear();
-    plan.write.born_us = plan.write.above_us = 0;
+    plan.write.born_us = 0;
+    plan.write.above_us = std::clamp<std::int64_t>(context.stamp_us, 0, std::int64_t{1} << 62);
   }
   for (std::uint64_t shown : context.shown) {
     if (plan.write.replaces.size() < 2 * max_shown) plan.write.replaces.push_back(shown);

@@ -484,12 +484,13 @@ Status Replica::may_be_executed(const MintPut& request, const Object& object, No
             " names a write of something else that is stored: wanted one id for each write");
   }
   const SpentLimits& limits = state_->options().spent;
-  if (object.forgotten_ms == 0 || write.age_ms / 1000 < limits.young_s) return Status::ok();
+  if (object.forgotten_ms == 0 || write.age_ms / 1000 < limits.repeat_s) return Status::ok();
+  // By this node's clock; the times of the notes are of other nodes' clocks.
   std::int64_t first_sent_ms = now.wall_ms - static_cast<std::int64_t>(write.age_ms);
   bool known = object.is_spent(write.write_id) ||
                std::any_of(object.versions.begin(), object.versions.end(),
                            [&](const Version& v) { return v.write_id == write.write_id; });
-  if (known || first_sent_ms > object.forgotten_ms + 1000) return Status::ok();
+  if (known || first_sent_ms > object.forgotten_ms + limits.clocks_s * 1000) return Status::ok();
   return Status(Code::invalid_argument,
                 "put " + printable(request.key) + ": write " + to_string(write.write_id) +
                     " was first sent " + std::to_string(write.age_ms / 1000) +

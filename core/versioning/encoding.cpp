@@ -100,24 +100,28 @@ void write_version(pbf_writer& parent, const Version& version) {
   }
 }
 
+// A row of a key that is written often has some hundred notes, and each of its writes reads and stores them:
+// so they are written into room of a known size, not element by element.
 void write_spent(pbf_writer& out, const Object& object) {
   const std::vector<SpentWrite>& spent = object.spent;
   if (!spent.empty()) {
     std::int64_t newest = 0;
-    {
-      protozero::packed_field_fixed64 prints{out, object_field::spent};
-      for (const SpentWrite& s : spent) {
-        prints.add_element(s.fingerprint);
-        newest = std::max(newest, s.time_ms);
-      }
+    for (const SpentWrite& s : spent) newest = std::max(newest, s.time_ms);
+    Bytes packed(
+        std::max(sizeof(std::uint64_t), std::size_t{protozero::max_varint_length}) * spent.size(),
+        '\0');
+    char* end = packed.data();
+    for (const SpentWrite& s : spent) {
+      for (int i = 0; i < 8; ++i) *end++ = static_cast<char>(s.fingerprint >> (8 * i) & 0xff);
     }
+    auto written = [&] { return static_cast<std::size_t>(end - packed.data()); };
+    out.add_bytes(object_field::spent, packed.data(), written());
     if (newest != 0) out.add_uint64(object_field::spent_newest, static_cast<std::uint64_t>(newest));
-    {
-      protozero::packed_field_uint64 before{out, object_field::spent_before};
-      for (const SpentWrite& s : spent) {
-        before.add_element(static_cast<std::uint64_t>(newest - s.time_ms));
-      }
+    end = packed.data();
+    for (const SpentWrite& s : spent) {
+      end += protozero::add_varint_to_buffer(end, static_cast<std::uint64_t>(newest - s.time_ms));
     }
+    out.add_bytes(object_field::spent_before, packed.data(), written());
   }
   if (object.forgotten_ms != 0) {
     out.add_uint64(object_field::forgotten, static_cast<std::uint64_t>(object.forgotten_ms));
@@ -301,6 +305,7 @@ struct SpentFields {
   std::int64_t newest = 0;
 
   void read_before(pbf_reader& in) {
+    before.reserve(before.size() + prints.size());  // as many, in what this writes
     for (std::uint64_t millis : in.get_packed_uint64()) {
       if (before.size() == max_items) throw Malformed{"more than 65536 times of replaced writes"};
       before.push_back(millis);
@@ -313,16 +318,20 @@ struct SpentFields {
                       std::to_string(before.size()) + " times, wanted as many"};
     }
     object.spent.reserve(prints.size() + 2);  // the next write adds one, mostly
+    object.spent.resize(prints.size());
     bool reached = prints.empty() && newest == 0;
+    std::uint64_t earliest = 0;
     for (std::size_t i = 0; i < prints.size(); ++i) {
       if (i > 0 && prints[i - 1] >= prints[i]) {
         throw Malformed{"a replaced write is out of order or twice"};
       }
-      if (before[i] > static_cast<std::uint64_t>(newest)) {
-        throw Malformed{"a replaced write is of a time before 1970"};
-      }
+      earliest = std::max(earliest, before[i]);
       reached |= before[i] == 0;
-      object.spent.push_back({prints[i], newest - static_cast<std::int64_t>(before[i])});
+      object.spent[i] = {prints[i],
+                         static_cast<std::int64_t>(static_cast<std::uint64_t>(newest) - before[i])};
+    }
+    if (earliest > static_cast<std::uint64_t>(newest)) {
+      throw Malformed{"a replaced write is of a time before 1970"};
     }
     if (!reached) throw Malformed{"no replaced write is of the time of the newest"};
   }
@@ -568,10 +577,8 @@ ClientContext context_of(const Object& object, NodeId fastest_reader, std::uint6
   context.seen = object.context;
   context.fastest_reader = fastest_reader;
   context.cluster = cluster;
+  context.stamp_us = newest_stamp_shown(object);
   for (const Version& version : object.versions) {
-    if (object.mode == Reconcile::lww) {
-      context.stamp_us = std::max(context.stamp_us, version.written_us);
-    }
     if (!version.write_id) continue;
     std::uint64_t print = fingerprint(version.write_id);
     auto& shown = context.shown;

@@ -41,7 +41,7 @@ struct ClientContext {
   // Fingerprints of the versions that were shown. A minter that is behind has not got them and could not
   // tell otherwise which writes the next one replaces (L18).
   std::vector<std::uint64_t> shown = {};
-  std::int64_t stamp_us = 0;  // last-write-wins: of the version that was shown
+  std::int64_t stamp_us = 0;  // the newest one shown (newest_stamp_shown); 0: none
 };
 inline constexpr std::size_t max_shown =
     128;  // a kilobyte; copies of others are told by dots alone

@@ -1,7 +1,9 @@
 #include "versioning/object.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -25,6 +27,10 @@ bool lww_less(const Version& a, const Version& b) {
 }
 
 // ---- replaced writes ----
+
+bool earlier(const SpentWrite& a, const SpentWrite& b) {
+  return a.time_ms < b.time_ms;
+}
 
 constexpr std::size_t first_room = 8;  // so that the first few allocate once
 
@@ -59,30 +65,53 @@ std::int64_t just_after(std::int64_t us) {
   return us == std::numeric_limits<std::int64_t>::max() ? us : us + 1;
 }
 
-// The time of what is noted next in this object: after all that was noted or forgotten before, though
-// another node's clock was ahead of this one. By the clock alone the newest notes of a node whose clock
-// is behind would be the first to be forgotten.
-std::int64_t next_note_ms(const Object& object, std::int64_t wall_us) {
-  std::int64_t last_ms = object.forgotten_ms;
+// The time of what is noted next in this object: after all that was noted or forgotten before, here or in
+// what the writer had read, though another node's clock was ahead of this one. By the clock alone the newest
+// notes of a node whose clock is behind would be the first to be forgotten, and at once where the row is a
+// fallback's and empty.
+std::int64_t next_note_ms(const Object& object, const CausalContext& seen, std::int64_t above_us,
+                          std::int64_t wall_us) {
+  if (planted(PlantedBug::note_by_clock_alone)) return millis_of(wall_us);
+  std::int64_t last_ms = std::max(object.forgotten_ms, millis_of(above_us));
   for (const SpentWrite& s : object.spent) last_ms = std::max(last_ms, s.time_ms);
-  return std::max(millis_of(wall_us), std::min(last_ms + 1, latest_ms));
+  // A context of an older release has no newest stamp, but the time of each entry.
+  for (const CausalContext::Entry& entry : seen.entries())
+    last_ms = std::max(last_ms, entry.last_ms);
+  return std::max(millis_of(wall_us), std::min(last_ms, latest_ms - 1) + 1);
 }
 
-bool adds_spent(const std::vector<SpentWrite>& mine, const std::vector<SpentWrite>& other) {
+// No version is replaced before it was stamped.
+std::int64_t after_stamp_ms(const Version& version) {
+  return std::min(millis_of(version.written_us), latest_ms - 1) + 1;
+}
+
+// Those of the other's notes that are new to mine, or later than there, up to as many as there is room for.
+// Returns how many.
+std::size_t news_of_spent(const std::vector<SpentWrite>& mine, const std::vector<SpentWrite>& other,
+                          std::span<SpentWrite> news) {
+  std::size_t count = 0;
   auto at = mine.begin();
   for (const SpentWrite& theirs : other) {
     while (at != mine.end() && at->fingerprint < theirs.fingerprint) ++at;
-    if (at == mine.end() || at->fingerprint != theirs.fingerprint) return true;
-    if (at->time_ms < theirs.time_ms) return true;
+    const bool there = at != mine.end() && at->fingerprint == theirs.fingerprint;
+    if (there && at->time_ms >= theirs.time_ms) continue;
+    news[count++] = theirs;
+    if (count == news.size()) break;
   }
-  return false;
+  return count;
 }
 
 bool join_spent(Object& object, const Object& other) {
   if (planted(PlantedBug::spent_forgotten_by_sync)) return false;
   bool changed = object.forgotten_ms < other.forgotten_ms;
   if (changed) object.forgotten_ms = other.forgotten_ms;
-  if (!adds_spent(object.spent, other.spent)) return changed;
+  std::array<SpentWrite, 4> news;
+  const std::size_t count = news_of_spent(object.spent, other.spent, news);
+  if (count == 0) return changed;
+  if (count < news.size()) {  // mostly: the copies of a key differ by its latest writes
+    for (std::size_t i = 0; i < count; ++i) spend(object, news[i].fingerprint, news[i].time_ms);
+    return true;
+  }
   std::vector<SpentWrite> joined;
   joined.reserve(object.spent.size() + other.spent.size());
   auto mine = object.spent.begin();
@@ -122,12 +151,13 @@ bool sync_lww(Object& object, const Object& other) {
   bool changed = !stays || object.mode != Reconcile::lww || !object.context.empty();
   changed |= join_spent(object, other);
   // What loses here lost everywhere: no copy of it is stamped anew. Whatever lost is noted, a twin of
-  // the winner too, so that the notes do not depend on who met whom first.
+  // the winner too, so that the notes do not depend on who met whom first; for the same reason its time is
+  // told by its own stamp.
   if (!planted(PlantedBug::spent_forgotten_by_sync)) {
     for (const Object* side : {static_cast<const Object*>(&object), &other}) {
       for (const Version& version : side->versions) {
         if (&version == winner || version == *winner || !version.write_id) continue;
-        changed |= spend(object, fingerprint(version.write_id), millis_of(version.written_us));
+        changed |= spend(object, fingerprint(version.write_id), after_stamp_ms(version));
       }
     }
   }
@@ -156,12 +186,13 @@ Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wal
   if (held != nullptr && !planted(PlantedBug::stamp_not_above_held)) {
     stamp = std::max(stamp, just_after(held->written_us));
   }
-  const std::vector<std::uint64_t> replaces = std::move(write.replaces);
+  std::vector<std::uint64_t> replaces = std::move(write.replaces);
+  if (held != nullptr && held->write_id) replaces.push_back(fingerprint(held->write_id));
+  const std::int64_t note_ms = next_note_ms(object, {}, write.above_us, wall_us);
   Object stamped = lww_object(actor.node, std::move(write), stamp);
   sync_lww(object, stamped);
   if (!planted(PlantedBug::spent_forgotten_by_update)) {
     std::uint64_t own = fingerprint(stamped.versions[0].write_id);
-    std::int64_t note_ms = next_note_ms(object, wall_us);
     for (std::uint64_t seen : replaces) {
       if (seen != own) spend(object, seen, note_ms);
     }
@@ -263,7 +294,7 @@ Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write 
   // What the client was shown and what is replaced here are noted; the write itself never, though a
   // client may have been shown a copy of it before it repeats it.
   bool noted = false;
-  const std::int64_t note_ms = next_note_ms(object, wall_us);
+  const std::int64_t note_ms = next_note_ms(object, seen, write.above_us, wall_us);
   auto note = [&](std::uint64_t replaced, std::int64_t time_ms) {
     if (planted(PlantedBug::spent_forgotten_by_update)) return;
     spend(object, replaced, time_ms);
@@ -272,7 +303,7 @@ Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write 
   std::erase_if(object.versions, [&](const Version& v) {
     bool replaced = seen.contains(v.dot);
     if (replaced && v.write_id && v.write_id != write.write_id) {
-      note(fingerprint(v.write_id), std::max(millis_of(v.written_us), note_ms));
+      note(fingerprint(v.write_id), std::max(after_stamp_ms(v), note_ms));
     }
     return replaced || (planted(PlantedBug::plain_clocks) && v.dot.actor == actor);
   });
@@ -418,28 +449,24 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
   const bool deleted = object.mode == Reconcile::siblings &&
                        std::any_of(object.versions.begin(), object.versions.end(),
                                    [](const Version& v) { return v.tombstone; });
-  const std::size_t most = deleted ? limits.most_deleted : limits.most;
-  std::int64_t life_ms = limits.life_s * 1000;
-  std::int64_t young_ms = (deleted ? limits.young_deleted_s : limits.young_s) * 1000;
+  const std::size_t most = deleted ? std::max(limits.most, limits.most_deleted) : limits.most;
+  const std::int64_t life_ms = limits.life_s * 1000;
   std::erase_if(spent, [&](const SpentWrite& s) { return s.time_ms < by_both_ms - life_ms; });
-  if (spent.size() <= limits.usual) return before - spent.size();
+  if (spent.size() <= most) return before - spent.size();
 
-  std::vector<std::int64_t> times;
-  times.reserve(spent.size());
-  for (const SpentWrite& s : spent) times.push_back(s.time_ms);
-  std::sort(times.begin(), times.end());
-  // The time below which they go: those in excess of the usual number as far as they are not young, and
-  // those in excess of the most in any case.
-  std::size_t excess = spent.size() - limits.usual;
-  std::size_t must = spent.size() > most ? spent.size() - most : 0;
-  std::size_t gone = must;
-  while (gone < excess && times[gone] < now_ms - young_ms) ++gone;
-  if (gone == 0) return before - spent.size();
-  std::int64_t last_ms = times[gone - 1];
-  // Of those of the last millisecond only as many as must.
-  std::size_t of_last = static_cast<std::size_t>(
-      times.begin() + static_cast<std::ptrdiff_t>(gone) -
-      std::lower_bound(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(gone), last_ms));
+  // The latest time of those in excess; of the notes of that very millisecond only as many go as must.
+  const std::size_t excess = spent.size() - most;
+  std::int64_t last_ms = 0;
+  if (excess == 1) {  // as it is with each write of a key that is written often
+    last_ms = std::min_element(spent.begin(), spent.end(), earlier)->time_ms;
+  } else {
+    std::vector<SpentWrite> by_time = spent;
+    auto last = by_time.begin() + static_cast<std::ptrdiff_t>(excess - 1);
+    std::nth_element(by_time.begin(), last, by_time.end(), earlier);
+    last_ms = last->time_ms;
+  }
+  std::size_t of_last = excess;
+  for (const SpentWrite& s : spent) of_last -= s.time_ms < last_ms;
   std::erase_if(spent, [&](const SpentWrite& s) {
     if (s.time_ms != last_ms) return s.time_ms < last_ms;
     if (of_last == 0) return false;
@@ -448,6 +475,17 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
   });
   object.forgotten_ms = std::max(object.forgotten_ms, last_ms);
   return before - spent.size();
+}
+
+std::int64_t newest_stamp_shown(const Object& object) {
+  std::int64_t newest_us = 0;
+  for (const Version& version : object.versions) {
+    newest_us = std::max(newest_us, version.written_us);
+  }
+  if (object.mode == Reconcile::lww) return newest_us;
+  std::int64_t noted_ms = object.forgotten_ms;
+  for (const SpentWrite& s : object.spent) noted_ms = std::max(noted_ms, s.time_ms);
+  return std::max(std::min(newest_us, latest_ms * 1000), noted_ms * 1000);
 }
 
 Object lww_object(NodeId stamper, Write write, std::int64_t wall_us) {

@@ -43,9 +43,10 @@ struct Version {
 // by chance once in 10^17.
 std::uint64_t fingerprint(WriteId id);
 
-// A write that was replaced, and when: by the minter's clock, and at least a millisecond after what the
-// minter's copy had noted or forgotten before. So the order of the times is that of the replacements,
-// whatever the clocks say, and the oldest can be told where there are too many.
+// A write that was replaced, and when: by the minter's clock, and at least a millisecond after the stamp of
+// the version, after what the minter's copy had noted or forgotten before, and after all that the writer's
+// read had (Write::above_us). So the order of the times is that of the replacements as far as one knew of the
+// other, whatever the clocks say, and the oldest can be told where there are too many.
 struct SpentWrite {
   std::uint64_t fingerprint = 0;
   std::int64_t time_ms = 0;  // milliseconds since 1970
@@ -81,8 +82,10 @@ struct Write {
   // 0: it is new.
   std::uint32_t age_ms = 0;
   void grow_older(std::int64_t more_ms);
-  std::int64_t born_us = 0;   // last-write-wins: its client's clock when it was made; 0: not told
-  std::int64_t above_us = 0;  // last-write-wins: the stamp that its writer has seen; 0: none
+  std::int64_t born_us = 0;  // last-write-wins: its client's clock when it was made; 0: not told
+  // The newest stamp that its writer has seen (newest_stamp_shown); 0: none. Last-write-wins puts the
+  // version above it, with siblings the notes of what it replaces are later.
+  std::int64_t above_us = 0;
 };
 
 // Mints: drops the versions that `seen` covers and those that `write.replaces` names, remembers their
@@ -123,22 +126,29 @@ bool lacks(const Object& object, const Object& other);
 bool add_spent(Object& object, std::vector<SpentWrite> notes);
 
 // How long and how many replaced writes are remembered. A request lives an hour at most (longer
-// time-outs are refused), so whatever is older than that is refused before it gets here.
+// time-outs are refused), so whatever is older than that is refused before it gets here. The number needs no
+// clock: which are the oldest is told by the order of the notes.
 struct SpentLimits {
   std::int64_t life_s = 3600 + 600;  // the life of a request, and a margin for clocks that disagree
-  std::size_t usual = 64;            // beyond this the oldest go, unless they are young
-  std::size_t most = 128;            // beyond this the oldest go in any case
-  std::int64_t young_s = 5;          // the first copy of such a write may still be under way
+  std::size_t most = 256;            // beyond this the oldest go: 11 bytes each
+  // A repetition of a write is executed where a row can't tell whether it is one, while the first copy of it
+  // may still be under way; a later one is refused there.
+  std::int64_t repeat_s = 5;
+  std::int64_t clocks_s =
+      30;  // two clocks are at most so far apart, where the age of a write is judged
   // In siblings mode beside a tombstone, which replaced what a document knew of earlier writes: as much as a
   // document remembers (document/edits.hpp, Limits).
   std::size_t most_deleted = 1024;
-  std::int64_t young_deleted_s = 60;
 };
 // Forgets what is older than its life by this clock and by the newest version's stamp, so that neither
 // clock alone can make a replica forget; and the oldest where there are too many, which raises
 // forgotten_ms. A local matter of whoever stores, not part of sync: cutting a set to its newest is not
 // associative. Returns the number forgotten.
 std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits&);
+
+// The newest stamp that a reader of the object was shown, microseconds since 1970: with last-write-wins the
+// version's, with siblings the newest of the versions' and of the notes of replaced writes. 0: none.
+std::int64_t newest_stamp_shown(const Object& object);
 
 // A last-write-wins object of one version with this stamp.
 Object lww_object(NodeId stamper, Write write, std::int64_t wall_us);

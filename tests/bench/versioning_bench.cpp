@@ -56,6 +56,30 @@ void sync_newer(benchmark::State& state) {
 }
 BENCHMARK(sync_newer);
 
+// A put of a key that is written all the time, at the replica that mints: its row is read, changed and
+// stored, and remembers as many replaced writes as a row may.
+void update_of_a_hot_key(benchmark::State& state) {
+  SpentLimits limits;
+  limits.most = static_cast<std::size_t>(state.range(0));
+  Object object = three_actors(100);
+  std::int64_t now_us = 1'700'000'000'000'000;
+  std::uint64_t id = 10;
+  auto put = [&](Object& there) {
+    now_us += 10'000;
+    update(there, there.context, actor(1), write_of(++id * 0x9e3779b97f4a7c15, 100), now_us);
+    forget_spent(there, now_us, limits);
+  };
+  for (std::int64_t i = 0; i < state.range(0) + 10; ++i) put(object);
+  Bytes record = encode_record(object);
+  for (auto _ : state) {
+    auto stored = decode_record(record);
+    put(*stored);
+    record = encode_record(*stored);
+  }
+  state.counters["bytes"] = static_cast<double>(record.size());
+}
+BENCHMARK(update_of_a_hot_key)->Arg(64)->Arg(128)->Arg(256)->Arg(512)->Arg(1024);
+
 void siblings_of_1(benchmark::State& state) {
   Object object = three_actors(100);
   for (auto _ : state) benchmark::DoNotOptimize(siblings(object));

@@ -618,8 +618,8 @@ class NotAfterItsTime final : public Law {
 // late a copy of it was executed. In the end by all copies together; before that by strict reads whose
 // quorum meets that of the strict write that replaced it. One situation is excepted, in which nothing can
 // tell the late copy from a new write: a row forgot the note for want of room, after as many other writes
-// of the key were replaced as are usually remembered (object.hpp, SpentLimits), or never took it, because
-// it was made by a clock that is behind. Then the write is shown again rather than lost.
+// of the key were replaced as a row remembers (object.hpp, SpentLimits). Then the write is shown again
+// rather than lost.
 class SeenOnce final : public Law {
  public:
   explicit SeenOnce(Scene& scene)
@@ -630,7 +630,9 @@ class SeenOnce final : public Law {
     note(key, rows_[{node, table, key}], object);
     bool deleted = std::any_of(object.versions.begin(), object.versions.end(),
                                [](const Version& v) { return v.tombstone; });
-    if (object.spent.size() <= (deleted ? SpentLimits{}.most_deleted : SpentLimits{}.most)) return;
+    std::size_t most = scene_.plan.most_spent();
+    if (deleted) most = std::max(most, SpentLimits{}.most_deleted);
+    if (object.spent.size() <= most) return;
     fail(scene_.world.name_of_host(node) + " remembers " + std::to_string(object.spent.size()) +
          " replaced writes of " + printable(key));
   }
@@ -669,39 +671,28 @@ class SeenOnce final : public Law {
       }
     }
   }
-  // Keeps count of the notes that this row has, and of those that it had and forgot for want of room.
+  // Keeps count of the notes that this row has, and of those that it had and forgot for want of room. Notes
+  // that two nodes made at once have no order, so half as many later ones as a row remembers are enough.
   void note(const Key& key, std::vector<std::uint64_t>& had, const Object& object) {
     Notes& notes = notes_[key];
-    notes.forgotten_ms = std::max(notes.forgotten_ms, object.forgotten_ms);
     std::vector<std::uint64_t> has;
     has.reserve(object.spent.size());
     for (const SpentWrite& spent : object.spent) {
       has.push_back(spent.fingerprint);
-      auto [at, first] = notes.times_ms.emplace(spent.fingerprint, spent.time_ms);
-      if (!first) at->second = std::max(at->second, spent.time_ms);
       notes.order.emplace(spent.fingerprint, notes.order.size());
     }
     for (std::uint64_t gone : had) {
-      if (has.size() < SpentLimits{}.usual || object.forgotten_ms == 0) break;
+      if (has.size() < scene_.plan.most_spent() || object.forgotten_ms == 0) break;
       if (std::binary_search(has.begin(), has.end(), gone)) continue;
       std::size_t later = notes.order.size() - notes.order.at(gone) - 1;
-      if (later >= SpentLimits{}.usual) notes.forgotten.insert(gone);
+      if (later >= scene_.plan.most_spent() / 2) notes.forgotten.insert(gone);
     }
     had = std::move(has);
-  }
-  bool clocks_differ() const {
-    return scene_.plan.has(FaultKind::skew) || scene_.plan.has(FaultKind::clock_jump) ||
-           scene_.plan.has(FaultKind::far_clock);
   }
   void back(const Key& key, const Version& version, WriteId by, const char* what) {
     const WriteRecord* old = scene_.book.find(version.write_id);
     if (old == nullptr) return;  // a phantom; told elsewhere
-    const std::uint64_t print = fingerprint(version.write_id);
-    const Notes& notes = notes_[key];
-    if (notes.forgotten.contains(print)) return scene_.saw(Seen::replaced_write_forgotten);
-    // A fallback whose clock is behind notes it at a time up to which the owners have forgotten already.
-    auto noted = notes.times_ms.find(print);
-    if (clocks_differ() && noted != notes.times_ms.end() && noted->second <= notes.forgotten_ms) {
+    if (notes_[key].forgotten.contains(fingerprint(version.write_id))) {
       return scene_.saw(Seen::replaced_write_forgotten);
     }
     fail(where_from(key, *old) + ", which write " + to_string(by).substr(0, 8) +
@@ -716,8 +707,6 @@ class SeenOnce final : public Law {
     std::map<std::uint64_t, std::size_t>
         order;                          // of each write noted anywhere, how many were before it
     std::set<std::uint64_t> forgotten;  // for want of room, by some row
-    std::map<std::uint64_t, std::int64_t> times_ms;  // the latest of each note on any row
-    std::int64_t forgotten_ms = 0;                   // up to when some row has forgotten
   };
   std::map<Key, Notes> notes_;
   std::map<std::tuple<HostId, Table, Key>, std::vector<std::uint64_t>> rows_;

@@ -249,6 +249,8 @@ std::uint64_t known_seed(PlantedBug bug) {
       return 40;
     case PlantedBug::document_table_deleted:
       return 8437;
+    case PlantedBug::note_by_clock_alone:
+      return 2861;
     default:
       return 1;  // found within ten seeds
   }

@@ -98,6 +98,9 @@ struct Plan {
   std::vector<FaultSpec> faults;
 
   bool has(FaultKind kind) const;
+  // Replaced writes that a row remembers: few, so that a run comes to where they are forgotten; but as
+  // many as usual where documents are written, since a delete of one is told by the notes alone.
+  std::size_t most_spent() const;
   std::string text() const;
 };
 

@@ -86,6 +86,7 @@ class Run {
     options.max_siblings = plan_.max_siblings;
     if (plan_.hint_bytes > 0) options.hints.max_bytes = plan_.hint_bytes;
     options.epoch_lease = 8;  // small, so that leases are renewed in a run
+    options.spent.most = plan_.most_spent();
     if (plan_.anti_entropy) {
       options.tree_exchange.period = Duration::seconds(1);
       options.tree_exchange.retry = Duration::millis(500);

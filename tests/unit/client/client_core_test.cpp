@@ -673,7 +673,11 @@ TEST_CASE("L18 a write id tells its age, so that a repetition can be told from a
   };
   bench.now.wall_ms += 90'000;
   CHECK(repeat(first.write_id).second == 90'000);
-  CHECK(repeat(WriteId{5, 6}).second == 0);  // of the caller's own making: no age
+  // Of the caller's own making: as old as this client knows it to be, by no clock that can be set.
+  CHECK(repeat(WriteId{5, 6}).second == 0);
+  bench.now.instant = bench.now.instant + Duration::seconds(7);
+  CHECK(repeat(WriteId{5, 6}).second == 7000);
+  CHECK(repeat(WriteId{5, 7}).second == 0);
   bench.now.wall_ms += 3'600'000;
   auto [status, age] = repeat(first.write_id);
   CHECK(status.code() == Code::invalid_argument);

@@ -437,6 +437,29 @@ TEST_CASE("F-100 a MintPut is wanted for as long as nobody else is asked, a Repl
   CHECK(second[0].asking.wanted == Duration::millis(10));
 }
 
+TEST_CASE(
+    "L18 a minter is told which writes were shown to the writer, and how new the newest was") {
+  World w(4, 3);
+  Key key{"", "k"};
+  auto minted = [&](std::int64_t stamp_us) {
+    ClientContext context;
+    context.shown = {7};
+    context.stamp_us = stamp_us;
+    Write write = a_write(static_cast<std::uint64_t>(w.replies.size() + 1));
+    write.above_us = 99;  // a client's own order, which is of last-write-wins alone
+    w.coordinator.put(key, context, write, {}, {}, w.now, w.remember());
+    auto out = w.coordinator.take_outgoing();
+    REQUIRE(out.size() == 1);
+    return std::get<MintPut>(out[0].message).write;
+  };
+  CHECK(minted(5'000'000).above_us == 5'000'000);
+  CHECK(minted(5'000'000).replaces == std::vector<std::uint64_t>{7});
+  CHECK(minted(0).above_us == 0);
+  // A context that somebody made up becomes a number that can be sent.
+  CHECK(minted(INT64_MIN).above_us == 0);
+  CHECK(minted(INT64_MAX).above_us == std::int64_t{1} << 62);
+}
+
 TEST_CASE("F-100 who says that it came too late did not take the write, and is asked again") {
   World w(1, 1);
   Key key{"", "k"};

@@ -145,7 +145,12 @@ TEST_CASE("L18 L19 a context tells the writes that were shown, and the stamp") {
   auto again = decode_client_context(encode_client_context(context, key), key);
   REQUIRE(again);
   CHECK(again->shown == context.shown);
-  CHECK(again->stamp_us == 0);
+  CHECK(again->stamp_us == newest_stamp_shown(object));
+  CHECK(again->stamp_us == 1'700'000'000'000'001);  // the newest version's
+  object.spent = {{1, 1'800'000'000'000}, {2, 1'600'000'000'000}};
+  CHECK(context_of(object, {}, 0).stamp_us == 1'800'000'000'000'000);  // or of a replacement
+  object.forgotten_ms = 1'900'000'000'000;
+  CHECK(context_of(object, {}, 0).stamp_us == 1'900'000'000'000'000);
   Object lww = lww_object(NodeId{1}, {WriteId{1, 1}, false, "v", ""}, 77);
   again = decode_client_context(encode_client_context(context_of(lww, {}, 0), key), key);
   REQUIRE(again);

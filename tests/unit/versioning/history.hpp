@@ -6,6 +6,7 @@
 // shown. The truth is told without clocks, so it can judge them.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -51,12 +52,16 @@ class History {
     NodeId node;
     std::uint64_t epoch = 0;
     Object object;
+    std::int64_t ahead_ms = 0;  // its clock
     Actor actor() const { return {node, epoch}; }
   };
 
   explicit History(bool fresh_epochs = true) : fresh_epochs_(fresh_epochs) {
+    // The clocks of some are wrong, by less and by more than the steps of a history take.
+    constexpr std::int64_t wrong_ms[replica_count] = {0, -10'000, 7000, 86'400'000};
     for (int i = 0; i < replica_count; ++i) {
-      replicas_.push_back({NodeId{static_cast<std::uint64_t>(i + 1)}, ++last_epoch_, {}});
+      replicas_.push_back(
+          {NodeId{static_cast<std::uint64_t>(i + 1)}, ++last_epoch_, {}, wrong_ms[i]});
     }
     clients_.resize(client_count);
   }
@@ -172,14 +177,28 @@ class History {
     Bytes value = sent.tombstone ? Bytes() : "value " + std::to_string(sent.id.low);
     Write write{sent.id, sent.tombstone, value, {}};
     write.replaces = context->shown;
+    write.above_us = context->stamp_us;
+    const Object before = replica.object;
     Dot dot = ringlet::update(replica.object, context->seen, replica.actor(), std::move(write),
-                              now_ms_ * 1000);
+                              (now_ms_ + replica.ahead_ms) * 1000);
+    look_at_notes(before, replica.object, context->stamp_us / 1000);
     if (spent != (dot.counter == 0)) fail("a replaced write was minted again, or a new one not");
     mail_.push_back(replica.object);
     if (spent) return;
     shown_.try_emplace(sent.id, sent.shown);
     bool minted = seen_.try_emplace(dot, context->seen).second;
     if (!minted && !known) fail("dot " + to_string(dot) + " was minted twice");
+  }
+
+  // The order of the times of notes is that of the replacements, whatever the clocks say: each new one is
+  // later than all that this copy has had and its writer had read.
+  void look_at_notes(const Object& before, const Object& after, std::int64_t read_ms) {
+    std::int64_t last_ms = std::max(before.forgotten_ms, read_ms);
+    for (const SpentWrite& s : before.spent) last_ms = std::max(last_ms, s.time_ms);
+    for (const SpentWrite& s : after.spent) {
+      bool old = std::find(before.spent.begin(), before.spent.end(), s) != before.spent.end();
+      if (!old && s.time_ms <= last_ms) fail("a note is as old as one before it");
+    }
   }
 
   void join(Replica& replica, const Object& other) {

@@ -135,6 +135,13 @@ TEST_CASE("planted: L18 the laws find replaced writes that are not noted, or not
   }
 }
 
+TEST_CASE("planted: L18 the laws find notes that have the time of a clock alone") {
+  Planted bug(PlantedBug::note_by_clock_alone);
+  auto broken = first_broken();
+  REQUIRE(broken);
+  CHECK(broken->find("a note is as old") != std::string::npos);
+}
+
 TEST_CASE("planted: the laws find a retry that becomes a second sibling (decision 5)") {
   Planted bug(PlantedBug::write_id_ignored);
   auto broken = first_broken();
