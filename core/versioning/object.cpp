@@ -75,8 +75,9 @@ std::int64_t next_note_ms(const Object& object, const CausalContext& seen, std::
   std::int64_t last_ms = std::max(object.forgotten_ms, millis_of(above_us));
   for (const SpentWrite& s : object.spent) last_ms = std::max(last_ms, s.time_ms);
   // A context of an older release has no newest stamp, but the time of each entry.
-  for (const CausalContext::Entry& entry : seen.entries())
+  for (const CausalContext::Entry& entry : seen.entries()) {
     last_ms = std::max(last_ms, entry.last_ms);
+  }
   return std::max(millis_of(wall_us), std::min(last_ms, latest_ms - 1) + 1);
 }
 

@@ -219,8 +219,7 @@ class Model {
   void forget(Replica& at) const {
     if (!settings_.forgets) return;
     SpentLimits limits;
-    limits.usual = 1;
-    limits.most = 2;
+    limits.most = 1;
     forget_spent(at.object, now_us_, limits);
   }
 
