@@ -248,7 +248,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::document_write_counted_twice:
       return 40;
     case PlantedBug::document_table_deleted:
-      return 8437;
+      return 537;
     case PlantedBug::note_by_clock_alone:
       return 2861;
     default:

@@ -111,12 +111,6 @@ bool Plan::has(FaultKind kind) const {
   return std::any_of(faults.begin(), faults.end(), [&](auto& fault) { return fault.kind == kind; });
 }
 
-std::size_t Plan::most_spent() const {
-  bool documents =
-      std::find(workloads.begin(), workloads.end(), WorkloadKind::documents) != workloads.end();
-  return documents ? SpentLimits{}.most : 64;
-}
-
 namespace {
 
 std::string seconds(Duration time) {
