@@ -14,7 +14,6 @@ using event_encoding::Malformed;
 
 constexpr std::size_t max_entries = 64;
 constexpr std::uint64_t max_version = std::uint64_t{1} << 56;  // room to count on from
-constexpr std::uint64_t far_ahead = std::uint64_t{1} << 20;    // more changes than anybody makes
 
 namespace entry_field {
 enum : unsigned { number = 1, version = 2, issuer = 3, value = 4 };
@@ -195,10 +194,10 @@ Result<ClusterSettings> ClusterSettings::merge(const ClusterSettings& other) con
   std::uint64_t greatest = 0;
   for (const auto& [number, entry] : entries_) greatest = std::max(greatest, entry.version);
   for (const auto& [number, entry] : other.entries_) {
-    if (entry.version > greatest + far_ahead) {
+    if (entry.version > greatest + max_version_step) {
       return wrong("setting " + std::to_string(number) + " has version " +
                    std::to_string(entry.version) + ", wanted at most " +
-                   std::to_string(greatest + far_ahead));
+                   std::to_string(greatest + max_version_step));
     }
     auto [at, fresh] = merged.entries_.try_emplace(number, entry);
     if (fresh) continue;

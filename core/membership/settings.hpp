@@ -70,7 +70,9 @@ class ClusterSettings {
   // By an order: all of `values` under one new version. The rules have been checked.
   ClusterSettings with(const SettingValues& values, NodeId issuer) const;
   // Setting by setting the later one: commutative, associative, idempotent. invalid_argument when what
-  // never changes differs: such members do not belong together.
+  // never changes differs: such members do not belong together; and when the other has a version that is
+  // more than max_version_step above all here, which was not made by counting on. The other side may take
+  // these then.
   Result<ClusterSettings> merge(const ClusterSettings& other) const;
 
   // format(1) | xxh3-64 (8, LE) | message; "" when empty. At most max_settings_bytes.
@@ -82,6 +84,8 @@ class ClusterSettings {
   std::map<std::uint32_t, Entry> entries_;
 };
 inline constexpr std::size_t max_settings_bytes = 4096;
+inline constexpr std::uint64_t max_version_step = std::uint64_t{1}
+                                                  << 20;  // more changes than a cluster sees
 
 // Where a file and the cluster differ, key by key.
 struct SettingDifference {

@@ -1,5 +1,8 @@
 // settings: any bytes as the cluster's settings; what is taken is read back, and merges to one value
 #include "membership/settings.hpp"
+
+#include <algorithm>
+
 #include "fuzz/target.hpp"
 #include "fuzz/views.hpp"
 
@@ -23,6 +26,19 @@ Verdict settings(BytesView input) {
   auto c = ClusterSettings::decode(sealed(in.rest()));
   if (!a || !b || !c) return Verdict::refused;
   auto ab = a->merge(*b), ba = b->merge(*a);
+  // A version far above all that a side knows was not made as versions are: that side alone refuses it.
+  auto made_up = [](const ClusterSettings& mine, const ClusterSettings& theirs) {
+    auto newest = [](const ClusterSettings& of) {
+      std::uint64_t version = 0;
+      for (const auto& [number, entry] : of.entries()) version = std::max(version, entry.version);
+      return version;
+    };
+    return !mine.empty() && newest(theirs) > newest(mine) + max_version_step;
+  };
+  if (made_up(*a, *b) || made_up(*b, *a)) {
+    hold(!(made_up(*a, *b) ? ab : ba).is_ok(), "a made-up version is taken");
+    return Verdict::taken;
+  }
   hold(ab.is_ok() == ba.is_ok(), "one side refuses what the other takes");
   if (!ab) return Verdict::taken;
   hold(*ab == *ba, "settings depend on who merges");
