@@ -30,6 +30,7 @@ ARROWS: dict[str, dict[str, str]] = {
     "coordination": {
         "base": "everything",
         "versioning": "a vote is over objects",
+        "document": "copies are joined with what deleted documents knew",
         "ring": "owners and fallbacks",
         "protocol": "operations speak in messages and effects",
     },
@@ -49,6 +50,7 @@ ARROWS: dict[str, dict[str, str]] = {
     "node": {
         "base": "everything",
         "versioning": "a replica applies the three changes",
+        "document": "copies are joined with what deleted documents knew",
         "ring": "which keys are its own",
         "protocol": "it routes messages",
         "coordination": "it starts operations",
