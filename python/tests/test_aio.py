@@ -824,7 +824,8 @@ def test_a_fork_is_refused(run, cluster, name):
 
 
 PROGRAM = """
-import asyncio, sys, ringlet, ringlet.aio
+import asyncio, signal, sys, ringlet, ringlet.aio
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 async def main():
     with ringlet.local_cluster(1) as cluster:
         async with ringlet.aio.connect(cluster.seeds, timeout=60.0) as client:
