@@ -1,10 +1,10 @@
 // What a store does besides versioning where documents are deleted.
 //
-// A document carries a table of the writes that it has seen lately (state.hpp). A tombstone has no table:
-// with the document that it replaces, what this knew would be lost, and the second copy of a write whose
-// effects were deleted would bring them back. So whoever drops a document beside a tombstone adds the
-// writes of its table to the object's notes of replaced writes (L18), from which the next reader takes
-// them. They were replaced: the document's writer had seen them, and the document is replaced.
+// A document carries a table of the writes that it has seen lately (state.hpp). A tombstone has no table.
+// Without it a second copy of a write, executed after the document was deleted, would bring the deleted
+// effects back. So the functions below, when they drop a document beside a tombstone, add the writes of its
+// table to the object's notes of replaced writes (L18), from which the next reader takes them. These writes
+// were replaced: the document's writer had seen them, and the document is replaced.
 //
 // Not part of sync(), which has to be associative: a document that is dropped because another document has
 // seen it leaves its table there.

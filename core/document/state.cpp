@@ -170,7 +170,8 @@ Result<State> read(const Object& object, Deletes deletes, const TakeOver& take) 
   for (const Version& version : object.versions) {
     if (version.tombstone) continue;
     if (missing) {
-      // Its effects are not shown, and whoever writes has replaced it: its writes stay known.
+      // The document is hidden by the delete, and the next write replaces it. Its effects are not shown, but
+      // its table is kept, so that a late copy of one of its writes is still recognized.
       auto gone = version.content_type == document_content_type
                       ? decode(version.value)
                       : Result<Document>(Status(Code::invalid_argument, "no document"));

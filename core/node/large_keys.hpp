@@ -1,5 +1,5 @@
-// Which keys have large values, as far as this process has met them: whoever serves a request for one knows
-// beforehand what it costs, and lets no small one wait behind it.
+// Which keys have large values, as far as this process has met them. The server looks a key up before it
+// serves a request, so that a large one is served apart and no small one waits behind it.
 //
 // A table of fixed size, of hashes: two keys that share a place push each other out, and two with one hash pass
 // for each other. So an answer is a good guess, for scheduling and for accounts of memory, and nothing that a

@@ -91,8 +91,8 @@ TEST_CASE("a failed call says why, and only value() throws") {
   CHECK(options.error().name() == "UNKNOWN_OPTION");
   CHECK_THROWS_AS(options.value(), ringlet::Failure);
 
-  Client nobody = Client::connect("127.0.0.1:1").value();
-  const Result<Reply> put = nobody.put(cart, "tea", {}, {.timeout = 200ms});
+  Client unreachable = Client::connect("127.0.0.1:1").value();
+  const Result<Reply> put = unreachable.put(cart, "tea", {}, {.timeout = 200ms});
   REQUIRE_FALSE(put);
   CHECK(put.error().status() / 100 == 2);
   CHECK(put.error().retryable());

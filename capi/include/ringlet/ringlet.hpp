@@ -56,7 +56,7 @@ inline namespace abi1 {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// Bytes that somebody else owns: of text, or of spans and vectors of one-byte numbers.
+// A view of bytes that the caller owns and keeps alive: text, or a span or vector of one-byte numbers.
 class BytesView {
  public:
   constexpr BytesView() = default;

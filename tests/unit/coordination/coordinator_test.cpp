@@ -455,7 +455,7 @@ TEST_CASE(
   CHECK(minted(5'000'000).above_us == 5'000'000);
   CHECK(minted(5'000'000).replaces == std::vector<std::uint64_t>{7});
   CHECK(minted(0).above_us == 0);
-  // A context that somebody made up becomes a number that can be sent.
+  // The stamp of a forged context is clamped to a number that a message can carry.
   CHECK(minted(INT64_MIN).above_us == 0);
   CHECK(minted(INT64_MAX).above_us == std::int64_t{1} << 62);
 }

@@ -83,8 +83,8 @@ TEST_CASE(
   CHECK(twice > 1000);
 }
 
-// Deletes of whoever read one replica, on stores that forget which writes were replaced: what a deleted
-// document knew of writes that are executed twice must not be lost with it.
+// A writer deletes a document after it read a single replica, and the stores forget replaced writes early.
+// What the deleted document knew of writes that are executed twice must not be lost with it.
 TEST_CASE("L23 what a document knew of earlier writes outlives its delete") {
   Model::Settings settings;
   settings.forgets = true;

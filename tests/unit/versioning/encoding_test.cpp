@@ -304,7 +304,7 @@ TEST_CASE("encoding: counts are limited") {
   auto over = decode_causal_context(many(65537));
   REQUIRE_FALSE(over);
   CHECK(says(over.status(), "more than 65536 context entries"));
-  // So are its counters: whoever takes one in goes on counting from there.
+  // The counters are bounded, too: a replica that takes a context in counts on from the counters in it.
   for (std::uint64_t counter : {std::uint64_t{1} << 62, (std::uint64_t{1} << 62) + 1}) {
     CausalContext high;
     high.add({{NodeId{1}, 0}, counter}, 0);
