@@ -15,7 +15,6 @@ bool planted(PlantedBug bug) {
 void plant(PlantedBug bug) {
   current_bug = bug;
 }
-#endif
 
 const char* name_of(PlantedBug bug) {
   switch (bug) {
@@ -185,5 +184,6 @@ const char* number_of(PlantedBug bug) {
       return "-";
   }
 }
+#endif
 
 }  // namespace ringlet

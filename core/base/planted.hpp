@@ -54,19 +54,19 @@ enum class PlantedBug {
   document_self_of_another,      // document: each sibling's own tags get the first one's dot
   document_write_counted_twice,  // document: two dots of one write are two events
   document_table_deleted,  // document: what a document knew of earlier writes goes with its delete
-  note_by_clock_alone,           // versioning: the time of a note is its minter's clock alone
+  note_by_clock_alone,     // versioning: the time of a note is its minter's clock alone
   count,
 };
 
 #ifdef RINGLET_PLANTED_BUGS
 bool planted(PlantedBug bug);  // is this bug on, on this thread?
 void plant(PlantedBug bug);    // one at a time; none removes it. Per thread.
+const char* name_of(PlantedBug bug);
+const char* number_of(PlantedBug bug);  // "P12", of failure-modes; "-": not listed there
 #else
 constexpr bool planted(PlantedBug) {
   return false;
 }
 #endif
-const char* name_of(PlantedBug bug);
-const char* number_of(PlantedBug bug);  // "P12", of failure-modes; "-": not listed there
 
 }  // namespace ringlet

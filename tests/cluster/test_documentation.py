@@ -59,7 +59,9 @@ def test_java(seeds, tmp_path):
             }}
           }}
         }}""")
-    said = subprocess.run(["java", "-cp", str(jar), str(program)], capture_output=True, text=True, timeout=120)
+    native = "ringlet-native-linux-x86_64"
+    path = f"{jar}:{ROOT}/java/{native}/target/{native}-0.1.0.jar"
+    said = subprocess.run(["java", "-cp", path, str(program)], capture_output=True, text=True, timeout=120)
     assert said.stdout == "2\n", said.stderr
 
 

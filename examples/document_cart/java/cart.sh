@@ -2,9 +2,11 @@
 # Runs Cart.java from its source with the client of ../../../java (build it first: java/README.md).
 #   cart.sh SEEDS CUSTOMER show | add THING [AMOUNT] | remove THING | coupon CODE
 here=$(cd "$(dirname "$0")" && pwd)
-jar=$here/../../../java/ringlet-client/target/ringlet-client-0.1.0.jar
+java=$here/../../../java
+jar=$java/ringlet-client/target/ringlet-client-0.1.0.jar
+native=$java/ringlet-native-linux-x86_64/target/ringlet-native-linux-x86_64-0.1.0.jar
 if [ ! -f "$jar" ]; then
   echo "cart.sh: no $jar: build the client first, as java/README.md says" >&2
   exit 1
 fi
-exec java -cp "$jar" "$here/Cart.java" "$@"
+exec java -cp "$jar:$native" "$here/Cart.java" "$@"

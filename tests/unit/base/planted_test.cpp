@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#ifdef RINGLET_PLANTED_BUGS
 namespace ringlet {
 namespace {
 
@@ -18,7 +19,6 @@ TEST_CASE("planted: every bug has its own name") {
   CHECK(std::string(name_of(PlantedBug::count)) == "unknown");
 }
 
-#ifdef RINGLET_PLANTED_BUGS
 TEST_CASE("planted: one bug at a time, on this thread only") {
   CHECK_FALSE(planted(PlantedBug::answered_twice));
   plant(PlantedBug::answered_twice);
@@ -31,7 +31,7 @@ TEST_CASE("planted: one bug at a time, on this thread only") {
   CHECK_FALSE(planted(PlantedBug::answered_twice));
   CHECK_FALSE(planted(PlantedBug::none));
 }
-#endif
 
 }  // namespace
 }  // namespace ringlet
+#endif

@@ -15,6 +15,7 @@ import java.util.Objects;
  *
  * @param bytes its content; copied, in and out. Not checked here: a damaged one is
  *     {@link InvalidContextException} when it is used
+ * @serial exclude
  */
 public record Context(byte[] bytes) implements Serializable {
   /** Has seen nothing: a write with it is blind, and stands beside whatever there is. */

@@ -68,7 +68,8 @@ final class DefaultExecutorTest {
       Process child = new ProcessBuilder(
           System.getProperty("java.home") + "/bin/java", "-XX:ActiveProcessorCount=" + processors,
           "-Dringlet.native.path=" + System.getProperty("ringlet.native.path", ""),
-          "-cp", "target/classes" + File.pathSeparator + "target/test-classes",
+          "-cp", String.join(File.pathSeparator, "target/classes", "target/test-classes",
+              "../ringlet-native-linux-x86_64/target/classes"),
           DefaultExecutorTest.class.getName()).redirectErrorStream(true).start();
       String said = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       assertEquals(0, child.waitFor(), said);

@@ -56,7 +56,8 @@ final class UnloadTest {
   /** Without a parent: the built-in loaders know the packages of the module that these tests are in. */
   private static URLClassLoader loader() throws Exception {
     return new URLClassLoader(new URL[] {Path.of("target/classes").toUri().toURL(),
-        Path.of("target/test-classes").toUri().toURL()}, null);
+        Path.of("target/test-classes").toUri().toURL(),
+        Path.of("../ringlet-native-linux-x86_64/target/classes").toUri().toURL()}, null);
   }
 
   private static String runIn(ClassLoader loader) throws Exception {

@@ -1,9 +1,15 @@
 package io.ringlet.internal;
 
 import io.ringlet.NativeLibraryException;
+import java.io.ByteArrayInputStream;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.lang.module.FindException;
+import java.lang.module.ModuleFinder;
+import java.lang.module.ModuleReader;
+import java.lang.module.ModuleReference;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
@@ -19,13 +25,14 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
  * Finds and loads libringlet_jni.so, once a class loader; any number of them may have it. First {@code -Dringlet.native.path} (a
- * file, or a directory that has it); without that property the jar's own, unpacked to a private
+ * file, or a directory that has it); without that property the one in the jar ringlet-native-PLATFORM, unpacked to a private
  * directory named by its SHA-256 under {@code -Dringlet.native.dir} or the temporary directory. A
  * failure is remembered and thrown again, with every path that was tried.
  */
@@ -112,18 +119,58 @@ public final class NativeLoader {
       }
       return file;
     }
-    String resource = "/io/ringlet/native/" + platform() + "/" + FILE;
+    String resource = "io/ringlet/native/" + platform() + "/" + FILE;
     tried.add("resource " + resource);
     byte[] content;
-    try (InputStream in = NativeLoader.class.getResourceAsStream(resource)) {
+    try (InputStream in = open(resource, module(platform()))) {
       if (in == null) {
-        throw new IOException("this jar has no library for " + platform());
+        throw new IOException("wanted the jar ringlet-native-" + platform()
+            + " beside this one: no jar has a library for " + platform());
       }
       content = in.readAllBytes();
     }
     boolean given = !directory.isEmpty();
     Path base = Path.of(given ? directory : System.getProperty("java.io.tmpdir"));
     return unpack(content, base, tried, given ? " (from -Dringlet.native.dir)" : "");
+  }
+
+  /** The name of the module that ringlet-native-PLATFORM is. */
+  static String module(String platform) {
+    return "io.ringlet.natives." + platform.replace('-', '.');
+  }
+
+  /**
+   * The library is in a jar of its own. On the class path the class loader finds it; on the module path no
+   * module requires that jar (it differs by platform), so that it is not resolved, and it is read
+   * where it lies.
+   *
+   * @return null where no jar has it
+   */
+  static InputStream open(String resource, String module) throws IOException {
+    InputStream in = NativeLoader.class.getClassLoader().getResourceAsStream(resource);
+    if (in != null || !NativeLoader.class.getModule().isNamed()) {
+      return in;
+    }
+    Path[] places = Stream.of(System.getProperty("jdk.module.path", "").split(File.pathSeparator))
+        .filter(place -> !place.isEmpty()).map(Path::of).toArray(Path[]::new);
+    try {
+      Optional<ModuleReference> found =
+          ModuleFinder.compose(ModuleFinder.of(places), ModuleFinder.ofSystem()).find(module);
+      if (found.isEmpty()) {
+        return null;
+      }
+      try (ModuleReader reader = found.get().open()) {
+        Optional<InputStream> content = reader.open(resource);
+        if (content.isEmpty()) {
+          return null;
+        }
+        try (InputStream source = content.get()) {
+          return new ByteArrayInputStream(source.readAllBytes());
+        }
+      }
+    } catch (FindException e) {
+      throw new IOException("the module path cannot be read: " + e.getMessage(), e);
+    }
   }
 
   private static void checkAbi(int abi) throws IOException {
