@@ -17,7 +17,8 @@ Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& me
                                       std::shared_ptr<StorageEngine> engine,
                                       std::shared_ptr<const Ring> ring, LogSink log,
                                       std::unique_ptr<Listener> listener,
-                                      bool opens_all_members = false);
+                                      bool opens_all_members = false, const Cuts& cuts = {},
+                                      std::int64_t skew_ms = 0);
 Member member_of(std::string name, std::string address);
 std::shared_ptr<StorageEngine> memory_engine();
 

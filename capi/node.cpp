@@ -15,7 +15,8 @@ namespace ringlet::capi {
 Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& member,
                                       std::shared_ptr<StorageEngine> engine,
                                       std::shared_ptr<const Ring> ring, LogSink log,
-                                      std::unique_ptr<Listener> listener, bool opens_all_members) {
+                                      std::unique_ptr<Listener> listener, bool opens_all_members,
+                                      const Cuts& cuts, std::int64_t skew_ms) {
   NodeOptions options = settings.node(member.name);
   options.founding_is_agreed = opens_all_members;
   options.log = log;
@@ -25,6 +26,8 @@ Result<std::unique_ptr<Server>> serve(const Settings& settings, const Member& me
   ServerOptions server = settings.config().server;
   server.listen = member.address;
   server.log = std::move(log);
+  server.cuts = cuts;
+  server.skew_ms = skew_ms;
   return Server::start(std::move(*state), std::move(server), std::move(listener));
 }
 

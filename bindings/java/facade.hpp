@@ -375,6 +375,46 @@ inline void cluster_restart(Handle cluster, int index) {
       &error);
 }
 
+inline void cluster_pause(Handle cluster, int index) {
+  ringlet_error* error = nullptr;
+  check(ringlet_cluster_pause(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error),
+        &error);
+}
+
+inline void cluster_resume(Handle cluster, int index) {
+  ringlet_error* error = nullptr;
+  check(
+      ringlet_cluster_resume(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), &error),
+      &error);
+}
+
+// -1: all clients.
+inline void cluster_cut(Handle cluster, int from_index, int to_index) {
+  ringlet_error* error = nullptr;
+  check(ringlet_cluster_cut(from<ringlet_cluster>(cluster), static_cast<uint32_t>(from_index),
+                            static_cast<uint32_t>(to_index), &error),
+        &error);
+}
+
+inline void cluster_mend(Handle cluster, int from_index, int to_index) {
+  ringlet_error* error = nullptr;
+  check(ringlet_cluster_mend(from<ringlet_cluster>(cluster), static_cast<uint32_t>(from_index),
+                             static_cast<uint32_t>(to_index), &error),
+        &error);
+}
+
+inline void cluster_heal(Handle cluster) {
+  ringlet_error* error = nullptr;
+  check(ringlet_cluster_heal(from<ringlet_cluster>(cluster), &error), &error);
+}
+
+inline void cluster_skew(Handle cluster, int index, long long ahead_ms) {
+  ringlet_error* error = nullptr;
+  check(ringlet_cluster_skew(from<ringlet_cluster>(cluster), static_cast<uint32_t>(index), ahead_ms,
+                             &error),
+        &error);
+}
+
 inline void cluster_stop(Handle cluster, int drain_ms) {
   ringlet_error* error = nullptr;
   check(

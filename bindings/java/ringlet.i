@@ -99,6 +99,12 @@
 %rename("clusterSize") ringlet_java::cluster_size;
 %rename("clusterKill") ringlet_java::cluster_kill;
 %rename("clusterRestart") ringlet_java::cluster_restart;
+%rename("clusterPause") ringlet_java::cluster_pause;
+%rename("clusterResume") ringlet_java::cluster_resume;
+%rename("clusterCut") ringlet_java::cluster_cut;
+%rename("clusterMend") ringlet_java::cluster_mend;
+%rename("clusterHeal") ringlet_java::cluster_heal;
+%rename("clusterSkew") ringlet_java::cluster_skew;
 %rename("clusterStop") ringlet_java::cluster_stop;
 %rename("clusterRelease") ringlet_java::cluster_release;
 

@@ -586,6 +586,26 @@ class Cluster {
   void restart(std::uint32_t index) {
     run([&](ringlet_error** error) { return ringlet_cluster_restart(cluster_, index, error); });
   }
+  void pause(std::uint32_t index) {
+    run([&](ringlet_error** error) { return ringlet_cluster_pause(cluster_, index, error); });
+  }
+  void resume(std::uint32_t index) {
+    run([&](ringlet_error** error) { return ringlet_cluster_resume(cluster_, index, error); });
+  }
+  void cut(std::uint32_t from, std::uint32_t to) {
+    run([&](ringlet_error** error) { return ringlet_cluster_cut(cluster_, from, to, error); });
+  }
+  void mend(std::uint32_t from, std::uint32_t to) {
+    run([&](ringlet_error** error) { return ringlet_cluster_mend(cluster_, from, to, error); });
+  }
+  void heal() {
+    run([&](ringlet_error** error) { return ringlet_cluster_heal(cluster_, error); });
+  }
+  void skew(std::uint32_t index, std::int64_t ahead_ms) {
+    run([&](ringlet_error** error) {
+      return ringlet_cluster_skew(cluster_, index, ahead_ms, error);
+    });
+  }
   void stop(std::uint32_t drain_ms) {
     run([&](ringlet_error** error) { return ringlet_cluster_stop(cluster_, drain_ms, error); });
   }
@@ -762,6 +782,12 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("size", &Cluster::size)
       .def("kill", &Cluster::kill, py::arg("index"))
       .def("restart", &Cluster::restart, py::arg("index"))
+      .def("pause", &Cluster::pause, py::arg("index"))
+      .def("resume", &Cluster::resume, py::arg("index"))
+      .def("cut", &Cluster::cut, py::arg("source"), py::arg("target"))
+      .def("mend", &Cluster::mend, py::arg("source"), py::arg("target"))
+      .def("heal", &Cluster::heal)
+      .def("skew", &Cluster::skew, py::arg("index"), py::arg("ahead_ms"))
       .def("stop", &Cluster::stop, py::arg("drain_ms"))
       .def("drain_logs", &Cluster::drain_logs);
 }

@@ -130,8 +130,27 @@ void Connection::flush() {
                                                 std::to_string(limits_.max_queued_bytes)));
     }
   }
-  if (writing_now_) return count_waiting();
+  if (writing_now_ || writing_held_) return count_waiting();
   while (send_now()) {
+  }
+}
+
+void Connection::hold(bool reading, bool writing) {
+  bool reads_again = reading_held_ && !reading, writes_again = writing_held_ && !writing;
+  reading_held_ = reading;
+  writing_held_ = writing;
+  if (closed_) return;
+  if (reads_again) {
+    // The pause was the line's: a frame that is half here has as long as one that begins now.
+    if (frame_since_ != Instant::never()) frame_since_ = read_clocks().instant;
+    read();
+  }
+  if (!writes_again) return;
+  if (taken_ < written_.size() && !writing_now_) {
+    taken_at_ = read_clocks().instant;
+    write();
+  } else {
+    flush();
   }
 }
 
@@ -185,6 +204,10 @@ void Connection::on_written(ErrorCode error, std::size_t bytes) {
   taken_at_ = read_clocks().instant;
   if (taken_ < written_.size()) {
     count_waiting();
+    if (writing_held_) {
+      taken_at_ = Instant::never();
+      return;
+    }
     return write();
   }
   written_.clear();
@@ -198,7 +221,7 @@ void Connection::on_written(ErrorCode error, std::size_t bytes) {
 
 void Connection::read() {
   bool stalled = stalled_since_ != Instant::never() && !limits_.reads_always;
-  if (closed_ || reading_ || stalled) return;
+  if (closed_ || reading_ || stalled || reading_held_) return;
   reading_ = true;
   // Waits without a buffer: most connections are idle most of the time.
   socket_.async_wait(tcp::socket::wait_read,
@@ -207,7 +230,7 @@ void Connection::read() {
 
 void Connection::on_readable(ErrorCode error) {
   reading_ = false;
-  if (closed_) return;
+  if (closed_ || reading_held_) return;
   if (error) return close(why_no_handshake(Status(Code::io, "read: " + error.message())));
   if (!room_to_read()) return;
   auto space = reader_.prepare();
@@ -403,7 +426,7 @@ void Connection::check(Instant now) {
 void Connection::close(const Status& why) {
   if (std::exchange(closed_, true)) return;
   // The reason as the last frame, if the socket takes it now and nothing is half sent.
-  if (!writing_now_ && !why.is_ok()) {
+  if (!writing_now_ && !writing_held_ && !why.is_ok()) {
     wire::encode_frame(wire::Goodbye{why}, queued_);
     [[maybe_unused]] auto sent = ::send(socket_.native_handle(), queued_.data(), queued_.size(),
                                         MSG_NOSIGNAL | MSG_DONTWAIT);

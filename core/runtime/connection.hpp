@@ -14,6 +14,8 @@
 //             memory, a frame that has it and comes too slowly (least_progress) is given up after a
 //             second or two
 //   deadlines check() drops a peer that is late with its handshake or with the rest of a frame
+//   held      for tests that cut a line (Cuts): what would be written waits here, what comes waits in the
+//             socket, as both do while packets are lost; it goes on where it stopped
 #pragma once
 
 #include <atomic>
@@ -85,6 +87,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Arrival arrived(const wire::FrameTime& time, Instant now);
   Bytes& raw() { return queued_; }  // handshake frames are appended here
   void flush();
+  // Whether reading and writing pause. A connection that is closed while writing is held does not say why.
+  void hold(bool reading, bool writing);
   void check(Instant now);
   // Closes now. The owner hears on_closed later, unless it said forget().
   void close(const Status& why);
@@ -128,6 +132,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t taken_ = 0;  // of written_, by the socket
   std::size_t counted_waiting_ = 0, counted_reading_ = 0, counted_wait_to_read_ = 0;
   bool reading_ = false, writing_now_ = false, closed_ = false;
+  bool reading_held_ = false, writing_held_ = false;
   std::uint8_t version_ = 0;
   std::string first_bytes_;  // until the handshake, a few: is this a Ringlet at all?
   Instant opened_;

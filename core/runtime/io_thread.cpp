@@ -26,6 +26,12 @@ Now read_clocks() {
   return {read_instant(), wall.count() / 1000, wall.count() % 1000};
 }
 
+Now IoThread::clocks() const {
+  Now now = read_clocks();
+  now.wall_ms += skew_ms_.load(std::memory_order_relaxed);
+  return now;
+}
+
 IoThread::IoThread(std::string name, Work& work, Duration sweep_every, LogSink log)
     : name_(std::move(name)), work_(work), sweep_every_(sweep_every), log_(std::move(log)) {}
 
@@ -77,7 +83,7 @@ void IoThread::want_turn() {
 
 void IoThread::run_turn() {
   turn_wanted_ = false;
-  Now now = read_clocks();
+  Now now = clocks();
   if (due_) {
     if (--looks_ > 0) {
       want_turn();
@@ -102,7 +108,8 @@ void IoThread::arm() {
   Instant wake = work_.next_wake();
   if (wake >= armed_ || due_) return;
   armed_ = wake;
-  timer_.expires_after(std::chrono::microseconds(std::max<std::int64_t>((wake - read_instant()).us, 0)));
+  timer_.expires_after(
+      std::chrono::microseconds(std::max<std::int64_t>((wake - read_instant()).us, 0)));
   timer_.async_wait([this](ErrorCode error) {
     if (error) return;
     armed_ = Instant::never();
@@ -114,7 +121,7 @@ void IoThread::arm_sweep() {
   sweep_timer_.expires_after(std::chrono::microseconds(sweep_every_.us));
   sweep_timer_.async_wait([this](ErrorCode error) {
     if (error) return;
-    work_.sweep(read_clocks());
+    work_.sweep(clocks());
     want_turn();
     arm_sweep();
   });

@@ -3,6 +3,7 @@
 // and to many sockets of one poll, leave together.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,6 +47,9 @@ class IoThread {
   void post(std::function<void()> what);
   // On the thread: a turn is due after the events that are ready now.
   void want_turn();
+  // read_clocks(), with the wall clock as far off as skew() said; all that the work is given comes from here.
+  Now clocks() const;
+  void skew(std::int64_t ms) { skew_ms_ = ms; }  // from any thread, for tests; 0: as the machine's
   bool is_current() const { return std::this_thread::get_id() == thread_.get_id(); }
   void stop();  // ends the loop and joins; what is posted and not yet run is forgotten
   void log(LogLevel level, const std::string& text) const {
@@ -67,6 +71,7 @@ class IoThread {
   asio::steady_timer timer_{context_}, sweep_timer_{context_};
   Instant armed_ = Instant::never();
   bool turn_wanted_ = false;
+  std::atomic<std::int64_t> skew_ms_{0};
   std::optional<Now> due_;  // a wake was due then; on_wake follows
   int looks_ = 0;           // at the sockets, before it does
   std::string name_servers_;

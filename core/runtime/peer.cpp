@@ -100,6 +100,15 @@ void Peer::flush() {
   if (state_ == State::ready) connection_->flush();
 }
 
+void Peer::hold(bool reading, bool writing) {
+  reading_held_ = reading;
+  writing_held_ = writing;
+  if (connection_) connection_->hold(reading, writing);
+  for (Try& one : tries_) {
+    if (one.connection) one.connection->hold(reading, writing);
+  }
+}
+
 void Peer::check(Instant now) {
   if (connection_) connection_->check(now);
 }
@@ -196,6 +205,7 @@ void Peer::on_connected(std::size_t which, ErrorCode error) {
   auto socket = std::move(one.socket);
   one.connection =
       std::make_shared<Connection>(thread_, std::move(*socket), 0, options_.limits, *this);
+  one.connection->hold(reading_held_, writing_held_);
   wire::Hello hello = options_.hello;
   hello.sent_us = static_cast<std::uint64_t>(read_instant().us);
   wire::encode_frame(hello, one.connection->raw());

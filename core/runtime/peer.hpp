@@ -60,6 +60,8 @@ class Peer final : public Connection::Events {
   // False: it waits for the connection, and nothing of it has left.
   bool send(std::uint64_t number, Message message, const Asking& asking = {});
   void flush();
+  // As Connection::hold(), for the connection there is and for those to come.
+  void hold(bool reading, bool writing);
   void check(Instant now);
 
  private:
@@ -109,6 +111,7 @@ class Peer final : public Connection::Events {
   std::size_t unanswered_ = 0;  // sent on this connection
   int failures_ = 0;            // in a row, since a connection was last ready
   std::shared_ptr<Connection> connection_;
+  bool reading_held_ = false, writing_held_ = false;
   std::uint64_t look_up_ = 0;
   std::vector<Try> tries_;    // while it connects
   std::size_t tried_ = 0;     // of them

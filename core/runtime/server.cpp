@@ -134,6 +134,12 @@ struct Server::Impl {
   std::mutex idle_mutex;
   std::condition_variable became_idle;
 
+  // pause(): each lane's thread rests inside rest(), with whatever is in its sockets.
+  std::mutex pause_mutex;  // guards the two below
+  std::condition_variable pause_changed;
+  bool paused = false;
+  std::size_t resting = 0;
+
   void log(LogLevel level, const std::string& text) const {
     if (options.log) options.log(level, "runtime", text);
   }
@@ -198,6 +204,16 @@ struct Server::Impl {
     gauges.resident_bytes = memory.resident();
   }
   Status stop(Duration drain);
+  void pause();
+  void resume();
+  void rest() {
+    std::unique_lock lock(pause_mutex);
+    ++resting;
+    pause_changed.notify_all();
+    pause_changed.wait(lock, [&] { return !paused; });
+    --resting;
+    pause_changed.notify_all();
+  }
 };
 
 // One io_context, one thread, one Node, its links (accepted) and its peers (connected to). Lane 0
@@ -232,7 +248,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
   void start() {
     thread_.post([this] {
-      node_.start(read_clocks());
+      node_.start(clocks());
       if (acceptor_.is_open()) accept();
     });
     thread_.start();
@@ -249,24 +265,39 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (durable_posted_.exchange(true)) return;
     thread_.post([this] {
       durable_posted_ = false;
-      node_.on_durable(durable_.load(), read_clocks());
+      node_.on_durable(durable_.load(), clocks());
     });
   }
   void drain() {
     thread_.post([this] {
       ErrorCode ignored;
       acceptor_.close(ignored);
-      node_.drain(read_clocks());
+      node_.drain(clocks());
     });
   }
   bool idle() const { return idle_.load(); }
-  // Closes every connection and ends the thread.
-  void stop() {
+  void skew(std::int64_t ms) { thread_.skew(ms); }
+  void rest() {
+    thread_.post([this] { server_.rest(); });
+  }
+  // Ready when it is done.
+  std::future<void> set_cuts(const Cuts& cuts) {
+    auto done = std::make_shared<std::promise<void>>();
+    thread_.post([this, done, cuts] {
+      cuts_ = cuts;
+      for (auto& [id, link] : links_) hold(link);
+      for (auto& [to, peer] : peers_) hold(to.first, *peer);
+      done->set_value();
+    });
+    return done->get_future();
+  }
+  // Closes every connection; ready when that is done. Then stop().
+  std::future<void> close_all() {
     auto closed = std::make_shared<std::promise<void>>();
     thread_.post([this, closed] {
       ErrorCode ignored;
       acceptor_.close(ignored);
-      turn(read_clocks());
+      turn(clocks());
       for (auto& [id, link] : std::exchange(links_, {})) {
         settle_handed(link);
         link.connection->forget();
@@ -274,13 +305,13 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
         server_.places->left(link.kind);
       }
       if (waiting_fd_ >= 0) ::close(std::exchange(waiting_fd_, -1));
-      admission_.close_all(read_clocks().instant);
+      admission_.close_all(clocks().instant);
       peers_.clear();
       closed->set_value();
     });
-    closed->get_future().wait();
-    thread_.stop();
+    return closed->get_future();
   }
+  void stop() { thread_.stop(); }
   bool is_current() const { return thread_.is_current(); }
   void query(std::shared_ptr<std::promise<std::string>> answer) {
     thread_.post([this, answer] { answer->set_value(status_json()); });
@@ -330,6 +361,18 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     std::uint8_t version;
   };
 
+  Now clocks() const { return thread_.clocks(); }
+
+  void hold(Link& link) {
+    if (link.kind == Places::Kind::unknown) return;  // until it says who it is
+    bool client = link.kind == Places::Kind::client;
+    auto held = [&](const Cuts::Direction& cut) {
+      return client ? cut.clients : cut.cuts(link.member);
+    };
+    link.connection->hold(held(cuts_.in), held(cuts_.out));
+  }
+  void hold(NodeId to, Peer& peer) { peer.hold(cuts_.in.cuts(to), cuts_.out.cuts(to)); }
+
   // ---- IoThread::Work ----
   Instant next_wake() const override { return std::min(node_.next_wake(), admission_.next_wake()); }
   void on_wake(Now now) override { node_.on_wake(now); }
@@ -372,7 +415,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     touched_links_.clear();
     if (admission_.wants_turn() || !large_.empty()) thread_.want_turn();
-    idle_since_ = read_clocks().instant;
+    idle_since_ = clocks().instant;
     if (server_.draining) {
       bool flushed = std::all_of(links_.begin(), links_.end(), [](const auto& link) {
         return link.second.connection->flushed();
@@ -500,7 +543,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
 
   // Gives the place of an unknown connection, or of an idle client, to another connection.
   bool cut_one(Places::Kind kind) {
-    Instant now = read_clocks().instant;
+    Instant now = clocks().instant;
     std::list<std::uint64_t>& longest_first = kind == Places::Kind::unknown ? unknown_ : clients_;
     int looked_at = 0;
     for (std::uint64_t id : longest_first) {
@@ -556,7 +599,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     if (link.kind == Places::Kind::client) clients_.erase(link.order);
     server_.places->left(link.kind);
     settle_handed(link);
-    admission_.closed(found->first, read_clocks().instant);
+    admission_.closed(found->first, clocks().instant);
     links_.erase(found);
   }
 
@@ -569,7 +612,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     auto found = links_.find(connection.link());
     RINGLET_ASSERT(found != links_.end());
     Link& link = found->second;
-    Now now = read_clocks();
+    Now now = clocks();
     awake(now.instant);
     used(link, now.instant);
     std::uint64_t id = connection.link();
@@ -678,7 +721,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     thread_.post([this, answer] {
       auto link = links_.find(answer->reply.link);
       if (link == links_.end()) return;
-      Now now = read_clocks();
+      Now now = clocks();
       awake(now.instant);
       Node::ToRequester& reply = answer->reply;
       settle_handed(link->second, reply.number, !is_refusal(reply.message), now.instant);
@@ -709,7 +752,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   // The connection is closed, so its large writes that are still queued have no requester any more.
   void settle_handed(Link& link) {
     if (!link.ever_handed) return;
-    Instant now = read_clocks().instant;
+    Instant now = clocks().instant;
     while (!link.handed.empty()) settle_handed(link, link.handed.begin()->first, false, now);
     server_.lanes.back()->forget_large(link.connection->link());
   }
@@ -806,7 +849,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       } else {
         refuse(link->second, next->request.type, next->request.number, next->refused, now);
       }
-      now = read_clocks();
+      now = clocks();
     }
   }
 
@@ -849,12 +892,13 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     }
     unknown_.erase(link.order);
     link.kind = kind;
-    link.used = read_clocks().instant;
+    link.used = clocks().instant;
     if (member) {
       link.member = hello->node;
     } else {
       link.order = clients_.insert(clients_.end(), connection.link());
     }
+    hold(link);
     wire::encode_frame(*welcome, connection.raw());
     connection.handshake_done(static_cast<std::uint8_t>(welcome->version), member);
     // The first request may itself have waited for this connection: the line is measured before.
@@ -883,7 +927,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
     const std::string& address = member ? member->address : known_address;
     if (address.empty()) {
       // Left the ring since the message was planned.
-      thread_.post([this, to] { node_.on_unreachable(to, read_clocks()); });
+      thread_.post([this, to] { node_.on_unreachable(to, clocks()); });
       return nullptr;
     }
     auto found = peers_.find({to, bulk});
@@ -895,6 +939,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
       auto peer =
           std::make_unique<Peer>(thread_, to, address, options, static_cast<Peer::Events&>(*this));
       if (member) peer->set_expected(to);
+      hold(to, *peer);
       found = peers_.emplace(std::pair(to, bulk), std::move(peer)).first;
     }
     found->second->set_address(address);
@@ -902,16 +947,14 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   }
 
   void on_reply(NodeId from, std::uint64_t number, Message message) override {
-    Now now = read_clocks();
+    Now now = clocks();
     awake(now.instant);
     node_.on_reply(from, number, std::move(message), now);
   }
   void on_not_sent(NodeId to, std::uint64_t number, Refused why) override {
-    node_.on_not_sent(to, number, std::move(why), read_clocks());
+    node_.on_not_sent(to, number, std::move(why), clocks());
   }
-  void on_unreachable(NodeId node, const Status&) override {
-    node_.on_unreachable(node, read_clocks());
-  }
+  void on_unreachable(NodeId node, const Status&) override { node_.on_unreachable(node, clocks()); }
 
   Impl& server_;
   const bool measures_;  // the node's memory
@@ -927,6 +970,7 @@ class Server::Impl::Lane final : IoThread::Work, Connection::Events, Peer::Event
   std::map<std::uint64_t, Link> links_;
   std::list<std::uint64_t> unknown_, clients_;  // of links_; the longest waiting, or idle, first
   std::map<std::pair<NodeId, bool>, std::unique_ptr<Peer>> peers_;  // true: for large messages
+  Cuts cuts_;
   std::vector<Peer*> touched_peers_;
   std::vector<std::uint64_t> touched_links_;
   std::size_t handed_ = 0;  // large writes, of all links
@@ -986,7 +1030,11 @@ Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<NodeState> state,
     return status;
   }
   impl.listener->impl->fd = -1;  // the acceptor's now
-  for (auto& lane : impl.lanes) lane->start();
+  for (auto& lane : impl.lanes) {
+    lane->skew(impl.options.skew_ms);
+    if (impl.options.cuts != Cuts{}) lane->set_cuts(impl.options.cuts);
+    lane->start();
+  }
   impl.state->engine().set_durable_listener([&impl](StorageEngine::Ticket ticket) {
     for (auto& lane : impl.lanes) lane->durable_up_to(ticket);
   });
@@ -1028,6 +1076,7 @@ Status Server::Impl::stop(Duration drain) {
   draining = true;
   bool finished = true;
   if (drain > Duration{}) {
+    resume();
     for (auto& lane : lanes) lane->drain();
     std::unique_lock lock(idle_mutex);
     finished = became_idle.wait_for(lock, std::chrono::microseconds(drain.us), [&] {
@@ -1035,6 +1084,11 @@ Status Server::Impl::stop(Duration drain) {
     });
   }
   state->engine().set_durable_listener([](StorageEngine::Ticket) {});
+  // All are told before a paused one goes on, which would otherwise serve what waits in its sockets.
+  std::vector<std::future<void>> closed;
+  for (auto& lane : lanes) closed.push_back(lane->close_all());
+  resume();
+  for (auto& each : closed) each.wait();
   for (auto& lane : lanes) lane->stop();
   log(LogLevel::info, "stopped listening on " + address);
   if (!finished) {
@@ -1044,12 +1098,70 @@ Status Server::Impl::stop(Duration drain) {
   return Status::ok();
 }
 
+void Server::Impl::pause() {
+  std::unique_lock lock(pause_mutex);
+  if (std::exchange(paused, true)) return;
+  pause_changed.wait(lock, [&] { return resting == 0; });  // resumed just now, and not gone on yet
+  for (auto& lane : lanes) lane->rest();
+  pause_changed.wait(lock, [&] { return resting == lanes.size(); });
+}
+
+void Server::Impl::resume() {
+  std::lock_guard lock(pause_mutex);
+  paused = false;
+  pause_changed.notify_all();
+}
+
+Status Server::pause() {
+  if (impl_->generation != fork_generation()) {
+    return Status(Code::forked, "pause: the server was started before fork()");
+  }
+  for (auto& lane : impl_->lanes) {
+    if (lane->is_current()) {
+      return Status(Code::busy, "pause: called on the server's own thread");
+    }
+  }
+  std::lock_guard guard(impl_->mutex);
+  if (impl_->stopped) return Status(Code::closed, "pause: the server is stopped");
+  impl_->pause();
+  return Status::ok();
+}
+
+void Server::resume() {
+  if (impl_->generation == fork_generation()) impl_->resume();
+}
+
+void Server::skew(std::int64_t ms) {
+  for (auto& lane : impl_->lanes) lane->skew(ms);
+}
+
+Status Server::set_cuts(const Cuts& cuts) {
+  if (impl_->generation != fork_generation()) {
+    return Status(Code::forked, "set_cuts: the server was started before fork()");
+  }
+  std::lock_guard guard(impl_->mutex);
+  if (impl_->stopped) return Status(Code::closed, "set_cuts: the server is stopped");
+  std::vector<std::future<void>> done;
+  for (auto& lane : impl_->lanes) done.push_back(lane->set_cuts(cuts));
+  {
+    // A paused lane takes it as the first thing when it goes on.
+    std::lock_guard lock(impl_->pause_mutex);
+    if (impl_->paused) return Status::ok();
+  }
+  for (auto& each : done) each.wait();
+  return Status::ok();
+}
+
 std::string Server::status_json() const {
   std::string json = "{\"address\":\"" + impl_->address +
                      "\",\"connections\":" + std::to_string(impl_->places->taken()) +
                      ",\"reading\":" + std::to_string(impl_->admission->memory.reading.load()) +
                      ",\"lanes\":[";
   std::lock_guard guard(impl_->mutex);
+  {
+    std::lock_guard lock(impl_->pause_mutex);
+    if (impl_->paused) return json + "],\"paused\":true}";
+  }
   bool first = true;
   for (auto& lane : impl_->lanes) {
     if (!std::exchange(first, false)) json += ",";

@@ -96,12 +96,103 @@ TEST_CASE("cluster functions with arguments that make no sense") {
   CHECK(ringlet_cluster_stop(nullptr, 0, nullptr) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_cluster_log_drain(nullptr, nullptr, nullptr) == 0);
   ringlet_cluster_release(nullptr);
+  CHECK(ringlet_cluster_pause(nullptr, 0, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_resume(nullptr, 0, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_cut(nullptr, 0, 1, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_mend(nullptr, 0, 1, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_heal(nullptr, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_skew(nullptr, 0, 0, nullptr) == RINGLET_INVALID_ARGUMENT);
   Fixture f({}, 1);
   CHECK(ringlet_cluster_kill(f.cluster.get(), 1, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_pause(f.cluster.get(), 1, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_resume(f.cluster.get(), 1, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_cut(f.cluster.get(), 0, 0, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_cut(f.cluster.get(), 0, 1, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_cut(f.cluster.get(), RINGLET_CLIENTS, RINGLET_CLIENTS, nullptr) ==
+        RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_skew(f.cluster.get(), 0, INT64_MAX, nullptr) == RINGLET_INVALID_ARGUMENT);
+  CHECK(ringlet_cluster_skew(f.cluster.get(), 0, INT64_MIN, nullptr) == RINGLET_INVALID_ARGUMENT);
+  REQUIRE(ringlet_cluster_kill(f.cluster.get(), 0, nullptr) == RINGLET_OK);
+  ringlet_error* down = nullptr;
+  CHECK(ringlet_cluster_pause(f.cluster.get(), 0, &down) == RINGLET_INVALID_ARGUMENT);
+  Error owned_down(down);
+  CHECK(has(message(owned_down), "n1 is down"));
   CHECK(ringlet_cluster_restart(f.cluster.get(), 0xffffffff, nullptr) == RINGLET_INVALID_ARGUMENT);
   CHECK(ringlet_cluster_stop(f.cluster.get(), 100, nullptr) == RINGLET_OK);
   CHECK(ringlet_cluster_stop(f.cluster.get(), 100, nullptr) == RINGLET_OK);
   CHECK(ringlet_cluster_restart(f.cluster.get(), 0, nullptr) == RINGLET_CLOSED);
+  CHECK(ringlet_cluster_pause(f.cluster.get(), 0, nullptr) == RINGLET_CLOSED);
+  CHECK(ringlet_cluster_cut(f.cluster.get(), 0, RINGLET_CLIENTS, nullptr) == RINGLET_CLOSED);
+  CHECK(ringlet_cluster_heal(f.cluster.get(), nullptr) == RINGLET_CLOSED);
+  CHECK(ringlet_cluster_skew(f.cluster.get(), 0, 1, nullptr) == RINGLET_CLOSED);
+}
+
+TEST_CASE(
+    "a paused node answers nothing, serves what is not too old when it goes on, and can be "
+    "killed") {
+  Fixture f;
+  ringlet_call all = RINGLET_CALL_INIT;
+  all.r = all.w = 3;
+  auto put_to_all = [&](const char* name, uint32_t timeout_ms = 5000) {
+    all.timeout_ms = timeout_ms;
+    return ringlet_put(f.client.get(), key_of("c", name), {}, {"v", 1}, &all, nullptr, nullptr);
+  };
+  REQUIRE(put_to_all("k") == RINGLET_OK);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(ringlet_cluster_pause(f.cluster.get(), 1, nullptr) == RINGLET_OK);
+    REQUIRE(ringlet_cluster_pause(f.cluster.get(), 1, nullptr) == RINGLET_OK);
+    CHECK(put_to_all("k", 300) != RINGLET_OK);
+    f.put(key_of("c", "other"), "", "2");  // two of three are there
+    REQUIRE(ringlet_cluster_resume(f.cluster.get(), 1, nullptr) == RINGLET_OK);
+    REQUIRE(ringlet_cluster_resume(f.cluster.get(), 1, nullptr) == RINGLET_OK);
+    bool again = false;
+    for (int tries = 0; tries < 100 && !again; ++tries) again = put_to_all("again") == RINGLET_OK;
+    CHECK(again);
+  }
+  REQUIRE(ringlet_cluster_pause(f.cluster.get(), 2, nullptr) == RINGLET_OK);
+  REQUIRE(ringlet_cluster_kill(f.cluster.get(), 2, nullptr) == RINGLET_OK);
+  REQUIRE(ringlet_cluster_restart(f.cluster.get(), 2, nullptr) == RINGLET_OK);
+  bool again = false;
+  for (int tries = 0; tries < 100 && !again; ++tries) again = put_to_all("again") == RINGLET_OK;
+  CHECK(again);
+  // A cluster with faults in force stops within its drain.
+  REQUIRE(ringlet_cluster_pause(f.cluster.get(), 0, nullptr) == RINGLET_OK);
+  REQUIRE(ringlet_cluster_cut(f.cluster.get(), 1, 2, nullptr) == RINGLET_OK);
+  CHECK(ringlet_cluster_stop(f.cluster.get(), 5000, nullptr) == RINGLET_OK);
+}
+
+TEST_CASE("what is sent over a cut line waits, and comes when the line is mended") {
+  Fixture f;
+  ringlet_call all = RINGLET_CALL_INIT;
+  all.r = all.w = 3;
+  auto put_to_all = [&](uint32_t timeout_ms = 5000) {
+    all.timeout_ms = timeout_ms;
+    return ringlet_put(f.client.get(), key_of("c", "k"), {}, {"v", 1}, &all, nullptr, nullptr);
+  };
+  REQUIRE(put_to_all() == RINGLET_OK);
+  // In a circle, so that no node can ask both others and hear both.
+  for (uint32_t i = 0; i < 3; ++i) {
+    REQUIRE(ringlet_cluster_cut(f.cluster.get(), i, (i + 1) % 3, nullptr) == RINGLET_OK);
+  }
+  CHECK(put_to_all(300) != RINGLET_OK);
+  for (uint32_t i = 0; i < 3; ++i) {
+    REQUIRE(ringlet_cluster_mend(f.cluster.get(), i, (i + 1) % 3, nullptr) == RINGLET_OK);
+    REQUIRE(ringlet_cluster_mend(f.cluster.get(), i, (i + 1) % 3, nullptr) == RINGLET_OK);
+  }
+  bool again = false;
+  for (int tries = 0; tries < 100 && !again; ++tries) again = put_to_all() == RINGLET_OK;
+  CHECK(again);
+  // Clients are one end, too; heal() mends all.
+  for (uint32_t i = 0; i < 3; ++i) {
+    REQUIRE(ringlet_cluster_cut(f.cluster.get(), RINGLET_CLIENTS, i, nullptr) == RINGLET_OK);
+  }
+  ringlet_call soon = RINGLET_CALL_INIT;
+  soon.timeout_ms = 200;
+  CHECK(ringlet_get(f.client.get(), key_of("c", "k"), &soon, nullptr, nullptr) != RINGLET_OK);
+  REQUIRE(ringlet_cluster_heal(f.cluster.get(), nullptr) == RINGLET_OK);
+  again = false;
+  for (int tries = 0; tries < 100 && !again; ++tries) again = put_to_all() == RINGLET_OK;
+  CHECK(again);
 }
 
 TEST_CASE("a node of its own serves a client, and stops") {

@@ -183,6 +183,12 @@ int main(void) {
 
   EXPECT(ringlet_cluster_kill(cluster, 0, &error) == RINGLET_OK);
   EXPECT(ringlet_cluster_restart(cluster, 0, &error) == RINGLET_OK);
+  EXPECT(ringlet_cluster_pause(cluster, 0, &error) == RINGLET_OK);
+  EXPECT(ringlet_cluster_resume(cluster, 0, &error) == RINGLET_OK);
+  EXPECT(ringlet_cluster_cut(cluster, 0, 1, &error) == RINGLET_OK);
+  EXPECT(ringlet_cluster_mend(cluster, 0, 1, &error) == RINGLET_OK);
+  EXPECT(ringlet_cluster_heal(cluster, &error) == RINGLET_OK);
+  EXPECT(ringlet_cluster_skew(cluster, 0, 0, &error) == RINGLET_OK);
   EXPECT(ringlet_cluster_stop(cluster, 100, &error) == RINGLET_OK);
   ringlet_cluster_release(cluster);
 

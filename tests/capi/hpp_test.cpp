@@ -339,6 +339,14 @@ TEST_CASE("nodes, logs and questions of operators") {
   CHECK(client.admin("ring").value().find("n1") != std::string::npos);
   CHECK(client.admin("nonsense").error().status() == RINGLET_INVALID_ARGUMENT);
   CHECK(client.counters().find("\"puts\"") != std::string::npos);
+  cluster.pause(0).value();
+  cluster.resume(0).value();
+  cluster.cut(0, 1).value();
+  cluster.mend(0, 1).value();
+  cluster.cut(0, Cluster::clients).value();
+  cluster.heal().value();
+  cluster.skew(0, 1000ms).value();
+  CHECK_FALSE(cluster.cut(0, 9));
   cluster.kill(0).value();
   client.put(cart, "milk").value();
   cluster.restart(0).value();

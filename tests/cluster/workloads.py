@@ -205,8 +205,8 @@ def stop(writers):
 
 
 def final_values(client, bucket, keys):
-    """key -> the siblings' values, read with r = N; reads that fail are repeated for a while."""
-    values, todo, end = {}, sorted(keys), time.monotonic() + 40
+    """key -> the siblings' values, read with r = N; reads that fail are repeated for a while after each was tried once."""
+    values, todo, end = {}, sorted(keys), None
     handle = client.bucket(bucket, r=3, timeout=TIMEOUT)
     while todo:
         left = []
@@ -215,6 +215,7 @@ def final_values(client, bucket, keys):
             left += answers.errors
             values.update({key: values_of(found) for key, found in answers.read.items()})
         todo = left
+        end = end or time.monotonic() + 40
         assert not todo or time.monotonic() < end, f"{len(todo)} keys of {bucket} cannot be read from all replicas"
     return values
 

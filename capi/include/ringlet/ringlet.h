@@ -58,7 +58,7 @@ extern "C" {
 /* ---- version ---- */
 
 #define RINGLET_ABI_MAJOR 1u /* soname libringlet.so.1 */
-#define RINGLET_ABI_MINOR 3u /* up with every added symbol, field or code */
+#define RINGLET_ABI_MINOR 4u /* up with every added symbol, field or code */
 #define RINGLET_ABI ((RINGLET_ABI_MAJOR << 16) | RINGLET_ABI_MINOR)
 
 RINGLET_API uint32_t ringlet_abi_version(void); /* the library's RINGLET_ABI */
@@ -504,6 +504,27 @@ RINGLET_API ringlet_status ringlet_cluster_kill(ringlet_cluster *, uint32_t inde
 /* On the same address, with its data. Of one that is running: OK. */
 RINGLET_API ringlet_status ringlet_cluster_restart(ringlet_cluster *, uint32_t index,
                                                    ringlet_error **);
+/* Faults, for tests of what is built on a cluster; stop ends them first where it is to drain. A node that is paused stands still as after SIGSTOP: its
+   sockets stay open, what is sent to it waits in them and is worked off after resume, where it is not too
+   old by then. Paused already: OK; down: INVALID_ARGUMENT. Resume of one that is not paused: OK.
+   All since ABI 1.4. */
+RINGLET_API ringlet_status ringlet_cluster_pause(ringlet_cluster *, uint32_t index,
+                                                 ringlet_error **);
+RINGLET_API ringlet_status ringlet_cluster_resume(ringlet_cluster *, uint32_t index,
+                                                  ringlet_error **);
+/* Cuts the line in one direction: nothing that `from` sends reaches `to`. It waits, as over a network that
+   loses every packet, and goes on after mend or heal unless the connection was given up by then. RINGLET_CLIENTS as
+   one end: all clients, of this process and others. A cut outlasts kill and restart of its ends. */
+#define RINGLET_CLIENTS 0xffffffffu
+RINGLET_API ringlet_status ringlet_cluster_cut(ringlet_cluster *, uint32_t from, uint32_t to,
+                                               ringlet_error **);
+RINGLET_API ringlet_status ringlet_cluster_mend(ringlet_cluster *, uint32_t from, uint32_t to,
+                                                ringlet_error **); /* not cut: OK */
+RINGLET_API ringlet_status ringlet_cluster_heal(ringlet_cluster *, ringlet_error **); /* all lines */
+/* The node's wall clock is from now on ahead_ms milliseconds ahead of the machine's (negative: behind; at
+   most 366 days; 0: as the machine's), also after a restart. Deadlines do not depend on it. */
+RINGLET_API ringlet_status ringlet_cluster_skew(ringlet_cluster *, uint32_t index, int64_t ahead_ms,
+                                                ringlet_error **);
 RINGLET_API ringlet_status ringlet_cluster_stop(ringlet_cluster *, uint32_t drain_ms,
                                                 ringlet_error **);
 RINGLET_API void ringlet_cluster_release(ringlet_cluster *); /* running: stops without draining */

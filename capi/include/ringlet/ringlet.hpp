@@ -1097,6 +1097,36 @@ class Cluster {
   Result<Client> connect() const { return Client::connect(seeds()); }
   Result<void> kill(std::uint32_t index) { return done(ringlet_cluster_kill, index); }
   Result<void> restart(std::uint32_t index) { return done(ringlet_cluster_restart, index); }
+  Result<void> pause(std::uint32_t index) { return done(ringlet_cluster_pause, index); }
+  Result<void> resume(std::uint32_t index) { return done(ringlet_cluster_resume, index); }
+  // One way; `clients` as one end: every client.
+  static constexpr std::uint32_t clients = RINGLET_CLIENTS;
+  Result<void> cut(std::uint32_t from, std::uint32_t to) {
+    return done(
+        [from](ringlet_cluster* cluster, std::uint32_t end, ringlet_error** error) {
+          return ringlet_cluster_cut(cluster, from, end, error);
+        },
+        to);
+  }
+  Result<void> mend(std::uint32_t from, std::uint32_t to) {
+    return done(
+        [from](ringlet_cluster* cluster, std::uint32_t end, ringlet_error** error) {
+          return ringlet_cluster_mend(cluster, from, end, error);
+        },
+        to);
+  }
+  Result<void> heal() {
+    return done([](ringlet_cluster* cluster, std::uint32_t,
+                   ringlet_error** error) { return ringlet_cluster_heal(cluster, error); },
+                0);
+  }
+  Result<void> skew(std::uint32_t index, Milliseconds ahead) {
+    return done(
+        [ahead](ringlet_cluster* cluster, std::uint32_t node, ringlet_error** error) {
+          return ringlet_cluster_skew(cluster, node, ahead.count(), error);
+        },
+        index);
+  }
   Result<void> stop(Milliseconds drain = Milliseconds(0)) {
     return done(ringlet_cluster_stop, detail::milliseconds(drain));
   }
@@ -1106,8 +1136,8 @@ class Cluster {
   }
 
  private:
-  Result<void> done(ringlet_status (*function)(ringlet_cluster*, std::uint32_t, ringlet_error**),
-                    std::uint32_t argument) {
+  template <typename Function>
+  Result<void> done(Function function, std::uint32_t argument) {
     ringlet_error* error = nullptr;
     const ringlet_status status = function(cluster_.get(), argument, &error);
     if (status != RINGLET_OK) return Error(status, error);
