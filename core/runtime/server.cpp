@@ -135,9 +135,11 @@ struct Server::Impl {
   std::condition_variable became_idle;
 
   // pause(): each lane's thread rests inside rest(), with whatever is in its sockets.
-  std::mutex pause_mutex;  // guards the two below
+  std::mutex pause_mutex;  // guards the three below
   std::condition_variable pause_changed;
   bool paused = false;
+  std::uint64_t resumed =
+      0;  // how often: a lane that is not awake yet does not take the next pause for its own
   std::size_t resting = 0;
 
   void log(LogLevel level, const std::string& text) const {
@@ -210,7 +212,7 @@ struct Server::Impl {
     std::unique_lock lock(pause_mutex);
     ++resting;
     pause_changed.notify_all();
-    pause_changed.wait(lock, [&] { return !paused; });
+    pause_changed.wait(lock, [&, before = resumed] { return resumed != before; });
     --resting;
     pause_changed.notify_all();
   }
@@ -1108,7 +1110,8 @@ void Server::Impl::pause() {
 
 void Server::Impl::resume() {
   std::lock_guard lock(pause_mutex);
-  paused = false;
+  if (!std::exchange(paused, false)) return;
+  ++resumed;
   pause_changed.notify_all();
 }
 
