@@ -104,17 +104,38 @@ Result<std::string> describe_ring(Client& client, Duration timeout) {
                        {"weight", member.weight},
                        {"partitions", owned}});
   }
-  json::array owners;
-  for (NodeId owner : ring.owners()) {
-    const Member* member = ring.find(owner);
-    owners.emplace_back(member != nullptr ? member->name : to_string(owner));
+  auto name_of_member = [&](NodeId id) {
+    const Member* member = ring.find(id);
+    return member != nullptr ? member->name : to_string(id);
+  };
+  json::array owners, replicas, moves;
+  for (NodeId owner : ring.owners()) owners.emplace_back(name_of_member(owner));
+  constexpr std::uint32_t most_in_full = 4096;  // a list a partition; of more partitions it is long
+  if (ring.partitions() <= most_in_full) {
+    for (std::uint32_t partition = 0; partition < ring.partitions(); ++partition) {
+      json::array names;
+      const auto& list = ring.preference_list(partition);
+      for (std::size_t i = 0; i < list.size() && i < ring.effective_replicas(); ++i)
+        names.emplace_back(name_of_member(list[i]));
+      replicas.push_back(std::move(names));
+    }
+  }
+  if (!ring.next().empty()) {
+    for (std::uint32_t partition = 0; partition < ring.partitions(); ++partition) {
+      if (ring.incoming(partition).empty()) continue;
+      json::array names;
+      for (NodeId id : ring.owners_in_the_end(partition)) names.emplace_back(name_of_member(id));
+      moves.push_back(json::object{{"partition", partition}, {"owners", std::move(names)}});
+    }
   }
   return json::serialize(json::object{{"cluster", ring.cluster()},
                                       {"epoch", ring.epoch()},
                                       {"partitions", ring.partitions()},
                                       {"replicas", ring.replicas()},
                                       {"members", std::move(members)},
-                                      {"owners", std::move(owners)}});
+                                      {"owners", std::move(owners)},
+                                      {"preference_lists", std::move(replicas)},
+                                      {"moves", std::move(moves)}});
 }
 
 // What each owner holds; a silent one says so in its place, the others are of use without it.
@@ -123,7 +144,7 @@ Result<std::string> inspect(Client& client, const Key& key, Duration timeout) {
   if (!found) return found.status();
   const Ring& ring = **found;
   Token token = token_of(key);
-  json::array replicas;
+  json::array replicas, preference;
   const std::vector<NodeId>& nodes = ring.preference_list(token);
   for (std::size_t i = 0; i < nodes.size() && i < ring.effective_replicas(); ++i) {
     const Member* member = ring.find(nodes[i]);
@@ -137,9 +158,14 @@ Result<std::string> inspect(Client& client, const Key& key, Duration timeout) {
     }
     replicas.push_back(std::move(replica));
   }
+  for (NodeId node : nodes) {
+    if (const Member* member = ring.find(node); member != nullptr)
+      preference.emplace_back(member->name);
+  }
   return json::serialize(json::object{{"key", printable(key)},
                                       {"token", to_string(token)},
                                       {"partition", ring.partition_of(token)},
+                                      {"preference_list", std::move(preference)},
                                       {"replicas", std::move(replicas)}});
 }
 

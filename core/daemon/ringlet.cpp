@@ -21,6 +21,7 @@
 #include "configuration/config_keys.hpp"
 #include "daemon/answers.hpp"
 #include "daemon/document_text.hpp"
+#include "daemon/replicas_text.hpp"
 #include "daemon/standard_files.hpp"
 #include "runtime/client.hpp"
 #include "versioning/shown.hpp"
@@ -34,7 +35,7 @@ enum Exit { done = 0, not_found = 1, usage = 2, conflict = 3, cluster_could_not 
 constexpr const char* exit_codes =
     "Exit codes:\n"
     "  0  done\n"
-    "  1  get, delete: there is no such key; nothing was written\n"
+    "  1  get, delete, inspect, why: there is no such key; nothing was written\n"
     "  2  wrong verb, flags, key, value or context, or an order that the node refused: nothing "
     "was\n"
     "     changed\n"
@@ -163,6 +164,9 @@ class Program {
     auto* status = app.add_subcommand("status", "what each node says of itself, a line a node");
     auto* ring = app.add_subcommand("ring", "members and their shares of the partitions");
     auto* locate = app.add_subcommand("locate", "where KEY lives: owners, then fallbacks");
+    auto* inspect = app.add_subcommand(
+        "inspect", "what each owner of KEY holds, and in what they differ; repairs nothing");
+    auto* why = app.add_subcommand("why", "in words: why KEY has the versions that it has");
     auto* cluster = app.add_subcommand("cluster", "change who the members are, in steps");
     cluster->require_subcommand(1);
     auto* join =
@@ -208,7 +212,7 @@ class Program {
     }
     repair->add_option("--partition", partition_, "only this one, 0 to the ring's partitions - 1")
         ->check(CLI::Range(0, 65535));
-    for (auto* verb : {get, put, erase, edit, locate})
+    for (auto* verb : {get, put, erase, edit, locate, inspect, why})
       verb->add_option("KEY", key_, "the key, at least one byte")->required();
     edit->add_option(
             "EDIT", edits_,
@@ -258,7 +262,7 @@ class Program {
     } catch (const CLI::ParseError& error) {
       return wrong_usage(app, error, argc, argv);
     }
-    for (auto* verb : {get, put, erase, edit, locate}) {
+    for (auto* verb : {get, put, erase, edit, locate, inspect, why}) {
       if (*verb && key_.empty()) return complain(usage, "KEY: wanted at least one byte, got none");
     }
     for (const auto* verb : {put, erase}) {
@@ -290,6 +294,8 @@ class Program {
     if (*edit) return do_edit();
     if (*status) return do_status();
     if (*ring) return do_ring();
+    if (*inspect) return do_inspect(inspect_text);
+    if (*why) return do_inspect(why_text);
     if (*repair) return do_order("repair");
     if (*reap) return do_order("reap");
     if (*cluster) return do_cluster(cluster->get_subcommands().front()->get_name());
@@ -756,6 +762,50 @@ class Program {
                 << "\n";
     }
     return done;
+  }
+
+  // Asks each owner for its copy: that repairs nothing, as a read might.
+  int do_inspect(std::string (*as_text)(const std::string&, const std::vector<ReplicaAnswer>&,
+                                        const NameOfNode&)) {
+    auto ring = wait_for_ring();
+    if (!ring) return no_ring();
+    Key key{bucket_, key_};
+    std::vector<ReplicaAnswer> owners;
+    json::array list;
+    int exit = done;
+    const auto& nodes = ring->preference_list(token_of(key));
+    for (std::size_t i = 0; i < nodes.size() && i < ring->effective_replicas(); ++i) {
+      const Member* member = ring->find(nodes[i]);
+      if (member == nullptr) continue;
+      StatusText text = client_->query(member->name, "replica", key, left());
+      auto said =
+          text.status ? parse_answer(member->name, text.json) : Result<json::value>(text.status);
+      ReplicaAnswer owner{member->name, nullptr, ""};
+      json::object shown{{"node", member->name}};
+      if (said) {
+        owner.holds = shown["holds"] = std::move(*said);
+      } else {
+        exit = std::max(exit, exit_for(said.status()));
+        owner.error = said.status().message();
+        shown["error"] = printable(owner.error, 4096);
+      }
+      owners.push_back(std::move(owner));
+      list.push_back(std::move(shown));
+    }
+    if (output_ == "json") {
+      std::cout << json::serialize(json::object{{"key", printable(key)},
+                                                {"partition", ring->partition_of(token_of(key))},
+                                                {"replicas", list}})
+                << "\n";
+    } else {
+      std::cout << as_text(printable(key), owners, [&](const std::string& id) {
+        for (const auto& member : ring->members()) {
+          if (to_string(member.id) == id) return member.name;
+        }
+        return id;
+      });
+    }
+    return exit == done && !any_version(owners) ? not_found : exit;
   }
 
   ClientOptions options_;

@@ -71,15 +71,35 @@ std::string status_text(NodeState& state, const Ring& ring, const NodeReport& re
   return json::serialize(status);
 }
 
+namespace {
+
+// For programs: `value` is for people, and says neither what was cut nor which bytes were unprintable.
+std::string hex_of(const Bytes& bytes) {
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (char byte : bytes) {
+    auto number = static_cast<unsigned char>(byte);
+    text += "0123456789abcdef"[number >> 4U];
+    text += "0123456789abcdef"[number & 15U];
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string replica_json(const std::string& node, const Key& key, const Object& object) {
   json::array versions;
+  constexpr std::size_t most_in_hex = 16'384;  // bytes of all values; larger ones are not repeated
+  std::size_t in_hex = 0;
   for (const auto& version : object.versions) {
-    versions.push_back(json::object{{"dot", to_string(version.dot)},
-                                    {"write_id", to_string(version.write_id)},
-                                    {"written_us", version.written_us},
-                                    {"tombstone", version.tombstone},
-                                    {"size", version.value.size()},
-                                    {"value", printable(version.value, 256)}});
+    json::object said{{"dot", to_string(version.dot)},    {"write_id", to_string(version.write_id)},
+                      {"written_us", version.written_us}, {"tombstone", version.tombstone},
+                      {"size", version.value.size()},     {"value", printable(version.value, 256)}};
+    if (in_hex + version.value.size() <= most_in_hex) {
+      in_hex += version.value.size();
+      said["value_hex"] = hex_of(version.value);
+    }
+    versions.push_back(std::move(said));
   }
   // Each replica forgets replaced writes at its own time: what is remembered of them is not compared.
   Object compared = object;

@@ -44,11 +44,13 @@ from .errors import (
     UsageError,
 )
 from .found import Found
+from .journal import Journal
 from .options import CallOptions, Option, WriteOptions, options
 from .versioned import Explanation, Resolver, Sibling, Versioned
 
 if TYPE_CHECKING:
     from . import aio as aio
+    from . import display as display
 
 __version__: str = _version()
 
@@ -72,6 +74,7 @@ __all__ = [
     "Found",
     "InternalError",
     "InvalidContext",
+    "Journal",
     "Json",
     "Keep",
     "Key",
@@ -104,9 +107,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``ringlet.aio`` is loaded when it is first asked for: programs without asyncio need not load that."""
-    if name == "aio":
+    """Parts that not every program needs are loaded when they are first asked for."""
+    if name in ("aio", "display"):
         import importlib
 
-        return importlib.import_module(".aio", __name__)
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

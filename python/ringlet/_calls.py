@@ -89,6 +89,7 @@ class Request(NamedTuple):
     value: object = b""
     content_type: bytes = b""
     questions: Questions | None = None
+    seen: list[bytes] | None = None  # of an update: the context of its last merge, when the client is watched
 
 
 class _Process:
@@ -181,7 +182,7 @@ def borrowed_queue() -> Iterator[_core.Queue]:
 
 def submit(queue: _core.Queue, client: _core.Client, request: Request, *, tag: int = 0) -> int:
     """Starts a request; its events come with ``tag``. Returns the queue's number for it."""
-    kind, target, spec, context, value, content_type, _ = request
+    kind, target, spec, context, value, content_type, *_ = request
     try:
         return queue.submit(
             client, kind, tag, target.bucket, target.key, context, value, content_type, *spec

@@ -23,14 +23,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
 from . import _calls, _core
 from ._calls import Request
 from ._loop import WINDOW, Call, Channel
+from ._watch import Observed, now_us, tell
 from .changes import Delete, Keep
 from .client import (
     _UNSET,
@@ -46,11 +48,16 @@ from .context import Context
 from .document import MapEditor, _Edits
 from .errors import ClientClosed, Key, RingletError, Status, UsageError, from_core_error
 from .found import Found, in_order
+from .journal import Journal
 from .options import CallOptions, Deletes, Durability, WriteOptions
 from .options import options as _all_options
 from .versioned import Sibling, Versioned
 
 __all__ = ["AsyncResolver", "Bucket", "Client", "connect", "outcome"]
+
+if TYPE_CHECKING:
+    from .display import Replicas, Ring
+    from .display._live import Trace
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -64,6 +71,7 @@ def connect(
     *,
     timeout: float | None = None,
     resolver: AsyncResolver[Any] | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     **options: Any,
 ) -> Client:
     """Opens a client: ``async with ringlet.aio.connect() as client:``. The arguments are those of
@@ -71,7 +79,7 @@ def connect(
 
     Waits for nothing, and needs no running loop yet: the client belongs to the one of its first call.
     """
-    return _opened_client(Client, seeds, timeout, resolver, options)
+    return _opened_client(Client, seeds, timeout, resolver, journal, options)
 
 
 def outcome(error: BaseException) -> RingletError | None:
@@ -94,9 +102,13 @@ class Client(_AnyClient):
     """A connection to a cluster, of one event loop. An asynchronous context manager. Made by ``connect``."""
 
     def __init__(
-        self, settings: dict[str, str], *, resolver: AsyncResolver[Any] | None = None
+        self,
+        settings: dict[str, str],
+        *,
+        resolver: AsyncResolver[Any] | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        super().__init__(settings, resolver=resolver)
+        super().__init__(settings, resolver=resolver, journal=journal)
         defaults = {option.name: option.default for option in _all_options()}
         timeout_ms, most = (
             int(settings.get(name, defaults[name]))
@@ -163,6 +175,46 @@ class Client(_AnyClient):
         finally:
             self._logs.pull()
         return json.loads(text)
+
+    async def inspect(
+        self, bucket: str | bytes, key: Key, *, codec: Any = None, timeout: float | None = None
+    ) -> Replicas:
+        """A picture of what each owner of a key holds, as ``ringlet.Client.inspect``."""
+        from .display import _live
+
+        ring = await self.admin("ring", timeout=timeout)
+        found = await self.admin("key.inspect", timeout=timeout, bucket=bucket, key=key)
+        return _live.replicas(found, ring, bucket, key, codec)
+
+    async def ring(
+        self, bucket: str | bytes | None = None, key: Key | None = None, *, timeout: float | None = None
+    ) -> Ring:
+        """A picture of the partitions and their owners, as ``ringlet.Client.ring``."""
+        from .display import _live
+
+        if (bucket is None) != (key is None):
+            raise TypeError("ring wanted both bucket and key, or neither")
+        ring = await self.admin("ring", timeout=timeout)
+        status = await self.admin("status", timeout=timeout)
+        found = None
+        if bucket is not None and key is not None:
+            found = await self.admin("key.inspect", timeout=timeout, bucket=bucket, key=key)
+        return _live.ring(ring, status, found, bucket, key)
+
+    async def trace(self, call: Callable[[], Awaitable[Any]]) -> Trace:
+        """Awaits what ``call`` returns and draws what this client asked meanwhile, other tasks' calls included:
+        ``ringlet.Client.trace``.
+        """
+        from .display import _live
+
+        tracing = _live.Tracing(self, call)
+        with tracing:
+            tracing.returned = await call()
+        try:
+            ring = await self.admin("ring") if tracing.calls else {}
+        except RingletError:
+            ring = {}
+        return tracing.made(ring)
 
     async def close(self, drain: float = 1.0) -> None:
         """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
@@ -359,5 +411,14 @@ class Bucket(_AnyBucket[T]):
 
     async def _run(self, request: Request) -> Versioned[T]:
         client = self._of
-        reply = await client._channel.reply(client._start(request))
+        watchers = client._watchers
+        begun = now_us() if watchers else 0
+        try:
+            reply = await client._channel.reply(client._start(request))
+        except BaseException as error:
+            if watchers:
+                tell(watchers, Observed(request, begun, now_us(), None, error))
+            raise
+        if watchers:
+            tell(watchers, Observed(request, begun, now_us(), reply, None))
         return self._read(reply, request.target.given)

@@ -13,10 +13,11 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, overload
 
 from . import _calls, _core
 from ._calls import Questions, Request, Spec, Steps, Target
+from ._watch import Observed, Watcher, now_us, tell
 from .changes import Delete, Keep
 from .codecs import RAW, Codec
 from .context import Context
@@ -34,6 +35,7 @@ from .errors import (
     from_option_error,
 )
 from .found import Found, in_order
+from .journal import Entry, Journal, as_journal
 from .options import CallOptions, Deletes, Durability, WriteOptions, as_settings
 from .versioned import (
     Resolver,
@@ -46,6 +48,10 @@ from .versioned import (
     read_siblings,
     resolving,
 )
+
+if TYPE_CHECKING:
+    from .display import Replicas, Ring
+    from .display._live import Trace
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -62,6 +68,7 @@ def connect(
     *,
     timeout: float | None = None,
     resolver: Resolver[Any] | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     **options: Any,
 ) -> Client:
     """Opens a client.
@@ -72,11 +79,12 @@ def connect(
             Default: the environment's ``RINGLET_SEEDS``, if it is not empty, else ``127.0.0.1:7400``.
         timeout: seconds a whole call may take, retries included. Default: 1.
         resolver: merges conflicts in ``update`` where neither the call nor the bucket has one.
+        journal: a file to which each conflict that a resolver meets is appended (docs/check-merge.md).
         options: see ``ringlet.options()``, e.g. ``coordination="client"``.
 
     Does not wait for a connection: an unreachable cluster shows in the first call.
     """
-    return _opened_client(Client, seeds, timeout, resolver, options)
+    return _opened_client(Client, seeds, timeout, resolver, journal, options)
 
 
 def _opened_client(
@@ -84,6 +92,7 @@ def _opened_client(
     seeds: str | Sequence[str] | None,
     timeout: float | None,
     resolver: Resolver[Any] | None,
+    journal: Any,
     options: dict[str, Any],
 ) -> C:
     """What ``connect`` does, here and in ringlet.aio."""
@@ -113,7 +122,7 @@ def _opened_client(
     if timeout is not None:
         settings["client.timeout_ms"] = str(_milliseconds("timeout", timeout))
     try:
-        return cls(settings, resolver=resolver)
+        return cls(settings, resolver=resolver, journal=as_journal(journal))
     except OptionError as error:
         said = str(error)
         if said.startswith("client.seeds: "):
@@ -178,7 +187,9 @@ class _Handle:
 class _AnyClient(_Handle):
     """What the clients of both surfaces are: blocking, and of an event loop (ringlet.aio)."""
 
-    def __init__(self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None) -> None:
+    def __init__(
+        self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None, journal: Journal | None = None
+    ) -> None:
         check_resolver("client", resolver)
         try:
             self._core = _core.Client(settings)
@@ -186,9 +197,17 @@ class _AnyClient(_Handle):
             raise from_option_error(error) from None
         self._opened(_Logs(self._core.drain_logs))
         self._resolver = resolver
+        self._journal = journal
+        self._watchers: tuple[Watcher, ...] = ()
         self._seeds = settings.get("client.seeds", "")
         self._keeps: object = None  # the cluster that opened it, which must not end before it
         _open_clients.add(self)
+
+    def _watch(self, watcher: Watcher) -> None:
+        self._watchers = (*self._watchers, watcher)
+
+    def _unwatch(self, watcher: Watcher) -> None:
+        self._watchers = tuple(each for each in self._watchers if each != watcher)
 
     def counters(self) -> dict[str, Any]:
         """What this client's calls came to: ``gets``, ``puts`` (deletes included) and ``failed`` that ended,
@@ -294,6 +313,47 @@ class Client(_AnyClient):
         finally:
             self._logs.pull()
         return json.loads(text)
+
+    def inspect(
+        self, bucket: str | bytes, key: Key, *, codec: Any = None, timeout: float | None = None
+    ) -> Replicas:
+        """A picture of what each owner of a key holds, and in what they differ. Asking repairs nothing.
+
+        ``codec`` reads the values that are shown. Values of more than 16 KiB are not fetched. Nodes that keep hints of
+        the key for another are not asked: only the owners are.
+        """
+        from .display import _live
+
+        _as_bytes("bucket", bucket), _as_bytes("key", key)
+        ring = self.admin("ring", timeout=timeout)
+        found = self.admin("key.inspect", timeout=timeout, bucket=bucket, key=key)
+        return _live.replicas(found, ring, bucket, key, codec)
+
+    def ring(
+        self, bucket: str | bytes | None = None, key: Key | None = None, *, timeout: float | None = None
+    ) -> Ring:
+        """A picture of the partitions and their owners; with a bucket and a key, of where that key lives, too."""
+        from .display import _live
+
+        if (bucket is None) != (key is None):
+            raise TypeError("ring wanted both bucket and key, or neither")
+        ring = self.admin("ring", timeout=timeout)
+        status = self.admin("status", timeout=timeout)
+        found = None
+        if bucket is not None and key is not None:
+            found = self.admin("key.inspect", timeout=timeout, bucket=bucket, key=key)
+        return _live.ring(ring, status, found, bucket, key)
+
+    def trace(self, call: Callable[[], Any]) -> Trace:
+        """Makes the call and draws what this client asked meanwhile: which node was asked, who answered it, who was
+        silent, how often it was tried again, and how long it took. ``trace.returned`` is what the call returned;
+        ``trace.error`` is Ringlet's error, if it raised one. Calls of other threads meanwhile are drawn, too.
+
+        When each replica answered its coordinator is not known here: the reply says who, and not when.
+        """
+        from .display import _live
+
+        return _live.trace(self, call)
 
     def close(self, drain: float = 1.0) -> None:
         """Refuses new calls, waits up to ``drain`` seconds for those under way, fails the rest.
@@ -417,7 +477,12 @@ class _AnyBucket(Generic[T]):
         check_resolver("update", resolver)
         chosen = resolver or self._resolver or self._of._resolver
 
+        seen: list[bytes] = []  # the context of the last merge, for those that watch
+        entries: list[Entry] = []  # of the journal, while a resolver runs
+
         def failed(merge: _core.Merge, error: BaseException) -> None:
+            for entry in entries:
+                entry.end(error=error)
             error.add_note(
                 f"in ringlet update of {self._where(key)}, attempt {merge.attempt}, "
                 f"applied={merge.written}"
@@ -429,7 +494,8 @@ class _AnyBucket(Generic[T]):
             key,
             call,
             content_type=self._content_type,
-            questions=Questions(lambda merge: self._answering(merge, key, fn, chosen), failed),
+            questions=Questions(lambda merge: self._answering(merge, key, fn, chosen, seen, entries), failed),
+            seen=seen,
         )
 
     def _edit(
@@ -483,15 +549,19 @@ class _AnyBucket(Generic[T]):
         key: Key,
         fn: Callable[[T | None], Any],
         resolver: Callable[[Sequence[Sibling[T]]], Any] | None,
+        seen_before: list[bytes],
+        entries: list[Entry],
     ) -> Steps[Callable[[], object]]:
         """What the application's functions make of a merge; comes to what tells the core."""
         reply = merge.siblings()
         siblings = read_siblings(reply, self._codec, key)
+        if self._of._watchers:
+            seen_before[:] = [reply.context()]
         if merge.written:
             # The edit is in the store and in these siblings: they are merged, and nothing else.
             if resolver is None:
                 return merge.keep
-            merged = yield resolver, siblings
+            merged = yield from self._journaled(_asked(resolver, siblings), siblings, resolver, key, reply, entries)
             return lambda: self._end(merge, merged, "resolver", resolver, key)
 
         def conflict() -> ConflictError:
@@ -504,7 +574,11 @@ class _AnyBucket(Generic[T]):
                 key=key,
             )
 
-        current: Any = (yield from resolving(siblings, resolver, conflict)) if siblings else None
+        current: Any = None
+        if siblings:
+            current = yield from self._journaled(
+                resolving(siblings, resolver, conflict), siblings, resolver, key, reply, entries
+            )
         if current is Keep or isinstance(current, Keep):
             return merge.keep
         if current is Delete or isinstance(current, Delete):
@@ -516,6 +590,34 @@ class _AnyBucket(Generic[T]):
         if noted is not None:
             edited = noted(edited)
         return lambda: self._end(merge, edited, "function", fn, key)
+
+    def _journaled(
+        self,
+        steps: Steps[Any],
+        siblings: Sequence[Sibling[T]],
+        resolver: Callable[..., Any] | None,
+        key: Key,
+        reply: _core.Reply,
+        entries: list[Entry],
+    ) -> Steps[Any]:
+        """Steps that merge siblings, with what they come to in the client's journal."""
+        journal = self._of._journal
+        if journal is None or resolver is None or len(siblings) < 2:
+            return (yield from steps)
+        entry = Entry(journal, self._name, _as_bytes("key", key), siblings, resolver, reply.context())
+        entries[:] = [entry]  # what the resolver raises does not come through here
+        value = yield from steps
+        entries.clear()
+        if value is Delete or isinstance(value, Delete):
+            entry.end(word="delete")
+        elif value is Keep or isinstance(value, Keep):
+            entry.end(word="keep")
+        else:
+            try:
+                entry.end(result=bytes(self._codec.encode(value)))
+            except Exception as error:
+                entry.end(error=error)  # the update says it where it encodes what the edit makes of it
+        return value
 
     def _end(
         self, merge: _core.Merge, answer: Any, what: str, fn: Callable[..., Any], key: Key
@@ -707,6 +809,7 @@ class Bucket(_AnyBucket[T]):
         found: dict[Key, Versioned[T] | RingletError] = {}
         waiting = list(requests.items())
         begun = in_flight = 0
+        now = now_us()
         with _calls.borrowed_queue() as queue:
             while begun < len(waiting) or in_flight:
                 if begun < len(waiting) and in_flight < 256:
@@ -722,7 +825,9 @@ class Bucket(_AnyBucket[T]):
                     continue
                 tag, reply, failure, _ = _calls.next_event(queue, None)
                 in_flight -= 1
-                key = waiting[tag][0]
+                key, request = waiting[tag]
+                if reply is not None and self._of._watchers:
+                    tell(self._of._watchers, Observed(request, now, now_us(), reply, None))
                 try:
                     found[key] = self._read(_calls.done(reply, failure, key), key)
                 except RingletError as error:
@@ -732,11 +837,23 @@ class Bucket(_AnyBucket[T]):
 
     def _run(self, request: Request) -> Versioned[T]:
         core = self._of._ready()
+        watchers = self._of._watchers
+        begun = now_us() if watchers else 0
         try:
             reply = _calls.single(core, request)
+        except BaseException as error:
+            if watchers:
+                tell(watchers, Observed(request, begun, now_us(), None, error))
+            raise
         finally:
             self._of._logs.pull()
+        if watchers:
+            tell(watchers, Observed(request, begun, now_us(), reply, None))
         return self._read(reply, request.target.given)
+
+
+def _asked(resolver: Callable[..., Any], siblings: Sequence[Sibling[Any]]) -> Steps[Any]:
+    return (yield resolver, siblings)
 
 
 def _admin_request(

@@ -532,7 +532,8 @@ RINGLET_API void ringlet_cluster_release(ringlet_cluster *); /* running: stops w
 /* ---- for operators ---- */
 
 /* "status" {"node": name or address, may be left out}: what the node says of itself
-   "ring" {}: members, partitions, owners as this client knows them
+   "ring" {}: members, partitions, owners as this client knows them; of at most 4,096 partitions the owners of
+   each, "preference_lists", and those after a change under way, "moves"
    "key.inspect" {"key": text, "bucket": text; or "key_hex", "bucket_hex"}: the key's owners and what each holds
    JSON in (NULL: {}) and out. Unknown commands and fields are INVALID_ARGUMENT. */
 RINGLET_API ringlet_status ringlet_admin(ringlet_client *, const char *command, const char *json,

@@ -15,6 +15,7 @@ from ._picture import Beside, Picture
 from .charts import Latencies, Staleness
 from .history import History, Why
 from .nodes import Replicas, Ring, Trees
+from .recorder import Recorder, record
 from .timeline import Timeline
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "History",
     "Latencies",
     "Picture",
+    "Recorder",
     "Replicas",
     "Ring",
     "Staleness",
     "Timeline",
     "Trees",
     "Why",
+    "record",
 ]

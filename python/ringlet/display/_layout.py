@@ -74,17 +74,24 @@ def laid_out(parents: Sequence[Sequence[int]], order: list[int], *, one_a_row: b
 
     lane = [0] * count
     until: list[int] = []  # of each lane, the last row in which it is taken
+    last: list[int] = []  # and by which version
     rank = {version: place for place, version in enumerate(order)}
     for version in sorted(order, key=lambda each: (row[each], rank[each])):
         of = parents[version]
         wanted = sum(lane[parent] for parent in of) / len(of) if of else 0.0
-        free = [number for number, last in enumerate(until) if last < row[version]]
+        # In text one version right below another in its lane is joined to it, so no other may stand there.
+        free = [
+            number for number, end_ in enumerate(until)
+            if end_ < row[version] - one_a_row or (end_ < row[version] and last[number] in of)
+        ]  # fmt: skip
         # Down the lane of what it had seen, if that is free: a straight line.
         straight = [number for number in free if any(lane[parent] == number for parent in of)]
         best = min(straight or [*free, len(until)], key=lambda number: (abs(number - wanted), number))
         if best == len(until):
             until.append(0)
+            last.append(version)
         lane[version] = best
+        last[best] = version
         until[best] = end[version]
     return Layout(order, row, lane, end)
 
