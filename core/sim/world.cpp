@@ -39,6 +39,7 @@ bool World::step() {
   now_ = event.when;
   ++events_;
   event.what();
+  if (observer_ != nullptr) observer_->on_event_over();
   return true;
 }
 
@@ -110,11 +111,12 @@ void World::start_cluster(Ring::Options ring, NodeOptions options, Duration fsyn
   }
 }
 
-HostId World::add_client(ClientOptions options) {
+HostId World::add_client(ClientOptions options, const std::string& name) {
   auto host = std::make_unique<Host>();
-  host->name = "c" + std::to_string(hosts_.size() - node_count_);
+  host->name = name.empty() ? "c" + std::to_string(hosts_.size() - node_count_) : name;
   options.seeds.clear();
-  for (HostId node = 0; node < node_count_; ++node) options.seeds.push_back(hosts_[node]->address);
+  for (HostId node = 0; node < (name.empty() ? node_count_ : founders_); ++node)
+    options.seeds.push_back(hosts_[node]->address);
   host->client = std::make_unique<ClientCore>(std::move(options), random_.next());
   hosts_.push_back(std::move(host));
   HostId id = hosts_.size() - 1;
@@ -140,6 +142,14 @@ std::uint64_t World::update(HostId client, ClientCore::Update update, ClientCore
   Host& host = *hosts_.at(client);
   trace(host.name + " updates " + printable(update.request.key));
   std::uint64_t number = host.client->update(std::move(update), clock(host), std::move(on_done));
+  pump(client);
+  return number;
+}
+
+std::uint64_t World::edit(HostId client, ClientCore::Edit edit, ClientCore::OnDone on_done) {
+  Host& host = *hosts_.at(client);
+  trace(host.name + " edits " + printable(edit.request.key));
+  std::uint64_t number = host.client->edit(std::move(edit), clock(host), std::move(on_done));
   pump(client);
   return number;
 }
@@ -200,12 +210,36 @@ StatusText World::command(HostId node, ClusterCommand command) {
   return said;
 }
 
+StatusText World::query(HostId node, StatusQuery question) {
+  Host& host = *hosts_.at(node);
+  if (!host.up || host.paused) {
+    return {Status(Code::unavailable, host.name + (host.up ? " is paused" : " is not up")), ""};
+  }
+  std::uint64_t link = next_link_++;
+  host.node->on_request(link, 1, std::move(question), clock(host));
+  StatusText answer{Status(Code::unavailable, host.name + " gave no answer"), ""};
+  for (auto& out : host.node->take_replies()) {
+    if (out.link != link) {
+      reply(node, out.link, out.number, std::move(out.message));
+    } else if (auto* text = std::get_if<StatusText>(&out.message)) {
+      answer = std::move(*text);
+    } else if (auto* refused = std::get_if<Refused>(&out.message)) {
+      answer.status = refused->status;
+    }
+  }
+  pump(node);
+  return answer;
+}
+
 std::size_t World::hints_at(HostId node) {
   return hosts_.at(node)->disk->rows(Table::hints).size();
 }
 
 const std::string& World::name_of_host(HostId host) const {
   return hosts_.at(host)->name;
+}
+const std::string& World::address_of(HostId node) const {
+  return hosts_.at(node)->address;
 }
 const Node* World::node(HostId node) const {
   return hosts_.at(node)->node.get();
@@ -248,6 +282,7 @@ void World::restart(HostId node) {
     });
   });
   trace(host.name + " starts");
+  if (observer_ != nullptr) observer_->on_started(node);
   host.node->start(clock(host));
   pump(node);
 }
@@ -256,6 +291,7 @@ void World::crash(HostId node, bool machine) {
   Host& host = *hosts_.at(node);
   if (!host.up) return;
   trace(host.name + (machine ? " loses power" : " is killed"));
+  if (observer_ != nullptr) observer_->on_crashed(node);
   host.up = false;
   host.paused = false;
   host.held.clear();
@@ -351,6 +387,12 @@ bool World::lost(HostId from, HostId to) {
   return cuts_.contains({from, to}) || (network_.loss > 0 && random_.chance(network_.loss));
 }
 
+void World::tell_lost(HostId from, HostId to, std::uint64_t exchange, bool reply) {
+  if (observer_ == nullptr) return;
+  bool cut = cuts_.contains({from, to});
+  observer_->on_lost(exchange, reply, cut ? Observer::Loss::cut : Observer::Loss::chance);
+}
+
 void World::whenever_awake(HostId id, std::uint64_t generation, std::function<void()> what) {
   Host& host = *hosts_[id];
   if (!host.up || host.generation != generation) return;
@@ -403,8 +445,13 @@ void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t numb
                     const Asking& asking) {
   Host& sender = *hosts_[from];
   trace(sender.name + " -> " + hosts_[to]->name + " " + name_of(message));
-  if (lost(from, to)) return;
-  if (!hosts_[to]->up) return unreachable(from, to, sender.generation, addressed);
+  std::uint64_t exchange = ++last_exchange_;
+  if (observer_ != nullptr) observer_->on_sent(from, to, exchange, false, message);
+  if (lost(from, to)) return tell_lost(from, to, exchange, false);
+  if (!hosts_[to]->up) {
+    if (observer_ != nullptr) observer_->on_lost(exchange, false, Observer::Loss::down);
+    return unreachable(from, to, sender.generation, addressed);
+  }
   std::uint64_t link = next_link_++;
   Link line{from,
             to,
@@ -413,7 +460,8 @@ void World::request(HostId from, HostId to, NodeId addressed, std::uint64_t numb
             number,
             asking,
             static_cast<std::uint64_t>(monotonic(from).us),
-            now_};
+            now_,
+            exchange};
   links_.emplace(link, line);
   int copies = network_.duplicate > 0 && random_.chance(network_.duplicate) ? 2 : 1;
   auto shared = std::make_shared<Message>(std::move(message));
@@ -434,6 +482,7 @@ void World::deliver(HostId to, std::uint64_t name, const std::shared_ptr<Message
   if (!host.up) {
     Link link = it->second;
     links_.erase(it);
+    if (observer_ != nullptr) observer_->on_lost(link.exchange, false, Observer::Loss::down);
     return unreachable(link.from, to, link.generation, link.addressed);
   }
   whenever_awake(to, host.generation, [this, to, name, message, only] {
@@ -442,6 +491,7 @@ void World::deliver(HostId to, std::uint64_t name, const std::shared_ptr<Message
     Host& receiver = *hosts_[to];
     HostId from = same->second.from;
     if (on_delivery) on_delivery(from, to, *message);
+    if (observer_ != nullptr) observer_->on_arrived(same->second.exchange, false, *message);
     receiver.node->on_request(name, same->second.number, only ? std::move(*message) : *message,
                               clock(receiver), from < node_count_ ? id_of(from) : NodeId{},
                               arrival_of(same->second));
@@ -461,11 +511,16 @@ void World::reply(HostId from, std::uint64_t name, std::uint64_t number, Message
   trace(hosts_[from]->name + " => " + hosts_[link.from]->name + " " + name_of(message));
   // Kept for a while so that a second answer is seen.
   after(Duration::seconds(5), [this, name] { links_.erase(name); });
-  if (lost(from, link.from)) return;
+  if (observer_ != nullptr) observer_->on_sent(from, link.from, link.exchange, true, message);
+  if (lost(from, link.from)) return tell_lost(from, link.from, link.exchange, true);
   auto shared = std::make_shared<Message>(std::move(message));
   after(delay(from, link.from), [this, from, link, shared] {
+    const Host& asker = *hosts_[link.from];
+    if (observer_ != nullptr && (!asker.up || asker.generation != link.generation))
+      observer_->on_lost(link.exchange, true, Observer::Loss::down);
     whenever_awake(link.from, link.generation, [this, from, link, shared] {
       if (on_delivery) on_delivery(from, link.from, *shared);
+      if (observer_ != nullptr) observer_->on_arrived(link.exchange, true, *shared);
       Host& host = *hosts_[link.from];
       if (host.node) {
         host.node->on_reply(link.addressed, link.number, std::move(*shared), clock(host));

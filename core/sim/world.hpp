@@ -31,6 +31,22 @@ struct NetworkOptions {
 // A host is a node or a client, by its number: nodes first, in the order they were added.
 using HostId = std::size_t;
 
+// Told of each message as it goes, for whoever keeps a record of a run (sim/recorder.hpp). Nothing of it
+// enters the hash of the trace, and an observer must not change the world. `exchange` names a request and its
+// reply; a request that is duplicated arrives twice under one name.
+class Observer {
+ public:
+  enum class Loss { cut, chance, down };
+  virtual ~Observer() = default;
+  virtual void on_sent(HostId from, HostId to, std::uint64_t exchange, bool reply,
+                       const Message& message) = 0;
+  virtual void on_lost(std::uint64_t exchange, bool reply, Loss why) = 0;
+  virtual void on_arrived(std::uint64_t exchange, bool reply, const Message& message) = 0;
+  virtual void on_started(HostId node) = 0;  // its process, with its disk
+  virtual void on_crashed(HostId node) = 0;  // what was on its way to it is lost
+  virtual void on_event_over() = 0;          // what is sent from here on has another cause
+};
+
 class World {
  public:
   explicit World(std::uint64_t seed, NetworkOptions network = {});
@@ -41,6 +57,7 @@ class World {
   void at(Instant when, std::function<void()> what);
   void after(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
   bool step();  // the next event; false: none left
+  Instant next_event() const { return queue_.empty() ? Instant::never() : queue_.top().when; }
   void run_until(Instant end);
   void run_for(Duration time) { run_until(now_ + time); }
   Random& random() { return random_; }
@@ -53,10 +70,12 @@ class World {
   std::function<void(HostId node, NodeOptions& options)> on_options;
   void start_cluster(Ring::Options ring, NodeOptions options, Duration fsync = Duration::millis(2),
                      std::size_t founders = SIZE_MAX);
-  HostId add_client(ClientOptions options);
+  // Without a name it is c0, c1, …, and knows the strangers as seeds, too.
+  HostId add_client(ClientOptions options, const std::string& name = "");
   ClientCore& client(HostId host);
   std::uint64_t submit(HostId client, ClientCore::Request request, ClientCore::OnDone on_done);
   std::uint64_t update(HostId client, ClientCore::Update update, ClientCore::OnDone on_done);
+  std::uint64_t edit(HostId client, ClientCore::Edit edit, ClientCore::OnDone on_done);
   // Not from inside on_ask: the application of a simulated client answers when it is its turn.
   Status answer(HostId client, std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer);
   void cancel(HostId client, std::uint64_t call);
@@ -71,7 +90,10 @@ class World {
   std::size_t hints_at(HostId node);
   // An administrator's command, to a node that is up.
   StatusText command(HostId node, ClusterCommand command);
+  // An operator's question to a node that is up. No message of it goes over the network.
+  StatusText query(HostId node, StatusQuery question);
   const std::string& name_of_host(HostId host) const;
+  const std::string& address_of(HostId node) const;
   // Of the running process; nullptr: down.
   const Node* node(HostId node) const;
   NodeState* state(HostId node) const;
@@ -98,10 +120,13 @@ class World {
   void set_network(NetworkOptions network) { network_ = network; }
 
   // ---- what happened ----
+  // A line of the trace by whoever drives the world: what it did that writes none, such as skew().
+  void note(const std::string& line) { trace(line); }
   std::function<void(const std::string& line)> on_trace;      // each event, in words
   std::function<void(const std::string& what)> on_violation;  // an answer twice, a dead link, …
   // A request or a reply reached its host and is about to be handed over.
   std::function<void(HostId from, HostId to, const Message& message)> on_delivery;
+  void set_observer(Observer* observer) { observer_ = observer; }  // outlives the world
   std::uint64_t trace_hash() const { return hash_; }
   std::uint64_t events() const { return events_; }
 
@@ -123,6 +148,7 @@ class World {
     Asking asking;
     std::uint64_t sent_us;  // by the sender's monotonic clock
     Instant sent_at;        // by the simulation's
+    std::uint64_t exchange;
     bool answered = false;
   };
   Now clock(const Host& host) const;
@@ -139,9 +165,11 @@ class World {
   void whenever_awake(HostId host, std::uint64_t generation, std::function<void()> what);
   Duration delay(HostId from, HostId to);
   bool lost(HostId from, HostId to);
+  void tell_lost(HostId from, HostId to, std::uint64_t exchange, bool reply);
 
   Instant now_{Duration::seconds(1).us};
-  std::uint64_t sequence_ = 0, next_link_ = 1, hash_ = 1469598103934665603ULL, events_ = 0;
+  std::uint64_t sequence_ = 0, next_link_ = 1, last_exchange_ = 0, hash_ = 1469598103934665603ULL,
+                events_ = 0;
   Random random_;
   NetworkOptions network_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
@@ -155,6 +183,7 @@ class World {
   std::map<std::array<std::uint64_t, 4>, LeastDelay> delays_;
   std::shared_ptr<const Ring> ring_;
   NodeOptions node_options_;
+  Observer* observer_ = nullptr;
 };
 
 }  // namespace ringlet::sim
