@@ -64,9 +64,9 @@ def installed_jar(repository, artefact, classifier=""):
 def test_what_is_installed(repository):
     files = {str(path.relative_to(repository / "io/ringlet")) for path in (repository / "io/ringlet").rglob("*")
              if path.suffix in (".jar", ".pom")}
-    wanted = {f"{name}/{VERSION}/{name}-{VERSION}.pom" for name in ("ringlet-parent", "ringlet-bom", "ringlet-client", NATIVE)}
+    wanted = {f"{name}/{VERSION}/{name}-{VERSION}.pom" for name in ("ringlet-parent", "ringlet-bom", "ringlet-client", "ringlet-ycsb", NATIVE)}
     wanted |= {f"ringlet-client/{VERSION}/ringlet-client-{VERSION}{kind}.jar" for kind in ("", "-sources", "-javadoc")}
-    assert files == wanted | {f"{NATIVE}/{VERSION}/{NATIVE}-{VERSION}.jar"}
+    assert files == wanted | {f"{name}/{VERSION}/{name}-{VERSION}.jar" for name in (NATIVE, "ringlet-ycsb")}
     licence = (ROOT / "LICENSE").read_bytes()
     for jar in repository.glob("io/ringlet/**/*.jar"):
         with zipfile.ZipFile(jar) as archive:

@@ -26,6 +26,9 @@ def wheel():
     found = sorted(DIST.glob(f"ringlet-{VERSION}-{tag}-{tag}-manylinux_*.whl"))
     if not found:
         pytest.skip("no wheel is in dist/: ./dev package wheel makes one, and the long form does")
+    sources = [*ROOT.glob("python/ringlet/*.py"), ROOT / "pyproject.toml", ROOT / "LICENSE"]
+    if max(path.stat().st_mtime for path in sources) > found[-1].stat().st_mtime:
+        pytest.skip("the wheel in dist/ is older than what it is made of: ./dev package wheel")
     return found[-1]
 
 

@@ -1,0 +1,2 @@
+/** YCSB's binding: {@link io.ringlet.ycsb.RingletDB}. */
+package io.ringlet.ycsb;
