@@ -51,6 +51,9 @@ from .versioned import Explanation, Resolver, Sibling, Versioned
 if TYPE_CHECKING:
     from . import aio as aio
     from . import display as display
+    from . import laws as laws
+    from .laws import check_merge as check_merge
+    from .replaying import replay as replay
 
 __version__: str = _version()
 
@@ -108,8 +111,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Parts that not every program needs are loaded when they are first asked for."""
-    if name in ("aio", "display"):
+    where = {"check_merge": "laws", "replay": "replaying"}.get(name, name)
+    if where in ("aio", "display", "laws", "replaying"):
         import importlib
 
-        return importlib.import_module(f".{name}", __name__)
+        module = importlib.import_module(f".{where}", __name__)
+        return module if where == name else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

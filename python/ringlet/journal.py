@@ -50,8 +50,7 @@ class Journal:
         self._lock = threading.Lock()
         self._complained = False
         # A path that cannot be written is said now, not at the first conflict in a month.
-        with open(self.path, "ab"):
-            pass
+        os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _write(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
