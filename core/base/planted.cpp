@@ -100,6 +100,8 @@ const char* name_of(PlantedBug bug) {
       return "document_self_of_another";
     case PlantedBug::document_write_counted_twice:
       return "document_write_counted_twice";
+    case PlantedBug::document_event_settled_early:
+      return "document_event_settled_early";
     case PlantedBug::document_table_deleted:
       return "document_table_deleted";
     case PlantedBug::note_by_clock_alone:

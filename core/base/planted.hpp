@@ -54,7 +54,8 @@ enum class PlantedBug {
   document_self_of_another,      // document: each sibling's own tags get the first one's dot
   document_write_counted_twice,  // document: two dots of one write are two events
   document_table_deleted,  // document: what a document knew of earlier writes goes with its delete
-  note_by_clock_alone,     // versioning: the time of a note is its minter's clock alone
+  document_event_settled_early,  // client: a write of a document is never executed twice
+  note_by_clock_alone,           // versioning: the time of a note is its minter's clock alone
   count,
 };
 

@@ -5,8 +5,10 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_set>
 #include <utility>
 
+#include "base/planted.hpp"
 #include "client/document_edit.hpp"
 #include "coordination/answer_times.hpp"
 #include "coordination/coordinator_choice.hpp"
@@ -177,6 +179,29 @@ class FirstSent {
   std::deque<std::pair<std::uint64_t, std::uint64_t>> order_;  // as they came
 };
 
+// The last writes of documents that were executed once and of which no copy is under way: this client drew their
+// ids, sent each to one coordinator once, and was told that this one asked one replica once. A document that
+// this client writes next needs them no more in its table of events (document/edits.hpp). An id that the caller
+// gave may be sent again by another process, and is never here.
+class SettledWrites {
+ public:
+  void add(WriteId id) {
+    const std::uint64_t print = fingerprint(id);
+    if (!prints_.insert(print).second) return;
+    order_.push_back(print);
+    if (order_.size() <= most) return;
+    prints_.erase(order_.front());
+    order_.pop_front();
+  }
+  bool contains(std::uint64_t print) const { return prints_.contains(print); }
+
+ private:
+  // Beside each other, of all keys: at a thousand edits a second those of the last sixteen seconds.
+  static constexpr std::size_t most = 16'384;
+  std::unordered_set<std::uint64_t> prints_;
+  std::deque<std::uint64_t> order_;
+};
+
 struct ClientCore::Impl {
   // One update of the application, until its on_done. It uses calls like any other caller of submit.
   struct Updating {
@@ -200,6 +225,7 @@ struct ClientCore::Impl {
     std::int64_t born_us = 0;      // last-write-wins: when it was made
     OwnOrder::Known before;        // last-write-wins: what this client did to the key before
     std::uint32_t attempts = 0;
+    bool own_id = false;              // the write's id was drawn here
     std::uint64_t message = 0;        // of the node asked last, while it is waited for; 0 none
     std::vector<std::uint64_t> open;  // all without an answer; those given up are still welcome
     NodeId asked;                     // whom
@@ -272,6 +298,7 @@ struct ClientCore::Impl {
   int ration = most_ration;              // of retries after an overload
   OwnOrder own_order;
   FirstSent first_sent;
+  SettledWrites settled_writes;
   std::int64_t last_born_us = 0;
 
   Impl(ClientOptions client_options, std::uint64_t seed)
@@ -519,6 +546,7 @@ struct ClientCore::Impl {
     WriteId& id = call.request.write_id;
     if (!id) {
       id = new_write_id(now.wall_ms, random);
+      call.own_id = true;
     } else if (auto born_ms = birth_of(id)) {
       std::int64_t age_ms = now.wall_ms - *born_ms;
       if (age_ms > write_life.millis() && age_ms < oldest_birth.millis()) {
@@ -635,8 +663,11 @@ struct ClientCore::Impl {
         question.read.reply.object.mode = Reconcile::lww;
       }
       // The update waits for this very answer, so it is never late.
-      static_cast<void>(answer(number, question.attempt,
-                               answer_edit(question, edits, deletes, current.wall_us()), current));
+      static_cast<void>(answer(
+          number, question.attempt,
+          answer_edit(question, edits, deletes, current.wall_us(), {},
+                      [this](std::uint64_t print) { return settled_writes.contains(print); }),
+          current));
     };
     return this->update(std::move(update), now, std::move(on_done), since);
   }
@@ -1094,6 +1125,12 @@ struct ClientCore::Impl {
           context_of(reply.object, reply.fastest_reader, cluster_hash(options.cluster)),
           call.request.key);
       if (reply.object.mode == Reconcile::lww) note_stamp(call, reply.object);
+      bool once = call.own_id && call.attempts == 1 && reply.minted_once;
+      once |= planted(PlantedBug::document_event_settled_early);
+      if (once && call.request.kind == Kind::put &&
+          call.request.content_type == document_content_type) {
+        settled_writes.add(call.request.write_id);
+      }
     }
     outcome.reply = std::move(reply);
     if (call.on_done) call.on_done(std::move(outcome));
@@ -1527,6 +1564,10 @@ std::uint64_t ClientCore::edit(Edit edit, Now now, OnDone on_done, Instant since
   std::uint64_t number = impl_->edit(std::move(edit), now, std::move(on_done), since);
   impl_->settle(now);
   return number;
+}
+
+bool ClientCore::is_settled(std::uint64_t print) const {
+  return impl_->settled_writes.contains(print);
 }
 
 Status ClientCore::answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer,

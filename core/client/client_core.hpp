@@ -118,6 +118,9 @@ class ClientCore {
   std::uint64_t edit(Edit edit, Now now, OnDone on_done, Instant since = Instant::never());
   // Answers the question `attempt` of an update. closed: the update is over, or was answered already.
   Status answer(std::uint64_t update, std::uint32_t attempt, UpdateAnswer answer, Now now);
+  // For an on_ask that writes documents by itself: whether the write with this fingerprint is one of this
+  // client's latest and was executed once for ever (document::Settled).
+  bool is_settled(std::uint64_t print) const;
   void cancel(std::uint64_t request,
               Now now);  // CANCELLED, maybe applied once a write left; late: no effect
   void close(const Status& why, Now now);  // everything unanswered ends with it

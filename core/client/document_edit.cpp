@@ -16,7 +16,8 @@ UpdateAnswer failed(const Status& why) {
 }  // namespace
 
 UpdateAnswer answer_edit(const UpdateQuestion& question, const document::Edits& edits,
-                         Deletes deletes, std::int64_t wall_us, const document::TakeOver& take) {
+                         Deletes deletes, std::int64_t wall_us, const document::TakeOver& take,
+                         const document::Settled& settled) {
   const Object& object = question.read.reply.object;
   if (object.mode == Reconcile::lww) {
     return failed(Status(Code::unsupported,
@@ -25,8 +26,9 @@ UpdateAnswer answer_edit(const UpdateQuestion& question, const document::Edits& 
   }
   auto state = document::read(object, deletes, take);
   if (!state) return failed(state.status());
-  auto written = document::apply(std::move(*state), object.context,
-                                 question.written ? document::Edits() : edits, wall_us);
+  auto written =
+      document::apply(std::move(*state), object.context,
+                      question.written ? document::Edits() : edits, wall_us, {}, settled);
   if (!written) return failed(written.status());
   UpdateAnswer answer;
   answer.kind = UpdateAnswer::Kind::value;

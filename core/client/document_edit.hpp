@@ -9,9 +9,9 @@ namespace ringlet {
 
 // `wall_us`: the client's clock. The answer fails, and nothing is written, where a version is no document
 // or an edit does not fit; then its reason says which.
-// `take`: where versions that are no documents are taken over.
+// `take`: where versions that are no documents are taken over. `settled`: as document::apply has it.
 UpdateAnswer answer_edit(const UpdateQuestion& question, const document::Edits& edits,
-                         Deletes deletes, std::int64_t wall_us,
-                         const document::TakeOver& take = {});
+                         Deletes deletes, std::int64_t wall_us, const document::TakeOver& take = {},
+                         const document::Settled& settled = {});
 
 }  // namespace ringlet

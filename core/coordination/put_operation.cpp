@@ -445,6 +445,7 @@ void PutOperation::answer(Status status, Now now, Effects& out) {
   if (object_) reply.object = *object_;
   if (reply.status.is_ok()) show_siblings(reply);
   reply.dot = dot_;
+  reply.minted_once = reply.status.is_ok() && mints_asked_ == 1 && dot_.counter != 0;
   reply.tally.wanted = static_cast<std::uint32_t>(plan_.wanted);
   reply.tally.got = static_cast<std::uint32_t>(vote().count());
   reply.tally.answered = stored_by_;
@@ -515,6 +516,7 @@ void PutOperation::send_mint(const Asked& asked, Now now, Effects& out) {
                plan_.durability, counted_by(owner), plan_.reconcile};
   mint.write.grow_older((now.instant - began_).millis());
   Duration wanted = std::min(asked.until, deadline_) - now.instant;
+  ++mints_asked_;
   out.push_back(Send{asked.node, std::move(mint), number_of(asked), {wanted, {}}});
 }
 

@@ -148,6 +148,7 @@ class PutOperation {
   std::optional<Object> object_;  // what to replicate; nothing: still minting
   Object beside_;                 // what others said that they hold; it is shown and not replicated
   Dot dot_;
+  std::uint32_t mints_asked_ = 0;  // questions to mint that were sent, repetitions too
   std::vector<NodeId> stored_by_;  // in the order heard
   Refusals refusals_;
   bool answered_ = false, done_ = false;

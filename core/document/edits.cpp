@@ -228,28 +228,52 @@ class Editing {
 
 // ---- what is done to every document that is written ----
 
-// The later of two clocks may be wrong: an event is old by the writer's and by the document's.
-void forget(std::vector<Event>& events, std::int64_t by_both_s, const Limits& limits) {
-  std::erase_if(events, [&](const Event& e) { return e.time_s < by_both_s - limits.life_s; });
-  if (events.size() <= limits.usual) return;
-  auto age = [](const Event& e) { return std::tie(e.time_s, e.print, e.dot); };
-  std::vector<Event> by_age = events;
-  std::sort(by_age.begin(), by_age.end(),
-            [&](const Event& a, const Event& b) { return age(b) < age(a); });
-  std::size_t keep = limits.usual;
-  while (keep < by_age.size() && keep < limits.most &&
-         by_age[keep].time_s > by_both_s - limits.young_s) {
-    ++keep;
+// Whether an event is older than another: by their times, which are whole seconds, then by how many writes
+// of the same key their minters executed after them. An event without a dot is one that was replaced; of its
+// second it is the oldest.
+class Older {
+ public:
+  explicit Older(const CausalContext& saw) : saw_(saw) {}
+  bool operator()(const Event& a, const Event& b) const { return age(a) < age(b); }
+
+ private:
+  std::tuple<std::int64_t, std::int64_t, std::uint64_t, Dot> age(const Event& e) const {
+    if (e.dot == self) return {e.time_s, INT64_MIN, e.print, e.dot};
+    // Counters are below 2^63. What is beyond what was seen is younger than all that was.
+    auto seen = static_cast<std::int64_t>(saw_.counter(e.dot.actor));
+    return {e.time_s, static_cast<std::int64_t>(e.dot.counter) - seen, e.print, e.dot};
   }
-  if (keep == by_age.size()) return;
-  Event first_gone = by_age[keep];
-  std::erase_if(events, [&](const Event& e) { return age(e) <= age(first_gone); });
+  const CausalContext& saw_;
+};
+
+// The later of two clocks may be wrong: an event is old by the writer's and by the document's.
+void forget(std::vector<Event>& events, const CausalContext& saw, std::int64_t by_both_s,
+            const Limits& limits, const Settled& settled) {
+  // A settled write has one dot. One with two here was given its id by somebody else, and stays.
+  std::size_t kept = 0;
+  for (std::size_t i = 0, end = 0; i < events.size(); i = end) {
+    for (end = i; end < events.size() && events[end].print == events[i].print;) ++end;
+    if (end - i == 1 && settled && settled(events[i].print)) continue;
+    for (std::size_t n = i; n < end; ++n) {
+      if (events[n].time_s >= by_both_s - limits.life_s) events[kept++] = events[n];
+    }
+  }
+  events.resize(kept);
+  if (events.size() <= limits.most) return;
+  std::vector<Event> by_age = events;
+  auto first_kept = by_age.end() - static_cast<std::ptrdiff_t>(limits.most);
+  const Older older(saw);
+  std::nth_element(by_age.begin(), first_kept, by_age.end(), older);
+  if (limits.most == 0) return events.clear();
+  const Event oldest = *first_kept;
+  std::erase_if(events, [&](const Event& e) { return older(e, oldest); });
 }
 
 // Sums up what the table has forgotten, and drops what is empty.
 class Finish {
  public:
-  Finish(const std::vector<Event>& events, const CausalContext& saw) : saw_(saw) {
+  Finish(const std::vector<Event>& events, const CausalContext& saw, std::uint64_t apart)
+      : saw_(saw), apart_(apart) {
     for (const Event& event : events) {
       if (event.dot != self) recent_.push_back(event.dot);
     }
@@ -262,11 +286,11 @@ class Finish {
   void operator()(Counter& counter) const {
     std::vector<Counter::Part> left;
     for (const Counter::Part& part : counter.parts) {
-      // Parts are sorted: the amounts of an actor come in the order of its counters.
-      bool waits = part.dot == self || (!left.empty() && left.back().dot.actor == part.dot.actor &&
-                                        left.back().dot != self);
-      bool recent = std::binary_search(recent_.begin(), recent_.end(), part.dot);
-      if (waits || recent || !saw_.contains(part.dot)) {
+      // A sum is of all amounts up to its counter but those that are apart beside it. So one event that
+      // stays for an hour keeps none of the later ones apart.
+      bool known = part.dot == self || std::binary_search(recent_.begin(), recent_.end(), part.dot);
+      bool late = part.dot.counter + apart_ > saw_.counter(part.dot.actor);
+      if (known || late || !saw_.contains(part.dot)) {
         left.push_back(part);
       } else {
         sum(counter, part);
@@ -288,6 +312,7 @@ class Finish {
     at->amount += part.amount;
   }
   const CausalContext& saw_;
+  std::uint64_t apart_;
   std::vector<Dot> recent_;
 };
 
@@ -429,14 +454,15 @@ Result<Edits> decode_edits(BytesView bytes) {
 }
 
 Result<Document> apply(State state, const CausalContext& seen, const Edits& edits,
-                       std::int64_t now_us, const Limits& limits) {
+                       std::int64_t now_us, const Limits& limits, const Settled& settled) {
   if (Status status = check(edits); !status) return status;
   now_us = std::clamp<std::int64_t>(now_us, 0, latest_us);
   Document document;
   document.time_us = std::max(now_us, std::min(state.time_us + 1, latest_us));
   document.saw = saw_of(state, seen, limits);
   document.events = std::move(state.events);
-  forget(document.events, std::min(now_us, state.time_us) / 1'000'000, limits);
+  forget(document.events, document.saw, std::min(now_us, state.time_us) / 1'000'000, limits,
+         settled);
   document.root = std::move(state.root);
   Editing editing(document.root, document.time_us);
   for (std::size_t i = 0; i < edits.size(); ++i) {
@@ -446,7 +472,7 @@ Result<Document> apply(State state, const CausalContext& seen, const Edits& edit
       return about(edits, i, why);
     }
   }
-  Finish(document.events, document.saw)(document.root);
+  Finish(document.events, document.saw, limits.apart)(document.root);
   return document;
 }
 
@@ -463,7 +489,7 @@ Result<Document> taken_over(const std::vector<Edits>& edits, std::int64_t writte
       }
     }
   }
-  Finish({}, document.saw)(document.root);
+  Finish({}, document.saw, Limits().apart)(document.root);
   return document;
 }
 

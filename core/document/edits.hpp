@@ -2,6 +2,7 @@
 // read, by whoever does the reading (ClientCore), and may be sent again under the same write id.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "document/state.hpp"
@@ -43,20 +44,27 @@ Bytes encode(const Edits& edits);
 Result<Edits> decode_edits(BytesView bytes);
 
 // How long and how many events a document remembers, and how many actors it says it has seen. An event
-// that is forgotten is told by its dots alone: its counts are summed up, and if it was written twice
-// and both of its dots have never met, it counts twice (docs/documents.md).
+// leaves the table at once when its write is known to be executed once (Settled); others stay for as long as a
+// request may live. Why the number is enough: those that stay are writes whose client has not edited the key
+// since, one of each such client, and writes that were asked of two replicas or twice, which are as many as
+// replicas that fell silent have cost. Of those beyond it an event is told by its dots alone: if it
+// was written twice and both of its dots have never met, it counts twice (docs/documents.md).
 struct Limits {
   std::int64_t life_s = 3600;  // longer than any request lives
-  std::int64_t young_s = 60;
-  std::size_t usual = 64;   // beyond this the oldest go, unless they are young
-  std::size_t most = 1024;  // beyond this the oldest go in any case
+  std::size_t most = 1024;     // beyond this the oldest go
+  // So many of the latest writes of each actor have their amounts apart, so that a counter which is removed
+  // while they are written loses what the remover had seen, and no more.
+  std::uint64_t apart = 256;
   std::size_t actors = 64;  // beyond this those go that the store has forgotten
 };
+
+// Whether the write with this fingerprint is known to have one dot, now and for ever. Empty: none is.
+using Settled = std::function<bool(std::uint64_t print)>;
 
 // The document that a writer writes who has read `state` under the context `seen`: nothing is written
 // where an edit does not fit. `now_us`: the writer's clock. Without edits it is a merge.
 Result<Document> apply(State state, const CausalContext& seen, const Edits& edits,
-                       std::int64_t now_us, const Limits& limits = {});
+                       std::int64_t now_us, const Limits& limits = {}, const Settled& settled = {});
 
 // The document of a value that is none (TakeOver), written at `written_us`: what it holds, said as edits,
 // in as many lists as it takes.

@@ -160,9 +160,25 @@ class Join {
         },
         [&](Counter::Sum& sum, Counter::Sum& other) {
           auto reach = [](const Counter::Sum& s) { return std::tie(s.counter, s.amount); };
-          if (reach(sum) > reach(other)) return stays(sum, of_mine);
+          // Of sums that are equal one may be without an amount, and the other without another one, which
+          // each side has apart beside it.
+          auto without = [&](const Counter& counter) {
+            std::vector<Dot> dots;
+            for (const Counter::Part& part : counter.parts) {
+              bool held = part.dot.actor == sum.actor && part.dot.counter <= sum.counter;
+              if (held) dots.push_back(part.dot);
+            }
+            return dots;
+          };
+          bool mine_stays = reach(sum) > reach(other), equal = reach(sum) == reach(other);
+          if (equal) {
+            auto of_sum = without(mine), of_other = without(theirs);
+            mine_stays = of_sum > of_other;
+            equal = of_sum == of_other;
+          }
+          if (mine_stays) return stays(sum, of_mine);
           stays(other, of_theirs);
-          if (reach(sum) == reach(other)) of_mine.push_back(other.actor);
+          if (equal) of_mine.push_back(other.actor);
         });
     std::vector<Counter::Part> parts;
     walk(

@@ -199,6 +199,8 @@ Result<State> read(const Object& object, Deletes deletes, const TakeOver& take) 
     }
     first = false;
   }
+  // Nothing is left of what the store has seen, so all of it was removed.
+  if (first) state.cover = Cover(object.context);
   // A tombstone says nothing of the writes that it replaced. The object remembers which they were.
   if (deleted) {
     std::vector<Event> replaced;

@@ -23,9 +23,10 @@
 // and for how long the table must remember.
 //
 // A counter is a set of tagged amounts, so what was said of tags holds for it as well. Amounts that the
-// table of events has forgotten are summed up per actor, in the order of its counters, with no gap: of
-// two sums of one actor the one that reaches further contains the other. What is still in the table is
-// kept apart, or a write with two dots would be counted twice.
+// table of events has forgotten are summed up per actor: a sum is of all amounts of the actor up to its
+// counter, but those that are kept apart beside it. So of two sums of one actor the one that reaches further
+// contains the other, and what the other side keeps apart and this side does not. What is still in the table
+// is kept apart, or a write with two dots would be counted twice.
 #pragma once
 
 #include <cstdint>
@@ -86,7 +87,7 @@ __extension__ using Wide = __int128;
 struct Counter {
   struct Sum {
     Actor actor;
-    std::uint64_t counter = 0;  // of all amounts of the actor up to this one
+    std::uint64_t counter = 0;  // of the actor's amounts up to this one, but those in parts
     Wide amount = 0;
     friend bool operator==(const Sum&, const Sum&) = default;
   };

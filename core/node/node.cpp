@@ -362,6 +362,7 @@ struct Node::Impl {
     return [this, link, number, is_get, perhaps_stored](ClientReply reply) {
       --client_requests;
       if (!reply.status && perhaps_stored) reply.status.set_maybe_applied(true);
+      if (perhaps_stored) reply.minted_once = false;
       if (is_get && reply.status) {
         std::size_t versions = std::min<std::size_t>(siblings(reply.object).size(), 4);
         state->counters().versions_per_get[versions].fetch_add(1, std::memory_order_relaxed);

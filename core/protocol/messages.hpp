@@ -145,6 +145,9 @@ struct ClientReply {
   // Versions that are there and not shown, because all together are more than a message holds. The
   // context covers what is shown: to write with it makes room for the rest.
   std::uint32_t left_out = 0;
+  // put: this coordinator asked one replica once to mint the write, and that replica did. So no copy of that
+  // question can be executed any more. False: it is not known.
+  bool minted_once = false;
 };
 
 // ---- the routing table ----

@@ -68,6 +68,7 @@ void write(const ClientReply& m, pbf_writer& out, Bytes& bytes) {
   write_number(out, 6, m.ring_epoch);
   write_number(out, 7, m.retry_after_ms);
   write_number(out, 8, m.left_out);
+  write_number(out, 9, m.minted_once);
 }
 void read(BytesView bytes, ClientReply& m) {
   FieldReader fields("ClientReply", bytes);
@@ -96,6 +97,9 @@ void read(BytesView bytes, ClientReply& m) {
         break;
       case 8:
         m.left_out = static_cast<std::uint32_t>(fields.number("left_out", UINT32_MAX));
+        break;
+      case 9:
+        m.minted_once = fields.flag("minted_once");
         break;
       default:
         fields.skip();

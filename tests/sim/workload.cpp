@@ -231,7 +231,10 @@ class Documents final : public Workload {
     bool forgets = cut && random_.chance(0.5);
     update.answer = [=, this](const UpdateQuestion& question, const Shown&) {
       std::int64_t wall_us = scene_.world.clock_of(scene_.clients[client]).wall_us();
-      if (!forgets) return answer_edit(question, edits, deletes, wall_us);
+      auto settled = [&](std::uint64_t print) {
+        return scene_.world.client(scene_.clients[client]).is_settled(print);
+      };
+      if (!forgets) return answer_edit(question, edits, deletes, wall_us, {}, settled);
       const Object& object = question.read.reply.object;
       auto state = document::read(object);
       RINGLET_ASSERT(state.is_ok());

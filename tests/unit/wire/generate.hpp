@@ -118,14 +118,18 @@ inline Message any_message(std::size_t index) {
     case 1:
       return ReplicaObject{any_object(), any_u32()};
     case 2:
-      return MintPut{any_key(),        any_object().context, any_write(),
-                     any_node(),       any_durability(),     any_counted(),
+      return MintPut{any_key(),
+                     any_object().context,
+                     any_write(),
+                     any_node(),
+                     any_durability(),
+                     any_counted(),
                      any_bool() ? Reconcile::lww : Reconcile::siblings};
     case 3:
       return Minted{any_object(), any_dot()};
     case 4:
-      return ReplicaPut{any_key(), any_object(), any_node(), any_durability(), any_counted(),
-                        any_bool()};
+      return ReplicaPut{any_key(),        any_object(),  any_node(),
+                        any_durability(), any_counted(), any_bool()};
     case 5:
       return any_bool() ? Stored{} : Stored{any_object()};
     case 6:
@@ -149,6 +153,7 @@ inline Message any_message(std::size_t index) {
       reply.ring_epoch = any_u64();
       reply.retry_after_ms = any_u32();
       reply.left_out = any_u32();
+      reply.minted_once = any_bool();
       return reply;
     }
     case 12:
