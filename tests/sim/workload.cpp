@@ -244,8 +244,9 @@ class Documents final : public Workload {
       }
       document::Limits limits;
       limits.actors = 0;
-      auto written = document::apply(std::move(*state), seen,
-                                     question.written ? document::Edits() : edits, wall_us, limits);
+      auto written =
+          document::apply(std::move(*state), seen, question.written ? document::Edits() : edits,
+                          wall_us, limits, settled);
       RINGLET_ASSERT(written.is_ok());
       return answer_of(document::encode(*written));
     };
