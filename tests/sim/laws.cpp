@@ -371,6 +371,8 @@ class Convergence final : public Law {
       if (scene_.plan.has(kind)) return;
     }
     if (scene_.plan.strangers > 0 || scene_.plan.reaping) return;  // trees have a part in it
+    // What a hint beyond the bound would have carried is left to the trees.
+    if (scene_.has_seen(Seen::hint_released)) return;
     // Whose clock was set right meanwhile refuses the hint of its own stamp from the future.
     bool clocks = scene_.plan.has(FaultKind::skew) || scene_.plan.has(FaultKind::clock_jump);
     if (clocks && scene_.plan.reconcile == Reconcile::lww) return;

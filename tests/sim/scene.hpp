@@ -131,6 +131,7 @@ struct Scene {
   void saw(Seen what, std::uint64_t times = 1) {
     situations[static_cast<std::size_t>(what)] += times;
   }
+  bool has_seen(Seen what) const { return situations[static_cast<std::size_t>(what)] > 0; }
   void fail(Violation broken) {
     if (!violation) violation = std::move(broken);
   }
