@@ -938,7 +938,11 @@ def _shrunk(steps: Steps, fails: Callable[[Steps], bool], until: float) -> Steps
 class Failure:
     """A law that was broken."""
 
-    def __init__(self, law: str, said: str, found: str, code: str, history: History | None) -> None:
+    def __init__(
+        self, law: str, said: str, found: str, code: str, history: History | None, found_in: int = 0, steps: int = 0
+    ) -> None:
+        self.found_in = found_in  # the number of the history, from 1; 0: in none
+        self.steps = steps  # of the shrunk history
         self.law = law
         self.sentences = (_SAYS[law], said, found)
         self.code = code  # repeats it
@@ -1100,7 +1104,7 @@ class _Search:
         short = _shrunk(steps, lambda some: law in _broken_by(self.setting, some, {law}), until)
         said = _broken_by(self.setting, short, {law}).get(law, said)
         found = f"Found in history {number:,} of {self.count:,}; shrunk from {len(steps)} steps to {len(short)}."
-        failure = Failure(law, said, found, _code(self.setting, short, law), self._picture(short))
+        failure = Failure(law, said, found, _code(self.setting, short, law), self._picture(short), number, len(short))
         (self.shown if law in self.counted else self.failures)[law] = failure
 
     def _picture(self, steps: Steps) -> History | None:
@@ -1129,7 +1133,7 @@ class _Search:
                 '    play.sync("alice", "bob"), play.sync("bob", "alice")',
                 "print(len(repr(play.value())))",
             ])  # fmt: skip
-            self.failures["bounded"] = Failure("bounded", said, found, code + "\n", self._picture(steps))
+            self.failures["bounded"] = Failure("bounded", said, found, code + "\n", self._picture(steps), 0, 4 * rounds)
             return
 
 

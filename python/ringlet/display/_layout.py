@@ -60,12 +60,13 @@ def laid_out(parents: Sequence[Sequence[int]], order: list[int], *, one_a_row: b
         for line, version in enumerate(order):
             row[version] = line
     else:
-        filled: dict[int, int] = {}
+        line = filled = 0
         for version in order:
-            line = max((row[parent] + 1 for parent in parents[version]), default=0)
-            while filled.get(line, 0) >= most_a_row:
-                line += 1
-            filled[line] = filled.get(line, 0) + 1
+            # Never above one that is older, so that time runs downwards.
+            after = max((row[parent] + 1 for parent in parents[version]), default=0)
+            if after > line or filled >= most_a_row:
+                line, filled = max(after, line + 1), 0
+            filled += 1
             row[version] = line
     end = list(row)
     for version in order:
