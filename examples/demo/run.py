@@ -157,6 +157,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "removed things back (document; with lww union)",
     )
     parser.add_argument(
+        "--journal",
+        metavar="FILE",
+        help="with --merge union: each conflict that the merge meets is appended to this file; "
+        "ringlet.replay gives them to another merge (docs/check-merge.md)",
+    )
+    parser.add_argument(
         "--compare",
         action="store_true",
         help="run documents, union and lww one after the other and print them side by side",
@@ -180,6 +186,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.merge == "document" and arguments.reconcile == "lww":
         parser.error("--merge document: documents need --reconcile siblings")
+    if arguments.journal is not None and arguments.merge != "union":
+        parser.error("--journal: documents merge themselves and write none; use it with --merge union")
     if arguments.compare and (arguments.merge or arguments.reconcile != "siblings"):
         parser.error("--compare runs all of them: leave --merge and --reconcile out")
     arguments.way = "lww" if arguments.reconcile == "lww" else arguments.merge or "document"
@@ -280,7 +288,7 @@ def shop_and_kill(
             continue
         receive, send = context.Pipe(duplex=False)
         plan = Plan(
-            cluster.seeds, arguments.coordination, share, baskets, seed, arguments.merge
+            cluster.seeds, arguments.coordination, share, baskets, seed, arguments.merge, arguments.journal
         )
         worker = context.Process(target=shop, args=(plan, stop, down, counters, send), daemon=True)
         worker.start()

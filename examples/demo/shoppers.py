@@ -41,6 +41,7 @@ class Plan:
     baskets: list[list[str]]
     seed: int
     merge: str  # "document": carts merge themselves; "union": the application's own merge
+    journal: str | None = None  # a file for the conflicts that the application's merge meets
 
 
 @dataclass
@@ -370,6 +371,7 @@ def shop(
             client_cluster="demo",
             client_coordination=plan.coordination,
             client_update_attempts=100,
+            journal=plan.journal,
         )
         clients.append(client)
         group = Group(names[0], client, plan.merge)
