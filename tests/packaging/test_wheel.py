@@ -26,7 +26,7 @@ def wheel():
     found = sorted(DIST.glob(f"ringlet-{VERSION}-{tag}-{tag}-manylinux_*.whl"))
     if not found:
         pytest.skip("no wheel is in dist/: ./dev package wheel makes one, and the long form does")
-    sources = [*ROOT.glob("python/ringlet/*.py"), ROOT / "pyproject.toml", ROOT / "LICENSE"]
+    sources = [*ROOT.glob("python/ringlet/**/*.py"), ROOT / "pyproject.toml", ROOT / "LICENSE"]
     if max(path.stat().st_mtime for path in sources) > found[-1].stat().st_mtime:
         pytest.skip("the wheel in dist/ is older than what it is made of: ./dev package wheel")
     return found[-1]
@@ -38,7 +38,11 @@ def test_what_is_in_the_wheel(wheel, tmp_path):
         names = archive.namelist()
         archive.extractall(tmp_path)
     assert "ringlet/py.typed" in names and "ringlet/_core.pyi" in names
-    assert {path.name for path in (tmp_path / "ringlet").glob("*.py")} == {path.name for path in (ROOT / "python/ringlet").glob("*.py")}
+    modules = [
+        {path.relative_to(package) for path in package.rglob("*.py")}
+        for package in (tmp_path / "ringlet", ROOT / "python/ringlet")
+    ]
+    assert modules[0] == modules[1]
     extensions = list(tmp_path.glob("**/*.so*"))
     assert len(extensions) == 1
     words = tmp_path / f"ringlet-{VERSION}.dist-info"
