@@ -27,10 +27,11 @@ from .changes import Delete, Keep
 from .codecs import Codec, Json
 from .context import Dot
 from .document import Map
-from .errors import UsageError
-from .versioned import Sibling, check_resolver, may_give_none, name_of
+from .errors import Key, UsageError
+from .versioned import Sibling, Versioned, check_resolver, may_give_none, name_of
 
 if TYPE_CHECKING:
+    from .client import Bucket
     from .display import History
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ _SAYS: Final = {
     "deterministic": "Equal siblings must give equal bytes, whatever the order of keys in a dict, the time or the dice say.",
     "commutative": "The order in which siblings are given must not matter.",
     "associative": "It must not matter which siblings are merged first: nodes and clients meet them in different groups.",
-    "idempotent": "Merging what is merged already must add nothing: two clients may merge the same siblings.",
+    "idempotent": "Merging what is merged already must add nothing: two clients may merge siblings that overlap.",
     "no edit lost": "An edit that was acknowledged must be in the value until somebody who had seen it takes it out.",
     "counted once": "Each acknowledged edit must be counted once, however often its versions are merged.",
     "removed stays removed": "What was removed by an edit that had seen it must not come back.",
@@ -390,10 +391,22 @@ class Play:
     def _shown(self, siblings: Sequence[Sibling[Any]]) -> list[Sibling[Any]]:
         # Deletes alone are shown to nobody, as in a store: the key is not there.
         if self._set.deletes == "ask" and not all(sibling.deleted for sibling in siblings):
-            return list(siblings)
+            return self._one_each(siblings)
         if self._set.deletes == "win" and any(sibling.deleted for sibling in siblings):
             return []
-        return [sibling for sibling in siblings if not sibling.deleted]
+        return self._one_each([sibling for sibling in siblings if not sibling.deleted])
+
+    @staticmethod
+    def _one_each(siblings: Sequence[Sibling[Any]]) -> list[Sibling[Any]]:
+        """As a store shows them: of versions that are equal the newest, and of deletes one."""
+        newest: dict[tuple[bool, bytes], Sibling[Any]] = {}
+        for sibling in siblings:
+            what = (sibling.deleted, b"" if sibling.deleted else bytes(sibling.raw))
+            known = newest.get(what)
+            if known is None or (sibling.written_at, sibling.dot) > (known.written_at, known.dot):
+                newest[what] = sibling
+        kept = list(map(id, newest.values()))
+        return [sibling for sibling in siblings if id(sibling) in kept]
 
     def _merged(self, siblings: Sequence[Sibling[Any]], merge: Any = None) -> Any:
         """What the merge makes of siblings; the laws that a single call can break are asked here."""
@@ -423,9 +436,9 @@ class Play:
                     raise _Broken("pure", f"The merge {what} changed its input to {self._shown_of(sibling.value)}.")
         return value
 
-    def _bytes(self, siblings: Sequence[Sibling[Any]], merge: Any = None) -> bytes | None:
-        """The bytes of a merge; None: a delete. Siblings that are one are not merged, as in a store."""
-        shown = self._shown(siblings)
+    def _bytes(self, siblings: Sequence[Sibling[Any]], merge: Any = None, *, equal: bool = False) -> bytes | None:
+        """The bytes of a merge; None: a delete. Siblings that are one are not merged, as in a store, but with ``equal``."""
+        shown = list(siblings) if equal else self._shown(siblings)
         if not shown:
             return None
         if len(shown) == 1:
@@ -534,8 +547,8 @@ def _laws_of_values(play: Play, siblings: list[Sibling[Any]], wanted: Collection
         """As another process would read it."""
         return play._made(bytes(sibling.raw), sibling.dot, (sibling.written_at - _BASE).total_seconds(), deleted=sibling.deleted)
 
-    def merge(*given: Sibling[Any], by: Any = None) -> bytes | None:
-        return play._bytes([fresh(each) for each in given], by)
+    def merge(*given: Sibling[Any], by: Any = None, equal: bool = False) -> bytes | None:
+        return play._bytes([fresh(each) for each in given], by, equal=equal)
 
     said = play._shown_raw
     whole = merge(*shown)
@@ -583,9 +596,9 @@ def _laws_of_values(play: Play, siblings: list[Sibling[Any]], wanted: Collection
                 )
                 break
     if "idempotent" in wanted and whole is not None:
-        twice = merge(play._again(whole), play._again(whole))
+        twice = merge(play._again(whole), play._again(whole), equal=True)
         if twice != whole:
-            yield "idempotent", f"Two clients merged the same siblings and both wrote {said(whole)}; merging these two gives {said(twice)}."
+            yield "idempotent", f"Merging {said(whole)} with itself gives {said(twice)}."
         else:
             for each in few:
                 if each.deleted:
@@ -698,13 +711,17 @@ def _broken_by(setting: _Setting, steps: Steps, wanted: Collection[str]) -> dict
     return {law: said for law, said in found.items() if law in wanted}
 
 
+def _rounds(edit: int, edits: int, rounds: int) -> Steps:
+    """Two clients make an edit each at the same time, of two different kinds where there are two, and hear of each other."""
+    once = (Step(0, edit), Step(1, (edit + 1) % edits), Step(0, -1, 1), Step(1, -1, 0))
+    return once * rounds
+
+
 def _grows(setting: _Setting, edit: int, rounds: int) -> str | None:
     """Whether the value grows with the conflicts: the same edits with and without them."""
-    apart = tuple(
-        step for _ in range(rounds) for step in (Step(0, edit), Step(1, edit), Step(0, -1, 1), Step(1, -1, 0))
-    )
+    apart = _rounds(edit, len(setting.edits), rounds)
     sizes = []
-    for steps in (apart, (Step(0, edit),) * (2 * rounds)):
+    for steps in (apart, tuple(Step(0, step.edit) for step in apart if step.edit >= 0)):
         play = _play_of(setting)
         try:
             for step in steps:
@@ -907,6 +924,47 @@ def check_history(
         raise LawBroken(f"{law}: {_SAYS[law]} {said}")
 
 
+def play_on(bucket: Bucket[T], key: Key, steps: Sequence[Step], *, edits: Sequence[Any], merge: Any) -> T | None:
+    """Plays a history on a bucket of a cluster, or of a laboratory, and returns what is left; None: nothing.
+
+    Clients know of each other by what they read: one that hears of others reads the key, and one that does not writes with
+    the context of what it read before. After its own write a client reads again before its next edit, for the answer of a
+    write tells it of others.
+    """
+    made = [_as_edit(each, index) for index, each in enumerate(edits)]
+    read: dict[int, Versioned[T]] = {}
+    wrote: set[int] = set()
+    for step in (Step(*each) for each in steps):
+        if step.edit < 0:
+            read[step.client] = bucket.get(key)
+            continue
+        known = read.pop(step.client, None)
+        if known is None and step.client in wrote:
+            known = bucket.get(key)
+        siblings = known.siblings if known is not None else ()
+        current: Any = None
+        if known is not None and siblings:
+            current = known.resolved(merge)
+        if current is Delete or isinstance(current, Delete):
+            current = None
+        seen = getattr(merge, "seen", None)
+        noted = seen(siblings, current) if seen is not None and siblings else None
+        after = made[step.edit].do(current)
+        wrote.add(step.client)
+        if after is Keep or isinstance(after, Keep):
+            continue
+        if after is Delete or isinstance(after, Delete):
+            if known is not None and known:
+                bucket.delete(key, known)
+            continue
+        bucket.put(key, noted(after) if noted is not None else after, known)
+    last = bucket.get(key)
+    if not last:
+        return None
+    value = last.resolved(merge)
+    return None if value is Delete or isinstance(value, Delete) else value
+
+
 def _shrunk(steps: Steps, fails: Callable[[Steps], bool], until: float) -> Steps:
     """As few steps, clients and different edits as still fail."""
     size = max(len(steps) // 2, 1)
@@ -939,10 +997,11 @@ class Failure:
     """A law that was broken."""
 
     def __init__(
-        self, law: str, said: str, found: str, code: str, history: History | None, found_in: int = 0, steps: int = 0
+        self, law: str, said: str, found: str, code: str, history: History | None, found_in: int = 0, steps: Steps = ()
     ) -> None:
         self.found_in = found_in  # the number of the history, from 1; 0: in none
-        self.steps = steps  # of the shrunk history
+        self.history_steps = steps  # shrunk; for check_history and play_on
+        self.steps = len(steps)
         self.law = law
         self.sentences = (_SAYS[law], said, found)
         self.code = code  # repeats it
@@ -1104,7 +1163,7 @@ class _Search:
         short = _shrunk(steps, lambda some: law in _broken_by(self.setting, some, {law}), until)
         said = _broken_by(self.setting, short, {law}).get(law, said)
         found = f"Found in history {number:,} of {self.count:,}; shrunk from {len(steps)} steps to {len(short)}."
-        failure = Failure(law, said, found, _code(self.setting, short, law), self._picture(short), number, len(short))
+        failure = Failure(law, said, found, _code(self.setting, short, law), self._picture(short), number, short)
         (self.shown if law in self.counted else self.failures)[law] = failure
 
     def _picture(self, steps: Steps) -> History | None:
@@ -1124,16 +1183,17 @@ class _Search:
                 continue
             rounds = next(number for number in range(1, 25) if _grows(self.setting, edit, number) is not None)
             said = _grows(self.setting, edit, rounds) or said
-            steps = tuple(step for _ in range(min(rounds, 3)) for step in (Step(0, edit), Step(1, edit), Step(0, -1, 1), Step(1, -1, 0)))
-            found = f"Found with edits[{edit}] made by two clients at the same time, {rounds} times over."
+            steps = _rounds(edit, len(self.setting.edits), min(rounds, 3))
+            theirs = steps[1].edit
+            found = f"Found with edits[{edit}] and edits[{theirs}] made by two clients at the same time, {rounds} times over."
             code = "\n".join([
                 *_code(self.setting, (), "bounded").splitlines()[:3],
                 f"for _ in range({rounds}):",
-                f'    play.edit("alice", {edit}), play.edit("bob", {edit})',
+                f'    play.edit("alice", {edit}), play.edit("bob", {theirs})',
                 '    play.sync("alice", "bob"), play.sync("bob", "alice")',
                 "print(len(repr(play.value())))",
             ])  # fmt: skip
-            self.failures["bounded"] = Failure("bounded", said, found, code + "\n", self._picture(steps), 0, 4 * rounds)
+            self.failures["bounded"] = Failure("bounded", said, found, code + "\n", self._picture(steps), 0, steps)
             return
 
 

@@ -15,7 +15,7 @@ import pytest
 import ringlet
 from ringlet import resolvers
 from ringlet.document import Counter, Flag, Map, Register, Set
-from ringlet.laws import LAWS, LawBroken, Play, Step, adding, check_history, counting, draw, removing
+from ringlet.laws import LAWS, LawBroken, Play, Step, adding, check_history, counting, draw, play_on, removing
 
 
 def add(item: str) -> Any:
@@ -384,3 +384,32 @@ def test_a_history_by_hand() -> None:
     with pytest.raises(LawBroken, match="it is back in"):
         play.check("removed stays removed")
     check_history(resolvers.union(), [Step(0, 0), Step(1, 1)], edits=LISTS, observe=set)
+
+
+STORED = [each for each in BROKEN if each[3] & {"no edit lost", "counted once"} and "deletes" not in each[2] and each[1] is not by_the_dice]
+
+
+@pytest.mark.parametrize(("called", "merge", "given", "laws"), STORED, ids=[each[0] for each in STORED])
+def test_what_was_found_happens_on_a_cluster_too(
+    client: ringlet.Client, name: str, called: str, merge: Any, given: dict[str, Any], laws: set[str]
+) -> None:
+    """The search needs no store; its findings are of the store all the same."""
+    report = ringlet.check_merge(merge, **given, laws=["no edit lost", "counted once"])
+    bucket = client.bucket(name, codec=ringlet.Json, w=3, r=3)
+    for failure in report.failures:
+        left: Any = play_on(bucket, failure.law, failure.history_steps, edits=given["edits"], merge=merge)
+        play = Play(merge, **given)
+        play._play(failure.history_steps)
+        assert left == play.value(), (failure.law, failure.history_steps)
+
+
+def test_a_good_merge_leaves_the_same_on_a_cluster(client: ringlet.Client, name: str) -> None:
+    bucket = client.bucket(name, codec=ringlet.Json, w=3, r=3)
+    for seed in range(30):
+        steps = tuple(step for step in draw(random.Random(seed), 3, steps=8) if step.edit >= 0)
+        left = play_on(bucket, f"k{seed}", steps, edits=LISTS[:3], merge=resolvers.union())
+        play = Play(resolvers.union(), edits=LISTS[:3])
+        play._play(steps)
+        assert left == play.value() or (left is None and not steps)
+    gone = play_on(bucket, "gone", [Step(0, 0), Step(0, 1)], edits=[LISTS[0], lambda v: ringlet.Delete], merge=resolvers.union())
+    assert gone is None
