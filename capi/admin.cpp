@@ -70,7 +70,7 @@ Result<Key> read_inspected(const json::object& arguments) {
   return key;
 }
 
-Result<std::shared_ptr<const Ring>> ring_of(Client& client, Duration timeout) {
+Result<std::shared_ptr<const Ring>> ring_of(Backend& client, Duration timeout) {
   std::shared_ptr<const Ring> ring = client.ring(timeout);
   if (ring != nullptr) return ring;
   return Status(Code::unavailable, "ring: no node gave its routing table within " +
@@ -83,13 +83,13 @@ json::value parsed(const std::string& text) {
   return failed ? json::value(is_utf8(text) ? text : printable(text, 1024)) : value;
 }
 
-Result<std::string> status_of(Client& client, const json::object& arguments, Duration timeout) {
+Result<std::string> status_of(Backend& client, const json::object& arguments, Duration timeout) {
   StatusText answer = client.query(field(arguments, "node"), "status", Key{}, timeout);
   if (!answer.status) return answer.status;
   return answer.json;
 }
 
-Result<std::string> describe_ring(Client& client, Duration timeout) {
+Result<std::string> describe_ring(Backend& client, Duration timeout) {
   Result<std::shared_ptr<const Ring>> found = ring_of(client, timeout);
   if (!found) return found.status();
   const Ring& ring = **found;
@@ -139,7 +139,7 @@ Result<std::string> describe_ring(Client& client, Duration timeout) {
 }
 
 // What each owner holds; a silent one says so in its place, the others are of use without it.
-Result<std::string> inspect(Client& client, const Key& key, Duration timeout) {
+Result<std::string> inspect(Backend& client, const Key& key, Duration timeout) {
   Result<std::shared_ptr<const Ring>> found = ring_of(client, timeout);
   if (!found) return found.status();
   const Ring& ring = **found;
@@ -169,7 +169,7 @@ Result<std::string> inspect(Client& client, const Key& key, Duration timeout) {
                                       {"replicas", std::move(replicas)}});
 }
 
-Result<std::string> run(Client& client, const std::string& command, const char* text,
+Result<std::string> run(Backend& client, const std::string& command, const char* text,
                         Duration timeout) {
   if (command == "status") {
     Result<json::object> arguments = read_arguments(text, {"node"});

@@ -222,7 +222,7 @@ ringlet_status ringlet_client_open(const ringlet_options* options, uint32_t abi,
     auto made = std::make_unique<ringlet_client>();
     Result<std::unique_ptr<Client>> opened = Client::open(std::move(*wanted));
     if (!opened) return opened.status();
-    state->client = std::move(*opened);
+    state->client = backend_of(std::move(*opened));
     made->state = std::move(state);
     *client = made.release();
     return {};
@@ -366,6 +366,7 @@ ringlet_status ringlet_submit(ringlet_client* client, ringlet_queue* queue, cons
                                                std::move(*wanted), show));
     }
     const std::shared_ptr<Completion>& completion = completion_of(queue);
+    if (Status s = completion->bind(client->state->client->advance()); !s) return s;
     try {
       for (size_t i = 0; i < count; ++i) {
         made[i]->set_number(completion->add(made[i]));

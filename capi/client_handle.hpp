@@ -6,9 +6,9 @@
 #include <memory>
 #include <mutex>
 
+#include "backend.hpp"
 #include "handles.hpp"
 #include "log_queue.hpp"
-#include "runtime/client.hpp"
 
 namespace ringlet::capi {
 
@@ -17,7 +17,7 @@ struct Showing;
 class ClientState {
  public:
   Birthplace birthplace;
-  std::unique_ptr<Client> client;  // fixed after open
+  std::unique_ptr<Backend> client;  // fixed after open
   std::shared_ptr<LogQueue> log;
   std::uint32_t update_attempts = 16;
   std::uint32_t timeout_ms = 1000;

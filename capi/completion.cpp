@@ -84,16 +84,48 @@ void Completion::push_done(std::uint64_t request, const ringlet_event& event) {
   ringlet_event_clear(&gone);
 }
 
-std::size_t Completion::drain(std::vector<ringlet_event>& events, std::size_t room,
-                              Clock::time_point until) {
+Status Completion::bind(std::shared_ptr<Advance> advance) {
+  std::lock_guard lock(mutex_);
+  if (advance_ == advance) return Status::ok();
+  if (!in_flight_.empty() || !events_.empty()) {
+    return Status(
+        Code::unsupported,
+        "queue: it has requests of another laboratory, or of a cluster: use a queue for each");
+  }
+  advance_ = std::move(advance);
+  return Status::ok();
+}
+
+Result<std::size_t> Completion::drain(std::vector<ringlet_event>& events, std::size_t room,
+                                      Wait wait) {
   std::unique_lock lock(mutex_);
-  changed_.wait_until(lock, until, [&] { return !events_.empty() || woken_; });
+  std::shared_ptr<Advance> advance = advance_;
+  if (advance != nullptr) {
+    // With nothing in flight there is nothing to wait for, however long.
+    auto ready = [&] {
+      std::lock_guard again(mutex_);
+      return !events_.empty() || woken_ || in_flight_.empty();
+    };
+    lock.unlock();
+    bool for_ever = wait >= std::chrono::hours(2);
+    auto time = Duration::millis(for_ever ? -1 : wait.count());
+    if (Status s = advance->wait(time, ready); !s) return s;
+    lock.lock();
+  } else {
+    changed_.wait_until(lock, std::chrono::steady_clock::now() + wait,
+                        [&] { return !events_.empty() || woken_; });
+  }
   woken_ = false;
   std::size_t count = std::min(room, events_.size());
   events.assign(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count));
   events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count));
   signal();
   return count;
+}
+
+bool Completion::stands_still() {
+  std::lock_guard lock(mutex_);
+  return advance_ != nullptr && events_.empty();
 }
 
 void Completion::wake() {
@@ -205,11 +237,12 @@ ringlet_status ringlet_drain(ringlet_queue* queue, ringlet_event* events, size_t
       ~Free() { busy = false; }
     } free{queue->draining};
     // A year is for ever, and no overflow.
-    auto wait = timeout_ms < 0 ? std::chrono::milliseconds(std::chrono::hours(24 * 365))
-                               : std::chrono::milliseconds(timeout_ms);
+    Wait wait = timeout_ms < 0 ? Wait(std::chrono::hours(24 * 365)) : Wait(timeout_ms);
     std::vector<ringlet_event> taken;
-    std::size_t n =
-        queue->completion->drain(taken, std::min<std::size_t>(room, 4096), Clock::now() + wait);
+    Result<std::size_t> drained =
+        queue->completion->drain(taken, std::min<std::size_t>(room, 4096), wait);
+    if (!drained) return drained.status();
+    std::size_t n = *drained;
     for (std::size_t i = 0; i < n; ++i) {
       char* at = reinterpret_cast<char*>(events) + i * event_size;
       std::memcpy(at, &taken[i], sizeof taken[i]);

@@ -13,12 +13,13 @@
 #include <mutex>
 #include <vector>
 
+#include "backend.hpp"
 #include "handles.hpp"
 
 namespace ringlet::capi {
 
 class Request;
-using Clock = std::chrono::steady_clock;
+using Wait = std::chrono::milliseconds;
 
 class Completion : public std::enable_shared_from_this<Completion> {
  public:
@@ -36,8 +37,12 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void push(const ringlet_event& event);  // a MERGE
   void push_done(std::uint64_t request, const ringlet_event& event);
 
-  // Waits for the first event until `until`.
-  std::size_t drain(std::vector<ringlet_event>& events, std::size_t room, Clock::time_point until);
+  // Waits for the first event. busy, closed: of a laboratory, as Advance says.
+  Result<std::size_t> drain(std::vector<ringlet_event>& events, std::size_t room, Wait wait);
+  // The requests to come are of a laboratory (or nullptr: of a cluster), whose time passes while a drain waits.
+  // unsupported: some of another one are in flight.
+  Status bind(std::shared_ptr<Advance> advance);
+  bool stands_still();  // of a laboratory: a drain that found nothing would find nothing again
   void wake();
   void close();  // nobody will drain: cancels and clears
 
@@ -50,6 +55,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::deque<ringlet_event> events_;
   std::map<std::uint64_t, std::shared_ptr<Request>> in_flight_;
   std::uint64_t next_ = 1;
+  std::shared_ptr<Advance> advance_;
   bool woken_ = false, closed_ = false, signalled_ = false;
 };
 

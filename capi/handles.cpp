@@ -183,7 +183,7 @@ int ringlet_has(const char* feature) {
   if (feature == nullptr) return 0;
   if (std::strcmp(feature, "debug.live_handles") == 0) return Counted::live.load();
   for (const char* known :
-       {"client", "queue", "node", "cluster", "engine.memory", "coordination.client"}) {
+       {"client", "queue", "node", "cluster", "engine.memory", "coordination.client", "lab"}) {
     if (std::strcmp(feature, known) == 0) return 1;
   }
   return 0;

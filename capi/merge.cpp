@@ -153,9 +153,11 @@ ringlet_status ringlet_update(ringlet_client* client, ringlet_key key,
     Showing show;
     Result<Client::Request> wanted = read_write(RINGLET_UPDATE, key, {}, {}, call, &show);
     if (!wanted) return wanted.status();
+    Key name = wanted->key;
     Keep keep(client);
     Result<std::shared_ptr<Completion>> completion = Completion::make(false);
     if (!completion) return completion.status();
+    if (Status s = (*completion)->bind(state_of(client)->client->advance()); !s) return s;
     auto request = std::make_shared<Request>(state_of(client), *completion, RINGLET_UPDATE, 0,
                                              std::move(*wanted), show);
     std::vector<ringlet_event> events;
@@ -165,7 +167,15 @@ ringlet_status ringlet_update(ringlet_client* client, ringlet_key key,
     try {
       request->start();
       while (true) {
-        if ((*completion)->drain(events, 1, Clock::now() + std::chrono::hours(2)) == 0) continue;
+        Result<std::size_t> drained =
+            (*completion)
+                ->drain(events, 1, std::chrono::duration_cast<Wait>(std::chrono::hours(2)));
+        if (!drained) return drained.status();
+        if (*drained == 0 && (*completion)->stands_still()) {
+          return Status(Code::busy, "update of " + printable(name) +
+                                        ": its client is paused, so no answer can come");
+        }
+        if (*drained == 0) continue;
         ringlet_event& event = events[0];
         if (event.kind == RINGLET_DONE) break;
         ringlet_merge* merge = event.merge;

@@ -5,9 +5,9 @@
 namespace ringlet::capi {
 namespace {
 
-Clock::time_point deadline_of(const ClientState& client, const Client::Request& wanted) {
+Instant deadline_of(const ClientState& client, const Client::Request& wanted) {
   std::uint32_t ms = wanted.options.timeout_ms != 0 ? wanted.options.timeout_ms : client.timeout_ms;
-  return Clock::now() + std::chrono::milliseconds(ms);
+  return client.client->now() + Duration::millis(ms);
 }
 
 }  // namespace
@@ -110,7 +110,7 @@ Status Request::still_asked(std::uint32_t attempt) {
   std::lock_guard lock(mutex_);
   if (done_ || asked_ != attempt) return too_late("its request is over");
   // The client ends the update then, a moment later perhaps.
-  if (Clock::now() >= deadline_) return too_late("its deadline has come");
+  if (client_->client->now() >= deadline_) return too_late("its deadline has come");
   return Status::ok();
 }
 
@@ -123,8 +123,7 @@ Status Request::answer(std::uint32_t attempt, MergeAnswer answer) {
     asked_ = 0;
     call = call_;
   }
-  client_->client->answer(call, attempt, std::move(answer));
-  return Status::ok();
+  return client_->client->answer(call, attempt, std::move(answer));
 }
 
 void Request::cancel() {

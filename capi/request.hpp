@@ -50,7 +50,7 @@ class Request : public std::enable_shared_from_this<Request> {
   const std::uint32_t kind_;
   const std::uint64_t tag_;
   const Client::Request wanted_;
-  const Clock::time_point deadline_;
+  const Instant deadline_;
   const Showing showing_;
   std::uint64_t number_ = 0;
 

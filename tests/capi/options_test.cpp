@@ -179,7 +179,7 @@ TEST_CASE("versions, features and names of statuses") {
   CHECK(ringlet_abi_version() == RINGLET_ABI);
   CHECK(std::string(ringlet_version()).size() >= 5);
   CHECK(ringlet_has("queue") == 1);
-  for (const char* absent : {"lab", "check", "metrics", "tls", "", "engine.wiredtiger"}) {
+  for (const char* absent : {"check", "metrics", "tls", "", "engine.wiredtiger"}) {
     CHECK(ringlet_has(absent) == 0);
   }
   CHECK(ringlet_has(nullptr) == 0);

@@ -36,8 +36,7 @@
  *            new handles work. The parent notices nothing.
  * Exit       exit() with handles open and requests in flight ends at once.
  *
- * Not in this version; ringlet_has says 0: "lab" (the deterministic laboratory), "check" and its sink,
- * "metrics", "tls", "engine.wiredtiger" inside this library (nodes started here keep their data in memory).
+ * Not in this version; ringlet_has says 0: "check" and its sink, "metrics", "tls", "engine.wiredtiger" inside this library (nodes started here keep their data in memory).
  */
 #ifndef RINGLET_RINGLET_H
 #define RINGLET_RINGLET_H
@@ -64,7 +63,7 @@ extern "C" {
 RINGLET_API uint32_t ringlet_abi_version(void); /* the library's RINGLET_ABI */
 RINGLET_API const char *ringlet_version(void);  /* "0.1.0", static */
 /* 1 if this library can do it, else 0 (also for names nobody knows, and NULL): "client", "queue",
-   "node", "cluster", "engine.memory", "coordination.client"; "debug.live_handles" answers with the
+   "node", "cluster", "engine.memory", "coordination.client", "lab"; "debug.live_handles" answers with the
    number of handles not yet released, for leak tests. */
 RINGLET_API int ringlet_has(const char *feature);
 
@@ -90,6 +89,7 @@ typedef struct ringlet_reply ringlet_reply;     /* [I] */
 typedef struct ringlet_error ringlet_error;     /* [I] */
 typedef struct ringlet_text ringlet_text;       /* [I] */
 typedef struct ringlet_merge ringlet_merge;     /* [1] answered once */
+typedef struct ringlet_lab ringlet_lab;         /* [1] with all its clients and their queues */
 
 /* ---- statuses ---- */
 
@@ -520,7 +520,8 @@ RINGLET_API ringlet_status ringlet_cluster_cut(ringlet_cluster *, uint32_t from,
                                                ringlet_error **);
 RINGLET_API ringlet_status ringlet_cluster_mend(ringlet_cluster *, uint32_t from, uint32_t to,
                                                 ringlet_error **); /* not cut: OK */
-RINGLET_API ringlet_status ringlet_cluster_heal(ringlet_cluster *, ringlet_error **); /* all lines */
+RINGLET_API ringlet_status ringlet_cluster_heal(ringlet_cluster *,
+                                                ringlet_error **); /* all lines */
 /* The node's wall clock is from now on ahead_ms milliseconds ahead of the machine's (negative: behind; at
    most 366 days; 0: as the machine's), also after a restart. Deadlines do not depend on it. */
 RINGLET_API ringlet_status ringlet_cluster_skew(ringlet_cluster *, uint32_t index, int64_t ahead_ms,
@@ -528,6 +529,60 @@ RINGLET_API ringlet_status ringlet_cluster_skew(ringlet_cluster *, uint32_t inde
 RINGLET_API ringlet_status ringlet_cluster_stop(ringlet_cluster *, uint32_t drain_ms,
                                                 ringlet_error **);
 RINGLET_API void ringlet_cluster_release(ringlet_cluster *); /* running: stops without draining */
+
+/* ---- the laboratory: a cluster in virtual time; since ABI 1.4 ---- */
+
+/* The production nodes and clients, in one thread, over a simulated network, simulated disks and clocks: no
+   socket, no thread, no file. The same settings, seed and calls come to the same end on every machine, which
+   ringlet_lab_hash tells. docs/lab.md has all names.
+   Time       stands still but inside a call: one that waits for an answer lets it pass until the answer comes,
+              and so do step, run and settle. Times are microseconds since the laboratory began.
+   Threads    one at a time uses a laboratory and what belongs to it (its clients, queues with their requests);
+              a second one at the same time gets BUSY. Resolvers may call the laboratory.
+   Clients    are ordinary: every call of this header works. A deadline is of virtual time. A drain of a queue
+              with nothing in flight returns at once. A queue has requests of one laboratory at a time.
+   Release    ends what is under way with CLOSED. Clients and queues may outlive it, and their calls are CLOSED. */
+
+/* settings: a JSON object, NULL: {}. nodes (1 to 256; 5), spares (not members yet; 3), n, r, w, seed (7), partitions,
+   reconcile, durability, coordination, loss, duplicate, slow (chances, 0 to 1), latency_us (mean beyond
+   min_latency_us), between_zones_us, fsync_us, zones, weights (lists by node), trace (records kept), options
+   (others of ringlet_options, by their names). Unknown ones are UNKNOWN_OPTION. Nodes are n1, n2, ... */
+RINGLET_API ringlet_status ringlet_lab_new(const char *settings, uint32_t abi, ringlet_lab **,
+                                           ringlet_error **);
+/* The client of this name, made where there is none; then options (NULL: the laboratory's) are its own. */
+RINGLET_API ringlet_status ringlet_lab_client(ringlet_lab *, const char *name,
+                                              const ringlet_options *, ringlet_client **,
+                                              ringlet_error **);
+/* What happens to hosts and the network, a JSON object {"act": name, ...}:
+     partition groups [[names], ...]   heal   cut, mend from, to (one way)   loss chance, duplicate
+     latency mean_us, min_us; or host, more_us   kill host, machine   restart, pause, resume, wipe, backup,
+     restore host   skew host, ms   slow_disk host, fsync_us   full_disk host, full
+     join host   leave host   replace host, by
+   INVALID_ARGUMENT names what was wanted: a host that is not there, a node that is down already. */
+RINGLET_API ringlet_status ringlet_lab_act(ringlet_lab *, const char *act, ringlet_error **);
+/* Up to count events. done (may be NULL): how many there were. */
+RINGLET_API ringlet_status ringlet_lab_step(ringlet_lab *, uint64_t count, uint64_t *done,
+                                            ringlet_error **);
+RINGLET_API ringlet_status ringlet_lab_run(ringlet_lab *, uint64_t us, ringlet_error **);
+/* Heals all, starts what is down, and runs until hints, transfers and replicas are at rest. said (may be NULL), JSON:
+   {"quiet": bool, "waited_us": n, "not": [sentences: what is not at rest after patience_us]}. */
+RINGLET_API ringlet_status ringlet_lab_settle(ringlet_lab *, uint64_t patience_us,
+                                              ringlet_text **said, ringlet_error **);
+/* Back to when so many events were over, by running again. What was done at that moment or later is undone; clients
+   that were there stay usable, calls under way end with CANCELLED. */
+RINGLET_API ringlet_status ringlet_lab_rewind(ringlet_lab *, uint64_t event, ringlet_error **);
+/* Another laboratory in which the same was done at the same times, under settings of which these (JSON) differ. A
+   write follows what its read brought there; merges are answered as they were here. */
+RINGLET_API ringlet_status ringlet_lab_fork(ringlet_lab *, const char *changed, ringlet_lab **,
+                                            ringlet_error **);
+/* "history", "inspect", "timeline", "ring", "trees", "trace", "calls", "keys", "status", "settings": JSON in (NULL: {})
+   and out, as docs/lab.md and docs/pictures.md say. */
+RINGLET_API ringlet_status ringlet_lab_ask(ringlet_lab *, const char *what, const char *arguments,
+                                           ringlet_text **, ringlet_error **);
+RINGLET_API uint64_t ringlet_lab_now_us(ringlet_lab *);
+RINGLET_API uint64_t ringlet_lab_events(ringlet_lab *); /* that are over */
+RINGLET_API uint64_t ringlet_lab_hash(ringlet_lab *);   /* of all that has happened */
+RINGLET_API void ringlet_lab_release(ringlet_lab *);
 
 /* ---- for operators ---- */
 
