@@ -637,14 +637,16 @@ Status Lab::do_act(const json::object& act) {
   };
   auto name = [&](sim::HostId host) { return world_->name_of_host(host); };
   if (verb == "partition") {
-    if (Status s = fields({"act", "groups"}); !s) return s;
+    if (Status s = fields({"act", "groups", "mend"}); !s) return s;
     const json::value* groups = act.if_contains("groups");
     if (groups == nullptr || !groups->is_array() || groups->get_array().size() < 2)
       return invalid("groups: wanted at least two lists of names, got " +
                      (groups == nullptr ? std::string("nothing") : shown(*groups)));
     std::vector<std::vector<sim::HostId>> apart;
     std::map<sim::HostId, std::size_t> seen;
-    std::string words = "partition";
+    auto mends = yes_or_no(act, "mend", false);
+    if (!mends) return mends.status();
+    std::string words = *mends ? "mend the partition" : "partition";
     for (const json::value& group : groups->get_array()) {
       if (!group.is_array()) return invalid("groups: wanted lists of names, got " + shown(group));
       if (!apart.empty()) words += " |";
@@ -664,8 +666,13 @@ Status Lab::do_act(const json::object& act) {
         if (&one == &other) continue;
         for (sim::HostId from : one) {
           for (sim::HostId to : other) {
-            world_->cut(from, to);
-            recorder_->open("cut", from, to);
+            if (*mends) {
+              world_->mend(from, to);
+              recorder_->close("cut", from, to);
+            } else {
+              world_->cut(from, to);
+              recorder_->open("cut", from, to);
+            }
           }
         }
       }
@@ -1011,10 +1018,14 @@ Status Lab::rewind(std::uint64_t event) {
     }
   }
   // What was done after the event is undone; that a client was there is not.
+  // The clock may have gone on since the event, until the first thing that is undone was done.
+  std::optional<Instant> then;
+  if (event == world_->events()) then = world_->now();
   std::deque<Act> acts;
   for (Act& act : acts_) {
     bool before =
         act.events < event || (act.events == event && std::holds_alternative<Made>(act.what));
+    if (!before && act.events == event && (!then || act.at < *then)) then = act.at;
     if (before) acts.push_back(std::move(act));
   }
   auto read = LabSettings::read(settings_.given);
@@ -1037,6 +1048,7 @@ Status Lab::rewind(std::uint64_t event) {
   }
   while (world_->events() < event && world_->step()) {
   }
+  if (then && world_->next_event() > *then) world_->run_until(*then);
   return Status::ok();
 }
 

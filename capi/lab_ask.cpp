@@ -275,6 +275,7 @@ Result<std::string> Lab::history_json(const json::object& arguments) {
                      {"stored", there},
                      {"merges", nearest[i].size() > 1}};
       v["value"] = write.tombstone ? json::value() : json::value(base64(write.value));
+      if (write.request != 0) v["request"] = write.request;
       v["content_type"] = key_text(write.content_type);
       v["client"] = known ? json::value(world_->name_of_host(write.client)) : json::value();
       v["coordinator"] = write.coordinator != sim::no_host

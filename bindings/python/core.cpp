@@ -395,6 +395,19 @@ class Client {
     }
     check(status, error);
   }
+  // Of a laboratory, whose time passes while its calls wait.
+  Client(ringlet_lab* lab, const std::string& name, const py::dict& settings) : of_lab_(true) {
+    Options options(settings);
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = ringlet_lab_client(lab, name.c_str(), settings.empty() ? nullptr : options.get(),
+                                  &client_, &error);
+    }
+    check(status, error);
+  }
+  bool of_lab() const { return of_lab_; }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client() noexcept(false) {
@@ -440,6 +453,7 @@ class Client {
 
  private:
   ringlet_client* client_ = nullptr;
+  bool of_lab_ = false;
 };
 
 // Where the results of one thread's calls arrive.
@@ -484,6 +498,7 @@ class Queue {
     std::uint64_t request = 0;
     ringlet_error* error = nullptr;
     ringlet_status status = RINGLET_OK;
+    of_lab_ = client.of_lab();
     {
       Unlocked unlocked;
       status = ringlet_submit(client.get(), queue_, &op, sizeof(op), 1, &request, &error);
@@ -495,6 +510,7 @@ class Queue {
   // The next event as (tag, reply, failure, merge); None: none within timeout_ms (-1: for ever). An
   // event wakes it at once; the slice of 50 ms only bounds how long Ctrl-C waits.
   py::object wait(std::int64_t timeout_ms) {
+    if (of_lab_) return wait_in_lab(timeout_ms);
     constexpr std::int64_t slice_ms = 50;
     const auto start = std::chrono::steady_clock::now();
     for (;;) {
@@ -545,6 +561,28 @@ class Queue {
   }
 
  private:
+  // Time of a laboratory passes as fast as it is computed; the slice bounds how much of it Ctrl-C waits for.
+  py::object wait_in_lab(std::int64_t timeout_ms) {
+    constexpr std::int64_t slice_ms = 10'000;
+    for (std::int64_t spent = 0;; spent += slice_ms) {
+      std::int64_t left = timeout_ms < 0 ? slice_ms : std::min(slice_ms, timeout_ms - spent);
+      ringlet_event event{};
+      std::size_t count = 0;
+      ringlet_status status = RINGLET_OK;
+      {
+        Unlocked unlocked;
+        status = ringlet_drain(queue_, &event, sizeof(event), 1, static_cast<std::int32_t>(left),
+                               &count);
+      }
+      if (count != 0) return take(event);
+      check(status, nullptr);
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      // No call takes longer than an hour, unless its client is paused.
+      std::int64_t most_ms = timeout_ms < 0 ? 3'660'000 : timeout_ms;
+      if (spent + left >= most_ms) return py::none();
+    }
+  }
+
   static py::object take(ringlet_event& event) {
     py::object reply = py::none(), failure = py::none(), merge = py::none();
     if (event.reply != nullptr) reply = py::cast(Reply(std::exchange(event.reply, nullptr)));
@@ -557,6 +595,80 @@ class Queue {
   }
 
   ringlet_queue* queue_ = nullptr;
+  bool of_lab_ = false;  // the requests in flight
+};
+
+// A cluster in virtual time. Acts, arguments and answers are JSON.
+class Lab {
+ public:
+  explicit Lab(const std::string& settings) {
+    run([&](ringlet_error** error) {
+      return ringlet_lab_new(settings.c_str(), RINGLET_ABI, &lab_, error);
+    });
+  }
+  explicit Lab(ringlet_lab* lab) : lab_(lab) {}
+  Lab(const Lab&) = delete;
+  Lab& operator=(const Lab&) = delete;
+  ~Lab() noexcept(false) { release(); }
+  void release() {
+    ringlet_lab* lab = std::exchange(lab_, nullptr);
+    Unlocked unlocked;
+    ringlet_lab_release(lab);
+  }
+
+  std::unique_ptr<Client> client(const std::string& name, const py::dict& settings) {
+    return std::make_unique<Client>(lab_, name, settings);
+  }
+  void act(const std::string& act) {
+    run([&](ringlet_error** error) { return ringlet_lab_act(lab_, act.c_str(), error); });
+  }
+  std::uint64_t step(std::uint64_t count) {
+    std::uint64_t done = 0;
+    run([&](ringlet_error** error) { return ringlet_lab_step(lab_, count, &done, error); });
+    return done;
+  }
+  void run_for(std::uint64_t us) {
+    run([&](ringlet_error** error) { return ringlet_lab_run(lab_, us, error); });
+  }
+  py::str settle(std::uint64_t patience_us) {
+    ringlet_text* said = nullptr;
+    run([&](ringlet_error** error) { return ringlet_lab_settle(lab_, patience_us, &said, error); });
+    return to_str(take_text(said));
+  }
+  void rewind(std::uint64_t event) {
+    run([&](ringlet_error** error) { return ringlet_lab_rewind(lab_, event, error); });
+  }
+  std::unique_ptr<Lab> fork(const std::string& changed) {
+    ringlet_lab* made = nullptr;
+    run([&](ringlet_error** error) {
+      return ringlet_lab_fork(lab_, changed.c_str(), &made, error);
+    });
+    return std::make_unique<Lab>(made);
+  }
+  py::str ask(const std::string& what, const std::string& arguments) {
+    ringlet_text* answer = nullptr;
+    run([&](ringlet_error** error) {
+      return ringlet_lab_ask(lab_, what.c_str(), arguments.c_str(), &answer, error);
+    });
+    return to_str(take_text(answer));
+  }
+  std::uint64_t now_us() const { return ringlet_lab_now_us(lab_); }
+  std::uint64_t events() const { return ringlet_lab_events(lab_); }
+  std::uint64_t hash() const { return ringlet_lab_hash(lab_); }
+
+ private:
+  template <typename Call>
+  void run(Call call) {
+    ringlet_error* error = nullptr;
+    ringlet_status status = RINGLET_OK;
+    {
+      Unlocked unlocked;
+      status = call(&error);
+    }
+    check(status, error);
+  }
+
+  ringlet_lab* lab_ = nullptr;
 };
 
 class Cluster {
@@ -763,7 +875,23 @@ PYBIND11_MODULE(_core, m) {
       .def("counters", &Client::counters)
       .def("close", &Client::close, py::arg("drain_ms"))
       .def("admin", &Client::admin, py::arg("command"), py::arg("json"), py::arg("timeout_ms"))
-      .def("drain_logs", &Client::drain_logs);
+      .def("drain_logs", &Client::drain_logs)
+      .def_property_readonly("of_lab", &Client::of_lab);
+
+  py::class_<Lab>(m, "Lab")
+      .def(py::init<const std::string&>(), py::arg("settings"))
+      .def("client", &Lab::client, py::arg("name"), py::arg("settings"))
+      .def("act", &Lab::act, py::arg("act"))
+      .def("step", &Lab::step, py::arg("count"))
+      .def("run", &Lab::run_for, py::arg("us"))
+      .def("settle", &Lab::settle, py::arg("patience_us"))
+      .def("rewind", &Lab::rewind, py::arg("event"))
+      .def("fork", &Lab::fork, py::arg("changed"))
+      .def("ask", &Lab::ask, py::arg("what"), py::arg("arguments"))
+      .def("release", &Lab::release)
+      .def_property_readonly("now_us", &Lab::now_us)
+      .def_property_readonly("events", &Lab::events)
+      .def_property_readonly("hash", &Lab::hash);
 
   py::class_<Queue>(m, "Queue")
       .def(py::init<>())

@@ -51,6 +51,7 @@ from .versioned import Explanation, Resolver, Sibling, Versioned
 if TYPE_CHECKING:
     from . import aio as aio
     from . import display as display
+    from . import lab as lab
     from . import laws as laws
     from .laws import check_merge as check_merge
     from .replaying import replay as replay
@@ -112,7 +113,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Parts that not every program needs are loaded when they are first asked for."""
     where = {"check_merge": "laws", "replay": "replaying"}.get(name, name)
-    if where in ("aio", "display", "laws", "replaying"):
+    if where in ("aio", "display", "lab", "laws", "replaying"):
         import importlib
 
         module = importlib.import_module(f".{where}", __name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from itertools import count
 from typing import TypeVar
@@ -125,6 +125,8 @@ class Channel:
         self._tags = count(1)
         self._sent: dict[int, Call] = {}  # by tag, until their last event
         self._waiting: dict[Call, None] = {}  # for their turn, in order
+        self._answering = 0  # calls whose application is at work on its answer
+        self._advances = False
         self._idle: asyncio.Future[None] | None = None  # who waits until there is nothing of both
 
     # ---- which loop ----
@@ -215,6 +217,8 @@ class Channel:
         tag = next(self._tags)
         call.number = _calls.submit(self._queue, self._core, request, tag=tag)
         self._sent[tag] = call
+        if self._core.of_lab:
+            self._advance_soon()
 
     async def _answer(self, call: Call, merge: _core.Merge) -> None:
         questions = call.request.questions
@@ -224,6 +228,7 @@ class Channel:
             )
         here = _Answering(self)
         token = _inside.set((*_inside.get(), here))
+        self._answering += 1
         try:
             (await run(questions.steps(merge)))()
         except (asyncio.CancelledError, GeneratorExit):
@@ -235,6 +240,9 @@ class Channel:
         finally:
             here.runs = False
             _inside.reset(token)
+            self._answering -= 1
+            if self._core.of_lab and self._sent:
+                self._advance_soon()
 
     async def _cancelled(self, call: Call, error: asyncio.CancelledError) -> None:
         """The task was cancelled: so is the request. A write waits for the core's word, which comes at once,
@@ -274,12 +282,34 @@ class Channel:
         except asyncio.CancelledError:
             return None
 
+    # ---- of a laboratory, whose time nothing else brings on ----
+
+    def _advance_soon(self) -> None:
+        if not self._advances and self._loop is not None:
+            self._advances = True
+            self._loop.call_soon(self._advance)
+
+    def _advance(self) -> None:
+        """Lets a millisecond of the laboratory pass, unless every call waits for its application."""
+        self._advances = False
+        queue = self._queue
+        if queue is None or len(self._sent) <= self._answering:
+            return
+        try:
+            event = queue.wait(1)
+        except _core.CoreError as error:
+            self._fail_all(from_core_error(error))
+            return
+        self._on_events(() if event is None else (event,))
+        if self._sent:
+            self._advance_soon()
+
     # ---- callbacks of the loop ----
 
-    def _on_events(self) -> None:
+    def _on_events(self, first: Sequence[_core.Event] = ()) -> None:
         assert self._queue is not None
         try:
-            events = self._queue.drain(_ROOM)
+            events = [*first, *self._queue.drain(_ROOM)]
         except _core.CoreError as error:
             self._fail_all(from_core_error(error))
             return

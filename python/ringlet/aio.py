@@ -107,8 +107,9 @@ class Client(_AnyClient):
         *,
         resolver: AsyncResolver[Any] | None = None,
         journal: Journal | None = None,
+        opened: Callable[[dict[str, str]], _core.Client] = _core.Client,
     ) -> None:
-        super().__init__(settings, resolver=resolver, journal=journal)
+        super().__init__(settings, resolver=resolver, journal=journal, opened=opened)
         defaults = {option.name: option.default for option in _all_options()}
         timeout_ms, most = (
             int(settings.get(name, defaults[name]))

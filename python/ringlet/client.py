@@ -188,11 +188,16 @@ class _AnyClient(_Handle):
     """What the clients of both surfaces are: blocking, and of an event loop (ringlet.aio)."""
 
     def __init__(
-        self, settings: dict[str, str], *, resolver: Resolver[Any] | None = None, journal: Journal | None = None
+        self,
+        settings: dict[str, str],
+        *,
+        resolver: Resolver[Any] | None = None,
+        journal: Journal | None = None,
+        opened: Callable[[dict[str, str]], _core.Client] = _core.Client,
     ) -> None:
         check_resolver("client", resolver)
         try:
-            self._core = _core.Client(settings)
+            self._core = opened(settings)
         except _core.CoreError as error:
             raise from_option_error(error) from None
         self._opened(_Logs(self._core.drain_logs))

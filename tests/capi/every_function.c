@@ -35,6 +35,7 @@ static void log_record(void *user_data, int level, const char *part, const char 
 int main(void) {
   ringlet_error *error = NULL;
   ringlet_options *options = ringlet_options_new();
+  ringlet_lab *lab = NULL, *other = NULL;
   ringlet_cluster *cluster = NULL;
   ringlet_client *client = NULL;
   ringlet_node *node = NULL;
@@ -191,6 +192,23 @@ int main(void) {
   EXPECT(ringlet_cluster_skew(cluster, 0, 0, &error) == RINGLET_OK);
   EXPECT(ringlet_cluster_stop(cluster, 100, &error) == RINGLET_OK);
   ringlet_cluster_release(cluster);
+
+  EXPECT(ringlet_lab_new("{\"nodes\": 3}", RINGLET_ABI, &lab, &error) == RINGLET_OK);
+  EXPECT(ringlet_lab_client(lab, "alice", NULL, &client, &error) == RINGLET_OK);
+  EXPECT(ringlet_put(client, key, none, value, NULL, NULL, &error) == RINGLET_OK);
+  ringlet_client_release(client);
+  EXPECT(ringlet_lab_act(lab, "{\"act\": \"heal\"}", &error) == RINGLET_OK);
+  EXPECT(ringlet_lab_step(lab, 1, &request, &error) == RINGLET_OK && request == 1);
+  EXPECT(ringlet_lab_run(lab, 1000, &error) == RINGLET_OK);
+  EXPECT(ringlet_lab_now_us(lab) > 1000 && ringlet_lab_events(lab) > 1 &&
+         ringlet_lab_hash(lab) != 0);
+  EXPECT(ringlet_lab_settle(lab, 1000000, NULL, &error) == RINGLET_OK);
+  EXPECT(ringlet_lab_ask(lab, "status", NULL, &text, &error) == RINGLET_OK);
+  ringlet_text_release(text);
+  EXPECT(ringlet_lab_fork(lab, NULL, &other, &error) == RINGLET_OK);
+  ringlet_lab_release(other);
+  EXPECT(ringlet_lab_rewind(lab, 1, &error) == RINGLET_OK && ringlet_lab_events(lab) == 1);
+  ringlet_lab_release(lab);
 
   EXPECT(ringlet_node_start(options, RINGLET_ABI, &node, &error) == RINGLET_OK);
   EXPECT(ringlet_node_address(node) != NULL);

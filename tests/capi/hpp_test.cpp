@@ -331,6 +331,24 @@ TEST_CASE("futures are kept, failed and cancelled") {
   CHECK(cancelled.error().status() / 100 == 2);
 }
 
+TEST_CASE("a laboratory has every call") {
+  ringlet::Lab lab = ringlet::Lab::make(R"({"nodes": 3})").value();
+  Client alice = lab.client("alice").value();
+  alice.put(cart, "tea").value();
+  CHECK(words(alice.get(cart).value()) == std::set<std::string>{"tea"});
+  const std::uint64_t events = lab.events(), hash = lab.hash();
+  lab.act(R"({"act": "kill", "host": "n1"})").value();
+  CHECK(lab.step(10).value() == 10);
+  lab.run(1s).value();
+  CHECK(lab.now() > 1s);
+  CHECK(lab.settle().value().find("\"quiet\":true") != std::string::npos);
+  CHECK(lab.ask("status").value().find("alice") != std::string::npos);
+  CHECK(lab.fork(R"({"r": 1})").value().now() == lab.now());
+  lab.rewind(events).value();
+  CHECK(lab.hash() == hash);
+  CHECK_FALSE(lab.rewind(events + 1));
+}
+
 TEST_CASE("nodes, logs and questions of operators") {
   Cluster cluster = Cluster::start(3).value();
   CHECK(cluster.size() == 3);

@@ -554,7 +554,7 @@ RINGLET_API ringlet_status ringlet_lab_client(ringlet_lab *, const char *name,
                                               const ringlet_options *, ringlet_client **,
                                               ringlet_error **);
 /* What happens to hosts and the network, a JSON object {"act": name, ...}:
-     partition groups [[names], ...]   heal   cut, mend from, to (one way)   loss chance, duplicate
+     partition groups [[names], ...], mend (true: the other way)   heal   cut, mend from, to (one way)   loss chance, duplicate
      latency mean_us, min_us; or host, more_us   kill host, machine   restart, pause, resume, wipe, backup,
      restore host   skew host, ms   slow_disk host, fsync_us   full_disk host, full
      join host   leave host   replace host, by

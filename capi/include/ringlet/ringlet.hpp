@@ -653,6 +653,8 @@ inline void log(void* user_data, int level, const char* part, const char* text) 
 }  // namespace detail
 
 // Any thread, at the same time. A copy is another owner of the same client; the last one closes it.
+class Lab;
+
 class Client {
  public:
   Client() = default;
@@ -797,6 +799,7 @@ class Client {
   ringlet_client* c() const { return client_.get(); }
 
  private:
+  friend class Lab;
   template <typename Function>
   static Result<Reply> replied(Function&& function) {
     ringlet_reply* reply = nullptr;
@@ -1144,6 +1147,99 @@ class Cluster {
     return {};
   }
   detail::Owner<ringlet_cluster, ringlet_cluster_release> cluster_;
+};
+
+// A cluster in virtual time (docs/lab.md): one thread at a time, and the same seed and calls come to the same end.
+// Settings, acts, arguments and answers are JSON.
+class Lab {
+ public:
+  static Result<Lab> make(const std::string& settings = "{}") {
+    Lab lab;
+    return lab.made([&](ringlet_lab** made, ringlet_error** error) {
+      return ringlet_lab_new(settings.c_str(), RINGLET_ABI, made, error);
+    });
+  }
+  // The client of this name, made where there is none.
+  Result<Client> client(const std::string& name, const Options* options = nullptr) {
+    Client client;
+    ringlet_client* opened = nullptr;
+    ringlet_error* error = nullptr;
+    const ringlet_status status = ringlet_lab_client(
+        lab_.get(), name.c_str(), options == nullptr ? nullptr : options->c(), &opened, &error);
+    if (status != RINGLET_OK) return Error(status, error);
+    client.client_.reset(opened);
+    return client;
+  }
+  Result<void> act(const std::string& act) {
+    return done(
+        [&](ringlet_error** error) { return ringlet_lab_act(lab_.get(), act.c_str(), error); });
+  }
+  Result<std::uint64_t> step(std::uint64_t count = 1) {
+    std::uint64_t stepped = 0;
+    Result<void> ended = done([&](ringlet_error** error) {
+      return ringlet_lab_step(lab_.get(), count, &stepped, error);
+    });
+    if (!ended) return ended.error();
+    return stepped;
+  }
+  Result<void> run(std::chrono::microseconds time) {
+    return done([&](ringlet_error** error) {
+      return ringlet_lab_run(lab_.get(), static_cast<std::uint64_t>(time.count()), error);
+    });
+  }
+  Result<std::string> settle(std::chrono::microseconds patience = std::chrono::minutes(5)) {
+    return told([&](ringlet_text** said, ringlet_error** error) {
+      return ringlet_lab_settle(lab_.get(), static_cast<std::uint64_t>(patience.count()), said,
+                                error);
+    });
+  }
+  Result<void> rewind(std::uint64_t event) {
+    return done(
+        [&](ringlet_error** error) { return ringlet_lab_rewind(lab_.get(), event, error); });
+  }
+  Result<Lab> fork(const std::string& changed) {
+    return made([&](ringlet_lab** lab, ringlet_error** error) {
+      return ringlet_lab_fork(lab_.get(), changed.c_str(), lab, error);
+    });
+  }
+  Result<std::string> ask(const std::string& what, const std::string& arguments = "{}") {
+    return told([&](ringlet_text** answer, ringlet_error** error) {
+      return ringlet_lab_ask(lab_.get(), what.c_str(), arguments.c_str(), answer, error);
+    });
+  }
+  std::chrono::microseconds now() {
+    return std::chrono::microseconds(ringlet_lab_now_us(lab_.get()));
+  }
+  std::uint64_t events() { return ringlet_lab_events(lab_.get()); }
+  std::uint64_t hash() { return ringlet_lab_hash(lab_.get()); }
+
+ private:
+  template <typename Function>
+  Result<void> done(Function function) {
+    ringlet_error* error = nullptr;
+    const ringlet_status status = function(&error);
+    if (status != RINGLET_OK) return Error(status, error);
+    return {};
+  }
+  template <typename Function>
+  Result<std::string> told(Function function) {
+    ringlet_text* text = nullptr;
+    ringlet_error* error = nullptr;
+    const ringlet_status status = function(&text, &error);
+    if (status != RINGLET_OK) return Error(status, error);
+    return detail::taken(text);
+  }
+  template <typename Function>
+  Result<Lab> made(Function function) {
+    Lab lab;
+    ringlet_lab* made = nullptr;
+    ringlet_error* error = nullptr;
+    const ringlet_status status = function(&made, &error);
+    if (status != RINGLET_OK) return Error(status, error);
+    lab.lab_.reset(made);
+    return lab;
+  }
+  detail::Owner<ringlet_lab, ringlet_lab_release> lab_;
 };
 
 }  // namespace abi1
