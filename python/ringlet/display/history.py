@@ -149,13 +149,12 @@ class History(Picture):
         # The same write has another dot in another run; its id is the same, and so are writer and value.
         items: dict[str, dict[str, str]] = {}
         called: dict[int, str] = {}
+        counts: dict[str, int] = {}
         for index in self._order:
             version = self.versions[index]
             label = f"{version.value} of {version.writer()}"
-            names, count = label, 1
-            while names in items:
-                count += 1
-                names = f"{label} ({count})"
+            counts[label] = counts.get(label, 0) + 1
+            names = label if counts[label] == 1 else f"{label} ({counts[label]})"
             called[index] = names
             items[names] = {
                 "state": version.state,

@@ -63,6 +63,8 @@ class Timeline(Picture):
         self.acts = _words.rows(data, "acts", "timeline")
         self._unshown = max(len(self.messages) - _MOST, 0)
         self.messages = self.messages[:_MOST]
+        self._not_asked = max(len(self.requests) - _MOST, 0)
+        self.requests = self.requests[:_MOST]
         known = set(self.hosts)
 
         def host_of(each: Mapping[str, Any], field: str, where: str) -> None:
@@ -184,16 +186,18 @@ class Timeline(Picture):
             notes.append(
                 f"{many(self._unshown, 'more message')} {'is' if self._unshown == 1 else 'are'} not drawn: ask for a part, as .only(key=…) or .only(from_us=…)."
             )
+        if self._not_asked:
+            notes.append(f"{many(self._not_asked, 'more request')} {'is' if self._not_asked == 1 else 'are'} not drawn.")
         return notes
 
     def _items(self) -> dict[str, dict[str, str]]:
         items: dict[str, dict[str, str]] = {}
+        counts: dict[str, int] = {}
         for each in self.requests:
             called = label = f"{each['client']}: {each['what']}"
-            count = 1
-            while called in items:
-                count += 1
-                called = f"{label} ({count})"
+            counts[label] = counts.get(label, 0) + 1
+            if counts[label] > 1:
+                called = f"{label} ({counts[label]})"
             items[called] = {"result": str(each.get("result") or "none yet"), "attempts": str(each.get("attempts", 1))}
         return items
 
@@ -386,6 +390,7 @@ class Timeline(Picture):
             if what == "down":
                 canvas.hatched(at - 9, top, 18, max(end - top, 8))
             canvas.end()
+        marked = self._request_marks(marks)
         for index, request in enumerate(self.requests):
             at = centre[self._column[request["client"]]]
             top, end = place(request["from_us"]), place(request.get("to_us"))
@@ -393,7 +398,7 @@ class Timeline(Picture):
             ok = request.get("result") in (None, "ok")
             state = "unknown" if request.get("to_us") is None else "living" if ok else "unacknowledged"
             canvas.rect(at - 5, top, 10, max(end - top, 6), state, 4)
-            if self._request_marks(marks)[index]:
+            if marked[index]:
                 canvas.rect(at - 9, top - 4, 18, max(end - top, 6) + 8, "marked", 6)
             canvas.end()
         said_at: int | None = None

@@ -311,3 +311,17 @@ def test_the_gallery_shows_every_picture(tmp_path: Path) -> None:
     for theme in ("", "-light", "-dark"):
         text = (directory / f"gallery{theme}.html").read_text(encoding="utf-8")
         assert text.count("<svg ") == len(ALL) and "<script" not in text
+
+
+def test_large_timelines_and_comparisons_take_seconds_at_most() -> None:
+    data = examples.timeline()
+    ones = [{**data["messages"][0], "sent_us": 100 * i, "arrived_us": 100 * i + 50} for i in range(5000)]
+    asked = [{**data["requests"][0], "id": i, "from_us": 100 * i, "to_us": 100 * i + 70} for i in range(5000)]
+    begun = time.process_time()
+    picture = Timeline({**data, "messages": ones, "requests": asked})
+    assert "3,000 more messages are not drawn" in str(picture) and "3,000 more requests are not drawn" in picture.svg()
+    picture.beside(picture).svg()
+    same = History(examples.long_history(1000))
+    assert same.beside(History(examples.long_history(1000))).differences == []
+    Ring(examples.ring(4096, 32)).svg()
+    assert time.process_time() - begun < 8
