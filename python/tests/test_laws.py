@@ -413,3 +413,25 @@ def test_a_good_merge_leaves_the_same_on_a_cluster(client: ringlet.Client, name:
         assert left == play.value() or (left is None and not steps)
     gone = play_on(bucket, "gone", [Step(0, 0), Step(0, 1)], edits=[LISTS[0], lambda v: ringlet.Delete], merge=resolvers.union())
     assert gone is None
+
+
+def test_what_was_found_happens_in_a_laboratory_too() -> None:
+    """On the production code in virtual time, each history in a cluster of its own; and the good merge is good there."""
+    lab = pytest.importorskip("ringlet.lab", reason="this build has no laboratory")
+    for merge, given in ((longest_list, {"edits": LISTS, "observe": set}), (max_of_quantities, {"edits": NUMBERS, "measure": float})):
+        report = ringlet.check_merge(merge, **given, laws=["no edit lost", "counted once"])
+        (failure,) = report.failures
+        with lab.Lab(nodes=3, n=3, r=2, w=2, seed=7) as world:
+            bucket = world.client("alice").bucket("check", codec=ringlet.Json)
+            left: Any = play_on(bucket, "k", failure.history_steps, edits=given["edits"], merge=merge)
+            play = Play(merge, **given)
+            play._play(failure.history_steps)
+            assert left == play.value()
+            assert len(world.history("check", "k").versions) == len(play.versions)
+    with lab.Lab(nodes=3, n=3, r=2, w=2, seed=7) as world:
+        bucket = world.client("alice").bucket("check", codec=ringlet.Json)
+        for seed in range(20):
+            steps = tuple(step for step in draw(random.Random(seed), 3, steps=8) if step.edit >= 0)
+            play = Play(resolvers.union(), edits=LISTS[:3])
+            play._play(steps)
+            assert play_on(bucket, f"k{seed}", steps, edits=LISTS[:3], merge=resolvers.union()) == play.value()

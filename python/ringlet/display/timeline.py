@@ -17,11 +17,15 @@ _SPANS = {
     "skewed": ("≠", "clock off"),
     "full_disk": ("▒", "disk full"),
 }
+# In the order in which they are shown, when they are of one moment.
+_KINDS = ("act", "cut", "healed", "span", "spanned", "request", "message", "hint", "delivered", "answer")
+_ENDS = ("answer", "delivered", "spanned")
 _MOST = 2000  # messages in one picture
 
 
 class _Event(NamedTuple):
     at: int
+    phase: int
     order: int
     kind: str
     data: Mapping[str, Any]
@@ -209,7 +213,9 @@ class Timeline(Picture):
 
         def add(at: int | None, kind: str, data: Mapping[str, Any]) -> None:
             if at is not None:
-                events.append(_Event(min(max(at, self.from_us), self.to_us), len(events), kind, data))
+                # What ends at a moment comes before what begins then.
+                phase = -1 if kind in _ENDS and data.get("from_us", at - 1) < at else _KINDS.index(kind)
+                events.append(_Event(min(max(at, self.from_us), self.to_us), phase, len(events), kind, data))
 
         for each in self.acts:
             add(each["at_us"], "act", each)
@@ -233,7 +239,7 @@ class Timeline(Picture):
             add(each.get("to_us"), "delivered", each)
         for each in self.requests:
             add(each.get("to_us"), "answer", each)
-        return sorted(events, key=lambda event: (event.at, event.order))
+        return sorted(events, key=lambda event: (event.at, event.phase, event.order))
 
     # ---- text ----
 
@@ -335,6 +341,7 @@ class Timeline(Picture):
         # Each event has a line of its own, so that no two labels meet; arrivals are placed between.
         moments: dict[int, float] = {}
         places: list[float] = []
+        drawn: dict[tuple[str, int], float] = {}
         y, last = 60.0, self.from_us
         gaps: list[tuple[float, int]] = []
         for event in events:
@@ -344,7 +351,8 @@ class Timeline(Picture):
                 y += 20
             y += 22 if event.kind == "message" else 18
             places.append(y)
-            moments[event.at] = y
+            moments.setdefault(event.at, y)
+            drawn[event.kind, id(event.data)] = y
             last = event.at
         if self.to_us - last > 200_000:
             gaps.append((y + 22, self.to_us - last))
@@ -365,11 +373,13 @@ class Timeline(Picture):
             share = (at - low) / max(high - low, 1)
             return moments[low] + (moments[high] - moments[low]) * share
 
+        gapped = {(event.kind, event.at): y for event, y in zip(events, places, strict=True) if event.kind in ("cut", "healed")}
         stretches = {(int(cut["from_us"]), -1 if cut.get("to_us") is None else int(cut["to_us"])) for cut in self.cuts}
         for first, last_ in sorted(stretches):
-            y = place(first)
+            y = gapped.get(("cut", first), place(first))
+            until = place(None) if last_ < 0 else gapped.get(("healed", last_), place(last_))
             canvas.begin(f"messages were cut off from {_at(first)} to {_at(last_) if last_ >= 0 else 'the end'}")
-            canvas.rect(92, y, right - 92, place(last_ if last_ >= 0 else None) - y, "band")
+            canvas.rect(92, y, right - 92, max(until - y, 4), "band")
             canvas.end()
         for host, at in zip(self.hosts, centre, strict=True):
             canvas.begin(host)
@@ -384,7 +394,8 @@ class Timeline(Picture):
             what = str(span.get("kind"))
             words = _SPANS.get(what, ("", name(what)))[1]
             at = centre[self._column[span["host"]]]
-            top, end = place(span["from_us"]), place(span.get("to_us"))
+            top = drawn.get(("span", id(span)), place(span["from_us"]))
+            end = drawn.get(("spanned", id(span)), place(span.get("to_us")))
             canvas.begin(f"{span['host']} {words} from {_at(span['from_us'])} to {_at(span['to_us']) if span.get('to_us') is not None else 'the end'}")
             canvas.rect(at - 9, top, 18, max(end - top, 8), "deleted" if what == "down" else "unacknowledged", 2)
             if what == "down":
@@ -393,7 +404,8 @@ class Timeline(Picture):
         marked = self._request_marks(marks)
         for index, request in enumerate(self.requests):
             at = centre[self._column[request["client"]]]
-            top, end = place(request["from_us"]), place(request.get("to_us"))
+            top = drawn.get(("request", id(request)), place(request["from_us"]))
+            end = drawn.get(("answer", id(request)), place(request.get("to_us")))
             canvas.begin(f"{request['client']}: {request['what']}\n{_at(request['from_us'])}: {request.get('result') or 'no end yet'}")
             ok = request.get("result") in (None, "ok")
             state = "unknown" if request.get("to_us") is None else "living" if ok else "unacknowledged"
