@@ -266,7 +266,7 @@ void write_documents() {
   for (std::uint64_t n = 1; n <= 5; ++n) {
     last = ringlet::document::encode(*apply(state, state.cover.seen(), cart,
                                             start_us + static_cast<std::int64_t>(n) * 1'000'000,
-                                            {.usual = 2, .most = 2}));
+                                            {.most = 2, .apart = 1}));
     if (n == 1) first = last;
     state = resolve(*decode(last), {Actor{NodeId{n % 2 + 1}, 1}, (n + 1) / 2}, WriteId{1, n});
   }

@@ -250,7 +250,7 @@ std::uint64_t known_seed(PlantedBug bug) {
     case PlantedBug::document_table_deleted:
       return 537;
     case PlantedBug::document_event_settled_early:
-      return 1;
+      return 537;
     case PlantedBug::note_by_clock_alone:
       return 2861;
     default:
