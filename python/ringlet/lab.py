@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -32,6 +33,7 @@ from . import _core
 from .client import Client, _milliseconds
 from .codecs import Json
 from .errors import Key, UsageError, from_core_error
+from .journal import Journal, as_journal
 from .options import as_settings, as_text
 from .versioned import Resolver
 
@@ -110,17 +112,27 @@ class Lab:
 
     # ---- clients ----
 
-    def client(self, name: str, *, resolver: Resolver[Any] | None = None, **options: Any) -> Client:
+    def client(
+        self,
+        name: str,
+        *,
+        resolver: Resolver[Any] | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        **options: Any,
+    ) -> Client:
         """The client of this name, made when it is first asked for: an ordinary ``ringlet.Client``.
 
-        ``options``: of a client, as ``timeout`` (seconds) or ``coordination="client"``.
+        ``options``: of a client, as ``timeout`` (seconds) or ``coordination="client"``. ``journal``: as of
+        ``ringlet.connect``.
         """
         known = self._clients.get(name)
-        if known is not None and not known.closed and not options and resolver is None:
+        if known is not None and not known.closed and not options and resolver is None and journal is None:
             return known
         settings = self._client_settings(options)
         core = self._ready()
-        made = Client(settings, resolver=resolver, opened=lambda given: core.client(name, given))
+        made = Client(
+            settings, resolver=resolver, journal=as_journal(journal), opened=lambda given: core.client(name, given)
+        )
         made._seeds = f"{name} in a laboratory"
         made._keeps = self
         self._clients[name] = made

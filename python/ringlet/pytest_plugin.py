@@ -1,15 +1,16 @@
-"""Fixtures for pytest: a real cluster, a bucket, faults. Loaded by itself where Ringlet is installed.
+"""Fixtures for pytest: a real cluster, a laboratory, a bucket, faults. Loaded by itself where Ringlet is installed.
 
 =====================  =============================================================================================
 ``ringlet_cluster``    a ``LocalCluster`` of real nodes in this process, new for each test (some 20 ms)
 ``ringlet_client``     a client of it
 ``ringlet_bucket``     a bucket of it that no other test uses
 ``ringlet_nemesis``    makes ``ringlet.testing.Nemesis`` for the cluster: ``with ringlet_nemesis("kill", "pause"): …``
+``ringlet_lab``        a ``ringlet.lab.Lab``: the same code in virtual time, which the seed repeats exactly
 ``ringlet_seed``       the test's own number, from ``--ringlet-seed`` or drawn; a failure prints the option
 =====================  =============================================================================================
 
 ``@pytest.mark.ringlet(nodes=5, n=3, r=2, w=2, reconcile="lww", codec=ringlet.Json, resolver=merge, timeout=2.0)`` sets
-what these are made with: ``nodes`` and the options of ``ringlet.options()`` for the cluster, ``timeout``
+what these are made with: ``nodes`` and the options of ``ringlet.options()`` for cluster and laboratory, ``timeout``
 for the client, ``codec``, ``resolver``, ``strict``, ``deletes`` for the bucket. An inner mark wins over an outer one.
 """
 
@@ -25,6 +26,7 @@ import pytest
 if TYPE_CHECKING:
     from .client import Bucket, Client
     from .cluster import LocalCluster
+    from .lab import Lab
     from .testing import Nemesis
 
 # What a mark may say beside the options of the cluster.
@@ -42,14 +44,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=None,
         metavar="N",
-        help="what ringlet_seed and ringlet_nemesis draw from; a failed test prints it (default: a new one)",
+        help="what ringlet_seed, ringlet_lab and ringlet_nemesis draw from; a failed test prints it (default: a new one)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "ringlet(nodes=3, **options): what ringlet_cluster, ringlet_client and ringlet_bucket are made with",
+        "ringlet(nodes=3, **options): what ringlet_cluster, ringlet_lab, ringlet_client and ringlet_bucket are made with",
     )
     seed = config.getoption("--ringlet-seed")
     if seed is not None and not 0 <= seed < 2**63:
@@ -142,3 +144,13 @@ def ringlet_nemesis(
         return made[-1]
 
     return make
+
+
+@pytest.fixture
+def ringlet_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A laboratory with the test's own seed; ``@pytest.mark.ringlet(seed=7)`` gives it another one."""
+    from .lab import Lab
+
+    settings = {"seed": _own_seed(request)} | _of_cluster(_asked(request))
+    with Lab(**settings) as lab:
+        yield lab

@@ -28,6 +28,7 @@ class Nemesis:
     ``faults``: which of ``FAULTS``. ``pause`` and ``lasting``: mean seconds between two faults, and of one.
     The same seed draws the same faults in the same order; when in the test's own course they come is the
     machine's to decide, since the nodes are real. ``done`` says what was made, for the report of a failure.
+    For a test that repeats to the last message use ``ringlet.lab``.
     """
 
     def __init__(

@@ -76,6 +76,29 @@ def test_a_failure_says_the_seed_that_repeats_it(project: pytest.Pytester) -> No
     assert re.findall(r"drew (\d+)", other.stdout.str())[0] != drawn[0]
 
 
+def test_a_laboratory_repeats_to_the_last_message(project: pytest.Pytester) -> None:
+    text = """
+        import pytest
+
+        @pytest.mark.ringlet(nodes=5, n=3, r=1, w=1)
+        def test_in_virtual_time(ringlet_lab):
+            alice, bob = ringlet_lab.client("alice").bucket("b"), ringlet_lab.client("bob").bucket("b")
+            with ringlet_lab.partition({"n1", "n2", "alice"}, {"n3", "n4", "n5", "bob"}):
+                alice.put("k", b"tea")
+                bob.put("k", b"milk")
+            assert ringlet_lab.settle()
+            assert len(alice.get("k").siblings) == 1, f"trace {ringlet_lab.trace_hash}"
+        """
+    first = run(project, text)
+    first.assert_outcomes(failed=1)
+    seed = re.findall(r"--ringlet-seed=(\d+)", first.stdout.str())[0]
+    traces = re.findall(r"trace (\w+)", first.stdout.str())
+    again = project.runpytest_subprocess(f"--ringlet-seed={seed}")
+    assert re.findall(r"trace (\w+)", again.stdout.str())[0] == traces[0]
+    other = project.runpytest_subprocess("--ringlet-seed=1")
+    assert re.findall(r"trace (\w+)", other.stdout.str())[0] != traces[0]
+
+
 def test_faults_of_a_failed_test_are_told(project: pytest.Pytester) -> None:
     result = run(
         project,
