@@ -187,7 +187,7 @@ class DecodeError(DataError):
         self, message: str, *, raw: memoryview, content_type: str, key: Key | None = None
     ) -> None:
         super().__init__(message, key=key)
-        self.raw = bytes(raw)
+        self.raw: bytes = bytes(raw)
         self.content_type = content_type
 
 

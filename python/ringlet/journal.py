@@ -42,11 +42,11 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], *, values: bool = True, max_bytes: int = 256 << 20) -> None:
         if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 4096:
             raise ValueError(f"journal: wanted max_bytes of at least 4096, got {max_bytes!r}")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.values = values
         self.max_bytes = max_bytes
-        self.written = 0
-        self.left_out = 0
+        self.written: int = 0
+        self.left_out: int = 0
         self._lock = threading.Lock()
         self._complained = False
         # A path that cannot be written is said now, not at the first conflict in a month.

@@ -174,8 +174,8 @@ class _Guard:
         self.deadline = deadline
         self.running: tuple[float, str] | None = None
         self.play: Play | None = None
-        self.merges = 0
-        self.printed = io.StringIO()
+        self.merges: int = 0
+        self.printed: io.StringIO = io.StringIO()
         self.thread = 0
 
     def call(self, merge: Callable[[Any], Any], siblings: Sequence[Sibling[Any]], what: str) -> Any:
@@ -1001,9 +1001,9 @@ class Failure:
     ) -> None:
         self.found_in = found_in  # the number of the history, from 1; 0: in none
         self.history_steps = steps  # shrunk; for check_history and play_on
-        self.steps = len(steps)
+        self.steps: int = len(steps)
         self.law = law
-        self.sentences = (_SAYS[law], said, found)
+        self.sentences: tuple[str, str, str] = (_SAYS[law], said, found)
         self.code = code  # repeats it
         self.history = history
 
@@ -1027,11 +1027,11 @@ class Report:
         asked: Sequence[str], shown: dict[str, Failure], seconds: float, seed: int,
     ) -> None:  # fmt: skip
         self.called = called
-        self.failures = tuple(failures)
+        self.failures: tuple[Failure, ...] = tuple(failures)
         self.histories = histories_
         self.merges = merges
         self.counted = counted  # of laws that were not promised: in how many histories they did not hold
-        self.laws = tuple(asked)
+        self.laws: tuple[str, ...] = tuple(asked)
         self.shown = shown  # and an example of each
         self.seconds = seconds
         self.seed = seed

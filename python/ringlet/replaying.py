@@ -79,9 +79,12 @@ class Replay:
     """How another merge decides the conflicts of a journal."""
 
     def __init__(self, called: str, total: int, differ: list[Decision], failed: list[Decision], seconds: float) -> None:
+        self.called: str
+        self.total: int
+        self.seconds: float
         self.called, self.total, self.seconds = called, total, seconds
-        self.differ = tuple(differ)  # conflicts that come out otherwise
-        self.failed = tuple(failed)  # those on which the new merge raised
+        self.differ: tuple[Decision, ...] = tuple(differ)  # conflicts that come out otherwise
+        self.failed: tuple[Decision, ...] = tuple(failed)  # those on which the new merge raised
 
     @property
     def same(self) -> int:

@@ -40,7 +40,7 @@ class Nemesis:
         pause: float = 0.05,
         lasting: float = 0.1,
     ) -> None:
-        self.faults = tuple(faults)
+        self.faults: tuple[str, ...] = tuple(faults)
         if unknown := [fault for fault in self.faults if fault not in FAULTS]:
             raise UsageError(f"faults: wanted some of {', '.join(FAULTS)}, got {unknown[0]!r}")
         if not self.faults:
@@ -48,6 +48,10 @@ class Nemesis:
         for name, value in (("pause", pause), ("lasting", lasting)):
             if not 0 < value < 3600:
                 raise UsageError(f"{name}: wanted seconds, above 0 and below 3600, got {value}")
+        self.cluster: LocalCluster
+        self.seed: int
+        self.pause: float
+        self.lasting: float
         self.cluster, self.seed, self.pause, self.lasting = cluster, seed, pause, lasting
         self.done: list[str] = []
         self._random = random.Random(seed)

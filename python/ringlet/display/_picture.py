@@ -120,6 +120,8 @@ class Beside(Shown):
     """Two pictures side by side. What differs has a frame and a ``≠``, and is listed in ``differences``."""
 
     def __init__(self, left: Picture, right: Picture) -> None:
+        self.left: Picture
+        self.right: Picture
         self.left, self.right = left, right
         here, there = left._items(), right._items()
         self._marks: tuple[dict[str, str], dict[str, str]] = ({}, {})

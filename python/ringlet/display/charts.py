@@ -124,7 +124,7 @@ class Staleness(Picture):
     _kind = "staleness"
 
     def _read(self) -> None:
-        self.series = _words.rows(self.data, "series", "staleness", must=True)
+        self.series: list[Mapping[str, Any]] = _words.rows(self.data, "series", "staleness", must=True)
         self._most_us, self._most = 1.0, 0.01
         for index, each in enumerate(self.series):
             where = f"staleness.series[{index}]"

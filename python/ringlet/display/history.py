@@ -24,24 +24,24 @@ class Version:
     """One version, as a picture needs it."""
 
     def __init__(self, data: Mapping[str, Any], where: str, decode: _words.Decoder | None) -> None:
-        self.dot = str(_words.need(data, "dot", str, where))
-        self.long = str(data.get("long") or self.dot)
-        self.deleted = bool(data.get("deleted"))
-        self.state = str(data.get("state") or "unknown")
+        self.dot: str = str(_words.need(data, "dot", str, where))
+        self.long: str = str(data.get("long") or self.dot)
+        self.deleted: bool = bool(data.get("deleted"))
+        self.state: str = str(data.get("state") or "unknown")
         if self.state not in GLYPHS:
             raise ValueError(f"{where}.state: wanted {listed(list(GLYPHS), 'or')}, got {self.state!r}")
-        self.raw = _words.raw_of(data.get("value"), f"{where}.value")
-        self.value = _words.shown(self.raw, decode, deleted=self.deleted)
-        self.client = data.get("client")
-        self.coordinator = data.get("coordinator")
+        self.raw: bytes | None = _words.raw_of(data.get("value"), f"{where}.value")
+        self.value: str = _words.shown(self.raw, decode, deleted=self.deleted)
+        self.client: Any | None = data.get("client")
+        self.coordinator: Any | None = data.get("coordinator")
         self.at_us: int | None = data.get("at_us")
         self.read_at_us: int | None = data.get("read_at_us")
-        self.write_id = str(data.get("write_id") or "")
-        self.context = [str(each) for each in data.get("context") or ()]
-        self.seen = [str(each) for each in data.get("seen") or ()]
-        self.replaced_by = [str(each) for each in data.get("replaced_by") or ()]
-        self.aliases = [str(each) for each in data.get("aliases") or ()]
-        self.merges = bool(data.get("merges")) or len(self.seen) > 1
+        self.write_id: str = str(data.get("write_id") or "")
+        self.context: list[str] = [str(each) for each in data.get("context") or ()]
+        self.seen: list[str] = [str(each) for each in data.get("seen") or ()]
+        self.replaced_by: list[str] = [str(each) for each in data.get("replaced_by") or ()]
+        self.aliases: list[str] = [str(each) for each in data.get("aliases") or ()]
+        self.merges: bool = bool(data.get("merges")) or len(self.seen) > 1
         for field, moment in (("at_us", self.at_us), ("read_at_us", self.read_at_us)):
             if moment is not None and (isinstance(moment, bool) or not isinstance(moment, int)):
                 raise ValueError(f"{where}.{field}: wanted whole microseconds or None, got {type(moment).__name__}")
@@ -99,11 +99,11 @@ class History(Picture):
     _kind = "history"
 
     def _read(self) -> None:
-        self.bucket = str(_words.need(self.data, "bucket", str, "history"))
-        self.key = str(_words.need(self.data, "key", str, "history"))
+        self.bucket: str = str(_words.need(self.data, "bucket", str, "history"))
+        self.key: str = str(_words.need(self.data, "key", str, "history"))
         self.now_us: int | None = self.data.get("now_us")
         given = _words.rows(self.data, "versions", "history", must=True)
-        self.versions = [Version(each, f"history.versions[{i}]", self._decode) for i, each in enumerate(given)]
+        self.versions: list[Version] = [Version(each, f"history.versions[{i}]", self._decode) for i, each in enumerate(given)]
         number: dict[str, int] = {}
         for index, version in enumerate(self.versions):
             if version.dot in number:
@@ -300,7 +300,7 @@ class Why(Picture):
     _kind = "why"
 
     def _read(self) -> None:
-        self.history = History(self.data, self._decode)
+        self.history: History = History(self.data, self._decode)
 
     def _title(self) -> str:
         return f"why {self.history._title()} has these versions"

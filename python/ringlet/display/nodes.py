@@ -21,10 +21,10 @@ class Ring(Picture):
         data = self.data
         self.partitions: int = _words.need(data, "partitions", int, "ring")
         self.n: int = _words.need(data, "n", int, "ring")
-        self.members = _words.rows(data, "members", "ring", must=True)
+        self.members: list[Mapping[str, Any]] = _words.rows(data, "members", "ring", must=True)
         for index, member in enumerate(self.members):
             _words.need(member, "name", str, f"ring.members[{index}]")
-        self.slots = sorted(_words.rows(data, "slots", "ring", must=True), key=lambda slot: int(slot.get("partition", 0)))
+        self.slots: list[Mapping[str, Any]] = sorted(_words.rows(data, "slots", "ring", must=True), key=lambda slot: int(slot.get("partition", 0)))
         for index, slot in enumerate(self.slots):
             _words.need(slot, "partition", int, f"ring.slots[{index}]")
             _words.need(slot, "owners", (list, tuple), f"ring.slots[{index}]")
@@ -201,9 +201,9 @@ class Replicas(Picture):
     _kind = "replicas"
 
     def _read(self) -> None:
-        self.bucket = str(_words.need(self.data, "bucket", str, "replicas"))
-        self.key = str(_words.need(self.data, "key", str, "replicas"))
-        self.nodes = _words.rows(self.data, "nodes", "replicas", must=True)
+        self.bucket: str = str(_words.need(self.data, "bucket", str, "replicas"))
+        self.key: str = str(_words.need(self.data, "key", str, "replicas"))
+        self.nodes: list[Mapping[str, Any]] = _words.rows(self.data, "nodes", "replicas", must=True)
         self._dots: dict[str, Mapping[str, Any]] = {}
         for index, node in enumerate(self.nodes):
             where = f"replicas.nodes[{index}]"
@@ -359,8 +359,10 @@ class Trees(Picture):
     _kind = "trees"
 
     def _read(self) -> None:
+        self.a: str
+        self.b: str
         self.a, self.b = str(_words.need(self.data, "a", str, "trees")), str(_words.need(self.data, "b", str, "trees"))
-        self.levels = _words.rows(self.data, "levels", "trees", must=True)
+        self.levels: list[Mapping[str, Any]] = _words.rows(self.data, "levels", "trees", must=True)
         for index, level in enumerate(self.levels):
             for field in ("level", "compared", "different"):
                 _words.need(level, field, int, f"trees.levels[{index}]")
