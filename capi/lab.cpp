@@ -294,6 +294,7 @@ Status Lab::build() {
   contexts_.clear();
   backups_.clear();
   gone_.clear();
+  skipped_.clear();
   asked_.clear();
   last_call_ = 0;
   for (std::uint32_t i = 0; i < settings_.nodes + settings_.spares; ++i) {
@@ -999,7 +1000,9 @@ Status Lab::redo(const Act& act) {
   } else if (const auto* cancelled = std::get_if<Cancelled>(&act.what)) {
     cancel(cancelled->call);
   } else {
-    (void)this->act(std::get<json::object>(act.what));
+    const auto& again = std::get<json::object>(act.what);
+    if (Status s = this->act(again); !s)
+      skipped_.push_back(json::serialize(again) + ": " + s.message());
   }
   return Status::ok();
 }
@@ -1060,13 +1063,14 @@ Result<std::shared_ptr<Lab>> Lab::fork(const json::object& changed) {
   auto made = make(std::move(*read));
   if (!made) return made.status();
   Use use(**made);
-  if (Status s = (*made)->replay_in_time(acts_, world_->now()); !s) return s;
+  if (Status s = (*made)->replay_in_time(acts_, world_->now(), world_->nodes()); !s) return s;
   return made;
 }
 
 // Under other settings events have other numbers, so what was done is done at the same times. A write
 // follows what the same read brought here; an answer of a merge is the one that was given there.
-Status Lab::replay_in_time(const std::deque<Act>& acts, Instant until) {
+// `nodes`: of the first laboratory, whose clients are numbered after them.
+Status Lab::replay_in_time(const std::deque<Act>& acts, Instant until, std::size_t nodes) {
   for (const Act& act : acts) {
     if (const auto* answered = std::get_if<Answered>(&act.what))
       prepared_[{answered->call, answered->attempt}] = answered->answer;
@@ -1077,6 +1081,7 @@ Status Lab::replay_in_time(const std::deque<Act>& acts, Instant until) {
     world_->run_until(act.at);
     Act again = act;
     if (auto* called = std::get_if<Called>(&again.what)) {
+      called->client = called->client - nodes + world_->nodes();
       if (called->context_of != 0) {
         while (calls_.contains(called->context_of) && step_once()) {
         }

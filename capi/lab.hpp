@@ -141,7 +141,7 @@ class Lab : public Advance, public std::enable_shared_from_this<Lab> {
   void answer_prepared();
   bool anything_can_end() const;
   Result<sim::HostId> host(const json::object& act, const char* field, bool nodes_alone);
-  Status replay_in_time(const std::deque<Act>& acts, Instant until);
+  Status replay_in_time(const std::deque<Act>& acts, Instant until, std::size_t nodes);
   std::vector<std::string> unrest();
 
   // ---- what is asked (lab_ask.cpp) ----
@@ -175,6 +175,7 @@ class Lab : public Advance, public std::enable_shared_from_this<Lab> {
   std::map<std::string, sim::Rooms> backups_;
   std::set<sim::HostId> gone_;  // left or were replaced
   bool redoing_ = false;
+  std::vector<std::string> skipped_;  // of a fork: acts that its settings leave no room for
   // Of a fork: answers that the first laboratory gave, and questions that wait for one.
   std::map<std::pair<std::uint64_t, std::uint32_t>, UpdateAnswer> prepared_;
   std::set<std::pair<std::uint64_t, std::uint32_t>> asked_;

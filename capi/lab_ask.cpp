@@ -305,12 +305,20 @@ Result<std::string> Lab::history_json(const json::object& arguments) {
 // ---- what happened ----
 
 Result<std::string> Lab::trace_json(const json::object& arguments) {
-  if (Status s = check_fields("trace", arguments, {"from", "most", "request", "bucket", "key"}); !s)
+  if (Status s =
+          check_fields("trace", arguments, {"from", "most", "request", "kind", "bucket", "key"});
+      !s)
     return s;
   auto from = number_in(arguments, "from", 0), most = number_in(arguments, "most", 100'000),
        request = number_in(arguments, "request", 0);
   for (const auto* each : {&from, &most, &request}) {
     if (!*each) return each->status();
+  }
+  std::string kind;
+  if (const json::value* given = arguments.if_contains("kind")) {
+    if (!given->is_string())
+      return invalid("kind: wanted the kind of a record, got " + json::serialize(*given));
+    kind = given->get_string();
   }
   std::int32_t wanted = -1;
   if (arguments.contains("key")) {
@@ -327,6 +335,7 @@ Result<std::string> Lab::trace_json(const json::object& arguments) {
     if (number < static_cast<std::uint64_t>(*from)) continue;
     if (*request != 0 && r.request != static_cast<std::uint64_t>(*request)) continue;
     if (wanted >= 0 && r.key != wanted) continue;
+    if (!kind.empty() && kind != sim::name_of(r.kind)) continue;
     if (out.size() >= static_cast<std::size_t>(*most)) break;
     using Kind = sim::TraceRecord::Kind;
     json::object o{
@@ -565,8 +574,11 @@ std::string Lab::status_json() {
     if (node) o["hints"] = world_->hints_at(host);
     hosts.push_back(std::move(o));
   }
+  json::array skipped;
+  for (const std::string& act : skipped_) skipped.emplace_back(act);
   return json::serialize(json::object{{"now_us", now_us()},
                                       {"events", world_->events()},
+                                      {"skipped", std::move(skipped)},
                                       {"hash", hex(world_->trace_hash())},
                                       {"under_way", calls_.size()},
                                       {"records", recorder_->records().size()},
@@ -735,7 +747,8 @@ Result<std::string> Lab::trees_json(const json::object& arguments) {
     };
     level["level"] = step.level;
     more("compared", step.compared);
-    more("different", step.different);
+    // Asked for one hash over all partitions, the answer names those that it is over.
+    more("different", step.level == 0 ? std::min(step.different, step.compared) : step.different);
     more("bytes", step.bytes);
     bytes += step.bytes;
     if (step.level > 0) out["partition"] = step.partition;

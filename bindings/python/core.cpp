@@ -554,6 +554,7 @@ class Queue {
 
   // Readable while events are there; -1: the system gave none.
   int fd() const { return ringlet_queue_fd(queue_); }
+  bool of_lab() const { return of_lab_; }
 
   void cancel(std::uint64_t request) {
     Unlocked unlocked;
@@ -902,6 +903,7 @@ PYBIND11_MODULE(_core, m) {
       .def("wait", &Queue::wait, py::arg("timeout_ms"))
       .def("drain", &Queue::drain, py::arg("room"))
       .def_property_readonly("fd", &Queue::fd)
+      .def_property_readonly("of_lab", &Queue::of_lab)
       .def("cancel", &Queue::cancel, py::arg("request"));
 
   py::class_<Cluster>(m, "Cluster")

@@ -228,7 +228,8 @@ def finish(
 def next_event(queue: _core.Queue, key: Key | None) -> _core.Event:
     """Waits for an event; Ctrl-C comes out within 50 ms."""
     try:
-        event = queue.wait(-1) if (hub := _hub()) is None else _wait_in(hub, queue)
+        # A laboratory brings its answers about while it is waited for: there is nothing for other greenlets to do.
+        event = queue.wait(-1) if queue.of_lab or (hub := _hub()) is None else _wait_in(hub, queue)
     except _core.CoreError as error:
         raise failed(from_core_error(error, key)) from None
     if event is None:

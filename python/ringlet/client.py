@@ -136,6 +136,7 @@ class _Handle:
     """
 
     _closed = True  # until opened, for __del__
+    _warns = True  # when it is left open
     _pid: int
     _logs: _Logs
 
@@ -180,7 +181,7 @@ class _Handle:
             )
 
     def __del__(self) -> None:
-        if not self._closed and self._pid == _calls.process.pid:
+        if not self._closed and self._warns and self._pid == _calls.process.pid:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
 

@@ -30,8 +30,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from . import _core
-from .client import Client, _milliseconds
+from .client import Client, _AnyClient, _milliseconds
 from .codecs import Json
+from .document import CONTENT_TYPE, _Node, _plain, _tree
 from .errors import Key, UsageError, from_core_error
 from .journal import Journal, as_journal
 from .options import as_settings, as_text
@@ -133,8 +134,7 @@ class Lab:
         made = Client(
             settings, resolver=resolver, journal=as_journal(journal), opened=lambda given: core.client(name, given)
         )
-        made._seeds = f"{name} in a laboratory"
-        made._keeps = self
+        self._own(made, name)
         self._clients[name] = made
         return made
 
@@ -150,10 +150,14 @@ class Lab:
         settings = self._client_settings(options)
         core = self._ready()
         made = aio.Client(settings, resolver=resolver, opened=lambda given: core.client(name, given))
-        made._seeds = f"{name} in a laboratory"
-        made._keeps = self
+        self._own(made, name)
         self._aio_clients[name] = made
         return made
+
+    def _own(self, client: _AnyClient, name: str) -> None:
+        client._seeds = f"{name} in a laboratory"
+        client._keeps = self
+        client._warns = False  # left open it keeps no thread and no connection
 
     def _client_settings(self, options: dict[str, Any]) -> dict[str, str]:
         timeout = options.pop("timeout", None)
@@ -369,9 +373,8 @@ class Lab:
         """What each node holds of a key, hints included."""
         from .display import Replicas
 
-        return Replicas(
-            self._ask("inspect", bucket=_name("bucket", bucket), key=_name("key", key)), decode
-        )
+        asked = {"bucket": _name("bucket", bucket), "key": _name("key", key)}
+        return Replicas(self._ask("inspect", **asked), decode or _decoder(self._ask("history", **asked)))
 
     def timeline(
         self,
@@ -449,8 +452,8 @@ class Lab:
         calls = {call["id"]: call for call in self.calls()}
         shown = {
             record["request"]: set(record.get("dots", ()))
-            for record in self._ask("trace")
-            if record["kind"] == "answer" and "request" in record
+            for record in self._ask("trace", kind="answer")
+            if "request" in record
         }
         by_key: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for call in calls.values():
@@ -650,8 +653,25 @@ def _name(what: str, given: Key) -> str:
 
 
 def _decoder(data: Mapping[str, Any]) -> Any:
-    """JSON where all values say that they are; else the picture's own reading."""
+    """JSON and documents where all values say that they are; else the picture's own reading."""
     types = {version.get("content_type") for version in data["versions"] if not version["deleted"]}
-    return Json.decode if types == {Json.content_type} else None
+    if types == {Json.content_type}:
+        return Json.decode
+    return _read_document if types == {CONTENT_TYPE} else None
+
+
+def _read_document(data: bytes | memoryview) -> Any:
+    """A document without its schema: maps as dicts, sets as sets, counters and registers as their values."""
+
+    def plain(node: _Node) -> Any:
+        if node.type == 1:
+            return {_plain(name): plain(nodes[0]) for name, nodes in node.fields.items()}
+        if node.type == 2:
+            return set(node.elements)
+        if node.type == 4:
+            return True
+        return list(node.elements) if node.type == 6 else node.value
+
+    return plain(_tree(_core.document_parse(bytes(data))))
 
 

@@ -85,6 +85,8 @@ def test_documents_merge_by_themselves() -> None:
             bob.edit("c", lambda c: c["items"].add("milk"))
         assert lab.settle()
         assert alice.get("c").value["items"] == {"tea", "milk"}
+        values = {v.value for v in lab.history("carts", "c").versions}
+        assert any("'tea'" in value for value in values), values
 
 
 def test_going_back_is_doing_it_again() -> None:
@@ -111,6 +113,60 @@ def test_a_fork_is_the_same_under_other_settings() -> None:
             assert len(other.client("alice").bucket("carts").get("c").siblings) == 1
             assert other.now >= lab.now
             assert both.differences or str(both)
+
+
+def test_a_fork_names_the_acts_that_it_left_out() -> None:
+    with Lab(nodes=5) as lab:
+        lab.client("alice").bucket("b").put("k", b"v")
+        lab.kill("n5")
+        with lab.fork(nodes=3, spares=0) as other:
+            assert len(other.status()["skipped"]) == 1
+            assert "got \"n5\"" in other.status()["skipped"][0]
+            assert other.client("alice").bucket("b").get("k").value == b"v"
+
+
+def test_what_a_live_client_shows_a_client_of_a_laboratory_shows_too() -> None:
+    with Lab() as lab:
+        alice = lab.client("alice")
+        carts = alice.bucket("carts")
+        with ringlet.display.record(alice, "shop") as recorder:
+            carts.put("c", b"tea")
+            assert carts.get_many(["c", "d"])["c"].value == b"tea"
+        assert "tea" in str(recorder.history("carts", "c"))
+        assert "tea" in str(alice.inspect("carts", "c"))
+        assert len(alice.ring("carts", "c").data["members"]) == 5
+        assert alice.admin("status", node="n2")["node"] == "n2"
+        with lab.partition({"alice"}, {"n2"}), pytest.raises(ringlet.Unavailable, match="cut off"):
+            alice.admin("status", node="n2")
+
+
+def test_an_update_whose_client_is_paused_by_its_own_function_is_refused() -> None:
+    with Lab() as lab:
+        carts = lab.client("alice").bucket("carts")
+
+        def pause(cart: bytes | None) -> bytes:
+            lab.pause("alice")
+            return b"tea"
+
+        with pytest.raises(ringlet.RingletError):
+            carts.update("c", pause)
+        lab.resume("alice")
+        carts.put("c", b"milk")
+
+
+def test_going_back_inside_an_update_ends_it() -> None:
+    with Lab() as lab:
+        carts = lab.client("alice").bucket("carts")
+        carts.put("c", b"tea")
+        at = lab.events
+
+        def back(cart: bytes | None) -> bytes:
+            lab.rewind(at)
+            return b"milk"
+
+        with pytest.raises(ringlet.RingletError, match="rewound"):
+            carts.update("c", back)
+        assert carts.get("c").value == b"tea"
 
 
 def test_a_sweep_tabulates() -> None:
