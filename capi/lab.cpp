@@ -958,7 +958,6 @@ Result<std::string> Lab::settle(Duration patience) {
   if (settings_.network.loss > 0 || settings_.network.duplicate > 0) {
     if (Status s = act({{"act", "loss"}, {"chance", 0}}); !s) return s;
   }
-  auto ring = newest_ring();
   for (sim::HostId host = 0; host < hosts_.size(); ++host) {
     const std::string name = world_->name_of_host(host);
     if (world_->paused(host)) {
@@ -968,15 +967,20 @@ Result<std::string> Lab::settle(Duration patience) {
     if (world_->disk(host).full()) {
       if (Status s = act({{"act", "full_disk"}, {"host", name}, {"full", false}}); !s) return s;
     }
-    if (!world_->up(host) && ring->find(world_->id_of(host)) != nullptr) {
-      if (Status s = act({{"act", "restart"}, {"host", name}}); !s) return s;
-    }
   }
   Instant until = world_->now() + patience;
   std::vector<std::string> why;
   // Quiet at two looks, so that what is on its way is not taken for what will never come.
   int quiet = 0;
+  std::set<sim::HostId> started;
   while (true) {
+    // Who is a member may be known only now that its members hear each other again.
+    auto ring = newest_ring();
+    for (sim::HostId node = 0; node < world_->nodes(); ++node) {
+      bool wanted = !world_->up(node) && ring->find(world_->id_of(node)) != nullptr;
+      if (!wanted || !started.insert(node).second) continue;
+      if (Status s = act({{"act", "restart"}, {"host", world_->name_of_host(node)}}); !s) return s;
+    }
     why = unrest();
     quiet = why.empty() ? quiet + 1 : 0;
     if (quiet == 2 || world_->now() >= until) break;

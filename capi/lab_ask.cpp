@@ -352,7 +352,7 @@ Result<std::string> Lab::trace_json(const json::object& arguments) {
       o["key"] = key_text(of.key);
       key = printable(of);
     }
-    if (!r.dots.empty()) {
+    if (r.key >= 0 && !r.dots.empty()) {
       json::array dots;
       for (const Dot& dot : r.dots) dots.emplace_back(dot_name(r.key, dot));
       o["dots"] = std::move(dots);

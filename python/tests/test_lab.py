@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -362,3 +364,75 @@ def test_asyncio_lets_the_time_of_a_laboratory_pass() -> None:
 
     with Lab() as lab:
         asyncio.run(main(lab))
+
+
+def played(seed: int) -> None:
+    """A history of random calls and acts: what is refused says so, and going back is exact wherever one goes."""
+    r = random.Random(seed)
+    n = r.choice([1, 3, 5])
+    settings: dict[str, Any] = {"nodes": n, "seed": seed, "spares": 2, "loss": r.choice([0, 0.05])}
+    if r.random() < 0.3:
+        settings["reconcile"] = "lww"
+    if r.random() < 0.3:
+        settings["coordination"] = "client"
+    with Lab(**settings) as lab:
+        hosts = [f"n{i + 1}" for i in range(n + 2)]
+        everybody = [*hosts, "alice", "bob"]
+        buckets = [lab.client(name, timeout=0.3).bucket("b") for name in ("alice", "bob")]
+        read: dict[str, ringlet.Versioned[bytes]] = {}
+        marks: list[tuple[int, str, str]] = []
+
+        def call() -> None:
+            bucket, key = r.choice(buckets), str(r.randrange(3))
+            kind = r.randrange(4)
+            if kind == 0:
+                read[key] = bucket.get(key)
+            elif kind == 1:
+                bucket.put(key, bytes([65 + r.randrange(26)]), read.get(key))
+            elif kind == 2 and key in read:
+                bucket.delete(key, read[key])
+            else:
+                bucket.update(key, lambda v: (v or b"")[:10] + b"+", resolver=lambda s: max(x.value for x in s))
+
+        def act() -> None:
+            host, other = r.choice(everybody), r.choice(everybody)
+            r.choice(
+                [
+                    lambda: lab.partition([host], [other]), lab.heal, lambda: lab.cut(host, other),
+                    lambda: lab.kill(host), lambda: lab.kill(host, machine=True), lambda: lab.restart(host),
+                    lambda: lab.pause(host), lambda: lab.resume(host), lambda: lab.wipe(host),
+                    lambda: lab.backup(host), lambda: lab.restore(host), lambda: lab.full_disk(host),
+                    lambda: lab.latency(host=host, more=0.01), lambda: lab.skew(host, 5), lambda: lab.join(host),
+                    lambda: lab.leave(host), lambda: lab.replace(host, other),
+                ]
+            )()  # fmt: skip
+
+        def look() -> str:
+            # Without the first line, which has the time: it is that of the first thing which is undone.
+            history = str(lab.history("b", "1")).partition("\n")[2]
+            assert str(lab.timeline("b", "1")) and lab.why("b", "1")
+            return f"{history}\n{lab.replicas('b', '1')}\n{lab.ring('b', '1')}"
+
+        for _ in range(40):
+            try:
+                r.choice([call, call, act, lambda: lab.run(r.choice([0.01, 0.5, 5]))])()
+            except ringlet.InternalError:
+                raise
+            except ringlet.RingletError:
+                pass  # refused, or the cluster could not
+            if r.random() < 0.15:
+                lab.step()  # so that nothing was done at the very moment that is gone back to
+                marks.append((lab.events, lab.trace_hash, look()))
+        settled = lab.settle()
+        assert settled or any("down" in reason for reason in settled.reasons), settled
+        assert lab.staleness() and lab.trace(most=50)
+        with lab.fork(r=1, w=1):
+            pass
+        for events, hash_, seen in reversed(marks):
+            lab.rewind(events)
+            assert (lab.events, lab.trace_hash, look()) == (events, hash_, seen)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_histories(seed: int) -> None:
+    played(seed)
