@@ -594,15 +594,21 @@ Result<std::string> Lab::ring_json(const json::object& arguments) {
   json::array members, slots;
   for (const Member& member : ring->members()) {
     sim::HostId host = world_->host_of(member.id);
-    std::size_t owned = 0, coming = 0;
-    for (NodeId owner : ring->owners()) owned += owner == member.id;
+    std::size_t owned = 0, coming = 0, going = 0;
+    for (std::size_t slot = 0; slot < ring->owners().size(); ++slot) {
+      if (ring->owners()[slot] != member.id) continue;
+      ++owned;
+      NodeId next = slot < ring->next().size() ? ring->next()[slot] : NodeId{};
+      going += next && next != member.id;
+    }
     for (NodeId next : ring->next()) coming += next == member.id;
     members.push_back({{"name", member.name},
                        {"weight", member.weight},
                        {"zone", member.zone},
-                       {"state", !world_->up(host)          ? "down"
-                                 : owned == 0 && coming > 0 ? "joining"
-                                                            : "up"},
+                       {"state", !world_->up(host)             ? "down"
+                                 : owned > 0 && going == owned ? "leaving"
+                                 : owned == 0 && coming > 0    ? "joining"
+                                                               : "up"},
                        {"slots", owned}});
   }
   std::sort(members.begin(), members.end(), [](const json::value& a, const json::value& b) {

@@ -252,6 +252,7 @@ def test_a_spare_joins_and_a_member_leaves() -> None:
         assert {member["name"] for member in ring["members"]} == {"n1", "n2", "n3", "n4", "n5", "n6"}
         assert all(member["slots"] > 5 for member in ring["members"])
         lab.leave("n1")
+        assert lab.run_until(lambda: any(m["state"] == "leaving" for m in lab.ring().data["members"]), within=30)
         assert lab.settle(), lab.settle(0)
         assert all("n1" not in slot["owners"] for slot in lab.ring().data["slots"])
         assert all(carts.get(f"{i}").value == b"tea" for i in range(20))
