@@ -106,6 +106,12 @@ const char* name_of(PlantedBug bug) {
       return "document_table_deleted";
     case PlantedBug::note_by_clock_alone:
       return "note_by_clock_alone";
+    case PlantedBug::born_by_clock_alone:
+      return "born_by_clock_alone";
+    case PlantedBug::learnt_notes_by_clock:
+      return "learnt_notes_by_clock";
+    case PlantedBug::forgotten_in_the_future:
+      return "forgotten_in_the_future";
     case PlantedBug::pointer_order:
       return "pointer_order";
     case PlantedBug::tombstone_aged_by_wall_clock:

@@ -56,6 +56,9 @@ enum class PlantedBug {
   document_table_deleted,  // document: what a document knew of earlier writes goes with its delete
   document_event_settled_early,  // client: a write of a document is never executed twice
   note_by_clock_alone,           // versioning: the time of a note is its minter's clock alone
+  learnt_notes_by_clock,  // versioning: learnt notes keep the times of the clocks they were made by
+  born_by_clock_alone,    // versioning: a client's clock is judged by the minter's alone
+  forgotten_in_the_future,  // versioning: a time that no clock can have told is taken as it is
   count,
 };
 

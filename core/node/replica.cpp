@@ -42,14 +42,6 @@ Status over(const Result<StorageEngine::Ticket>& ticket, HintCounts::Change& hin
   return ticket.status();
 }
 
-// A clock for what is stored without one at hand: the newest stamp of what is there.
-std::int64_t newest_stamp(const Object& object) {
-  std::int64_t newest_us = 0;
-  for (const Version& version : object.versions)
-    newest_us = std::max(newest_us, version.written_us);
-  return newest_us;
-}
-
 // Whether a writer that has seen `theirs` would be shown a version of `ours` that it does not know.
 bool shows_more(const Object& ours, const Object& theirs) {
   if (ours.mode != Reconcile::siblings || planted(PlantedBug::siblings_not_told)) return false;
@@ -257,7 +249,7 @@ Status Replica::join_hint(Transaction& transaction, const Key& key, NodeId targe
   auto hint = read(transaction, hinted);
   if (!hint) return hint.status();
   if (!document::sync_stored_with_tables(hint->object, object)) return Status::ok();
-  forget_spent(hint->object, newest_stamp(hint->object), state_->options().spent);
+  forget_spent(hint->object, std::nullopt, state_->options().spent);
   return write(transaction, hinted, hint->object, 0);
 }
 
@@ -651,7 +643,8 @@ Status Replica::join(Page page) {
                                                      state_->self(), state_->incarnation());
     if (document::sync_stored_with_tables(object, each.object)) {
       if (Status small = small_enough(place, object, each.object); !small) return small;
-      std::int64_t wall_us = page.stamps_by ? page.stamps_by->wall_us() : newest_stamp(object);
+      std::optional<std::int64_t> wall_us;
+      if (page.stamps_by) wall_us = page.stamps_by->wall_us();
       forget_spent(object, wall_us, state_->options().spent);
       change.after = clock_hash(object);
       Status written = write(transaction, place, object, local->minter);

@@ -52,6 +52,10 @@ Now World::clock(const Host& host) const {
   return {now_, 1'700'000'000'000 + now_.us / 1000 + host.skew_ms, now_.us % 1000};
 }
 
+Now World::clock(HostId host) const {
+  return clock(*hosts_.at(host));
+}
+
 void World::trace(const std::string& line) {
   std::string text = std::to_string(now_.us) + " " + line;
   for (unsigned char byte : text) hash_ = (hash_ ^ byte) * 1099511628211ULL;  // FNV-1a, 64 bits

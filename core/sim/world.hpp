@@ -111,6 +111,7 @@ class World {
   void resume(HostId node);
   bool paused(HostId host) const;
   void skew(HostId node, std::int64_t ms);
+  Now clock(HostId host) const;                // as the host knows it
   void slow(HostId node, Duration more);       // each message to or from it takes that much longer
   void set_fsync(HostId node, Duration time);  // from now on
   void cut(HostId from, HostId to);            // one way

@@ -58,11 +58,19 @@ bool spend(Object& object, std::uint64_t fingerprint, std::int64_t time_ms) {
 
 // A stamp may be any number, from damage or a forged message; what is stored must be read again.
 constexpr std::int64_t latest_ms = std::int64_t{1} << 52;
+// In the year 2248. What a client tells is not believed beyond it, so that it cannot bring the notes of a key to
+// the end of time, where they have no order.
+constexpr std::int64_t latest_told_ms = std::int64_t{1} << 43;
 std::int64_t millis_of(std::int64_t us) {
   return std::clamp<std::int64_t>(us / 1000, 0, latest_ms);
 }
 std::int64_t just_after(std::int64_t us) {
   return us == std::numeric_limits<std::int64_t>::max() ? us : us + 1;
+}
+std::int64_t later_by(std::int64_t us, std::int64_t more_us) {
+  return us > std::numeric_limits<std::int64_t>::max() - more_us
+             ? std::numeric_limits<std::int64_t>::max()
+             : us + more_us;
 }
 
 // The time of what is noted next in this object: after all that was noted or forgotten before, here or in
@@ -72,12 +80,14 @@ std::int64_t just_after(std::int64_t us) {
 std::int64_t next_note_ms(const Object& object, const CausalContext& seen, std::int64_t above_us,
                           std::int64_t wall_us) {
   if (planted(PlantedBug::note_by_clock_alone)) return millis_of(wall_us);
-  std::int64_t last_ms = std::max(object.forgotten_ms, millis_of(above_us));
+  std::int64_t last_ms = object.forgotten_ms;
   for (const SpentWrite& s : object.spent) last_ms = std::max(last_ms, s.time_ms);
+  auto told = [&](std::int64_t ms) {
+    if (ms <= latest_told_ms) last_ms = std::max(last_ms, ms);
+  };
+  told(millis_of(above_us));
   // A context of an older release has no newest stamp, but the time of each entry.
-  for (const CausalContext::Entry& entry : seen.entries()) {
-    last_ms = std::max(last_ms, entry.last_ms);
-  }
+  for (const CausalContext::Entry& entry : seen.entries()) told(entry.last_ms);
   return std::max(millis_of(wall_us), std::min(last_ms, latest_ms - 1) + 1);
 }
 
@@ -179,7 +189,13 @@ Dot update_lww(Object& object, const Actor& actor, Write write, std::int64_t wal
     if (held != nullptr && held->write_id == write.write_id) return held->dot;
     if (object.is_spent(write.write_id)) return {};
   }
-  bool told = write.born_us != 0 && write.born_us - wall_us <= max_born_ahead_us;
+  // What is held tells the time as well: where this clock is behind, the write would have another stamp here than
+  // at a replica whose clock is right, and a late copy there would overtake what follows it here.
+  std::int64_t latest_us = wall_us;
+  if (held != nullptr && !planted(PlantedBug::born_by_clock_alone)) {
+    latest_us = std::max(latest_us, held->written_us);
+  }
+  const bool told = write.born_us != 0 && write.born_us <= later_by(latest_us, max_born_ahead_us);
   std::int64_t stamp = told ? write.born_us : wall_us - std::int64_t{write.age_ms} * 1000;
   if (write.above_us != 0 && !planted(PlantedBug::stamp_not_above_seen)) {
     stamp = std::max(stamp, just_after(write.above_us));
@@ -384,7 +400,76 @@ bool sync(Object& object, const Object& other) {
   return versions_change || context_changes || spent_changes;
 }
 
+namespace {
+
+// The notes of `other` that `object` learns by a join, the latest last. Not those that it had and forgot, of which
+// a copy that is a little behind still has some: by the contexts one can count how many writes were replaced
+// since, and those are the latest ones.
+class LearntNotes {
+ public:
+  LearntNotes(const Object& object, const Object& other) {
+    for (const SpentWrite& s : object.spent) last_ms_ = std::max(last_ms_, s.time_ms);
+    auto at = object.spent.begin();
+    for (const SpentWrite& theirs : other.spent) {
+      while (at != object.spent.end() && at->fingerprint < theirs.fingerprint) ++at;
+      const bool known = at != object.spent.end() && at->fingerprint == theirs.fingerprint;
+      if (!known) notes_.push_back(theirs);
+    }
+    if (notes_.empty()) return;
+    std::uint64_t minted = 0;  // dots that are new here, those of living versions left out
+    constexpr std::uint64_t many = 1 << 20;
+    for (const CausalContext::Entry& entry : other.context.entries()) {
+      const std::uint64_t known = object.context.counter(entry.actor);
+      if (entry.counter > known) minted += std::min(entry.counter - known, many);
+    }
+    for (const Version& version : other.versions) {
+      if (minted > 0 && !object.context.contains(version.dot)) --minted;
+    }
+    replaced_elsewhere_ = static_cast<std::size_t>(minted);
+    for (const Version& version : object.versions) held_.push_back(version.dot);
+  }
+
+  // After the join: the row learns of them now, so they come after all that it knew. By the clocks that they were
+  // made by they might be older than all its notes, and would be forgotten at once.
+  void come_last(Object& object) {
+    if (notes_.empty() || planted(PlantedBug::learnt_notes_by_clock) ||
+        planted(PlantedBug::note_by_clock_alone)) {
+      return;
+    }
+    std::size_t count = replaced_elsewhere_;
+    for (const Dot& dot : held_) {
+      auto at = std::lower_bound(object.versions.begin(), object.versions.end(), dot,
+                                 [](const Version& v, const Dot& d) { return v.dot < d; });
+      count += at == object.versions.end() || at->dot != dot;
+    }
+    count = std::min(count, notes_.size());
+    std::sort(notes_.begin(), notes_.end(), [](const SpentWrite& a, const SpentWrite& b) {
+      return std::tie(a.time_ms, a.fingerprint) < std::tie(b.time_ms, b.fingerprint);
+    });
+    for (std::size_t i = notes_.size() - count; i < notes_.size(); ++i) {
+      if (notes_[i].time_ms <= last_ms_) {
+        last_ms_ = std::min(last_ms_ + 1, latest_ms);
+        spend(object, notes_[i].fingerprint, last_ms_);
+      }
+    }
+  }
+
+ private:
+  std::vector<SpentWrite> notes_;
+  std::vector<Dot> held_;  // before the join
+  std::size_t replaced_elsewhere_ = 0;
+  std::int64_t last_ms_ = 0;
+};
+
+}  // namespace
+
 bool sync_stored(Object& object, const Object& other) {
+  if (object.mode == Reconcile::siblings && other.mode == Reconcile::siblings) {
+    LearntNotes learnt(object, other);
+    const bool changed = sync(object, other);
+    learnt.come_last(object);
+    return changed;
+  }
   bool both = object.mode == Reconcile::lww && other.mode == Reconcile::lww &&
               object.versions.size() == 1 && other.versions.size() == 1;
   if (!both) return sync(object, other);
@@ -438,14 +523,34 @@ bool add_spent(Object& object, std::vector<SpentWrite> notes) {
   return changed || gone > 0;
 }
 
-std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits& limits) {
+namespace {
+
+// How many go of those that are too many.
+std::size_t few_at_once(std::size_t size, std::size_t most, std::size_t most_joined) {
+  constexpr std::size_t at_once = 2;  // a write adds one, so there is one less with each write
+  const std::size_t beyond = size - std::min(size, std::max(most, most_joined));
+  return std::max(beyond, std::min(size - most, at_once));
+}
+
+}  // namespace
+
+std::size_t forget_spent(Object& object, std::optional<std::int64_t> wall_us,
+                         const SpentLimits& limits) {
   std::vector<SpentWrite>& spent = object.spent;
-  if (spent.empty()) return 0;
-  const std::size_t before = spent.size();
-  std::int64_t now_ms = millis_of(wall_us), newest_ms = 0;
+  std::int64_t newest_ms = 0;
   for (const Version& version : object.versions) {
     newest_ms = std::max(newest_ms, millis_of(version.written_us));
   }
+  const std::int64_t now_ms = wall_us ? millis_of(*wall_us) : newest_ms;
+  auto when_forgotten = [&](std::int64_t told_ms) {
+    const bool no_clock = !wall_us && object.versions.empty();
+    const bool believed = no_clock || told_ms - now_ms <= limits.apart_s * 1000 ||
+                          planted(PlantedBug::forgotten_in_the_future);
+    return believed ? told_ms : now_ms;
+  };
+  object.forgotten_ms = when_forgotten(object.forgotten_ms);
+  if (spent.empty()) return 0;
+  const std::size_t before = spent.size();
   std::int64_t by_both_ms = object.versions.empty() ? now_ms : std::min(now_ms, newest_ms);
   const bool deleted = object.mode == Reconcile::siblings &&
                        std::any_of(object.versions.begin(), object.versions.end(),
@@ -456,7 +561,7 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
   if (spent.size() <= most) return before - spent.size();
 
   // The latest time of those in excess; of the notes of that very millisecond only as many go as must.
-  const std::size_t excess = spent.size() - most;
+  const std::size_t excess = few_at_once(spent.size(), most, limits.most_joined);
   std::int64_t last_ms = 0;
   if (excess == 1) {  // as it is with each write of a key that is written often
     last_ms = std::min_element(spent.begin(), spent.end(), earlier)->time_ms;
@@ -474,7 +579,7 @@ std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits
     --of_last;
     return true;
   });
-  object.forgotten_ms = std::max(object.forgotten_ms, last_ms);
+  object.forgotten_ms = std::max(object.forgotten_ms, when_forgotten(last_ms));
   return before - spent.size();
 }
 
@@ -537,13 +642,18 @@ std::size_t truncate(Object& object, const Actor& keep, std::int64_t wall_ms,
   for (const CausalContext::Entry& entry : object.context.entries()) {
     while (version != object.versions.end() && version->dot.actor < entry.actor) ++version;
     bool alive = version != object.versions.end() && version->dot.actor == entry.actor;
-    // This way round, for the time may be any: a context comes from outside.
-    bool young = entry.last_ms > wall_ms - truncation.minimum_age_ms;
+    // This way round, for the time may be any: a context comes from outside. An entry of days to come would
+    // otherwise be young for as long, and such contexts would let a row grow without end.
+    bool young = entry.last_ms > wall_ms - truncation.minimum_age_ms &&
+                 entry.last_ms <= wall_ms + truncation.apart_ms;
     if (!alive && !young && entry.actor != keep) droppable.push_back(entry);
   }
-  std::sort(droppable.begin(), droppable.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.last_ms, a.actor) < std::tie(b.last_ms, b.actor);
-  });
+  auto age = [&](const CausalContext::Entry& entry) {
+    const bool believed = entry.last_ms <= wall_ms + truncation.apart_ms;
+    return std::tuple(believed, entry.last_ms, entry.actor);
+  };
+  std::sort(droppable.begin(), droppable.end(),
+            [&](const auto& a, const auto& b) { return age(a) < age(b); });
   std::size_t dropped = std::min(droppable.size(), size - truncation.threshold);
   for (std::size_t i = 0; i < dropped; ++i) object.context.erase(droppable[i].actor);
   return dropped;

@@ -96,7 +96,8 @@ struct Write {
 // With last-write-wins the version's stamp is max(the clock when the write was made, the stamp held
 // here + 1, the stamp its writer has seen + 1): what follows, by what its writer knows or at this
 // replica, wins, whatever the clocks say. The writer's own clock counts unless it is more than
-// `max_born_ahead_us` ahead of the minter's, so that one write has one stamp whoever executes it.
+// `max_born_ahead_us` ahead of the minter's and of the stamp held here, so that one write has one stamp
+// whoever executes it.
 Dot update(Object& object, const CausalContext& seen, const Actor& actor, Write write,
            std::int64_t wall_us);
 inline constexpr std::int64_t max_born_ahead_us = 30'000'000;
@@ -111,10 +112,12 @@ Dot remove(Object& object, const CausalContext& seen, const Actor& actor, WriteI
 // Joins what another replica knows into this one. Returns whether `object` changed.
 bool sync(Object& object, const Object& other);
 
-// Joins into what is stored here: sync, and last-write-wins' care for a write that was executed twice. Its
-// second copy may have a later stamp than a write that replaced the first copy, having seen it. The notes
+// Joins into what is stored here: sync, and two things which are not part of sync, since it has to be associative.
+// With siblings the notes that are learnt come after all that are here, or those of a row whose minter's clock was
+// behind would be the first to be forgotten for want of room. And last-write-wins' care for a write that was
+// executed twice. Its second copy may have a later stamp than a write that replaced the first copy, having seen it. The notes
 // tell: where they say of the earlier version alone that it has replaced the later one, it is stamped anew,
-// just above, as it would be if it were executed here now. Not part of sync, which has to be associative.
+// just above, as it would be if it were executed here now.
 bool sync_stored(Object& object, const Object& other);
 
 // Whether sync would change what `object` shows or has seen; more remembered ids alone are no reason to
@@ -130,7 +133,11 @@ bool add_spent(Object& object, std::vector<SpentWrite> notes);
 // clock: which are the oldest is told by the order of the notes.
 struct SpentLimits {
   std::int64_t life_s = 3600 + 600;  // the life of a request, and a margin for clocks that disagree
-  std::size_t most = 256;            // beyond this the oldest go: 11 bytes each
+  // Beyond this the oldest go: 11 bytes each. A row that took the notes of another row has more for a while and
+  // loses two with each change: where clocks differ, the times of two rows that did not know of each other do
+  // not tell which notes are the older ones, and all notes of one of them would go at once.
+  std::size_t most = 256;
+  std::size_t most_joined = 1024;  // what is beyond this goes at once
   // A repetition of a write is executed where a row can't tell whether it is one, while the first copy of it
   // may still be under way; a later one is refused there.
   std::int64_t repeat_s = 5;
@@ -139,12 +146,18 @@ struct SpentLimits {
   // In siblings mode beside a tombstone, which replaced what a document knew of earlier writes: as much as a
   // document remembers (document/edits.hpp, Limits).
   std::size_t most_deleted = 1024;
+  // Clocks are at most so far apart, the margin of life_s. A time that is further ahead of this clock than
+  // that says when nothing was forgotten.
+  std::int64_t apart_s = 600;
 };
 // Forgets what is older than its life by this clock and by the newest version's stamp, so that neither
 // clock alone can make a replica forget; and the oldest where there are too many, which raises
-// forgotten_ms. A local matter of whoever stores, not part of sync: cutting a set to its newest is not
-// associative. Returns the number forgotten.
-std::size_t forget_spent(Object& object, std::int64_t wall_us, const SpentLimits&);
+// forgotten_ms. The time of a note tells its order, and may be far ahead of all clocks, because one of them was
+// ahead or a context is forged. What is forgotten was replaced before now, so forgotten_ms is not later than now
+// then; otherwise repetitions of writes of the key would be refused until that time. Without a clock at hand
+// (no `wall_us`) the newest version's stamp is taken for it. A local matter of whoever stores, not part of
+// sync: cutting a set to its newest is not associative. Returns the number forgotten.
+std::size_t forget_spent(Object& object, std::optional<std::int64_t> wall_us, const SpentLimits&);
 
 // The newest stamp that a reader of the object was shown, microseconds since 1970: with last-write-wins the
 // version's, with siblings the newest of the versions' and of the notes of replaced writes. 0: none.
@@ -160,6 +173,8 @@ std::vector<const Version*> siblings(const Object& object);
 struct Truncation {
   std::size_t threshold = 50;            // entries; more than this is truncated
   std::int64_t minimum_age_ms = 20'000;  // younger entries stay (O-3)
+  std::int64_t apart_ms =
+      86'400'000;  // a time further ahead is of no clock, and such entries go first
 };
 // Drops the oldest entries of a context beyond the threshold (R4.4-g with the guards of O-3): never
 // the dot of a living version, never `keep`, never a young one; ties by actor. Only the minter

@@ -632,11 +632,20 @@ class SeenOnce final : public Law {
     note(key, rows_[{node, table, key}], object);
     bool deleted = std::any_of(object.versions.begin(), object.versions.end(),
                                [](const Version& v) { return v.tombstone; });
-    std::size_t most = scene_.plan.most_spent();
+    std::size_t most = scene_.plan.most_joined();
     if (deleted) most = std::max(most, SpentLimits{}.most_deleted);
-    if (object.spent.size() <= most) return;
-    fail(scene_.world.name_of_host(node) + " remembers " + std::to_string(object.spent.size()) +
-         " replaced writes of " + printable(key));
+    if (object.spent.size() > most) {
+      fail(scene_.world.name_of_host(node) + " remembers " + std::to_string(object.spent.size()) +
+           " replaced writes of " + printable(key));
+    }
+    forgot_in_time(node, key, object);
+  }
+  // A row that says that it forgot writes of days to come refuses repetitions for as long.
+  void forgot_in_time(HostId node, const Key& key, const Object& object) {
+    const std::int64_t ahead_ms = object.forgotten_ms - scene_.world.clock(node).wall_ms;
+    if (ahead_ms <= SpentLimits{}.apart_s * 1000) return;
+    fail(scene_.world.name_of_host(node) + " says of " + printable(key) +
+         " that it forgot replaced writes of " + std::to_string(ahead_ms / 1000) + " s to come");
   }
   void on_done(const Call& call, const ClientCore::Outcome& outcome) override {
     if (!outcome.reply.status || scene_.plan.reconcile == Reconcile::lww) return;

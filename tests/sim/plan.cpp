@@ -140,6 +140,7 @@ std::string Plan::text() const {
   if (strangers > 0) out += " strangers=" + std::to_string(strangers);
   if (slow_moves) out += " slow-moves";
   if (mixed_files) out += " mixed-files";
+  if (forged_stamps) out += " forged-stamps";
   if (reaping) out += " reaping grace=" + std::to_string(grace.millis()) + "ms";
   if (hint_bytes > 0) out += " hint-bytes=" + std::to_string(hint_bytes);
   if (zones > 1) out += " zones=" + std::to_string(zones);
@@ -464,6 +465,9 @@ Plan draw_swarm(std::uint64_t seed) {
     if (documents.chance(0.5)) plan.workloads.clear();
     plan.workloads.push_back(WorkloadKind::documents);
   }
+  // With last-write-wins such a write is refused.
+  Random forgers(seed * 0x9E3779B97F4A7C15ULL + 41);
+  plan.forged_stamps = plan.reconcile == Reconcile::siblings && forgers.chance(0.1);
   return plan;
 }
 

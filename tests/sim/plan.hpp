@@ -85,10 +85,11 @@ struct Plan {
   Duration length = Duration::seconds(8);
   std::size_t max_siblings = 1000;
   std::size_t zones = 1;
-  std::size_t strangers = 0;  // nodes that wait to be joined; 0: the ring never changes
-  bool slow_moves = false;    // transfers take seconds
-  bool mixed_files = false;   // the last founder's file says another reconcile (F-102)
-  bool reaping = false;       // tombstones are forgotten within seconds
+  std::size_t strangers = 0;   // nodes that wait to be joined; 0: the ring never changes
+  bool slow_moves = false;     // transfers take seconds
+  bool mixed_files = false;    // the last founder's file says another reconcile (F-102)
+  bool forged_stamps = false;  // now and then a context says that it has seen stamps of next year
+  bool reaping = false;        // tombstones are forgotten within seconds
   Duration grace = Duration::millis(1500);  // of deletes, where they are forgotten
   bool anti_entropy = false;           // trees are compared every second, not every half minute
   std::uint64_t hint_bytes = 0;        // kept for one owner that is down; 0: as many as there are
@@ -100,6 +101,7 @@ struct Plan {
   bool has(FaultKind kind) const;
   // Replaced writes that a row remembers: few, so that a run comes to where they are forgotten.
   static constexpr std::size_t most_spent() { return 64; }
+  static constexpr std::size_t most_joined() { return 4 * most_spent(); }
   std::string text() const;
 };
 

@@ -87,6 +87,7 @@ class Run {
     if (plan_.hint_bytes > 0) options.hints.max_bytes = plan_.hint_bytes;
     options.epoch_lease = 8;  // small, so that leases are renewed in a run
     options.spent.most = plan_.most_spent();
+    options.spent.most_joined = plan_.most_joined();
     if (plan_.anti_entropy) {
       options.tree_exchange.period = Duration::seconds(1);
       options.tree_exchange.retry = Duration::millis(500);

@@ -39,6 +39,8 @@ const char* name_of(Seen seen) {
       return "a clock was days off while deletes waited to be forgotten";
     case Seen::replaced_write_forgotten:
       return "a replaced write whose note was forgotten for want of room came back";
+    case Seen::stamp_forged:
+      return "a context with a forged stamp";
     case Seen::hint_released:
       return "a hint beyond its bound went when all other owners had it";
     case Seen::clock_stood_still:
@@ -209,6 +211,12 @@ WriteId Scene::put(std::size_t client, Put put, Random& random, Then then) {
   auto seen = decode_client_context(put.context, put.key);
   RINGLET_ASSERT(seen.is_ok());
   put.write_id = {random.next(), random.next() | 1};
+  if (plan.forged_stamps && !put.context.empty() && put.write_id.low % 64 == 1) {
+    saw(Seen::stamp_forged);
+    ClientContext forged = *seen;
+    forged.stamp_us = (world.clock(0).wall_ms + 365 * 86'400'000ll) * 1000;
+    put.context = encode_client_context(forged, put.key);
+  }
   WriteRecord record;
   record.id = put.write_id;
   record.key = put.key;

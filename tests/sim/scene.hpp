@@ -38,6 +38,7 @@ enum class Seen {
   hint_delivered_twice,
   epoch_lease_renewed,
   incarnation_begun,
+  stamp_forged,
   process_crashed,
   machine_crashed,
   crash_with_requests,

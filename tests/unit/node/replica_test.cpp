@@ -631,6 +631,47 @@ TEST_CASE(
   CHECK(bench.minted(mint_put(key, 401)).dot.counter > 0);  // new
 }
 
+TEST_CASE("L18 a time that no clock can have told does not make a key refuse repetitions") {
+  const std::int64_t year_ms = 365 * 86'400'000ll;
+  const std::string from =
+      GENERATE("a forged context", "the entries of a forged context", "a member");
+  CAPTURE(from);
+  Bench bench(3);
+  Object object = bench.minted(mint_put(key, 1)).object;
+  auto replace = [&](std::uint64_t first, std::uint64_t last, bool forged) {
+    for (std::uint64_t i = first; i <= last; ++i) {
+      bench.now.wall_ms += 100;
+      MintPut put = mint_put(key, i, object.context);
+      if (forged && from == "a forged context") {
+        put.write.above_us = (bench.now.wall_ms + year_ms) * 1000;
+      } else if (forged && from == "the entries of a forged context") {
+        put.seen.add({Actor{Bench::id("n9"), 1}, 1}, bench.now.wall_ms + year_ms);
+      } else if (forged) {
+        ReplicaPut copy = replica_put(key, object);
+        copy.object.spent.push_back({UINT64_MAX - i, bench.now.wall_ms + year_ms});
+        copy.object.forgotten_ms = bench.now.wall_ms + year_ms;
+        REQUIRE(std::holds_alternative<Stored>(bench.replica->merge(copy, bench.now).reply));
+      }
+      object = bench.minted(put).object;
+    }
+  };
+  replace(2, 300, false);
+  replace(301, 310, true);
+  replace(311, 700, false);
+  // The order of the notes is still that of the replacements.
+  CHECK(object.is_spent(WriteId{9, 699}));
+  CHECK(object.is_spent(WriteId{9, 500}));
+  CHECK_FALSE(object.is_spent(WriteId{9, 300}));
+  // As ever: what was first sent half a minute after what was forgotten is taken for new.
+  MintPut again = mint_put(key, 1);
+  again.write.age_ms = 40'000;
+  CHECK(bench.refusal(bench.replica->mint(again, bench.now)).code() == Code::invalid_argument);
+  bench.now.wall_ms += 40'000;
+  again = mint_put(key, 1001);
+  again.write.age_ms = 5'000;
+  CHECK(bench.minted(again).dot.counter > 0);
+}
+
 TEST_CASE("L19 a last-write-wins stamp lies above what is held, and a key stays writable") {
   Bench bench(3);
   MintPut put = mint_put(key, 1);

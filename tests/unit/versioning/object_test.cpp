@@ -1,7 +1,9 @@
 #include "versioning/object.hpp"
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
+#include <deque>
 
 #include "base/planted.hpp"
 #include "base/random.hpp"
@@ -673,12 +675,18 @@ TEST_CASE("L18 beside a tombstone as many notes stay as a document remembers") {
   CHECK(x.spent.size() == limits.most_deleted);
   CHECK(decode_record(encode_record(x)));
 
-  // Without it they are as few as ever, and a late copy of what is noted goes at once.
+  // Without it they become as few as ever, two less with each change, and a late copy of what is noted goes at
+  // once.
   add_spent(x, notes);
   update(x, x.context, sx, value("again"), now);
   update(x, {}, sy, living, now);
   forget_spent(x, now, limits);
-  CHECK(x.spent.size() <= limits.most);
+  CHECK(x.spent.size() == limits.most_joined);
+  for (std::size_t i = 0; i < limits.most_joined; ++i) {
+    const std::size_t had = x.spent.size();
+    CHECK(forget_spent(x, now, limits) == std::min<std::size_t>(2, had - limits.most));
+  }
+  CHECK(x.spent.size() == limits.most);
   Object late;
   update(late, {}, sy, living, now);
   CHECK(add_spent(late, {{fingerprint(living.write_id), now / 1000}}));
@@ -750,6 +758,230 @@ TEST_CASE(
     Object shows = owner;
     CHECK(update(owner, {}, sx, a, now + 41 * second) == Dot{});  // repeated
     CHECK(owner == shows);
+  }
+}
+
+TEST_CASE(
+    "L18 L19 rows that were written apart by clocks that differ keep the latest notes of each when "
+    "they "
+    "meet") {
+  SpentLimits limits;
+  limits.most = 64;
+  limits.most_joined = 256;
+  const std::int64_t now = 1'700'000'000 * second;
+  for (Reconcile mode : {Reconcile::siblings, Reconcile::lww}) {
+    CAPTURE(mode == Reconcile::lww);
+    // Three nodes take writes of one key and do not hear each other. The clock of the first is behind.
+    std::vector<Object> rows;
+    std::vector<Write> first_writes;
+    for (const auto& [actor, behind] : std::vector<std::pair<Actor, std::int64_t>>{
+             {sx, 120}, {sy, 40}, {Actor{NodeId{77}, 1}, 0}}) {
+      Object& row = rows.emplace_back();
+      row.mode = mode;
+      for (int i = 0; i < 200; ++i) {
+        const std::int64_t clock = now + (i - behind) * second;
+        Write write = value("v");
+        if (behind == 120) {
+          first_writes.push_back(write);
+          // It stamps by its own clock, because the client's is too far ahead of it.
+          if (mode == Reconcile::lww) write.born_us = now + 3600 * second;
+        }
+        update(row, row.context, actor, write, clock);
+        forget_spent(row, clock, limits);
+      }
+    }
+    Object owner;
+    owner.mode = mode;
+    for (const Object& row : rows) {
+      sync_stored(owner, row);
+      forget_spent(owner, now + 300 * second, limits);
+    }
+    REQUIRE(owner.spent.size() > limits.most);
+    for (std::size_t back = 2; back <= limits.most / 2; ++back) {
+      CAPTURE(back);
+      REQUIRE(owner.is_spent(first_writes[first_writes.size() - back].write_id));
+    }
+    // More writes of the key: the row shrinks, and still knows the latest ones of the first row for a while.
+    std::int64_t clock = now + 301 * second;
+    for (std::size_t i = 0; i < limits.most / 4; ++i, clock += second) {
+      const std::size_t had = owner.spent.size();
+      update(owner, owner.context, sx, value("w"), clock);
+      forget_spent(owner, clock, limits);
+      REQUIRE((owner.spent.size() < had || mode == Reconcile::siblings));
+    }
+    CHECK(owner.is_spent(first_writes[first_writes.size() - 2].write_id));
+    for (int i = 0; i < 400; ++i, clock += second) {
+      update(owner, owner.context, sx, value("w"), clock);
+      forget_spent(owner, clock, limits);
+    }
+    CHECK(owner.spent.size() == limits.most);
+  }
+}
+
+TEST_CASE(
+    "L18 what a fallback replaced whose clock is behind is known to the owner for as many writes "
+    "as anything") {
+  SpentLimits limits;
+  limits.most = 64;
+  const std::int64_t now = 1'700'000'000 * second;
+  Object owner;
+  std::int64_t clock = now;
+  auto overwrite = [&](int times) {
+    for (int i = 0; i < times; ++i, clock += second / 10) {
+      update(owner, owner.context, sx, value("v"), clock);
+      forget_spent(owner, clock, limits);
+    }
+  };
+  overwrite(300);
+  // The fallback never saw the row. Two blind writes of clients, and one that replaces both.
+  Object fallback;
+  const Write a = value("a"), b = value("b"), c = value("c");
+  const std::int64_t behind = now - 120 * second;
+  update(fallback, {}, sy, a, behind);
+  update(fallback, {}, sy, b, behind);
+  update(fallback, CausalContext(fallback.context), sy, c, behind + second);
+  sync_stored(owner, fallback);
+  forget_spent(owner, clock, limits);
+  CHECK(owner.is_spent(a.write_id));
+  CHECK(owner.is_spent(b.write_id));
+  overwrite(static_cast<int>(limits.most) - 4);
+  // A late copy of the first one, by another fallback.
+  Object late;
+  update(late, {}, Actor{NodeId{77}, 1}, a, behind);
+  sync_stored(owner, late);
+  for (const Version& version : owner.versions) CHECK(version.write_id != a.write_id);
+  overwrite(static_cast<int>(limits.most) + 4);
+  CHECK_FALSE(owner.is_spent(a.write_id));
+  CHECK(owner.spent.size() == limits.most);
+}
+
+TEST_CASE("L18 the notes of a copy that is a little behind do not push out later ones") {
+  SpentLimits limits;
+  limits.most = 64;
+  std::int64_t clock = 1'700'000'000 * second;
+  const std::int64_t ahead = GENERATE(0, 30) * second;  // of one of the two owners
+  // Each hears of the other's writes four writes late.
+  std::array<Object, 2> owners;
+  std::array<std::deque<Object>, 2> mail;
+  std::vector<Write> writes;
+  for (int i = 0; i < 1000; ++i, clock += second / 100) {
+    const std::size_t which = i / 3 % 2;
+    const std::int64_t its = clock + (which == 0 ? ahead : 0);
+    writes.push_back(value("v"));
+    update(owners[which], owners[which].context, which == 0 ? sx : sy, writes.back(), its);
+    forget_spent(owners[which], its, limits);
+    mail[1 - which].push_back(owners[which]);
+    for (std::size_t to = 0; to < 2; ++to) {
+      if (mail[to].size() < 4) continue;
+      sync_stored(owners[to], mail[to].front());
+      forget_spent(owners[to], clock + (to == 0 ? ahead : 0), limits);
+      mail[to].pop_front();
+    }
+    if (i < 200) continue;
+    // The last few are not replaced yet.
+    for (std::size_t back = 16; back < 48; ++back) {
+      REQUIRE(owners[which].is_spent(writes[writes.size() - back].write_id));
+    }
+  }
+}
+
+TEST_CASE("L18 no row says that it forgot writes that are still to come") {
+  SpentLimits limits;
+  limits.most = 2;
+  const std::int64_t now = 1'700'000'000 * second, now_ms = now / 1000;
+  const std::int64_t apart_ms = limits.apart_s * 1000;
+  Object x;
+  update(x, {}, sx, value("v"), now);
+  // As far as clocks may be apart.
+  x.spent = {{1, now_ms + apart_ms}, {2, now_ms + apart_ms + 1}, {3, now_ms + apart_ms + 2}};
+  CHECK(forget_spent(x, now, limits) == 1);
+  CHECK(x.forgotten_ms == now_ms + apart_ms);
+  // Further: forgotten now. The notes that stay keep their times, which are their order.
+  x.forgotten_ms = now_ms - 5000;
+  x.spent = {{1, now_ms + apart_ms + 1}, {2, now_ms + apart_ms + 3}, {3, now_ms + 90 * apart_ms}};
+  CHECK(forget_spent(x, now, limits) == 1);
+  CHECK(x.forgotten_ms == now_ms);
+  CHECK(x.spent ==
+        std::vector<SpentWrite>{{2, now_ms + apart_ms + 3}, {3, now_ms + 90 * apart_ms}});
+  // What another row says, beside notes and without one.
+  for (int i = 0; i < 2; ++i) {
+    x.forgotten_ms = now_ms + apart_ms + 1;
+    forget_spent(x, now, limits);
+    CHECK(x.forgotten_ms == now_ms);
+    x.forgotten_ms = now_ms + apart_ms;
+    forget_spent(x, now, limits);
+    CHECK(x.forgotten_ms == now_ms + apart_ms);
+    x.spent.clear();
+  }
+  // Without a clock at hand the newest version tells the time.
+  x.forgotten_ms = now_ms + 2 * apart_ms;
+  x.spent = {{1, now_ms + 3 * apart_ms}, {2, now_ms + 4 * apart_ms}, {3, now_ms + 5 * apart_ms}};
+  CHECK(forget_spent(x, std::nullopt, limits) == 1);
+  CHECK(x.forgotten_ms == now_ms);
+  x.versions.clear();
+  x.forgotten_ms = now_ms + 2 * apart_ms;
+  forget_spent(x, std::nullopt, limits);
+  CHECK(x.forgotten_ms == now_ms + 2 * apart_ms);
+}
+
+TEST_CASE(
+    "L18 a client cannot bring the notes of a key to the end of time, where they have no order") {
+  SpentLimits limits;
+  limits.most = 8;
+  const std::int64_t now = 1'700'000'000 * second;
+  const bool entries = GENERATE(false, true);
+  Object x;
+  std::vector<Write> writes;
+  for (int i = 0; i < 100; ++i) {
+    writes.push_back(value("v"));
+    CausalContext seen = x.context;
+    if (i == 10 && entries) seen.add({sy, 1}, std::int64_t{1} << 51);
+    if (i == 10 && !entries) writes.back().above_us = INT64_MAX;
+    update(x, seen, sx, writes.back(), now + i * second);
+    forget_spent(x, now + i * second, limits);
+    if (i < 20) continue;
+    for (std::size_t back = 2; back < 2 + limits.most; ++back) {
+      REQUIRE(x.is_spent(writes[writes.size() - back].write_id));
+    }
+  }
+}
+
+TEST_CASE("L19 a write has one stamp though a replica's clock is behind that holds the key") {
+  const std::int64_t now = 1'700'000'000 * second;
+  auto write = [&](const char* what, std::int64_t born_us) {
+    Write made = value(what);
+    made.born_us = born_us;
+    return made;
+  };
+  // One replica's clock falls behind by more than clients are believed to be ahead; it holds the key.
+  Object behind, right;
+  behind.mode = right.mode = Reconcile::lww;
+  update(behind, {}, sx, write("held", now), now);
+  const std::int64_t its = now - 80 * second;
+  const Write a = write("a", now + second), b = write("b", now + 2 * second);
+  update(behind, {}, sx, a, its);
+  update(right, {}, sy, a, now + 3 * second);  // a late copy
+  CHECK(behind.versions[0].written_us == now + second);
+  CHECK(right.versions[0].written_us == now + second);
+  update(behind, {}, sx, b, its);
+  // However often the key is written before the two meet, and though nothing notes it any more.
+  behind.spent.clear();
+  right.spent.clear();
+  sync_stored(right, behind);
+  CHECK(right.versions[0].write_id == b.write_id);
+  // A clock that is ahead of both the minter's and of what is held is not believed.
+  update(right, {}, sy, write("c", now + 2 * second + max_born_ahead_us + 1), its);
+  CHECK(right.versions[0].written_us == now + 2 * second + 1);
+  update(right, {}, sy, write("d", now + 2 * second + 1 + max_born_ahead_us), its);
+  CHECK(right.versions[0].written_us == now + 2 * second + 1 + max_born_ahead_us);
+  // At the ends of time.
+  for (std::int64_t wall : {INT64_MIN, INT64_MAX}) {
+    for (std::int64_t born : {INT64_MIN, INT64_MAX}) {
+      Object x;
+      x.mode = Reconcile::lww;
+      update(x, {}, sx, write("v", born), wall);
+      CHECK(x.versions.size() == 1);
+    }
   }
 }
 
@@ -866,6 +1098,7 @@ TEST_CASE("L18 of notes of one millisecond only as many are forgotten as there a
   CHECK(forget_spent(x, 100 * second, limits) == 2);
   CHECK(x.spent.size() == 2);
   CHECK(x.forgotten_ms == 1000);
+  limits.most_joined = 2;  // more than two at once
   x.spent = {{1, 9000}, {2, 7000}, {3, 8000}, {4, 7000}, {5, 9000}};
   CHECK(forget_spent(x, 100 * second, limits) == 3);
   CHECK(x.spent == std::vector<SpentWrite>{{1, 9000}, {5, 9000}});
@@ -1041,7 +1274,28 @@ TEST_CASE("O-3 truncation takes any time of an entry (found by fuzzing)") {
     object.context.add({actor(10 + object.context.size()), 1}, ms);
   }
   CHECK(truncate(object, sx, 1'700'000'000'000, {1, 20'000}) == 2);
-  CHECK(object.context.entries().front().last_ms == INT64_MAX);  // young, if anything
+  CHECK(object.context.entries().front().last_ms == 0);  // the only one that a clock may have told
+}
+
+TEST_CASE("O-3 forged contexts of days to come do not let a row's context grow without end") {
+  const Truncation truncation;
+  const std::int64_t now = 1'700'000'000 * second;
+  Object x;
+  update(x, {}, sx, value("v"), now);
+  for (std::uint64_t i = 1; i <= 300; ++i) {
+    CausalContext seen = x.context;
+    seen.add({actor(1000 + i), 1}, now / 1000 + 365 * 86'400'000ll);
+    update(x, seen, sx, value("w"), now + static_cast<std::int64_t>(i) * second);
+    truncate(x, sx, now / 1000 + static_cast<std::int64_t>(i) * 1000, truncation);
+    REQUIRE(x.context.size() <= truncation.threshold);
+  }
+  // Where a clock is ahead by less, young entries stay as ever.
+  Object y;
+  for (std::uint64_t i = 1; i <= 60; ++i) {
+    y.context.add({actor(i), 1}, now / 1000 + truncation.apart_ms);
+  }
+  CHECK(truncate(y, sx, now / 1000, truncation) == 0);
+  CHECK(truncate(y, sx, now / 1000 - 1, truncation) == 10);
 }
 
 #ifdef RINGLET_PLANTED_BUGS
