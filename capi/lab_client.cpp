@@ -1,5 +1,5 @@
 // The client of a laboratory: the calls of backend.hpp over a simulated host. A blocking call steps the world
-// until its answer; one in the background is brought about by whoever drains its queue.
+// until its answer; one in the background is brought about by the thread that drains its queue.
 #include <algorithm>
 
 #include "lab.hpp"

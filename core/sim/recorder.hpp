@@ -109,7 +109,7 @@ class Recorder final : public Observer {
   explicit Recorder(std::size_t most) : most_(most) {}
   void attach(World& world);  // before its cluster starts; the world must end first
 
-  // ---- told by whoever drives the world ----
+  // ---- told by the driver of the world ----
   void act(std::string words);
   std::uint64_t begin_call(HostId client, const char* kind, const Key& key);  // until end_cause()
   void end_cause() { cause_ = request_ = 0; }

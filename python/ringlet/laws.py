@@ -58,7 +58,7 @@ _SAYS: Final = {
     "commutative": "The order in which siblings are given must not matter.",
     "associative": "It must not matter which siblings are merged first: nodes and clients meet them in different groups.",
     "idempotent": "Merging what is merged already must add nothing: two clients may merge siblings that overlap.",
-    "no edit lost": "An edit that was acknowledged must be in the value until somebody who had seen it takes it out.",
+    "no edit lost": "An edit that was acknowledged must be in the value until a writer that had seen it takes it out.",
     "counted once": "Each acknowledged edit must be counted once, however often its versions are merged.",
     "removed stays removed": "What was removed by an edit that had seen it must not come back.",
     "bounded": "A value must not grow with the number of conflicts that it went through.",
@@ -389,7 +389,7 @@ class Play:
         )  # fmt: skip
 
     def _shown(self, siblings: Sequence[Sibling[Any]]) -> list[Sibling[Any]]:
-        # Deletes alone are shown to nobody, as in a store: the key is not there.
+        # Deletes alone are not shown, as in a store: the key is not there.
         if self._set.deletes == "ask" and not all(sibling.deleted for sibling in siblings):
             return self._one_each(siblings)
         if self._set.deletes == "win" and any(sibling.deleted for sibling in siblings):
@@ -638,7 +638,7 @@ def _laws_of_values(play: Play, siblings: list[Sibling[Any]], wanted: Collection
 
 
 def _lost(play: Play, raw: bytes | None) -> str | None:
-    """The first acknowledged edit that a value lacks though nobody who had seen it took it out."""
+    """The first acknowledged edit that a value lacks though no writer that had seen it took it out."""
     has = play._observed(None if raw is None else play._decoded(raw))
     last = {index for version in play._last() for index in {version.index, *version.seen}}
     for version in play.versions:
@@ -647,7 +647,7 @@ def _lost(play: Play, raw: bytes | None) -> str | None:
         for item in version.adds:
             removed = any(version.index in other.seen and (item in other.removes or other.deleted) for other in play.versions)
             if item not in has and not removed:
-                return f"{play._did(version)} and was acknowledged, and {item!r} is lost: nobody who had seen it removed it."
+                return f"{play._did(version)} and was acknowledged, and {item!r} is lost: no writer that had seen it removed it."
     return None
 
 
@@ -659,7 +659,7 @@ def _back(play: Play, raw: bytes | None) -> str | None:
             if item in has and not added:
                 return (
                     f"{_CLIENTS[version.client]} had seen {item!r} and removed it ({play._shown_raw(None if version.deleted else version.raw)}); "
-                    f"it is back in {play._shown_raw(raw)}, and nobody added it again."
+                    f"it is back in {play._shown_raw(raw)}, and no client added it again."
                 )
     return None
 
@@ -705,7 +705,7 @@ def _broken_by(setting: _Setting, steps: Steps, wanted: Collection[str]) -> dict
             mixed._play(steps)
             if (lost := _lost(mixed, mixed._final())) is not None:
                 old = _listed([each for each in _CLIENTS[1::2] if any(_CLIENTS[step.client] == each for step in steps)])
-                found["old and new release"] = f"While {old or 'nobody'} runs the old release: {lost}"
+                found["old and new release"] = f"While {old or 'no client'} runs the old release: {lost}"
     except _Broken as broken:
         found[broken.law] = broken.said
     return {law: said for law, said in found.items() if law in wanted}

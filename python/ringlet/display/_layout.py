@@ -23,7 +23,7 @@ class Layout(NamedTuple):
 
 
 def in_order(parents: Sequence[Sequence[int]], times: Sequence[int | None]) -> list[int]:
-    """What was seen comes before whoever saw it; else the earlier first, else as given."""
+    """What was seen comes before what had seen it; else the earlier first, else as given."""
     children: list[list[int]] = [[] for _ in parents]
     missing = [len(of) for of in parents]
     for version, of in enumerate(parents):
