@@ -9,6 +9,7 @@
 #include <set>
 
 #include "versioning/encoding.hpp"
+#include "versioning/shown.hpp"
 
 namespace ringlet::test {
 namespace {
@@ -647,6 +648,67 @@ TEST_CASE("F-84 a write repeated under its id is the same write; one without get
   }
   CHECK(drawn.size() == 100);
   CHECK(!drawn.contains(WriteId{}));
+}
+
+TEST_CASE(
+    "M-15 a write is settled where one coordinator was asked once, under an id that was drawn "
+    "here") {
+  Bench bench;
+  auto put = [&](std::string_view content_type, WriteId id, Kind kind = Kind::put) {
+    ClientCore::Request request;
+    request.kind = kind;
+    request.key = alice;
+    request.value = "bytes";
+    request.content_type = content_type;
+    request.write_id = id;
+    bench.core->submit(request, bench.now, nullptr);
+    return bench.take_call();
+  };
+  auto id_of = [](const ClientCore::Outgoing& call) {
+    return std::get<ClientPut>(call.message).write.write_id;
+  };
+  auto answer = [&](const ClientCore::Outgoing& call, Status status, bool once) {
+    ClientReply reply;
+    reply.status = std::move(status);
+    reply.minted_once = once;
+    reply.ring_epoch = 1;
+    bench.core->on_reply(call.to, call.number, reply, bench.now);
+  };
+  auto settled = [&](WriteId id) { return bench.core->is_settled(fingerprint(id)); };
+
+  auto once = put(document_content_type, {});
+  CHECK_FALSE(settled(id_of(once)));
+  answer(once, Status::ok(), true);
+  CHECK(settled(id_of(once)));
+
+  auto perhaps_twice = put(document_content_type, {});
+  answer(perhaps_twice, Status::ok(), false);  // so do nodes of before, which know no such field
+  CHECK_FALSE(settled(id_of(perhaps_twice)));
+
+  auto own = put(document_content_type, WriteId{5, 6});
+  answer(own, Status::ok(), true);  // the application may repeat it under this id
+  CHECK_FALSE(settled(WriteId{5, 6}));
+
+  auto text = put("text/plain", {});
+  answer(text, Status::ok(), true);
+  CHECK_FALSE(settled(id_of(text)));
+
+  auto failed = put(document_content_type, {});
+  answer(failed, Status(Code::invalid_argument, "no"), true);
+  CHECK_FALSE(settled(id_of(failed)));
+
+  // The first coordinator may have executed it before its connection broke.
+  auto first = put(document_content_type, {});
+  bench.core->on_unreachable(first.to, bench.now);
+  auto second = bench.take_calls();
+  for (int i = 0; second.empty() && i < 10; ++i) {
+    bench.wake(never_soon);
+    second = bench.take_calls();
+  }
+  REQUIRE(second.size() == 1);
+  REQUIRE(id_of(second[0]) == id_of(first));
+  answer(second[0], Status::ok(), true);
+  CHECK_FALSE(settled(id_of(first)));
 }
 
 TEST_CASE("L18 a write id tells its age, so that a repetition can be told from a new write") {

@@ -62,6 +62,32 @@ TEST_CASE("R5-f the preferred owner mints; one that is down or owns nothing does
   CHECK(minter(members[2]) == members[0]);
 }
 
+TEST_CASE("M-15 a put says that it was minted once where one replica was asked once to mint it") {
+  World world(5, 3);
+  const auto members = world.members_for(key);
+  auto put = [&] {
+    world.coordinator.put(key, {}, a_write(world.replies.size() + 1), {}, {}, world.now,
+                          world.remember());
+    world.run();
+    return world.replies.back();
+  };
+  ClientReply plain = put();
+  REQUIRE(plain.status.is_ok());
+  CHECK(plain.minted_once);
+  // The first minter may have executed the write, and another one has.
+  for (Mood mood : {Mood::silent, Mood::slow, Mood::unreachable, Mood::refusing}) {
+    INFO(static_cast<int>(mood));
+    world.moods[members[0]] = mood;
+    ClientReply second = put();
+    REQUIRE(second.status.is_ok());
+    CHECK_FALSE(second.minted_once);
+  }
+  for (NodeId member : members) world.moods[member] = Mood::silent;
+  ClientReply failed = put();
+  REQUIRE_FALSE(failed.status.is_ok());
+  CHECK_FALSE(failed.minted_once);
+}
+
 TEST_CASE("inside a node that owns the key the node itself mints first") {
   World world(3, 3, {}, "n2");
   world.coordinator.put(key, {}, a_write(1), {}, {}, world.now, world.remember());
