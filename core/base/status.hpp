@@ -44,7 +44,7 @@ enum class Code : std::int32_t {
 const char* name_of(Code code);  // "quorum_not_met"; "unknown" for a number it does not know
 
 // A code, one sentence that says what was wanted and what was got, and whether a write that failed
-// may exist all the same (dynamo.md O-8).
+// may exist all the same (O-8).
 class [[nodiscard]] Status {
  public:
   Status() = default;

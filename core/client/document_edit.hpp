@@ -1,4 +1,4 @@
-// What an update of a document answers (merging.md chapter 4): the edit, which is data, applied to the
+// What an update of a document answers (docs/documents.md): the edit, which is data, applied to the
 // documents that were read and merged; afterwards a merge alone. No application is asked.
 #pragma once
 

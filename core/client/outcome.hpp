@@ -9,7 +9,7 @@
 
 namespace ringlet {
 
-// Of an update: how far it came (merging.md M-12). The edit and the merges after it are different
+// Of an update: how far it came (M-12). The edit and the merges after it are different
 // things: a merge that did not end is no failure of the edit.
 struct UpdateEnd {
   bool edited = false;     // the own edit was acknowledged: it is in the store, once

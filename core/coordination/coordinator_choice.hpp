@@ -1,4 +1,4 @@
-// Who coordinates a request (dynamo.md O-1, R5-f): pure functions, asked by nodes and clients.
+// Who coordinates a request (O-1, R5-f): pure functions, asked by nodes and clients.
 //
 //   read            whoever received it
 //   write           the context's fastest reader, if it is an owner and healthy; else the receiver,

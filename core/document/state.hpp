@@ -1,4 +1,4 @@
-// Documents: values that merge themselves (merging.md chapter 4, laws L22 and L23). Pure: no I/O, no
+// Documents: values that merge themselves (docs/documents.md, laws L22 and L23). Pure: no I/O, no
 // clocks, no random numbers.
 //
 // A document is a map of fields; a field is a map again, a set (add wins), a counter, a flag (enable

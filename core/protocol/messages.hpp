@@ -79,7 +79,7 @@ struct ReplicaPut {
   NodeId hint_for;
   WriteDurability durability = WriteDurability::unset;
   CountedNodes counted;
-  // What the replica holds beside the object is wanted in the answer (merging.md M-12).
+  // What the replica holds beside the object is wanted in the answer (M-12).
   bool tell_siblings = false;
 };
 struct Stored {

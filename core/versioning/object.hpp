@@ -13,7 +13,7 @@
 // replaced meanwhile. update() notes the ids of what it replaces; sync() joins the notes and removes
 // every version whose id is noted.
 //
-// With last-write-wins (dynamo.md O-19) an object holds one version and no context; its order is
+// With last-write-wins (O-19) an object holds one version and no context; its order is
 // (written_us, actor, hash of the value), and update() always stamps above what it finds (L19).
 #pragma once
 

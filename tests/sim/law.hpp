@@ -1,4 +1,4 @@
-// A law of failure-modes.md: a small class that listens, and says when it is broken.
+// A law of docs/requirements.md: a small class that listens, and says when it is broken.
 #pragma once
 
 #include "scene.hpp"

@@ -1,4 +1,4 @@
-// The laws of failure-modes.md, one class each (L14: three).
+// The laws of docs/requirements.md, one class each (L14: three).
 #include <algorithm>
 #include <map>
 #include <set>

@@ -1,5 +1,6 @@
-"""Checks what a compiler does not: the arrows between folders, the calls each must not make, and that the
-table of failures in tests/README.md names tests that exist.
+"""Checks what a compiler does not: the arrows between folders, the calls each must not make, that the
+table of failures in tests/README.md names tests that exist, and that each code that is cited (R4.1-c, O-3, L18)
+is explained in docs/.
 
 usage: tidy.py [ROOT]      prints one sentence per finding; exit status 1 when there is one
 
@@ -141,6 +142,17 @@ LIBRARIES: dict[str, tuple[set[str], str]] = {
     "toml++/": ({"daemon"}, "only programs have configuration files"),
 }
 
+SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".i"}
+
+# Codes of requirements, rulings, laws and failures, and the documents that have a row for each.
+CODE = re.compile(r"(?<![\w.-])(?:R\d+(?:\.\d+)*-[a-z]|[OM]-\d{1,2}|L\d{1,2}|F-\d{2,3})(?![\w-])")
+CODE_TABLES = ("docs/requirements.md", "docs/failure-modes.md")
+CODE_ROW = re.compile(r"^\| (\S+) \|", re.MULTILINE)
+CITING = ("core", "capi", "bindings", "python", "java", "tests", "examples", "docs", "README.md")
+CITING_SUFFIXES = SUFFIXES | {".py", ".java", ".md", ".txt", ".toml", ".proto", ".pyi"}
+# Made by a build or a package manager; not sources.
+GENERATED = {"build", "target", "node_modules", "__pycache__", ".venv", "dist"}
+
 # Folders that get time, randomness and threads from whoever drives them.
 DRIVEN = [folder for folder in ARROWS if folder not in ("runtime", "configuration", "daemon")]
 
@@ -200,7 +212,6 @@ EXCEPTIONS = [
     ("repair/pace", "threads", "one a node; lanes report to it how long they waited"),
 ]
 
-SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".i"}
 INCLUDE = re.compile(r'^\s*[#%]\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 NOT_CODE = re.compile(
     r'R"(?P<d>[^(\s]*)\(.*?\)(?P=d)"' r"|//[^\n]*|/\*.*?\*/" r'|"(?:\\.|[^"\\\n])*"' r"|(?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+'",
@@ -253,6 +264,7 @@ class Tidy:
         self.bindings()
         self.public_header()
         self.catalogue()
+        self.codes()
         return self.findings
 
     def found(self, path: Path, line: int, sentence: str) -> None:
@@ -412,6 +424,39 @@ class Tidy:
             for name in named:
                 if not (self.root / "tests" / name).is_file() and not (self.root / name).is_file():
                     self.found(path, line, f"{row.group(1)} is said to be tested in {name}, which is not there")
+
+    def codes(self) -> None:
+        """Every code that is cited has a row in one of the tables, and no code has two."""
+        rows: dict[str, str] = {}
+        for name in CODE_TABLES:
+            path = self.root / name
+            text = path.read_text() if path.is_file() else ""
+            for row in CODE_ROW.finditer(text):
+                code, line = row.group(1), line_of(text, row.start())
+                if not CODE.fullmatch(code):
+                    continue
+                if code in rows:
+                    self.found(path, line, f"{code} has a row in {rows[code]} already")
+                rows[code] = name
+        for path in self.citing():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for match in CODE.finditer(text):
+                if match.group(0) not in rows:
+                    self.found(
+                        path,
+                        line_of(text, match.start()),
+                        f"{match.group(0)} is cited, but neither of {' and '.join(CODE_TABLES)} has a row for it",
+                    )
+
+    def citing(self) -> list[Path]:
+        found: list[Path] = []
+        for name in CITING:
+            start = self.root / name
+            for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
+                below = path.relative_to(self.root)
+                if path.suffix in CITING_SUFFIXES and path.is_file() and GENERATED.isdisjoint(below.parts):
+                    found.append(path)
+        return found
 
 
 def main(arguments: list[str]) -> int:

@@ -30,6 +30,8 @@ CLEAN = {
     "capi/include/ringlet/ringlet.h": "#include <stdint.h>\n",
     "tests/unit/ring/ring_test.cpp": "",
     "tests/README.md": "| F-01 | a ring (unit/ring/ring_test.cpp) |\n| F-02 | fault `split` |\n",
+    "docs/requirements.md": "| R4.1-c | 4.1 | MD5 |\n| L18 | a write is seen once |\n",
+    "docs/failure-modes.md": "".join(f"| F-0{i} | a fault | L18 |\n" for i in range(1, 5)),
 }
 
 
@@ -163,6 +165,24 @@ class TidyTest(unittest.TestCase):
     def test_the_table_of_failures_names_tests_that_are_there(self) -> None:
         self.assert_finds("tests/README.md", "| F-03 | all (unit/ring/gone_test.cpp) |\n", "F-03", "gone_test.cpp, which is not")
         self.assert_finds("tests/README.md", "| F-04 | none yet |\n", "README.md:1:", "F-04 names neither")
+
+    def test_each_code_that_is_cited_has_a_row(self) -> None:
+        for cited in ("L17", "O-3", "M-10", "F-99", "R4.1-d", "R2.3-c(i)"):
+            with self.subTest(cited):
+                self.assert_finds("core/ring/a.cpp", f"// The rule of {cited}.\n", "a.cpp:1", cited.removesuffix("(i)"), "has a row")
+        self.assert_finds("python/ringlet/a.py", "x = 1\n# See L17.\n", "a.py:2", "L17")
+        self.assert_finds("README.md", "As O-3 says.\n", "O-3")
+        for well in ("// R4.1-c and L18.\n", "// x86-64, L1-norm, ML18, UTF-8, F-1234, 3.F-01\n"):
+            self.assertEqual(findings_of({"core/ring/a.cpp": well, "build/b.cpp": "// O-99\n"}), [])
+        self.assertEqual(findings_of({"java/client/target/a.java": "// O-99\n"}), [])
+
+    def test_a_code_has_one_row(self) -> None:
+        self.assert_finds(
+            "docs/failure-modes.md",
+            "".join(f"| F-0{i} | a fault | L18 |\n" for i in range(1, 5)) + "| L18 | again |\n",
+            "failure-modes.md:5",
+            "L18 has a row in docs/requirements.md",
+        )
 
     def test_the_program_says_what_is_wrong_with_its_argument(self) -> None:
         with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stderr(io.StringIO()) as said:

@@ -1,4 +1,4 @@
-// E-8: figure 8 of the paper (dynamo.md 2.5) by Monte Carlo. By default large placements are drawn
+// E-8: figure 8 of the paper by Monte Carlo. By default large placements are drawn
 // fewer times, since they vary little (the standard error stays below 0.003); RINGLET_LONG=1 draws
 // each 1000 times.
 #include "ring/efficiency.hpp"
