@@ -1284,7 +1284,7 @@ struct ClientCore::Impl {
     unproven.erase(from);
     switch (static_cast<Numbered>(number & 3)) {
       case Numbered::coordinator:
-        coordinator.on_reply(from, number >> 2, std::move(message), now);
+        coordinator.on_reply(from, RequestId{number >> 2}, std::move(message), now);
         break;
       case Numbered::ping:
         break;
@@ -1478,7 +1478,7 @@ struct ClientCore::Impl {
         if (auto it = questions.find(number); it != questions.end()) it->second.held = true;
         break;
       case Numbered::coordinator:
-        coordinator.on_held(number >> 2);
+        coordinator.on_held(RequestId{number >> 2});
         break;
       default:
         break;
@@ -1495,7 +1495,7 @@ struct ClientCore::Impl {
         return false;
       }
       case Numbered::coordinator:
-        return coordinator.still_wanted(number >> 2);
+        return coordinator.still_wanted(RequestId{number >> 2});
       default:
         return true;
     }
@@ -1518,7 +1518,8 @@ struct ClientCore::Impl {
       std::set<NodeId> left;
       for (auto& message : outgoing) {
         if (address_of(message.to).empty()) left.insert(message.to);
-        send(message.to, number_for(Numbered::coordinator, message.number),
+        send(message.to,
+             number_for(Numbered::coordinator, static_cast<std::uint64_t>(message.number)),
              std::move(message.message), message.asking);
       }
       // A request that began with the ring of before; with this one it may still be served.

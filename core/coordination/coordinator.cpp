@@ -24,10 +24,10 @@ struct Machine {
   Machine(Operation o, Coordinator::OnAnswer f)
       : operation(std::move(o)), on_answer(std::move(f)) {}
   Operation operation;
-  Coordinator::OnAnswer on_answer;     // empty once called
-  std::vector<std::uint64_t> numbers;  // of its messages without a reply
-  std::vector<Instant> wakes;          // unordered; a handful
-  Instant next = Instant::never();     // the earliest of them, as entered in Impl::clock
+  Coordinator::OnAnswer on_answer;  // empty once called
+  std::vector<RequestId> numbers;   // of its messages without a reply
+  std::vector<Instant> wakes;       // unordered; a handful
+  Instant next = Instant::never();  // the earliest of them, as entered in Impl::clock
 };
 
 struct UnderWay {
@@ -141,7 +141,7 @@ struct Coordinator::Impl {
   std::uint64_t last_machine = 0, last_number = 0;
   std::int64_t last_stamp_us = 0;
   std::map<std::uint64_t, std::unique_ptr<Machine>> machines;  // in the order they came
-  std::unordered_map<std::uint64_t, UnderWay> under_way;       // never iterated
+  std::unordered_map<RequestId, UnderWay> under_way;           // never iterated
   std::set<std::pair<Instant, std::uint64_t>> clock;           // one entry a machine
   std::vector<Outgoing> outgoing;
   std::size_t unanswered = 0;
@@ -215,7 +215,7 @@ struct Coordinator::Impl {
     bool done = false;
     for (Effect& effect : effects) {
       if (auto* send = std::get_if<Send>(&effect)) {
-        std::uint64_t number = ++last_number;
+        RequestId number{++last_number};
         std::size_t bytes = payload_bytes(send->message);
         if (bytes < bulk_bytes) bytes = 0;
         auto kind = std::holds_alternative<ReplicaGet>(send->message) ? Health::Question::read
@@ -261,7 +261,7 @@ struct Coordinator::Impl {
 
   void forget(std::uint64_t id, Machine& machine) {
     RINGLET_ASSERT(!machine.on_answer);
-    for (std::uint64_t number : machine.numbers) {
+    for (RequestId number : machine.numbers) {
       if (planted(PlantedBug::late_replies_kept)) continue;
       take(number);
     }
@@ -270,7 +270,7 @@ struct Coordinator::Impl {
   }
 
   // The question of this number, which is under way no more.
-  std::optional<UnderWay> take(std::uint64_t number) {
+  std::optional<UnderWay> take(RequestId number) {
     auto found = under_way.find(number);
     if (found == under_way.end()) return std::nullopt;
     UnderWay question = found->second;
@@ -284,7 +284,7 @@ struct Coordinator::Impl {
     return put == nullptr ? 0 : put->payload();
   }
 
-  void answered(NodeId from, std::uint64_t number, const Message& message, bool heard, Now now) {
+  void answered(NodeId from, RequestId number, const Message& message, bool heard, Now now) {
     auto found = under_way.find(number);
     if (found == under_way.end() || found->second.to != from) return;  // twice, or too late
     UnderWay question = *take(number);
@@ -388,12 +388,12 @@ void Coordinator::put(const Key& key, const ClientContext& context, Write write,
   impl_->begin(PutOperation(std::move(plan), impl_->health), now, std::move(on_answer));
 }
 
-void Coordinator::on_reply(NodeId from, std::uint64_t number, Message message, Now now) {
+void Coordinator::on_reply(NodeId from, RequestId number, Message message, Now now) {
   impl_->health.heard_from(from, now.instant);
   impl_->answered(from, number, message, true, now);
 }
 
-void Coordinator::on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now) {
+void Coordinator::on_not_sent(NodeId to, RequestId number, Refused why, Now now) {
   impl_->answered(to, number, std::move(why), false, now);
 }
 
@@ -404,7 +404,7 @@ void Coordinator::on_unreachable(NodeId node, Now now) {
   std::vector<std::uint64_t> concerned;
   for (auto& [id, machine] : impl_->machines) {
     std::size_t before = machine->numbers.size();
-    std::erase_if(machine->numbers, [&](std::uint64_t number) {
+    std::erase_if(machine->numbers, [&](RequestId number) {
       auto found = impl_->under_way.find(number);
       if (found == impl_->under_way.end() || found->second.to != node) return false;
       impl_->take(number);
@@ -438,7 +438,7 @@ void Coordinator::abandon(const Status& status, Now now) {
   }
 }
 
-void Coordinator::on_held(std::uint64_t number) {
+void Coordinator::on_held(RequestId number) {
   auto question = impl_->under_way.find(number);
   if (question == impl_->under_way.end()) return;
   auto machine = impl_->machines.find(question->second.machine);
@@ -448,7 +448,7 @@ void Coordinator::on_held(std::uint64_t number) {
   }
 }
 
-bool Coordinator::still_wanted(std::uint64_t number) {
+bool Coordinator::still_wanted(RequestId number) {
   auto question = impl_->under_way.find(number);
   if (question == impl_->under_way.end()) return false;
   auto machine = impl_->machines.find(question->second.machine);
@@ -457,7 +457,7 @@ bool Coordinator::still_wanted(std::uint64_t number) {
   return put == nullptr || put->may_leave(question->second.to, question->second.question);
 }
 
-std::vector<Coordinator::Outgoing> Coordinator::take_outgoing() {
+std::vector<Outgoing> Coordinator::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 

@@ -15,6 +15,7 @@
 
 #include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "protocol/outgoing.hpp"
 #include "ring/ring.hpp"
 #include "versioning/encoding.hpp"
 
@@ -34,13 +35,6 @@ struct CoordinationOptions {
 
 class Coordinator {
  public:
-  // A message to send; its reply must come back through on_reply with the same number.
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;
-    Message message;
-    Asking asking;  // how long it is wanted
-  };
   // The finished request; called exactly once a request, from within a call below.
   using OnAnswer = std::function<void(ClientReply reply)>;
 
@@ -63,10 +57,10 @@ class Coordinator {
   void put(const Key& key, const ClientContext& context, Write write, const RequestOptions& options,
            NodeId preferred, Now now, OnAnswer on_answer, const Arrival& arrival = {});
 
-  void on_reply(NodeId from, std::uint64_t number, Message message, Now now);
+  void on_reply(NodeId from, RequestId number, Message message, Now now);
   // The message was not sent to `to`, for the reason given: as if `to` had refused it, but that nothing
   // was heard of `to`.
-  void on_not_sent(NodeId to, std::uint64_t number, Refused why, Now now);
+  void on_not_sent(NodeId to, RequestId number, Refused why, Now now);
   void on_unreachable(NodeId node, Now now);  // every message under way to it is refused
   void on_wake(Now now);
   // Fails every request not yet answered with `status` (maybe_applied set where it must be), and
@@ -77,8 +71,8 @@ class Coordinator {
   std::vector<Outgoing> take_outgoing();
   // As ClientCore's: a message that waits for its connection has not left, and may not once its request
   // has been answered as one that was not applied.
-  void on_held(std::uint64_t number);
-  bool still_wanted(std::uint64_t number);
+  void on_held(RequestId number);
+  bool still_wanted(RequestId number);
   Instant next_wake() const;      // Instant::never() when idle
   std::size_t in_flight() const;  // machines alive, lingering ones included
   std::size_t unanswered() const;

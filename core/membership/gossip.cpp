@@ -37,9 +37,9 @@ struct Gossiper::Impl {
   MembershipView view;
   GossipHost& host;
   Random random;
-  std::map<std::uint64_t, Asked> under_way;
+  PendingRequests<Asked> under_way;
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0, rounds = 0;
+  std::uint64_t rounds = 0;
   Instant round_at = Instant::never();
   Status refusal;
   std::set<std::string> said;
@@ -431,9 +431,8 @@ struct Gossiper::Impl {
     if (tell) gossip.view = told().encode();
     gossip.settings = settings.encode();
     gossip.settled = settled && agreement;
-    std::uint64_t number = ++last_number;
-    under_way.emplace(number, Asked{to, address, tell, now.instant + options.patience});
-    outgoing.push_back({to, address, number, std::move(gossip)});
+    RequestId number = under_way.add({to, address, tell, now.instant + options.patience});
+    outgoing.push_back({to, number, std::move(gossip), {}, address});
   }
 
   // Takes a view that was merged, or leaves all as it was.
@@ -728,27 +727,25 @@ void Gossiper::start(Now now) {
   impl_->settle_if_due(now);
 }
 
-void Gossiper::on_reply(std::uint64_t number, const Message& message, Now now) {
-  auto found = impl_->under_way.find(number);
-  if (found == impl_->under_way.end()) return;
-  Asked asked = std::move(found->second);
-  impl_->under_way.erase(found);
+void Gossiper::on_reply(RequestId number, const Message& message, Now now) {
+  std::optional<Asked> asked = impl_->under_way.take(number);
+  if (!asked) return;
   if (const auto* answer = std::get_if<GossipAnswer>(&message)) {
-    impl_->take(asked, *answer, now);
+    impl_->take(*asked, *answer, now);
   } else if (const auto* refused = std::get_if<Refused>(&message)) {
     impl_->refusal = refused->status;
-    impl_->say(LogLevel::warn, "gossip with " + asked.address +
+    impl_->say(LogLevel::warn, "gossip with " + asked->address +
                                    " was refused: " + printable(refused->status.message(), 400));
   }
 }
 
-void Gossiper::on_unreachable(std::uint64_t number, Now) {
+void Gossiper::on_unreachable(RequestId number, Now) {
   impl_->under_way.erase(number);
 }
 
 void Gossiper::on_wake(Now now) {
-  std::erase_if(impl_->under_way,
-                [&](const auto& entry) { return entry.second.until <= now.instant; });
+  while (impl_->under_way.take_silent(now.instant)) {
+  }
   if (impl_->round_at <= now.instant) impl_->round(now);
   if (!impl_->asks_everybody()) return;
   impl_->settle_if_due(now);
@@ -802,15 +799,14 @@ std::uint64_t Gossiper::rounds() const {
   return impl_->rounds;
 }
 
-std::vector<Gossiper::Outgoing> Gossiper::take_outgoing() {
+std::vector<Outgoing> Gossiper::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 
 Instant Gossiper::next_wake() const {
   Instant next =
       std::min(impl_->round_at, impl_->asks_everybody() ? impl_->ask_at : Instant::never());
-  for (const auto& [number, asked] : impl_->under_way) next = std::min(next, asked.until);
-  return next;
+  return std::min(next, impl_->under_way.next_until());
 }
 
 }  // namespace ringlet

@@ -18,7 +18,7 @@
 #include "base/log.hpp"
 #include "membership/settings.hpp"
 #include "membership/view.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/outgoing.hpp"
 
 namespace ringlet {
 
@@ -85,8 +85,8 @@ class Gossiper {
   ~Gossiper();
 
   void start(Now now);
-  void on_reply(std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(std::uint64_t number, Now now);
+  void on_reply(RequestId number, const Message& message, Now now);
+  void on_unreachable(RequestId number, Now now);
   void on_wake(Now now);
   Message on_gossip(const Gossip& gossip, Now now);  // GossipAnswer | Refused
 
@@ -106,12 +106,7 @@ class Gossiper {
   // Why this node was last turned away, until an exchange succeeds again; ok: it was not.
   const Status& refusal() const;
 
-  struct Outgoing {
-    NodeId to;            // nobody: a seed whose id is not known
-    std::string address;  // always
-    std::uint64_t number;
-    Message message;  // Gossip
-  };
+  // Gossip. The address is always given; `to` is zero for a seed whose id is not known.
   std::vector<Outgoing> take_outgoing();
   Instant next_wake() const;
   std::uint64_t rounds() const;

@@ -27,6 +27,9 @@ constexpr int owner_bits = 4;
 std::uint64_t number_for(Numbered owner, std::uint64_t number) {
   return number << owner_bits | static_cast<std::uint64_t>(owner);
 }
+std::uint64_t number_for(Numbered owner, RequestId number) {
+  return number_for(owner, static_cast<std::uint64_t>(number));
+}
 
 // What background work makes way for. A ReplicaPut may be of either.
 bool is_foreground(const Message& message) {
@@ -566,7 +569,7 @@ struct Node::Impl {
 
   // `heard`: it is `from` that says so.
   void on_answer(NodeId from, std::uint64_t number, Message message, bool heard, Now now) {
-    std::uint64_t own = number >> owner_bits;
+    RequestId own{number >> owner_bits};
     switch (static_cast<Numbered>(number & ((1 << owner_bits) - 1))) {
       case Numbered::coordinator:
         if (heard) {
@@ -581,7 +584,7 @@ struct Node::Impl {
         state->counters().hints_refused.store(hints.refused(), std::memory_order_relaxed);
         break;
       case Numbered::upkeep:
-        upkeep().on_reply(own, from, message, now);
+        upkeep().on_reply(from, own, message, now);
         break;
       case Numbered::dual_writes:
         dual_writes.on_reply(from, own, message);
@@ -672,7 +675,7 @@ struct Node::Impl {
       auto outgoing = coordinator.take_outgoing();
       auto hinted = hints.take_outgoing();
       auto doubled = dual_writes.take_outgoing();
-      auto kept_up = lane == 0 ? upkeep().take_outgoing() : std::vector<Upkeep::Outgoing>{};
+      auto kept_up = lane == 0 ? upkeep().take_outgoing() : std::vector<Outgoing>{};
       if (outgoing.empty() && hinted.empty() && doubled.empty() && kept_up.empty()) break;
       for (auto& message : outgoing) {
         send(message.to, number_for(Numbered::coordinator, message.number), message.message, now,

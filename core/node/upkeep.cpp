@@ -2,18 +2,26 @@
 
 #include <algorithm>
 
+#include "base/assert.hpp"
 #include "base/planted.hpp"
 #include "node/upkeep_impl.hpp"
 
 namespace ringlet {
 namespace {
 
-// Which machine a number belongs to: its three lowest bits.
-enum class Of : std::uint64_t { gossip, transfer, surplus, tree, reaping, readiness };
-constexpr int of_bits = 3;
 constexpr Duration flip_again = Duration::seconds(1);  // after the disk did not keep it
-std::uint64_t number_for(Of machine, std::uint64_t number) {
-  return number << of_bits | static_cast<std::uint64_t>(machine);
+
+// Whom a number belongs to is in its lowest bits: 0 gossip, else the task's place in Impl::tasks and 1.
+constexpr int owner_bits = 4;
+constexpr std::uint64_t of_gossip = 0;
+constexpr std::uint64_t owner_of(RequestId number) {
+  return static_cast<std::uint64_t>(number) & ((1 << owner_bits) - 1);
+}
+constexpr RequestId own_number(RequestId number) {
+  return RequestId{static_cast<std::uint64_t>(number) >> owner_bits};
+}
+constexpr RequestId number_for(std::uint64_t owner, RequestId number) {
+  return RequestId{static_cast<std::uint64_t>(number) << owner_bits | owner};
 }
 
 Replica::Outcome refused(Status why, std::uint32_t retry_after_ms) {
@@ -76,7 +84,7 @@ void Upkeep::Impl::follow_ring(Now now) {
   bool first = !ring;
   ring = std::move(current);
   share_at = ring->moving() ? Instant::never() : now.instant + quiet();
-  if (first) make_machines(now);
+  if (first) make_tasks(now);
   transfer->set_work(work(), now);
   readiness->set_work(ring->companions(state->self()), ring->partitions());
   if (!first) {
@@ -86,7 +94,7 @@ void Upkeep::Impl::follow_ring(Now now) {
   flip_if_arrived(now);
 }
 
-void Upkeep::Impl::make_machines(Now now) {
+void Upkeep::Impl::make_tasks(Now now) {
   const NodeOptions& options = state->options();
   NodeId self = state->self();
   TreeExchange::Options tree_options = options.tree_exchange;
@@ -108,6 +116,8 @@ void Upkeep::Impl::make_machines(Now now) {
       Duration::millis(static_cast<std::int64_t>(state->value(Setting::tombstone_grace_ms)));
   tombstones =
       std::make_unique<TombstoneCollection>(self, reaping, store, store, store, *health, &pace);
+  tasks = {transfer.get(), readiness.get(), surplus.get(), tree.get(), tombstones.get()};
+  RINGLET_ASSERT(tasks.size() + 1 < (std::size_t{1} << owner_bits));
   surplus->start(now);
   tree->start(now);
   tombstones->start(now);
@@ -187,11 +197,7 @@ void Upkeep::Impl::wake(Now now) {
   if (!at_work()) return;
   if (share_at <= now.instant) claim_own_share(now);
   if (flip_at <= now.instant) flip_if_arrived(now);
-  transfer->on_wake(now);
-  readiness->on_wake(now);
-  surplus->on_wake(now);
-  tree->on_wake(now);
-  tombstones->on_wake(now);
+  for (BackgroundTask* task : tasks) task->on_wake(now);
   after(now);
 }
 
@@ -304,6 +310,7 @@ void Upkeep::stop() {
   impl_->share_at = impl_->flip_at = Instant::never();
   impl_->surplus_busy = false;
   impl_->ring.reset();
+  impl_->tasks.clear();
   impl_->transfer.reset();
   impl_->readiness.reset();
   impl_->surplus.reset();
@@ -312,30 +319,16 @@ void Upkeep::stop() {
   impl_->health = &impl_->nobody_gone;
 }
 
-void Upkeep::on_reply(std::uint64_t number, NodeId from, const Message& message, Now now) {
+void Upkeep::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
   std::lock_guard lock(impl_->mutex);
-  std::uint64_t own = number >> of_bits;
-  switch (static_cast<Of>(number & ((1 << of_bits) - 1))) {
-    case Of::gossip:
-      impl_->gossip_to.erase(own);
-      impl_->gossip->on_reply(own, message, now);
-      impl_->follow_ring(now);
-      break;
-    case Of::transfer:
-      if (impl_->transfer) impl_->transfer->on_reply(from, own, message, now);
-      break;
-    case Of::readiness:
-      if (impl_->readiness) impl_->readiness->on_reply(from, own, message, now);
-      break;
-    case Of::surplus:
-      if (impl_->surplus) impl_->surplus->on_reply(from, own, message, now);
-      break;
-    case Of::tree:
-      if (impl_->tree) impl_->tree->on_reply(from, own, message, now);
-      break;
-    case Of::reaping:
-      if (impl_->tombstones) impl_->tombstones->on_reply(from, own, message, now);
-      break;
+  RequestId own = own_number(number);
+  std::uint64_t owner = owner_of(number);
+  if (owner == of_gossip) {
+    impl_->gossip_to.erase(own);
+    impl_->gossip->on_reply(own, message, now);
+    impl_->follow_ring(now);
+  } else if (owner <= impl_->tasks.size()) {  // there are no tasks any more after stop()
+    impl_->tasks[owner - 1]->on_reply(from, own, message, now);
   }
   impl_->after(now);
   impl_->follow_ring(now);
@@ -343,28 +336,23 @@ void Upkeep::on_reply(std::uint64_t number, NodeId from, const Message& message,
 
 void Upkeep::on_unreachable(NodeId node, Now now) {
   std::lock_guard lock(impl_->mutex);
-  std::vector<std::uint64_t> lost;
+  std::vector<RequestId> lost;
   for (const auto& [number, to] : impl_->gossip_to) {
     if (to == node) lost.push_back(number);
   }
-  for (std::uint64_t number : lost) {
+  for (RequestId number : lost) {
     impl_->gossip_to.erase(number);
     impl_->gossip->on_unreachable(number, now);
   }
   if (!impl_->transfer) return;
-  impl_->transfer->on_unreachable(node, now);
-  impl_->readiness->on_unreachable(node, now);
-  impl_->surplus->on_unreachable(node, now);
-  impl_->tree->on_unreachable(node, now);
-  impl_->tombstones->on_unreachable(node, now);
+  for (BackgroundTask* task : impl_->tasks) task->on_unreachable(node, now);
   impl_->after(now);
 }
 
 void Upkeep::on_recovered(NodeId node, Now now) {
   std::lock_guard lock(impl_->mutex);
   if (!impl_->transfer) return;
-  impl_->transfer->on_recovered(node, now);
-  impl_->tree->on_recovered(node, now);
+  for (BackgroundTask* task : impl_->tasks) task->on_recovered(node, now);
   impl_->after(now);
 }
 
@@ -373,26 +361,23 @@ void Upkeep::on_wake(Now now) {
   impl_->wake(now);
 }
 
-std::vector<Upkeep::Outgoing> Upkeep::take_outgoing() {
+std::vector<Outgoing> Upkeep::take_outgoing() {
   std::lock_guard lock(impl_->mutex);
   std::vector<Outgoing> outgoing;
   for (auto& out : impl_->gossip->take_outgoing()) {
     NodeId to = out.to ? out.to : node_id_of("seed " + out.address);
     impl_->gossip_to[out.number] = to;
-    outgoing.push_back(
-        {to, std::move(out.address), number_for(Of::gossip, out.number), std::move(out.message)});
+    out.to = to;
+    out.number = number_for(of_gossip, out.number);
+    outgoing.push_back(std::move(out));
   }
   if (!impl_->at_work()) return outgoing;
-  auto take = [&](Of machine, auto messages) {
-    for (auto& out : messages) {
-      outgoing.push_back({out.to, {}, number_for(machine, out.number), std::move(out.message)});
+  for (std::size_t place = 0; place < impl_->tasks.size(); ++place) {
+    for (Outgoing& out : impl_->tasks[place]->take_outgoing()) {
+      out.number = number_for(place + 1, out.number);
+      outgoing.push_back(std::move(out));
     }
-  };
-  take(Of::transfer, impl_->transfer->take_outgoing());
-  take(Of::readiness, impl_->readiness->take_outgoing());
-  take(Of::surplus, impl_->surplus->take_outgoing());
-  take(Of::tree, impl_->tree->take_outgoing());
-  take(Of::reaping, impl_->tombstones->take_outgoing());
+  }
   return outgoing;
 }
 
@@ -400,9 +385,8 @@ Instant Upkeep::next_wake() const {
   std::lock_guard lock(impl_->mutex);
   if (!impl_->at_work()) return impl_->gossip->next_wake();
   Instant next = std::min({impl_->gossip->next_wake(), impl_->share_at, impl_->flip_at});
-  return std::min({next, impl_->transfer->next_wake(), impl_->readiness->next_wake(),
-                   impl_->surplus->next_wake(), impl_->tree->next_wake(),
-                   impl_->tombstones->next_wake()});
+  for (const BackgroundTask* task : impl_->tasks) next = std::min(next, task->next_wake());
+  return next;
 }
 
 bool Upkeep::answers(const Message& message) {

@@ -30,17 +30,11 @@ class Upkeep {
   // Lane 0's view of who is gone; outlives this. Without it (before) nobody counts as gone.
   void start(const Health& health, Now now);
   void stop();  // lane 0 ends; the machines with it
-  void on_reply(std::uint64_t number, NodeId from, const Message& message, Now now);
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now);
   void on_unreachable(NodeId node, Now now);
   void on_recovered(NodeId node, Now now);
   void on_wake(Now now);
 
-  struct Outgoing {
-    NodeId to;
-    std::string address;  // when the ring may not know `to`
-    std::uint64_t number;
-    Message message;
-  };
   std::vector<Outgoing> take_outgoing();
   Instant next_wake() const;
 

@@ -44,13 +44,16 @@ struct Upkeep::Impl final : GossipHost {
 
   mutable std::mutex mutex;  // guards everything below
   std::unique_ptr<Gossiper> gossip;
-  std::map<std::uint64_t, NodeId> gossip_to;  // unanswered
-  // There once there is a ring and lane 0 has started.
+  std::map<RequestId, NodeId> gossip_to;  // unanswered
+  // There once there is a ring and lane 0 has started. `tasks` has all of them: what is the same for
+  // each task is done over it, and a new task is made in make_tasks() and nowhere else.
   std::unique_ptr<PartitionTransfer> transfer;
   std::unique_ptr<FlipReadiness> readiness;
   std::unique_ptr<Surplus> surplus;
   std::unique_ptr<TreeExchange> tree;
   std::unique_ptr<TombstoneCollection> tombstones;
+  std::vector<BackgroundTask*>
+      tasks;  // in this order they wake and send; its place is in a task's numbers
   std::shared_ptr<const Ring> ring;  // the machines know this one
   bool started = false;
   Changes staged;
@@ -108,7 +111,7 @@ struct Upkeep::Impl final : GossipHost {
 
   // ---- hosting (upkeep.cpp) ----
   void follow_ring(Now now);
-  void make_machines(Now now);
+  void make_tasks(Now now);
   std::vector<Incoming> work() const;
   void flip_if_arrived(Now now);
   Duration quiet() const;

@@ -24,54 +24,46 @@ bool DualWrites::takes(NodeId to) const {
 
 void DualWrites::send(NodeId to, const Key& key, const Object& object, Now now) {
   std::size_t bytes = size_about(key, object);
-  std::uint64_t number = ++last_number_;
+  RequestId number = sent_.add({to, key, bytes, now.instant + options_.patience});
   outgoing_.push_back({to, number, ReplicaPut{key, object, NodeId{}}});
-  sent_.emplace(number, Sent{to, key, bytes, now.instant + options_.patience});
   ++to_each_[to];
   bytes_ += bytes;
 }
 
-DualWrites::Sent DualWrites::end(Number at) {
-  Sent sent = std::move(at->second);
-  sent_.erase(at);
+void DualWrites::ended(const Sent& sent) {
   auto its = to_each_.find(sent.to);
   RINGLET_ASSERT(its != to_each_.end() && its->second > 0);
   if (--its->second == 0) to_each_.erase(its);
   bytes_ -= sent.bytes;
-  return sent;
 }
 
-void DualWrites::give_up_on(Number at) {
-  Sent sent = end(at);
+void DualWrites::give_up_on(const Sent& sent) {
+  ended(sent);
   ++(store_.keep_hint_of(sent.key, sent.to) ? hinted_ : failed_);
 }
 
-void DualWrites::on_reply(NodeId from, std::uint64_t number, const Message& message) {
-  auto at = sent_.find(number);
-  if (at == sent_.end() || at->second.to != from) return;
-  if (!std::holds_alternative<Stored>(message)) return give_up_on(at);
-  end(at);
+void DualWrites::on_reply(NodeId from, RequestId number, const Message& message) {
+  std::optional<Sent> sent = sent_.take(number, from);
+  if (!sent) return;
+  if (!std::holds_alternative<Stored>(message)) return give_up_on(*sent);
+  ended(*sent);
   ++confirmed_;
 }
 
 void DualWrites::on_unreachable(NodeId node) {
-  for (auto at = sent_.begin(); at != sent_.end();) {
-    auto next = std::next(at);
-    if (at->second.to == node) give_up_on(at);
-    at = next;
-  }
+  for (RequestId number : sent_.to(node)) give_up_on(*sent_.take(number));
 }
 
 void DualWrites::on_wake(Now now) {
-  while (!sent_.empty() && sent_.begin()->second.until <= now.instant) give_up_on(sent_.begin());
+  while (std::optional<Sent> silent = sent_.take_silent(now.instant)) give_up_on(*silent);
 }
 
-std::vector<DualWrites::Outgoing> DualWrites::take_outgoing() {
+std::vector<Outgoing> DualWrites::take_outgoing() {
   return std::exchange(outgoing_, {});
 }
 
 Instant DualWrites::next_wake() const {
-  return sent_.empty() ? Instant::never() : sent_.begin()->second.until;
+  return sent_.next_until();
 }
 
 std::vector<NodeId> newcomers_to_tell(NodeId self, const std::vector<NodeId>& owners,

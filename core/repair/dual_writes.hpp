@@ -15,8 +15,8 @@
 #include <map>
 #include <vector>
 
-#include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "protocol/outgoing.hpp"
 
 namespace ringlet {
 
@@ -41,15 +41,10 @@ class DualWrites {
   bool takes(NodeId to) const;
   void send(NodeId to, const Key& key, const Object& object, Now now);
 
-  void on_reply(NodeId from, std::uint64_t number, const Message& message);
+  void on_reply(NodeId from, RequestId number, const Message& message);
   void on_unreachable(NodeId node);
   void on_wake(Now now);
 
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;  // DualWrites' own numbering
-    Message message;       // ReplicaPut
-  };
   std::vector<Outgoing> take_outgoing();
   Instant next_wake() const;
   std::size_t under_way() const { return sent_.size(); }
@@ -65,18 +60,17 @@ class DualWrites {
     std::size_t bytes = 0;
     Instant until;
   };
-  using Number = std::map<std::uint64_t, Sent>::iterator;
-  Sent end(Number at);
-  void give_up_on(Number at);
+  void ended(const Sent& sent);
+  void give_up_on(const Sent& sent);
 
   Options options_;
   LateHints& store_;
   const Health& health_;
-  std::map<std::uint64_t, Sent> sent_;  // numbers rise, so the oldest is first
+  PendingRequests<Sent> sent_;
   std::map<NodeId, std::size_t> to_each_;
   std::size_t bytes_ = 0;
   std::vector<Outgoing> outgoing_;
-  std::uint64_t last_number_ = 0, confirmed_ = 0, hinted_ = 0, failed_ = 0;
+  std::uint64_t confirmed_ = 0, hinted_ = 0, failed_ = 0;
 };
 
 // Whom a write into this node's own copy is passed on to while its partition moves: to the incoming

@@ -23,7 +23,7 @@ void FlipReadiness::begin(Now now) {
 }
 
 void FlipReadiness::ask(NodeId node, Companion& companion, Now now) {
-  companion.number = ++last_number_;
+  companion.number = RequestId{++last_number_};
   companion.until = now.instant + options_.patience;
   TransferPull question;
   question.partition = companion.left.back();
@@ -32,11 +32,11 @@ void FlipReadiness::ask(NodeId node, Companion& companion, Now now) {
 }
 
 void FlipReadiness::pause(Companion& companion, Now now) {
-  companion.number = 0;
+  companion.number = RequestId::none;
   companion.again = now.instant + options_.again;
 }
 
-void FlipReadiness::on_reply(NodeId from, std::uint64_t number, const Message& message, Now now) {
+void FlipReadiness::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
   auto at = companions_.find(from);
   if (at == companions_.end() || at->second.number != number) return;
   Companion& companion = at->second;
@@ -57,7 +57,7 @@ void FlipReadiness::on_reply(NodeId from, std::uint64_t number, const Message& m
 
 void FlipReadiness::on_unreachable(NodeId node, Now now) {
   auto at = companions_.find(node);
-  if (at != companions_.end() && at->second.number != 0) pause(at->second, now);
+  if (at != companions_.end() && at->second.number != RequestId::none) pause(at->second, now);
 }
 
 void FlipReadiness::on_wake(Now now) {
@@ -67,12 +67,14 @@ void FlipReadiness::on_wake(Now now) {
   });
   if (given_up > 0) note_ready();
   for (auto& [node, companion] : companions_) {
-    if (companion.number != 0 && companion.until <= now.instant) pause(companion, now);
-    if (companion.number == 0 && companion.again <= now.instant) ask(node, companion, now);
+    if (companion.number != RequestId::none && companion.until <= now.instant)
+      pause(companion, now);
+    if (companion.number == RequestId::none && companion.again <= now.instant)
+      ask(node, companion, now);
   }
 }
 
-std::vector<PartitionTransfer::Outgoing> FlipReadiness::take_outgoing() {
+std::vector<Outgoing> FlipReadiness::take_outgoing() {
   return std::exchange(outgoing_, {});
 }
 
@@ -84,7 +86,7 @@ Instant FlipReadiness::next_wake() const {
   Instant next = Instant::never();
   if (!begun_) return next;
   for (const auto& [node, companion] : companions_) {
-    next = std::min(next, companion.number != 0 ? companion.until : companion.again);
+    next = std::min(next, companion.number != RequestId::none ? companion.until : companion.again);
   }
   return next;
 }

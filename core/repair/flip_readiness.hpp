@@ -11,12 +11,12 @@
 #include <map>
 #include <vector>
 
-#include "protocol/messages.hpp"
+#include "repair/background_task.hpp"
 #include "repair/partition_transfer.hpp"
 
 namespace ringlet {
 
-class FlipReadiness {
+class FlipReadiness final : public BackgroundTask {
  public:
   struct Options {
     Duration again = Duration::seconds(1);  // after a "not yet"
@@ -28,11 +28,11 @@ class FlipReadiness {
   // Whom to wait for, and for which of Q partitions. All anew whenever the ring changed.
   void set_work(std::map<NodeId, std::vector<std::uint32_t>> companions, std::uint32_t partitions);
   void begin(Now now);  // this node has all itself: asks from now on
-  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(NodeId node, Now now);
-  void on_wake(Now now);
-  std::vector<PartitionTransfer::Outgoing> take_outgoing();
-  Instant next_wake() const;
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now) override;
+  void on_unreachable(NodeId node, Now now) override;
+  void on_wake(Now now) override;
+  std::vector<Outgoing> take_outgoing() override;  // TransferPull
+  Instant next_wake() const override;
   bool take_news();  // have all said yes since the last call?
   bool ready() const { return companions_.empty(); }
   std::size_t waiting() const { return companions_.size(); }
@@ -40,8 +40,8 @@ class FlipReadiness {
  private:
   struct Companion {
     std::vector<std::uint32_t> left;
-    std::uint64_t number = 0;  // of the question that is out; 0: none
-    Instant until;             // of its patience
+    RequestId number = RequestId::none;  // of the question that is out
+    Instant until;                       // of its patience
     Instant again;
     Instant heard;
   };
@@ -54,7 +54,7 @@ class FlipReadiness {
   std::map<NodeId, Companion> companions_;
   bool begun_ = false, news_ = false;
   std::uint64_t last_number_ = 0;
-  std::vector<PartitionTransfer::Outgoing> outgoing_;
+  std::vector<Outgoing> outgoing_;
 };
 
 // The companion's side: an empty page, or Refused with a sentence.

@@ -39,7 +39,7 @@ struct Release {
 };
 
 struct Sent {
-  std::uint64_t parcel;
+  RequestId parcel;
   NodeId to;
   Instant until;
 };
@@ -78,10 +78,10 @@ struct HintDelivery::Impl {
   HintStore& store;
   const Health& health;
   std::map<NodeId, Pass> passes;
-  std::map<std::uint64_t, Sent> sent;         // numbers rise, so the oldest is first
-  std::map<std::uint64_t, Parcel> under_way;  // by the number of their first message
+  PendingRequests<Sent> sent;
+  std::map<RequestId, Parcel> under_way;  // by the number of their first message
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0, delivered = 0, released = 0, refused = 0;
+  std::uint64_t delivered = 0, released = 0, refused = 0;
   std::map<std::pair<NodeId, Key>, Instant> refused_until;
   std::map<NodeId, Key> behind;  // where the next pass begins: the one before met silence there
   // Hints that were under way when their target fell silent. Which of them was the cause is not
@@ -322,11 +322,10 @@ struct HintDelivery::Impl {
     pass.alone = parcel.alone;
     last_served = target;
     parcel.unconfirmed = parcel.to.size();
-    std::uint64_t name = last_number + 1;
+    RequestId name = sent.next();
     for (NodeId to : parcel.to) {
-      std::uint64_t number = ++last_number;
+      RequestId number = sent.add({name, to, now.instant + options.patience});
       outgoing.push_back({to, number, ReplicaPut{parcel.hint.key, parcel.hint.object, NodeId{}}});
-      sent.emplace(number, Sent{name, to, now.instant + options.patience});
     }
     if (planted(PlantedBug::hint_dropped_on_send) ||
         (parcel.released && planted(PlantedBug::hint_released_unconfirmed))) {
@@ -336,18 +335,18 @@ struct HintDelivery::Impl {
     forget_if_over(target);
   }
 
-  Parcel end_parcel(std::uint64_t name) {
+  Parcel end_parcel(RequestId name) {
     auto found = under_way.find(name);
     Parcel parcel = std::move(found->second);
     Pass& pass = passes.at(parcel.hint.target);
     --pass.under_way;
     if (parcel.alone) pass.alone = false;
     under_way.erase(found);
-    std::erase_if(sent, [&](const auto& entry) { return entry.second.parcel == name; });
+    sent.erase_if([&](const Sent& each) { return each.parcel == name; });
     return parcel;
   }
 
-  void confirmed(std::uint64_t name) {
+  void confirmed(RequestId name) {
     if (--under_way.at(name).unconfirmed > 0) return;
     Parcel parcel = end_parcel(name);
     NodeId target = parcel.hint.target;
@@ -366,7 +365,7 @@ struct HintDelivery::Impl {
   }
 
   // It stays; if its own target failed, so would the next ones.
-  void failed(std::uint64_t name, NodeId node, bool silent) {
+  void failed(RequestId name, NodeId node, bool silent) {
     Parcel parcel = end_parcel(name);
     NodeId target = parcel.hint.target;
     if (parcel.released) {
@@ -384,7 +383,7 @@ struct HintDelivery::Impl {
   }
 
   // Its owner takes others, and will not take this one for a while.
-  void put_off(std::uint64_t name, NodeId by, const Status& why, Now now) {
+  void put_off(RequestId name, NodeId by, const Status& why, Now now) {
     Parcel parcel = end_parcel(name);
     const Hint& hint = parcel.hint;
     answered(hint);
@@ -442,11 +441,10 @@ void HintDelivery::on_recovered(NodeId node, Now now) {
   impl_->fill(now);
 }
 
-void HintDelivery::on_reply(NodeId from, std::uint64_t number, const Message& message, Now now) {
-  auto found = impl_->sent.find(number);
-  if (found == impl_->sent.end() || found->second.to != from) return;
-  std::uint64_t parcel = found->second.parcel;
-  impl_->sent.erase(found);
+void HintDelivery::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
+  std::optional<Sent> sent = impl_->sent.take(number, from);
+  if (!sent) return;
+  RequestId parcel = sent->parcel;
   if (std::holds_alternative<Stored>(message)) {
     impl_->confirmed(parcel);
   } else if (is_about_the_hint(message)) {
@@ -458,32 +456,29 @@ void HintDelivery::on_reply(NodeId from, std::uint64_t number, const Message& me
 }
 
 void HintDelivery::on_unreachable(NodeId node, Now now) {
-  std::vector<std::uint64_t> parcels;
-  for (const auto& [number, sent] : impl_->sent) {
-    if (sent.to == node) parcels.push_back(sent.parcel);
+  for (RequestId number : impl_->sent.to(node)) {
+    if (const Sent* sent = impl_->sent.find(number)) impl_->failed(sent->parcel, node, true);
   }
-  for (std::uint64_t parcel : parcels) impl_->failed(parcel, node, true);
   impl_->leave(node);
   impl_->fill(now);
 }
 
 void HintDelivery::on_wake(Now now) {
-  while (!impl_->sent.empty() && impl_->sent.begin()->second.until <= now.instant) {
-    Sent silent = impl_->sent.begin()->second;
-    impl_->failed(silent.parcel, silent.to, true);
+  while (std::optional<Sent> silent = impl_->sent.take_silent(now.instant)) {
+    impl_->failed(silent->parcel, silent->to, true);
   }
   if (impl_->scan_at <= now.instant) impl_->scan(now);
   impl_->fill(now);
 }
 
-std::vector<HintDelivery::Outgoing> HintDelivery::take_outgoing() {
+std::vector<Outgoing> HintDelivery::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 
 Instant HintDelivery::next_wake() const {
   Instant next = impl_->scan_at;
   next = std::min(next, impl_->read_again);
-  if (!impl_->sent.empty()) next = std::min(next, impl_->sent.begin()->second.until);
+  next = std::min(next, impl_->sent.next_until());
   if (impl_->held_back) next = std::min(next, impl_->pace_at);
   return next;
 }

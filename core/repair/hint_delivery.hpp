@@ -24,8 +24,8 @@
 #include <vector>
 
 #include "base/log.hpp"
-#include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "repair/background_task.hpp"
 #include "repair/pace.hpp"
 
 namespace ringlet {
@@ -48,7 +48,7 @@ class HintStore {
   virtual Status drop_if_same(const Hint& hint) = 0;
 };
 
-class HintDelivery {
+class HintDelivery final : public BackgroundTask {
  public:
   struct Options {
     std::size_t window = 16;  // objects under way to one owner
@@ -61,7 +61,7 @@ class HintDelivery {
     Duration max_age = Duration::seconds(3 * 86'400);  // by the stamp of the newest version
   };
   HintDelivery(NodeId self, Options options, HintStore& store, const Health& health);
-  ~HintDelivery();
+  ~HintDelivery() override;
 
   // Who gets a hint: its target while that owns the key, or else all N owners of now, this node
   // perhaps among them (then it is sent to itself). Default: the target. Set before start().
@@ -78,19 +78,14 @@ class HintDelivery {
   void set_said(Said said);
 
   void start(Now now);
-  void on_ring_changed(Now now);            // targets_for may answer otherwise: read all through
-  void on_recovered(NodeId node, Now now);  // deliver to it now
-  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(NodeId node, Now now);
-  void on_wake(Now now);
+  void on_ring_changed(Now now);  // targets_for may answer otherwise: read all through
+  void on_recovered(NodeId node, Now now) override;  // deliver to it now
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now) override;
+  void on_unreachable(NodeId node, Now now) override;
+  void on_wake(Now now) override;
 
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;  // HintDelivery's own numbering
-    Message message;       // ReplicaPut
-  };
-  std::vector<Outgoing> take_outgoing();
-  Instant next_wake() const;
+  std::vector<Outgoing> take_outgoing() override;  // ReplicaPut
+  Instant next_wake() const override;
   std::uint64_t delivered() const;  // to whom they were for, or to those who own the key now
   std::uint64_t released() const;
   std::uint64_t refused() const;  // hints, each once

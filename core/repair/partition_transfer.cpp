@@ -133,8 +133,8 @@ namespace {
 struct Pull {
   Incoming in;
   TransferCursor cursor;
-  std::uint64_t number = 0;  // of the question that is out; 0: none
-  Instant until;             // of its patience
+  RequestId number = RequestId::none;  // of the question that is out
+  Instant until;                       // of its patience
   Instant again{INT64_MIN / 2};
   Duration pause{};
   int strikes = 0;                       // failures of the source in a row
@@ -157,7 +157,7 @@ struct PartitionTransfer::Impl {
   const Health& health;
   Pace* pace;
   std::map<std::uint32_t, Pull> pulls;
-  std::map<std::uint64_t, std::uint32_t> asked;  // number -> partition
+  PendingRequests<std::uint32_t> asked;  // partitions
   std::vector<Incoming> wanted;
   std::map<std::uint32_t, TransferCursor> found;  // cursors of before, not taken up yet
   std::set<std::uint32_t> to_forget;
@@ -165,7 +165,6 @@ struct PartitionTransfer::Impl {
   Instant store_again = Instant::never();
   Instant pace_at = Instant::never();
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0;
   bool news = false;
   std::optional<Instant> asking_since;
   Progress progress;
@@ -324,7 +323,7 @@ struct PartitionTransfer::Impl {
     pace_at = Instant::never();
     for (auto& [partition, pull] : pulls) {
       if (asked.size() >= options.parallel) return;
-      if (pull.number != 0 || pull.again > now.instant || !has_to_ask(pull)) continue;
+      if (pull.number != RequestId::none || pull.again > now.instant || !has_to_ask(pull)) continue;
       if (!choose_source(pull, now)) {
         wait(pull, now);
         continue;
@@ -353,9 +352,8 @@ struct PartitionTransfer::Impl {
 
   void ask(Pull& pull, Now now) {
     pull.waiting = false;
-    pull.number = ++last_number;
+    pull.number = asked.add(pull.in.partition);
     pull.until = now.instant + options.patience;
-    asked.emplace(pull.number, pull.in.partition);
     TransferPull question;
     question.partition = pull.in.partition;
     question.partitions = placement.partitions();
@@ -370,8 +368,8 @@ struct PartitionTransfer::Impl {
   }
 
   void drop_question(Pull& pull) {
-    if (pull.number != 0) asked.erase(pull.number);
-    pull.number = 0;
+    if (pull.number != RequestId::none) asked.erase(pull.number);
+    pull.number = RequestId::none;
   }
 
   // ---- hearing ----
@@ -477,11 +475,10 @@ void PartitionTransfer::set_work(std::vector<Incoming> work, Now now) {
   impl_->fill(now);
 }
 
-void PartitionTransfer::on_reply(NodeId from, std::uint64_t number, const Message& message,
-                                 Now now) {
-  auto found = impl_->asked.find(number);
-  if (found == impl_->asked.end()) return;
-  Pull& pull = impl_->pulls.at(found->second);
+void PartitionTransfer::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
+  const std::uint32_t* partition = impl_->asked.find(number);
+  if (partition == nullptr) return;
+  Pull& pull = impl_->pulls.at(*partition);
   if (pull.cursor.source != from) return;
   impl_->hear(pull, message, now);
   impl_->fill(now);
@@ -489,7 +486,8 @@ void PartitionTransfer::on_reply(NodeId from, std::uint64_t number, const Messag
 
 void PartitionTransfer::on_unreachable(NodeId node, Now now) {
   for (auto& [partition, pull] : impl_->pulls) {
-    if (pull.number != 0 && pull.cursor.source == node) impl_->fail(pull, Impl::Fault::source, now);
+    if (pull.number != RequestId::none && pull.cursor.source == node)
+      impl_->fail(pull, Impl::Fault::source, now);
   }
   impl_->fill(now);
 }
@@ -504,13 +502,14 @@ void PartitionTransfer::on_recovered(NodeId node, Now now) {
 
 void PartitionTransfer::on_wake(Now now) {
   for (auto& [partition, pull] : impl_->pulls) {
-    if (pull.number != 0 && pull.until <= now.instant) impl_->fail(pull, Impl::Fault::once, now);
+    if (pull.number != RequestId::none && pull.until <= now.instant)
+      impl_->fail(pull, Impl::Fault::once, now);
   }
   if (impl_->store_again <= now.instant) impl_->reconcile(now);
   impl_->fill(now);
 }
 
-std::vector<PartitionTransfer::Outgoing> PartitionTransfer::take_outgoing() {
+std::vector<Outgoing> PartitionTransfer::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 
@@ -518,7 +517,7 @@ Instant PartitionTransfer::next_wake() const {
   Instant next = std::min(impl_->store_again, impl_->pace_at);
   bool full = impl_->asked.size() >= impl_->options.parallel;
   for (const auto& [partition, pull] : impl_->pulls) {
-    if (pull.number != 0) {
+    if (pull.number != RequestId::none) {
       next = std::min(next, pull.until);
     } else if (!full && impl_->pace_at == Instant::never() && impl_->has_to_ask(pull)) {
       next = std::min(next, pull.again);

@@ -19,8 +19,8 @@
 #include <optional>
 #include <vector>
 
-#include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "repair/background_task.hpp"
 #include "repair/own_copies.hpp"
 #include "repair/pace.hpp"
 
@@ -60,7 +60,7 @@ struct Incoming {
   friend bool operator==(const Incoming&, const Incoming&) = default;
 };
 
-class PartitionTransfer {
+class PartitionTransfer final : public BackgroundTask {
  public:
   struct Options {
     std::size_t parallel = 4;                      // partitions at a time
@@ -76,24 +76,19 @@ class PartitionTransfer {
   // `pace` may be nullptr: unpaced.
   PartitionTransfer(NodeId self, Options options, TransferStore& store,
                     const Whereabouts& placement, const Health& health, Pace* pace);
-  ~PartitionTransfer();
+  ~PartitionTransfer() override;
 
   // The whole list, at the start and whenever the ring changed. What is no longer in it is dropped
   // with its cursor, before surplus may erase what came (F-73); what is in it with the same `move`
   // goes on from its durable cursor, and so does, with move 0, what this process has begun.
   void set_work(std::vector<Incoming> work, Now now);
-  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(NodeId node, Now now);
-  void on_recovered(NodeId node, Now now);
-  void on_wake(Now now);
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now) override;
+  void on_unreachable(NodeId node, Now now) override;
+  void on_recovered(NodeId node, Now now) override;
+  void on_wake(Now now) override;
 
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;  // PartitionTransfer's own numbering
-    Message message;       // TransferPull
-  };
-  std::vector<Outgoing> take_outgoing();
-  Instant next_wake() const;
+  std::vector<Outgoing> take_outgoing() override;  // TransferPull
+  Instant next_wake() const override;
 
   bool arrived(std::uint32_t partition) const;  // and stored; false for one not in the work
   bool all_arrived() const;                     // true without work

@@ -69,9 +69,8 @@ struct Surplus::Impl {
   Page page;
   std::map<Key, Copy> under_way;  // of `page`
   std::deque<Key> to_push, to_erase;
-  std::map<std::uint64_t, Asked> asked;  // numbers rise, so the oldest is first
+  PendingRequests<Asked> asked;
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0;
 
   // The walk over all partitions.
   bool walking = false, found_any = false;
@@ -201,8 +200,7 @@ struct Surplus::Impl {
   void ask(NodeId owner, Now now) { send(owner, std::nullopt, page.question, now); }
 
   void send(NodeId owner, std::optional<Key> pushed, Message message, Now now) {
-    std::uint64_t number = ++last_number;
-    asked.emplace(number, Asked{std::move(pushed), owner, now.instant + options.patience});
+    RequestId number = asked.add({std::move(pushed), owner, now.instant + options.patience});
     outgoing.push_back({owner, number, std::move(message)});
   }
 
@@ -282,7 +280,7 @@ struct Surplus::Impl {
 
   void forget(const Key& key) {
     under_way.erase(key);
-    std::erase_if(asked, [&](const auto& entry) { return entry.second.pushed == key; });
+    asked.erase_if([&](const Asked& each) { return each.pushed == key; });
   }
 
   void drop_page() {
@@ -416,11 +414,10 @@ void Surplus::before_storing(const Key& key) {
   impl_->promised(key);
 }
 
-void Surplus::on_reply(NodeId from, std::uint64_t number, const Message& message, Now now) {
-  auto found = impl_->asked.find(number);
-  if (found == impl_->asked.end() || found->second.to != from) return;
-  std::optional<Key> pushed = std::move(found->second.pushed);
-  impl_->asked.erase(found);
+void Surplus::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
+  std::optional<Asked> asked = impl_->asked.take(number, from);
+  if (!asked) return;
+  const std::optional<Key>& pushed = asked->pushed;
   if (!pushed) {
     impl_->answered(from, message, now);
   } else if (std::holds_alternative<Stored>(message)) {
@@ -432,29 +429,25 @@ void Surplus::on_reply(NodeId from, std::uint64_t number, const Message& message
 }
 
 void Surplus::on_unreachable(NodeId node, Now now) {
-  bool asked = std::any_of(impl_->asked.begin(), impl_->asked.end(),
-                           [&](const auto& entry) { return entry.second.to == node; });
-  if (asked || impl_->page.waiting.contains(node)) impl_->break_off(now);
+  if (impl_->asked.any_to(node) || impl_->page.waiting.contains(node)) impl_->break_off(now);
   impl_->go_on(now);
 }
 
 void Surplus::on_wake(Now now) {
-  if (!impl_->asked.empty() && impl_->asked.begin()->second.until <= now.instant) {
-    impl_->break_off(now);
-  }
+  if (impl_->asked.next_until() <= now.instant) impl_->break_off(now);
   impl_->ask_again(now);
   if (!impl_->walking && impl_->scan_at <= now.instant) impl_->begin_walk();
   impl_->go_on(now);
 }
 
-std::vector<Surplus::Outgoing> Surplus::take_outgoing() {
+std::vector<Outgoing> Surplus::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 
 Instant Surplus::next_wake() const {
   Instant next = impl_->pace_at;
   if (!impl_->walking) next = std::min(next, impl_->scan_at);
-  if (!impl_->asked.empty()) next = std::min(next, impl_->asked.begin()->second.until);
+  next = std::min(next, impl_->asked.next_until());
   for (const auto& [owner, at] : impl_->page.waiting) next = std::min(next, at);
   return next;
 }

@@ -25,14 +25,14 @@
 #include <memory>
 #include <vector>
 
-#include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "repair/background_task.hpp"
 #include "repair/own_copies.hpp"
 #include "repair/pace.hpp"
 
 namespace ringlet {
 
-class Surplus {
+class Surplus final : public BackgroundTask {
  public:
   struct Options {
     std::size_t page = 256;                    // copies in one question, all of one partition
@@ -47,24 +47,19 @@ class Surplus {
   };
   Surplus(Options options, OwnCopies& copies, const Whereabouts& placement, const Health& health,
           Pace* pace);  // paced as transfer
-  ~Surplus();
+  ~Surplus() override;
 
   void start(Now now);
   void on_ring_changed(Now now);
   // This node is about to store the key as its own copy for somebody (ReplicaPut, MintPut). Before, not
   // after: an erasure in between would take what is then confirmed.
   void before_storing(const Key& key);
-  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(NodeId node, Now now);
-  void on_wake(Now now);
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now) override;
+  void on_unreachable(NodeId node, Now now) override;
+  void on_wake(Now now) override;
 
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;  // Surplus's own numbering
-    Message message;       // HeldCheck; ReplicaPut, with durability disk
-  };
-  std::vector<Outgoing> take_outgoing();
-  Instant next_wake() const;
+  std::vector<Outgoing> take_outgoing() override;  // HeldCheck; ReplicaPut, with durability disk
+  Instant next_wake() const override;
 
   // The owner's side: HeldAnswer, or Refused with a sentence. The reply must not leave before the
   // engine has flushed `ticket` (0: at once). Paid for at the pace; who asks too early is told when to

@@ -75,9 +75,9 @@ struct TombstoneCollection::Impl {
   Instant counted, tick_at = Instant::never();
 
   std::map<std::uint64_t, Batch> batches;  // by their own numbers
-  std::map<std::uint64_t, Asked> asked;    // numbers rise, so the oldest is first
+  PendingRequests<Asked> asked;
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0, last_batch = 0;
+  std::uint64_t last_batch = 0;
 
   bool walking = false;
   std::uint32_t partition = 0;
@@ -331,8 +331,7 @@ struct TombstoneCollection::Impl {
   }
 
   void send(std::uint64_t id, NodeId to, Message message, Now now) {
-    std::uint64_t number = ++last_number;
-    asked.emplace(number, Asked{id, to, now.instant + options.patience});
+    RequestId number = asked.add({id, to, now.instant + options.patience});
     outgoing.push_back({to, number, std::move(message)});
   }
 
@@ -407,7 +406,7 @@ struct TombstoneCollection::Impl {
 
   void end(std::uint64_t id) {
     batches.erase(id);
-    std::erase_if(asked, [&](const auto& entry) { return entry.second.batch == id; });
+    asked.erase_if([&](const Asked& each) { return each.batch == id; });
   }
 
   void heard(std::uint64_t id, NodeId from, const Message& message, Now now) {
@@ -492,27 +491,18 @@ void TombstoneCollection::walk_now(Now now) {
   impl_->walk(now);
 }
 
-void TombstoneCollection::on_reply(NodeId from, std::uint64_t number, const Message& message,
-                                   Now now) {
-  auto found = impl_->asked.find(number);
-  if (found == impl_->asked.end() || found->second.to != from) return;
-  std::uint64_t batch = found->second.batch;
-  impl_->asked.erase(found);
-  impl_->heard(batch, from, message, now);
+void TombstoneCollection::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
+  std::optional<Asked> asked = impl_->asked.take(number, from);
+  if (!asked) return;
+  impl_->heard(asked->batch, from, message, now);
   impl_->walk(now);
 }
 
 void TombstoneCollection::on_unreachable(NodeId node, Now now) {
-  std::vector<std::uint64_t> numbers;
-  for (const auto& [number, asked] : impl_->asked) {
-    if (asked.to == node) numbers.push_back(number);
-  }
-  for (std::uint64_t number : numbers) {
-    auto found = impl_->asked.find(number);
-    if (found == impl_->asked.end()) continue;  // its batch ended with the one before
-    std::uint64_t batch = found->second.batch;
-    impl_->asked.erase(found);
-    impl_->failed(batch, node, now);
+  for (RequestId number : impl_->asked.to(node)) {
+    std::optional<Asked> asked = impl_->asked.take(number);
+    if (!asked) continue;  // its batch ended with the one before
+    impl_->failed(asked->batch, node, now);
   }
   impl_->walk(now);
 }
@@ -520,22 +510,20 @@ void TombstoneCollection::on_unreachable(NodeId node, Now now) {
 void TombstoneCollection::on_wake(Now now) {
   if (impl_->tick_at <= now.instant) impl_->keep_age(now);
   impl_->drop_stale(now);
-  while (!impl_->asked.empty() && impl_->asked.begin()->second.until <= now.instant) {
-    Asked silent = impl_->asked.begin()->second;
-    impl_->asked.erase(impl_->asked.begin());
-    impl_->failed(silent.batch, silent.to, now);
+  while (std::optional<Asked> silent = impl_->asked.take_silent(now.instant)) {
+    impl_->failed(silent->batch, silent->to, now);
   }
   if (!impl_->walking && impl_->walk_at <= now.instant) impl_->begin_walk(now);
   impl_->walk(now);
 }
 
-std::vector<TombstoneCollection::Outgoing> TombstoneCollection::take_outgoing() {
+std::vector<Outgoing> TombstoneCollection::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 
 Instant TombstoneCollection::next_wake() const {
   Instant next = std::min({impl_->walk_at, impl_->pace_at, impl_->tick_at});
-  if (!impl_->asked.empty()) next = std::min(next, impl_->asked.begin()->second.until);
+  next = std::min(next, impl_->asked.next_until());
   for (const auto& [id, batch] : impl_->batches) next = std::min(next, batch.settled);
   return next;
 }

@@ -31,8 +31,8 @@
 #include <memory>
 #include <vector>
 
-#include "protocol/effects.hpp"
 #include "protocol/health.hpp"
+#include "repair/background_task.hpp"
 #include "repair/own_copies.hpp"
 #include "repair/pace.hpp"
 
@@ -57,7 +57,7 @@ class TombstoneNotes {
                                const std::vector<Key>& keys) = 0;
 };
 
-class TombstoneCollection {
+class TombstoneCollection final : public BackgroundTask {
  public:
   struct Options {
     Duration grace = Duration::seconds(10 * 86'400);  // of each owner's own running time
@@ -76,24 +76,19 @@ class TombstoneCollection {
   };
   TombstoneCollection(NodeId self, Options options, OwnCopies& copies, TombstoneNotes& notes,
                       const Whereabouts& placement, const Health& health, Pace* pace);
-  ~TombstoneCollection();
+  ~TombstoneCollection() override;
 
   void start(Now now);
   void set_grace(Duration grace);
   void walk_now(Now now);  // an operator's wish; otherwise every period
-  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(NodeId node, Now now);
-  void on_wake(Now now);
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now) override;
+  void on_unreachable(NodeId node, Now now) override;
+  void on_wake(Now now) override;
   // Another first owner's question: ReapAnswer or Refused.
   Message answer(const ReapAsk& ask, Now now);
 
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;  // TombstoneCollection's own numbering
-    Message message;       // ReapAsk, Reap
-  };
-  std::vector<Outgoing> take_outgoing();
-  Instant next_wake() const;
+  std::vector<Outgoing> take_outgoing() override;  // ReapAsk, Reap
+  Instant next_wake() const override;
 
   struct Progress {
     std::uint64_t asked = 0, reaped = 0, postponed = 0;  // keys

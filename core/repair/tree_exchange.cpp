@@ -94,10 +94,9 @@ struct TreeExchange::Impl {
   Instant next_period = Instant::never();
   NodeId last_peer;
   std::optional<Exchange> exchange;
-  std::map<std::uint64_t, Ask> under_way;  // numbers rise, and so does `until`
+  PendingRequests<Ask> under_way;
   std::size_t puts_under_way = 0;
   std::vector<Outgoing> outgoing;
-  std::uint64_t last_number = 0;
 
   Instant work_at{INT64_MIN / 2};     // the next slice of work, or put
   std::size_t page_cost = 64 * 1024;  // of the last page read
@@ -232,17 +231,15 @@ struct TreeExchange::Impl {
   // ---- messages ----
 
   void ask(Message message, Now now, int tries = 1) {
-    std::uint64_t number = ++last_number;
     if (std::holds_alternative<ReplicaPut>(message)) ++puts_under_way;
     done.bytes_sent += size_about(message);
-    outgoing.push_back({exchange->turn.peer, number, message});
-    under_way.emplace(number, Ask{std::move(message), now.instant + options.patience, tries});
+    outgoing.push_back({exchange->turn.peer, under_way.next(), message});
+    under_way.add({std::move(message), now.instant + options.patience, tries});
   }
 
   void silence(Now now) {
-    while (!under_way.empty() && under_way.begin()->second.until <= now.instant) {
-      Ask silent = std::move(under_way.begin()->second);
-      under_way.erase(under_way.begin());
+    while (std::optional<Ask> oldest = under_way.take_silent(now.instant)) {
+      Ask silent = std::move(*oldest);
       if (std::holds_alternative<ReplicaPut>(silent.message)) --puts_under_way;
       NodeId peer = exchange->turn.peer;
       if (silent.tries >= options.tries || health.is_down(peer)) {
@@ -630,7 +627,7 @@ struct TreeExchange::Impl {
       for (const Turn& t : turns) turn = std::min(turn, t.at);
       return std::min(next, std::max(turn, work_at));
     }
-    if (!under_way.empty()) next = std::min(next, under_way.begin()->second.until);
+    next = std::min(next, under_way.next_until());
     next = std::min({next, exchange->settle_at, exchange->refill_at});
     if (exchange->segments) next = std::min(next, exchange->segments->next_wake());
     return next;
@@ -684,11 +681,9 @@ Message TreeExchange::on_request(NodeId from, const Message& message, Now now) {
   return reply;
 }
 
-void TreeExchange::on_reply(NodeId from, std::uint64_t number, const Message& message, Now now) {
-  auto found = impl_->under_way.find(number);
-  if (found == impl_->under_way.end() || impl_->exchange->turn.peer != from) return;
-  Ask asked = std::move(found->second);
-  impl_->under_way.erase(found);
+void TreeExchange::on_reply(NodeId from, RequestId number, const Message& message, Now now) {
+  if (impl_->under_way.find(number) == nullptr || impl_->exchange->turn.peer != from) return;
+  Ask asked = *impl_->under_way.take(number);
   if (std::holds_alternative<ReplicaPut>(asked.message)) --impl_->puts_under_way;
   impl_->done.bytes_received += size_about(message);
   impl_->on_answer(asked, message, now);
@@ -715,7 +710,7 @@ void TreeExchange::on_wake(Now now) {
   impl_->step(now);
 }
 
-std::vector<TreeExchange::Outgoing> TreeExchange::take_outgoing() {
+std::vector<Outgoing> TreeExchange::take_outgoing() {
   return std::exchange(impl_->outgoing, {});
 }
 

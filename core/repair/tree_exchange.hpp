@@ -34,6 +34,7 @@
 
 #include "protocol/health.hpp"
 #include "protocol/messages.hpp"
+#include "repair/background_task.hpp"
 #include "repair/merkle_tree.hpp"
 
 namespace ringlet {
@@ -70,7 +71,7 @@ using MayRun = std::function<Instant(Now now, std::size_t cost)>;
 // How many bytes a slice should read or write at most; one row or object always fits.
 using StepBytes = std::function<std::size_t(Now now)>;
 
-class TreeExchange {
+class TreeExchange final : public BackgroundTask {
  public:
   struct Options {
     Duration period = Duration::seconds(30);     // one peer each, a quarter more or less
@@ -100,7 +101,7 @@ class TreeExchange {
   // nullptr: always; as much as the options say.
   TreeExchange(NodeId self, Options options, RepairStore& store, const Health& health,
                MayRun may_run = nullptr, StepBytes step_bytes = nullptr);
-  ~TreeExchange();
+  ~TreeExchange() override;
 
   void start(Now now);  // begins to build the trees; the first exchange comes within a period
   // The partitions owned here changed: trees of new ones are built, those of former ones forgotten.
@@ -108,18 +109,14 @@ class TreeExchange {
   // TreeCompare and SegmentCompare of a peer -> TreeDiffers, SegmentDiffers or Refused. Every number
   // in them is checked; what is wrong is refused with a sentence and changes nothing.
   Message on_request(NodeId from, const Message& message, Now now);
-  void on_reply(NodeId from, std::uint64_t number, const Message& message, Now now);
-  void on_unreachable(NodeId node, Now now);
-  void on_recovered(NodeId node, Now now);  // it was away: its turn comes at once
-  void on_wake(Now now);
+  void on_reply(NodeId from, RequestId number, const Message& message, Now now) override;
+  void on_unreachable(NodeId node, Now now) override;
+  void on_recovered(NodeId node, Now now) override;  // it was away: its turn comes at once
+  void on_wake(Now now) override;
 
-  struct Outgoing {
-    NodeId to;
-    std::uint64_t number;  // TreeExchange's own numbering
-    Message message;       // TreeCompare, SegmentCompare, ReplicaPut, TransferPull
-  };
-  std::vector<Outgoing> take_outgoing();
-  Instant next_wake() const;
+  std::vector<Outgoing> take_outgoing()
+      override;  // TreeCompare, SegmentCompare, ReplicaPut, TransferPull
+  Instant next_wake() const override;
 
   // `ringlet repair [--partition]`: exchanges with every peer that shares it (nullopt: all of them),
   // one after the other, without waiting for a period. Returns how many peers; invalid_argument when the

@@ -200,7 +200,8 @@ typedef struct {
   uint32_t flags;     /* RINGLET_RETURN_SIBLINGS, RINGLET_DELETES_… */
   /* 0: the library's own; set it to repeat a write, also after a crash (see
      ringlet_error_maybe_applied). One id names one write: INVALID_ARGUMENT where another value is stored
-     under it. An id of your own: 128 random bits, or a UUID of version 4 or 7, high half first. A UUID of
+     under it. An id of your own: a UUID of version 4 or 7, high half first, or 128 random bits; of those one in
+     seven million looks like a UUID of version 7 of the last 30 days and is refused as too old to repeat. A UUID of
      version 7 tells when it was made: where a key is written so often that it is not known any more whether the
      write was done and replaced, its repetition is refused, and not shown as a new write. */
   uint64_t write_id[2];

@@ -159,7 +159,7 @@ Verdict transfer(BytesView input) {
       if (what % 8 == 3) {
         pull.on_unreachable(out.to, now);
       } else if (what % 8 == 4) {
-        pull.on_reply(out.to, out.number + 1, honest, now);
+        pull.on_reply(out.to, RequestId{static_cast<std::uint64_t>(out.number) + 1}, honest, now);
       } else if (what % 8 != 5) {
         pull.on_reply(out.to, out.number, honest, now);
         pull.on_reply(out.to, out.number, honest, now);  // and again

@@ -234,7 +234,7 @@ TEST_CASE("a reply that is doubled, misnumbered or too late changes nothing but 
   CHECK(world.replies.empty());
   reply(1, sent[0].to);  // somebody else's number
   CHECK(world.replies.empty());
-  world.coordinator.on_reply(sent[1].to, 999, ReplicaObject{}, world.now);
+  world.coordinator.on_reply(sent[1].to, RequestId{999}, ReplicaObject{}, world.now);
   CHECK(world.replies.empty());
   reply(1, sent[1].to);
   CHECK(world.replies.size() == 1);

@@ -38,7 +38,7 @@ struct Talk {
   }
 
   // The first question to the node that is not answered yet; `hint`: the one with a hint for that owner.
-  std::deque<Coordinator::Outgoing>::iterator question(std::size_t node, NodeId hint = {}) {
+  std::deque<Outgoing>::iterator question(std::size_t node, NodeId hint = {}) {
     return std::find_if(world.wire.begin(), world.wire.end(), [&](const auto& out) {
       return out.to == list[node] && hint_of(out.message) == hint;
     });
@@ -55,20 +55,20 @@ struct Talk {
     return static_cast<std::size_t>(std::count(world.asked.begin(), world.asked.end(), list[node]));
   }
 
-  Coordinator::Outgoing take(std::size_t node, NodeId hint = {}) {
+  Outgoing take(std::size_t node, NodeId hint = {}) {
     auto at = question(node, hint);
     REQUIRE(at != world.wire.end());
-    Coordinator::Outgoing out = std::move(*at);
+    Outgoing out = std::move(*at);
     world.wire.erase(at);
     return out;
   }
-  void replies(const Coordinator::Outgoing& to, Message reply) {
+  void replies(const Outgoing& to, Message reply) {
     world.coordinator.on_reply(to.to, to.number, std::move(reply), world.now);
     world.collect();
   }
   // Does what it was asked to, and says so.
   void answers(std::size_t node, NodeId hint = {}) {
-    Coordinator::Outgoing out = take(node, hint);
+    Outgoing out = take(node, hint);
     replies(out, world.answer(out.to, out.message));
   }
   void refuses(std::size_t node, Code why = Code::overloaded, NodeId hint = {}) {

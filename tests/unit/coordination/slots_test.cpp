@@ -51,7 +51,7 @@ class Conversation {
     world.coordinator.on_reply(node, question->number, busy, world.now);
     world.collect();
   }
-  const Coordinator::Outgoing* asked(NodeId node, NodeId hint_for = {}) const {
+  const Outgoing* asked(NodeId node, NodeId hint_for = {}) const {
     for (const auto& out : world.wire) {
       auto* put = std::get_if<ReplicaPut>(&out.message);
       NodeId owner = put != nullptr ? put->hint_for : NodeId{};

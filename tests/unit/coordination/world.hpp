@@ -85,7 +85,7 @@ class World final : public Health {
   bool deliver_one() {
     collect();
     if (wire.empty()) return false;
-    Coordinator::Outgoing out = std::move(wire.front());
+    Outgoing out = std::move(wire.front());
     wire.pop_front();
     if (random.chance(loss)) return true;
     if (random.chance(loss)) {  // the answer is lost, what was asked is done
@@ -163,7 +163,7 @@ class World final : public Health {
 
   struct Late {
     NodeId from;
-    std::uint64_t number;
+    RequestId number;
     Message message;
   };
 
@@ -175,7 +175,7 @@ class World final : public Health {
   std::map<NodeId, int> heard, silences, lost;
   std::map<NodeId, std::vector<Duration>> answer_times;
   std::map<NodeId, std::map<std::pair<Key, NodeId>, Object>> disks;
-  std::deque<Coordinator::Outgoing> wire;
+  std::deque<Outgoing> wire;
   std::multimap<Instant, Late> late;  // answers on their way
   std::vector<NodeId> asked;
   std::vector<ClientReply> replies;

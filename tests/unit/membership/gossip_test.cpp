@@ -554,7 +554,7 @@ TEST_CASE("Corrupt gossip of a buggy peer is refused, logged once, and changes n
   std::set<std::string> once(node.logs.begin(), node.logs.end());
   REQUIRE(once.size() == node.logs.size());
   // As an answer, and answers nobody asked for.
-  node.gossip->on_reply(99, GossipAnswer{1, "junk"}, {{}, 0});
+  node.gossip->on_reply(RequestId{99}, GossipAnswer{1, "junk"}, {{}, 0});
   node.gossip->on_wake({{10'000'000}, 0});
   auto out = node.gossip->take_outgoing();
   REQUIRE(out.size() == 1);

@@ -27,7 +27,7 @@ struct Doubling final : LateHints {
     hints.emplace(key, target);
     return Status::ok();
   }
-  std::uint64_t sent(NodeId to, const Key& key, Bytes value = "v") {
+  RequestId sent(NodeId to, const Key& key, Bytes value = "v") {
     Object object = object_of(B, 1);
     object.versions[0].value = std::move(value);
     machine.send(to, key, object, now);
@@ -49,7 +49,7 @@ using Hints = std::set<std::pair<Key, NodeId>>;
 
 TEST_CASE("O-15 a newcomer that confirms gets the write and no hint") {
   Doubling doubling;
-  std::uint64_t number = doubling.sent(X, key);
+  RequestId number = doubling.sent(X, key);
   CHECK(doubling.machine.next_wake() == doubling.now.instant + Duration::millis(1000));
   doubling.machine.on_reply(B, number, Stored{});  // it was not asked
   CHECK(doubling.machine.under_way() == 1);
@@ -77,7 +77,7 @@ TEST_CASE("O-15 R4.9-a a newcomer that refuses, is silent or gone gets a hint in
     doubling.machine.on_unreachable(X);
   }
   SECTION("is silent") {
-    std::uint64_t number = doubling.sent(X, key);
+    RequestId number = doubling.sent(X, key);
     doubling.now.instant = doubling.now.instant + Duration::millis(999);
     doubling.machine.on_wake(doubling.now);
     CHECK(doubling.hints.empty());
@@ -112,14 +112,14 @@ TEST_CASE("O-15 one that is down or has too much under way is sent nothing") {
   doubling.health.down = {X};
   CHECK_FALSE(doubling.machine.takes(X));
   doubling.health.down.clear();
-  std::uint64_t first = doubling.sent(X, key);
+  RequestId first = doubling.sent(X, key);
   CHECK(doubling.machine.takes(X));
   doubling.sent(X, other);
   CHECK_FALSE(doubling.machine.takes(X));
   CHECK(doubling.machine.takes(Y));
   doubling.machine.on_reply(X, first, Stored{});
   CHECK(doubling.machine.takes(X));
-  std::uint64_t large = doubling.sent(Y, key, Bytes(3000, 'v'));
+  RequestId large = doubling.sent(Y, key, Bytes(3000, 'v'));
   CHECK_FALSE(doubling.machine.takes(X));  // bytes are counted over all
   doubling.machine.on_reply(Y, large, Stored{});
   CHECK(doubling.machine.takes(X));

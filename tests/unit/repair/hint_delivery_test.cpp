@@ -83,17 +83,17 @@ struct Scene {
   void fill(int count, NodeId target = A) {
     for (int i = 0; i < count; ++i) shelf.rows[{target, key(i)}] = object(D, 1);
   }
-  std::vector<HintDelivery::Outgoing> take() {
+  std::vector<Outgoing> take() {
     auto out = delivery->take_outgoing();
     for (auto& o : out) ++sent[o.to];
     return out;
   }
-  void store(const HintDelivery::Outgoing& out) {
+  void store(const Outgoing& out) {
     auto& put = std::get<ReplicaPut>(out.message);
     CHECK(!put.hint_for);  // for the owner it is its own copy
     sync(owners[out.to][put.key], put.object);
   }
-  void confirm(const HintDelivery::Outgoing& out) {
+  void confirm(const Outgoing& out) {
     auto no = refuse ? refuse(std::get<ReplicaPut>(out.message)) : std::nullopt;
     if (no) return delivery->on_reply(out.to, out.number, *no, now);
     store(out);
@@ -432,7 +432,7 @@ TEST_CASE("a confirmation by somebody else, or twice, drops nothing") {
   auto out = scene.take();
   REQUIRE(out.size() == 2);
   scene.delivery->on_reply(B, out[0].number, Stored{}, scene.now);
-  scene.delivery->on_reply(A, 999, Stored{}, scene.now);
+  scene.delivery->on_reply(A, RequestId{999}, Stored{}, scene.now);
   CHECK(scene.shelf.rows.size() == 2);
   scene.confirm(out[0]);
   scene.confirm(out[0]);

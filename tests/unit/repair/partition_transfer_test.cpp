@@ -53,7 +53,7 @@ struct Scene {
     machine->set_work(work(move), now);
   }
 
-  void exchange(const PartitionTransfer::Outgoing& out) {
+  void exchange(const Outgoing& out) {
     int number = messages++;
     Fate fate = meddle ? meddle(number, out) : Fate::good;
     if (fate == Fate::lost || gone.contains(out.to)) return;
@@ -119,9 +119,9 @@ struct Scene {
   PartitionTransfer::Options options;
   std::unique_ptr<Pace> pace, source_pace;
   std::unique_ptr<PartitionTransfer> machine;
-  std::function<Fate(int, const PartitionTransfer::Outgoing&)> meddle;
-  std::deque<PartitionTransfer::Outgoing> queue;
-  std::vector<std::pair<PartitionTransfer::Outgoing, Message>> late;
+  std::function<Fate(int, const Outgoing&)> meddle;
+  std::deque<Outgoing> queue;
+  std::vector<std::pair<Outgoing, Message>> late;
   int messages = 0;
   std::size_t sent_objects = 0;
   Now now{Instant{1'000'000}, 0};
@@ -154,7 +154,7 @@ TEST_CASE("R4.9-b a source that has not heard of the move yet is waited for, and
   Scene scene;
   const Instant begun = scene.now.instant;
   Duration unready = Duration::seconds(4);
-  scene.meddle = [&](int, const PartitionTransfer::Outgoing& out) {
+  scene.meddle = [&](int, const Outgoing& out) {
     bool early = scene.now.instant - begun < unready;
     return out.to == A && early ? Scene::Fate::unready : Scene::Fate::good;
   };
@@ -362,7 +362,7 @@ TEST_CASE("a page that cannot be right is thrown away, and another source asked"
   for (std::string what : {"order", "foreign", "repeated", "empty", "nothing", "type"}) {
     INFO(what);
     Scene scene;
-    scene.meddle = [&](int, const PartitionTransfer::Outgoing& out) {
+    scene.meddle = [&](int, const Outgoing& out) {
       if (out.to != A) return Fate::good;
       TransferPage page;
       const Object o = object_of(A, 99);
@@ -436,7 +436,7 @@ TEST_CASE("R6.5-a a source that serves requests says when to come again, which i
   std::set<std::uint32_t> sizes;  // who pulls is as busy as the sources, and asks for as little
   scene.options.page_bytes = 1 << 20;
   scene.restart();
-  scene.meddle = [&](int, const PartitionTransfer::Outgoing& out) {
+  scene.meddle = [&](int, const Outgoing& out) {
     sizes.insert(std::get<TransferPull>(out.message).max_bytes);
     return Scene::Fate::good;
   };

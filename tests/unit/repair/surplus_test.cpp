@@ -72,7 +72,7 @@ struct Scene {
     }
   }
 
-  void exchange(const Surplus::Outgoing& out) {
+  void exchange(const Outgoing& out) {
     int number = messages++;
     Fate fate = meddle ? meddle(number) : Fate::good;
     if (const auto* put = std::get_if<ReplicaPut>(&out.message)) {
@@ -138,8 +138,8 @@ struct Scene {
   FakeHealth health;
   std::map<NodeId, std::unique_ptr<Node>> nodes;
   std::function<Fate(int)> meddle;
-  std::vector<Surplus::Outgoing> queue;
-  std::vector<std::tuple<NodeId, std::uint64_t, Message>> late;
+  std::vector<Outgoing> queue;
+  std::vector<std::tuple<NodeId, RequestId, Message>> late;
   std::vector<NodeId> checked;              // owners asked, in order
   std::set<std::pair<NodeId, Key>> pushed;  // whole
   int messages = 0;
@@ -580,7 +580,7 @@ TEST_CASE("L14 F-73 nodes that each take another for the owner never erase the l
     const bool first = holds(A), second = holds(B);
     struct Flying {
       NodeId from, to;
-      std::uint64_t number;
+      RequestId number;
       Message message;
     };
     std::vector<Flying> flying;

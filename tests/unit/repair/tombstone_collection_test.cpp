@@ -55,7 +55,7 @@ struct Scene {
     if (const auto* ask = std::get_if<ReapAsk>(&message)) return others.at(at)->answer(*ask, now);
     return answer(std::get<Reap>(message), disk(at));
   }
-  void exchange(const TombstoneCollection::Outgoing& out) {
+  void exchange(const Outgoing& out) {
     int number = messages++;
     if (before) before(number, out.message);
     Fate fate = meddle ? meddle(number) : Fate::good;
@@ -130,7 +130,7 @@ struct Scene {
   std::map<NodeId, std::unique_ptr<TombstoneCollection>> others;
   std::function<Fate(int)> meddle;
   std::function<void(int, const Message&)> before;
-  std::vector<TombstoneCollection::Outgoing> queue;
+  std::vector<Outgoing> queue;
   int messages = 0;
   Now now{Instant{1'000'000}, 0};
 };

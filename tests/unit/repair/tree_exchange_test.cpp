@@ -178,7 +178,7 @@ struct Scene {
   };
   struct Event {
     NodeId from, to;
-    std::uint64_t number;
+    RequestId number;
     bool reply;
     Message message;
   };
@@ -216,7 +216,7 @@ struct Scene {
 
   void post(Event event) {
     Bytes frame;
-    wire::encode_frame(1, event.number, event.message, frame);
+    wire::encode_frame(1, static_cast<std::uint64_t>(event.number), event.message, frame);
     bytes += frame.size();
     ++sent[name_of(event.message)];
     if (observe) observe(event);
@@ -947,7 +947,7 @@ TEST_CASE("F-11 a store that fails ends the exchange and the build; both go on w
 TEST_CASE("R4.7-b copies kept as hints enter no tree, and what is sent is nobody's hint") {
   Scene scene(2);
   scene.build();
-  Scene::Event hint{A, B, 1, false, ReplicaPut{key(1), object(A, 1), C}};
+  Scene::Event hint{A, B, RequestId{1}, false, ReplicaPut{key(1), object(A, 1), C}};
   CHECK(std::holds_alternative<Stored>(scene.serve(B, hint)));
   CHECK(scene.store(B).hints.size() == 1);
   scene.store(A).put(key(2), object(A, 1));
@@ -1090,7 +1090,7 @@ TEST_CASE("F-90 replies that nobody waits for, from whomever, are passed over") 
   Scene scene(1, nullptr, {A, B, C});
   scene.store(A).put(key(1), object(A, 1));
   scene.build();
-  scene.exchange(A).on_reply(B, 77, Stored{}, scene.now);
+  scene.exchange(A).on_reply(B, RequestId{77}, Stored{}, scene.now);
   scene.now.instant = scene.now.instant + Duration::millis(10);
   scene.exchange(A).repair(std::nullopt, scene.now).is_ok();
   auto out = scene.exchange(A).take_outgoing();
