@@ -11,7 +11,7 @@ namespace {
 
 constexpr Duration flip_again = Duration::seconds(1);  // after the disk did not keep it
 
-// Whom a number belongs to is in its lowest bits: 0 gossip, else the task's place in Impl::tasks and 1.
+// The lowest bits of a number say which machine it belongs to: 0 gossip, else the task's place in Impl::tasks and 1.
 constexpr int owner_bits = 4;
 constexpr std::uint64_t of_gossip = 0;
 constexpr std::uint64_t owner_of(RequestId number) {

@@ -46,7 +46,7 @@ struct Upkeep::Impl final : GossipHost {
   std::unique_ptr<Gossiper> gossip;
   std::map<RequestId, NodeId> gossip_to;  // unanswered
   // There once there is a ring and lane 0 has started. `tasks` has all of them: what is the same for
-  // each task is done over it, and a new task is made in make_tasks() and nowhere else.
+  // each task is done over it. A new task has a pointer here, is made in make_tasks() and is ended in stop().
   std::unique_ptr<PartitionTransfer> transfer;
   std::unique_ptr<FlipReadiness> readiness;
   std::unique_ptr<Surplus> surplus;

@@ -1,8 +1,8 @@
 // A message that a machine wants sent, and the machine's book of what it has asked and not heard yet.
 //
 // Machines (requests under coordination, the client, gossip, the tasks of repair) have no sockets: they hand
-// messages out, their host sends them, and the reply comes back under the same number. A reply that nothing waits for any more is
-// dropped by the book, so a host may deliver replies late, twice, or from a node that was not asked.
+// messages out, their host sends them, and the reply comes back under the same number. The book drops a reply
+// whose question was given up or answered, so a host may deliver replies late, twice, or from another node.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace ringlet {
 
-// A machine's own number of a question. A host that serves several machines makes numbers of the wire of it.
+// A machine's own number of a question. A host of several machines derives the number on the wire from it.
 enum class RequestId : std::uint64_t { none = 0 };
 
 struct Outgoing {
@@ -64,7 +64,7 @@ class PendingRequests {
   }
   // The oldest question, when the patience with it is over.
   std::optional<Asked> take_silent(Instant now) {
-    if (next_until() > now) return std::nullopt;
+    if (pending_.empty() || next_until() > now) return std::nullopt;
     return take(pending_.begin()->first);
   }
 
